@@ -1,0 +1,2 @@
+//! The `lake` command.
+fn main() {}
