@@ -76,15 +76,10 @@ def rows_of(table: pa.Table) -> tuple[list[str], list[str], list[list[str | None
     names = table.column_names
     kinds = [kind(field.type) for field in table.schema]
     columns = [
-        [text(value, name) for value in _python_values(column)]
-        for column, name in zip(table.columns, kinds)
+        [text(value, expected) for value in column.to_pylist()]
+        for column, expected in zip(table.columns, kinds)
     ]
     return names, kinds, [list(row) for row in zip(*columns)] if columns else []
-
-
-def _python_values(column: pa.ChunkedArray) -> list:
-    """Python values; map entries stay lists of pairs, so double keys would be seen."""
-    return column.to_pylist()
 
 
 def text(value, expected: str) -> str | None:

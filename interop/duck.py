@@ -13,6 +13,7 @@ def connect() -> duckdb.DuckDBPyConnection:
         import_extension(name)
     connection = duckdb.connect()
     connection.execute("LOAD icu; LOAD parquet; LOAD avro; LOAD iceberg; SET TimeZone = 'UTC'")
+    connection.execute("SET arrow_lossless_conversion = true")  # UUIDs stay UUIDs
     return connection
 
 
