@@ -37,7 +37,8 @@ def kind(dtype: pa.DataType) -> str:
     """The name of a type as far as it decides the canonical text."""
     t = pa.types
     if isinstance(dtype, pa.BaseExtensionType):
-        return "uuid" if dtype.extension_name == "arrow.uuid" else kind(dtype.storage_type)
+        named = {"arrow.uuid": "uuid", "arrow.bool8": "boolean"}
+        return named.get(dtype.extension_name) or kind(dtype.storage_type)
     if t.is_dictionary(dtype):
         return kind(dtype.value_type)
     if t.is_decimal(dtype):
