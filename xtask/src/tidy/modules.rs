@@ -28,8 +28,7 @@ const FLOORS: [Floors; 2] = [
     Floors {
         package: "lakehouse-sql",
         floors: &[
-            &["statement"],
-            &["parse"],
+            &["parse", "statement"],
             &["resolve"],
             &["govern"],
             &["functions"],
@@ -41,7 +40,7 @@ const FLOORS: [Floors; 2] = [
 ];
 
 /// Modules of one floor that see each other all the same: (module, what it sees, why).
-const PEERS: [(&str, &str, &str); 2] = [
+const PEERS: [(&str, &str, &str); 4] = [
     (
         "runtime",
         "storage",
@@ -51,6 +50,16 @@ const PEERS: [(&str, &str, &str); 2] = [
         "storage",
         "runtime",
         "work that blocks goes through the one place that spawns",
+    ),
+    (
+        "parse",
+        "statement",
+        "the text is cut into statements, each read by its own builder",
+    ),
+    (
+        "statement",
+        "parse",
+        "builders read the tokens that the cursor gives",
     ),
 ];
 
