@@ -7,6 +7,8 @@ prints what each of the two sees, as one JSON object per table with canonical ro
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import json
 import sqlite3
 import sys
@@ -24,6 +26,8 @@ import duck
 
 DuckDBError = duckdb.Error
 FILTER_VALUES_MAX = 6
+COMPARED = (int, str, decimal.Decimal, datetime.date, datetime.datetime)
+"""Python types of the columns that filters compare: those whose order is the same everywhere."""
 
 
 def catalog(lake: Path) -> SqlCatalog:
@@ -89,7 +93,7 @@ class Readers:
             present = [value for value in values if value is not None and value == value]
             yield IsNull(field.name), values.count(None)
             yield Not(IsNull(field.name)), len(values) - values.count(None)
-            if not present or not isinstance(present[0], (int, str)):
+            if not present or not isinstance(present[0], COMPARED):
                 continue
             for value in list(dict.fromkeys(present))[:FILTER_VALUES_MAX]:
                 yield EqualTo(field.name, value), present.count(value)

@@ -81,7 +81,15 @@ impl Steps {
             };
         }
         let total: Duration = self.0.iter().map(|step| step.took).sum();
-        let verdict = if good { "all passed" } else { "not passed" };
+        let skipped = self
+            .0
+            .iter()
+            .filter(|step| matches!(step.outcome, Outcome::NotRun(_)));
+        let verdict = match (good, skipped.count()) {
+            (true, 0) => "all passed".to_owned(),
+            (true, skipped) => format!("passed, but {skipped} not run: see above"),
+            (false, _) => "not passed".to_owned(),
+        };
         println!("{:8.1} s  {verdict}", total.as_secs_f64());
         good
     }

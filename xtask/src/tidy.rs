@@ -3,6 +3,7 @@
 mod cases;
 mod dependencies;
 mod floors;
+mod links;
 mod modules;
 mod sizes;
 mod source;
@@ -53,6 +54,7 @@ fn check() -> Result<Report, String> {
     findings.extend(words::check(&sources, &files)?);
     findings.extend(dependencies::check(&metadata));
     findings.extend(cases::check(&sources, &files)?);
+    findings.extend(links::check(&files)?);
     Ok(Report { findings, sizes })
 }
 
