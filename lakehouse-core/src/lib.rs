@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Tables, snapshots, files and commits of the lakehouse; no SQL text.
+//!
+//! The floors, from the ground up; a module imports only from floors below its own:
+//!
+//! | Floor | Modules | What they are for |
+//! |---|---|---|
+//! | 0 | [`error`], [`name`], [`settings`], [`clock`] | words everything else speaks |
+//! | 1 | [`runtime`], [`storage`], [`governance`] | tasks and budgets; files; who may see what |
+//! | 2 | [`catalog`] | names of tables; the only place that swaps a metadata pointer |
+//! | 3 | [`table`] | an unchanging view of a table at one snapshot |
+//! | 4 | [`scan`], [`write`] | from snapshot to Arrow rows; from Arrow rows to files nobody sees yet |
+//! | 5 | [`commit`] | conflict checks, retry and the outcome of a change |
+//! | 6 | [`provider`] | tables as DataFusion sees them |
+
+pub mod catalog;
+pub mod clock;
+pub mod commit;
+pub mod error;
+pub mod governance;
+pub mod name;
+pub mod provider;
+pub mod runtime;
+pub mod scan;
+pub mod settings;
+pub mod storage;
+pub mod table;
+pub mod write;

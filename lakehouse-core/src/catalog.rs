@@ -1,0 +1,152 @@
+//! Names of namespaces and tables, and the only place that swaps a metadata pointer.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iceberg::spec::TableMetadata;
+use iceberg::{TableRequirement, TableUpdate};
+
+use crate::error::{Error, Result};
+use crate::name::{NamespaceIdent, TableIdent};
+use crate::storage::Storage;
+
+/// What a catalog knows of a table: its metadata file, read.
+#[derive(Debug, Clone)]
+pub struct TablePointer {
+    /// Namespace and name, as stored.
+    pub ident: TableIdent,
+    /// The current metadata file.
+    pub metadata_location: String,
+    /// What the file says.
+    pub metadata: Arc<TableMetadata>,
+}
+
+/// How a pointer swap ended.
+#[must_use = "a commit that is not looked at may be lost or unknown"]
+#[derive(Debug)]
+pub enum CommitOutcome {
+    /// The pointer was moved to this.
+    Committed(TablePointer),
+    /// The pointer was not moved, because a requirement does not hold or somebody else moved it.
+    Conflicted(Error),
+    /// It is not known whether the pointer was moved: nothing may be deleted, and nothing tried
+    /// again before the table's history was read.
+    Unknown(Error),
+}
+
+/// A catalog: names of tables, and a compare-and-swap of each table's metadata pointer.
+///
+/// Implemented once per kind of catalog; called by `commit`, which alone asks for a swap, and by
+/// statements that look names up. Names are matched byte for byte here; matching without regard to
+/// case is done above, on what the lists say.
+#[async_trait]
+pub trait Catalog: Debug + Send + Sync {
+    /// The name under which statements address this catalog.
+    fn name(&self) -> &str;
+
+    /// The stores of the tables' files.
+    fn storage(&self) -> &Storage;
+
+    /// Every namespace, nested ones too, parents before children, in order of name.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>>;
+
+    /// A namespace's properties.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::NotFound`] when there is no such namespace.
+    async fn namespace_properties(
+        &self,
+        namespace: &NamespaceIdent,
+    ) -> Result<HashMap<String, String>>;
+
+    /// Makes a namespace; the parents of a nested one must exist.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::AlreadyExists`], [`crate::error::ErrorKind::NotFound`] for a
+    /// missing parent.
+    async fn create_namespace(
+        &self,
+        namespace: &NamespaceIdent,
+        properties: HashMap<String, String>,
+    ) -> Result<()>;
+
+    /// Removes a namespace that holds neither tables nor namespaces.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::NotFound`]; [`crate::error::ErrorKind::InvalidInput`] when it is
+    /// not empty.
+    async fn drop_namespace(&self, namespace: &NamespaceIdent) -> Result<()>;
+
+    /// The tables of a namespace, in order of name.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::NotFound`] when there is no such namespace.
+    async fn list_tables(&self, namespace: &NamespaceIdent) -> Result<Vec<TableIdent>>;
+
+    /// The current state of a table. Reads the pointer each time; a metadata file that was read
+    /// before is not read again.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::NotFound`]; [`crate::error::ErrorKind::Corrupt`] for a metadata
+    /// file that cannot be read as one.
+    async fn load_table(&self, ident: &TableIdent) -> Result<TablePointer>;
+
+    /// The folder of a new table, one that no table had before.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::NotFound`] when there is no such namespace.
+    async fn new_table_location(&self, ident: &TableIdent) -> Result<String>;
+
+    /// Writes the first metadata file of a table and names it.
+    ///
+    /// # Errors
+    /// Before anything was named: [`crate::error::ErrorKind::AlreadyExists`],
+    /// [`crate::error::ErrorKind::NotFound`] for a missing namespace.
+    async fn create_table(
+        &self,
+        ident: &TableIdent,
+        metadata: TableMetadata,
+    ) -> Result<CommitOutcome>;
+
+    /// Names an existing metadata file.
+    ///
+    /// # Errors
+    /// As [`Self::create_table`]; also when the file is not a metadata file.
+    async fn register_table(
+        &self,
+        ident: &TableIdent,
+        metadata_location: &str,
+    ) -> Result<TablePointer>;
+
+    /// Removes a table's name; its files stay.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::NotFound`].
+    async fn drop_table(&self, ident: &TableIdent) -> Result<()>;
+
+    /// Gives a table another name.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::NotFound`], [`crate::error::ErrorKind::AlreadyExists`].
+    async fn rename_table(&self, from: &TableIdent, to: &TableIdent) -> Result<()>;
+
+    /// Checks `requirements` against the current metadata, applies `updates`, writes the new
+    /// metadata file and moves the pointer, if nobody else moved it meanwhile.
+    ///
+    /// `base` is the state that the caller worked on: when it still is the current one, no
+    /// metadata file is read.
+    ///
+    /// # Errors
+    /// Failures before the swap was asked for; the pointer was then not moved.
+    async fn commit(
+        &self,
+        base: &TablePointer,
+        requirements: Vec<TableRequirement>,
+        updates: Vec<TableUpdate>,
+    ) -> Result<CommitOutcome>;
+}

@@ -1,0 +1,127 @@
+//! Spawning, memory and spill budgets: the only module that starts tasks or threads.
+
+mod spill;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, UnboundedMemoryPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::settings::Settings;
+use crate::storage::Storage;
+pub use spill::SpillFolder;
+
+/// What all sessions of a lake share for execution: memory pool, spill folder, object stores.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    env: Arc<RuntimeEnv>,
+    spill: Arc<SpillFolder>,
+}
+
+impl Runtime {
+    /// Makes the budgets of `settings` real and registers `storage` with the engine.
+    ///
+    /// # Errors
+    /// When the spill folder cannot be made.
+    pub fn new(settings: &Settings, storage: &Storage, clock: &dyn Clock) -> Result<Self> {
+        let spill = SpillFolder::create(settings.spill.folder.as_deref(), clock)?;
+        let pool: Arc<dyn MemoryPool> = match settings.memory_budget_bytes {
+            Some(bytes) => Arc::new(FairSpillPool::new(usize::try_from(bytes).map_err(
+                |error| {
+                    Error::invalid("memory_budget_bytes is larger than this machine can address")
+                        .with_source(error)
+                },
+            )?)),
+            None => Arc::new(UnboundedMemoryPool::default()),
+        };
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![
+                spill.path().to_path_buf(),
+            ]))
+            .with_max_temp_directory_size(settings.spill.bytes_max);
+        let env = RuntimeEnvBuilder::new()
+            .with_memory_pool(pool)
+            .with_disk_manager_builder(disk)
+            .build_arc()?;
+        env.register_object_store(storage.url().as_ref(), storage.routing_store());
+        Ok(Self {
+            env,
+            spill: Arc::new(spill),
+        })
+    }
+
+    /// The engine's form of these budgets.
+    pub fn env(&self) -> &Arc<RuntimeEnv> {
+        &self.env
+    }
+
+    /// The private folder of this process, emptied when the last clone is dropped.
+    pub fn spill_folder(&self) -> &std::path::Path {
+        self.spill.path()
+    }
+}
+
+/// A task that is cancelled when its handle is dropped.
+#[derive(Debug)]
+pub struct Task<T> {
+    handle: tokio::task::JoinHandle<T>,
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.handle.abort();
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.handle)
+            .poll(cx)
+            .map(|joined| joined.map_err(join_error))
+    }
+}
+
+/// Starts `work` on the current runtime; dropping the task cancels it.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+pub fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Task<T> {
+    Task {
+        handle: tokio::spawn(work),
+    }
+}
+
+/// Starts `work` that must run to its end even when nobody waits for it any longer, such as a
+/// commit whose pointer swap may already have been sent.
+///
+/// # Errors
+/// When the work panicked or the runtime is going down.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+pub async fn finish<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(work).await.map_err(join_error)
+}
+
+/// Runs blocking `work` away from the threads that serve queries.
+///
+/// # Errors
+/// When the work panicked or the runtime is going down.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(join_error)
+}
+
+fn join_error(error: tokio::task::JoinError) -> Error {
+    if error.is_cancelled() {
+        Error::new(ErrorKind::Cancelled, "the work was cancelled").with_source(error)
+    } else {
+        Error::internal("a task of the library panicked").with_source(error)
+    }
+}

@@ -1,0 +1,116 @@
+//! Plain, serialisable numbers and switches of a lake; no parts, nothing read from the environment.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything a lake can be told as data, the form of a JSON or TOML file.
+///
+/// Each field has a default, so an empty file is a valid one. Unknown keys are refused, because a
+/// misspelt setting that does nothing is worse than an error.
+///
+/// ```
+/// use lakehouse_core::settings::Settings;
+///
+/// let settings: Settings = serde_json::from_str(
+///     r#"{ "memory_budget_bytes": 268435456, "default_catalog": "lake" }"#,
+/// )?;
+/// assert_eq!(settings.memory_budget_bytes, Some(256 << 20));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Named catalogs; a lake opened by its folder adds one.
+    pub catalogs: BTreeMap<String, CatalogSettings>,
+    /// The catalog of unqualified names; the only one when unset.
+    pub default_catalog: Option<String>,
+    /// Memory for query execution, in bytes; no bound when unset.
+    pub memory_budget_bytes: Option<u64>,
+    /// Spilling to disk.
+    pub spill: SpillSettings,
+    /// Partitions a query is executed in; unset takes the number of cores.
+    pub parallelism: Option<usize>,
+    /// Caches that sessions share.
+    pub caches: CacheSettings,
+    /// Whether a commit waits until its files are on the disk.
+    pub durability: Durability,
+    /// Rows per batch of query execution.
+    pub batch_size: Option<usize>,
+}
+
+/// How one named catalog is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum CatalogSettings {
+    /// A SQLite file in the layout of PyIceberg's `SqlCatalog`.
+    Sqlite {
+        /// The catalog file.
+        file: PathBuf,
+        /// The root of the tables' folders, as a path or URL.
+        warehouse: String,
+        /// The catalog's name inside the file, when it holds several.
+        #[serde(default)]
+        catalog_name: Option<String>,
+    },
+    /// A catalog that ends with the process.
+    Memory {
+        /// The root of the tables' folders; `memory:///` when unset.
+        #[serde(default)]
+        warehouse: Option<String>,
+    },
+}
+
+/// Where and how much a query may spill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpillSettings {
+    /// The folder below which each process makes a private one; the system's temporary folder when
+    /// unset.
+    pub folder: Option<PathBuf>,
+    /// The most a process keeps spilled, in bytes.
+    pub bytes_max: u64,
+}
+
+impl Default for SpillSettings {
+    fn default() -> Self {
+        Self {
+            folder: None,
+            bytes_max: 100 << 30,
+        }
+    }
+}
+
+/// Sizes of the caches that sessions share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSettings {
+    /// Decoded table metadata files, in bytes of their JSON.
+    pub metadata_bytes_max: u64,
+    /// Decoded manifests and manifest lists, in bytes.
+    pub manifest_bytes_max: u64,
+    /// Parquet footers, in bytes.
+    pub footer_bytes_max: u64,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self {
+            metadata_bytes_max: 64 << 20,
+            manifest_bytes_max: 128 << 20,
+            footer_bytes_max: 128 << 20,
+        }
+    }
+}
+
+/// Whether a commit on a local disk waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// Data, manifests, metadata and their folders are synced before the pointer moves.
+    #[default]
+    Full,
+    /// The operating system writes when it likes; a power cut may lose or damage commits.
+    None,
+}

@@ -1,0 +1,288 @@
+//! From a location to its object store: one stack for metadata and data.
+//!
+//! A location is the string that Iceberg metadata holds: an absolute path, a `file:` URL or a
+//! `memory:` URL. It is kept byte for byte; only the way to the store is derived from it.
+
+mod counted;
+mod location;
+mod routing;
+mod sync;
+mod writer;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+pub use counted::{IoCounters, IoCounts};
+pub use location::{Location, Scheme, join};
+pub use writer::StorageWriter;
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::settings::Durability;
+use counted::CountedStore;
+use routing::RoutingStore;
+
+/// The door to every file of a lake.
+///
+/// Cheap to clone; clones share stores and counters. [`Storage::counting`] gives a clone whose
+/// requests are counted a second time, for one statement.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    stores: Arc<Stores>,
+    statement: Option<Arc<IoCounters>>,
+}
+
+#[derive(Debug)]
+struct Stores {
+    url: ObjectStoreUrl,
+    durability: Durability,
+    local: CountedStore,
+    memory: CountedStore,
+}
+
+/// A file found by [`Storage::list`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    /// The file's location, in the form of the prefix that was listed.
+    pub location: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Last modification, milliseconds since 1970.
+    pub modified_at_ms: i64,
+}
+
+impl Storage {
+    /// Local files, and a memory of its own for `memory:` locations.
+    ///
+    /// # Errors
+    /// When the engine refuses the synthetic store URL, which would be a defect.
+    pub fn new(clock: &dyn Clock, durability: Durability) -> Result<Self> {
+        // One synthetic URL for each storage: the engine caches by path alone, so two lakes in one
+        // process must not share a store name.
+        let url = ObjectStoreUrl::parse(format!("lakehouse-{}://", clock.new_uuid().simple()))?;
+        Ok(Self {
+            stores: Arc::new(Stores {
+                url,
+                durability,
+                local: CountedStore::new(Arc::new(LocalFileSystem::new())),
+                memory: CountedStore::new(Arc::new(InMemory::new())),
+            }),
+            statement: None,
+        })
+    }
+
+    /// The same stores with `local` in the place of the local file system, for stores that fail on
+    /// purpose.
+    #[must_use]
+    pub fn with_local_store(&self, local: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            stores: Arc::new(Stores {
+                url: self.stores.url.clone(),
+                durability: self.stores.durability,
+                local: CountedStore::new(local),
+                memory: self.stores.memory.clone(),
+            }),
+            statement: self.statement.clone(),
+        }
+    }
+
+    /// A clone whose requests are also added to `statement`.
+    #[must_use]
+    pub fn counting(&self, statement: Arc<IoCounters>) -> Self {
+        Self {
+            stores: Arc::clone(&self.stores),
+            statement: Some(statement),
+        }
+    }
+
+    /// Whether commits wait for the disk.
+    pub fn durability(&self) -> Durability {
+        self.stores.durability
+    }
+
+    /// Requests and bytes since this storage was made.
+    pub fn counts(&self) -> IoCounts {
+        self.stores.local.counters().snapshot() + self.stores.memory.counters().snapshot()
+    }
+
+    /// The synthetic URL under which the engine finds [`Self::routing_store`].
+    pub fn url(&self) -> &ObjectStoreUrl {
+        &self.stores.url
+    }
+
+    /// One store for the engine that finds the right store by the first segment of a path, see
+    /// [`Location::routing_path`].
+    pub fn routing_store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(RoutingStore::new(
+            self.stores.local.for_statement(self.statement.as_ref()),
+            self.stores.memory.for_statement(self.statement.as_ref()),
+        ))
+    }
+
+    /// The store and path of a location.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a scheme that this storage does not serve,
+    /// [`ErrorKind::InvalidInput`] for a location that a store cannot express.
+    pub fn resolve(&self, location: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
+        let location = Location::parse(location)?;
+        let store = match location.scheme() {
+            Scheme::File => &self.stores.local,
+            Scheme::Memory => &self.stores.memory,
+        };
+        Ok((
+            store.for_statement(self.statement.as_ref()),
+            location.path()?,
+        ))
+    }
+
+    /// A whole file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when it does not exist; else what the store answers.
+    pub async fn read(&self, location: &str) -> Result<Bytes> {
+        let (store, path) = self.resolve(location)?;
+        let read = async { store.get(&path).await?.bytes().await };
+        read.await.map_err(|error| at(error, location))
+    }
+
+    /// The bytes of `range` of a file.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; also when the range lies outside of the file.
+    pub async fn read_range(&self, location: &str, range: Range<u64>) -> Result<Bytes> {
+        let (store, path) = self.resolve(location)?;
+        store
+            .get_range(&path, range)
+            .await
+            .map_err(|error| at(error, location))
+    }
+
+    /// Size of a file in bytes.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn size_bytes(&self, location: &str) -> Result<u64> {
+        let (store, path) = self.resolve(location)?;
+        Ok(store
+            .head(&path)
+            .await
+            .map_err(|error| at(error, location))?
+            .size)
+    }
+
+    /// Whether a file exists.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn exists(&self, location: &str) -> Result<bool> {
+        match self.size_bytes(location).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a new file whole, or leaves nothing under its name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`] when the file exists: no file of a lake is ever overwritten.
+    pub async fn write_new(&self, location: &str, bytes: Bytes) -> Result<()> {
+        let (store, path) = self.resolve(location)?;
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        store
+            .put_opts(&path, bytes.into(), options)
+            .await
+            .map_err(|error| at(error, location))?;
+        Ok(())
+    }
+
+    /// A writer for a new file of unknown size; nothing stands under its name before
+    /// [`StorageWriter::finish`].
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn writer(&self, location: &str) -> Result<StorageWriter> {
+        let (store, path) = self.resolve(location)?;
+        Ok(StorageWriter::new(location.to_owned(), store, path))
+    }
+
+    /// Deletes a file; a missing one is no error.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn delete(&self, location: &str) -> Result<()> {
+        let (store, path) = self.resolve(location)?;
+        match store.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(at(error, location)),
+        }
+    }
+
+    /// The files below a folder, in no order.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`]; the stream's items carry what the store answers.
+    pub fn list(&self, folder: &str) -> Result<BoxStream<'static, Result<StoredFile>>> {
+        let (store, path) = self.resolve(folder)?;
+        let root = Location::parse(folder)?;
+        let folder = folder.to_owned();
+        let files = store
+            .list(Some(&path))
+            .map_err(move |error| at(error, &folder))
+            .map(move |meta| {
+                let meta = meta?;
+                Ok(StoredFile {
+                    location: root.sibling(&meta.location),
+                    size_bytes: meta.size,
+                    modified_at_ms: meta.last_modified.timestamp_millis(),
+                })
+            });
+        Ok(files.boxed())
+    }
+
+    /// Waits until local files and the folders that name them are on the disk.
+    ///
+    /// Does nothing for memory, or when durability is [`Durability::None`].
+    ///
+    /// # Errors
+    /// When the operating system refuses; the files are then not known to be durable.
+    pub async fn sync<'a>(&self, locations: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        if self.stores.durability == Durability::None {
+            return Ok(());
+        }
+        let mut files = Vec::new();
+        for location in locations {
+            let location = Location::parse(location)?;
+            if location.scheme() == Scheme::File {
+                files.push(location.file_path());
+            }
+        }
+        sync::sync_files(files).await
+    }
+}
+
+/// A store's error with the location it is about.
+fn at(error: object_store::Error, location: &str) -> Error {
+    let kind = Error::from(error);
+    let message = match kind.kind() {
+        ErrorKind::NotFound => format!("file {location:?} does not exist"),
+        ErrorKind::AlreadyExists => format!("file {location:?} exists already"),
+        _ => kind.message().to_owned(),
+    };
+    Error::new(kind.kind(), message)
+        .with_context("location", location)
+        .with_source(kind)
+}

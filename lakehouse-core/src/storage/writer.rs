@@ -1,0 +1,150 @@
+//! Writing one new file of unknown size with bounded memory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use parquet::arrow::async_writer::AsyncFileWriter;
+
+use crate::error::Result;
+
+/// Bytes gathered before a part is sent; a file of at most one part is a single request.
+const PART_BYTES: usize = 8 << 20;
+
+/// A file being written. Nothing stands under its name before [`Self::finish`]; dropping the
+/// writer leaves nothing a reader could meet.
+pub struct StorageWriter {
+    location: String,
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
+    written_bytes: u64,
+    upload: Option<Box<dyn MultipartUpload>>,
+}
+
+impl StorageWriter {
+    pub(super) fn new(location: String, store: Arc<dyn ObjectStore>, path: Path) -> Self {
+        Self {
+            location,
+            store,
+            path,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            written_bytes: 0,
+            upload: None,
+        }
+    }
+
+    /// Where the file will stand.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Bytes handed over so far.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Hands over the next bytes.
+    ///
+    /// # Errors
+    /// What the store answers to a part; the file must then be given up with [`Self::abort`].
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.written_bytes += bytes.len() as u64;
+        self.pending_bytes += bytes.len();
+        self.pending.push(bytes);
+        if self.pending_bytes >= PART_BYTES {
+            self.send_part()
+                .await
+                .map_err(|error| super::at(error, &self.location))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the file: it now stands under its name, whole. Returns its size in bytes.
+    ///
+    /// # Errors
+    /// What the store answers; nothing then stands under the name.
+    pub async fn finish(&mut self) -> Result<u64> {
+        let finished = match self.upload.is_some() {
+            true => self.complete().await,
+            false => self.put().await,
+        };
+        finished.map_err(|error| super::at(error, &self.location))?;
+        Ok(self.written_bytes)
+    }
+
+    /// Gives the file up; parts that were sent are thrown away.
+    ///
+    /// # Errors
+    /// What the store answers; the parts are then left for the store's own clean-up.
+    pub async fn abort(&mut self) -> Result<()> {
+        self.pending.clear();
+        if let Some(mut upload) = self.upload.take() {
+            upload
+                .abort()
+                .await
+                .map_err(|error| super::at(error, &self.location))?;
+        }
+        Ok(())
+    }
+
+    fn take_payload(&mut self) -> PutPayload {
+        self.pending_bytes = 0;
+        std::mem::take(&mut self.pending).into_iter().collect()
+    }
+
+    async fn put(&mut self) -> object_store::Result<()> {
+        let payload = self.take_payload();
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        self.store.put_opts(&self.path, payload, options).await?;
+        Ok(())
+    }
+
+    async fn send_part(&mut self) -> object_store::Result<()> {
+        if self.upload.is_none() {
+            self.upload = Some(self.store.put_multipart(&self.path).await?);
+        }
+        let payload = self.take_payload();
+        if let Some(upload) = &mut self.upload {
+            upload.put_part(payload).await?;
+        }
+        Ok(())
+    }
+
+    async fn complete(&mut self) -> object_store::Result<()> {
+        if self.pending_bytes > 0 {
+            self.send_part().await?;
+        }
+        if let Some(mut upload) = self.upload.take() {
+            upload.complete().await?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for StorageWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StorageWriter")
+            .field("location", &self.location)
+            .field("written_bytes", &self.written_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AsyncFileWriter for StorageWriter {
+    fn write(&mut self, bs: Bytes) -> BoxFuture<'_, parquet::errors::Result<()>> {
+        Box::pin(async move { Ok(Self::write(self, bs).await?) })
+    }
+
+    fn complete(&mut self) -> BoxFuture<'_, parquet::errors::Result<()>> {
+        Box::pin(async move { Ok(self.finish().await.map(|_| ())?) })
+    }
+}
