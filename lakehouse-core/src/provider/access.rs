@@ -9,7 +9,7 @@ use super::table::LakeTable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::governance::{Decision, Principal, Privilege};
 use crate::lake::{FoundTable, Lake, Selector};
-use crate::name::quote;
+use crate::name::{TableIdent, quote};
 
 /// A lake as one principal may see it.
 #[derive(Debug, Clone)]
@@ -39,15 +39,36 @@ impl Access {
     /// # Errors
     /// [`ErrorKind::PermissionDenied`] when they deny or cannot answer.
     pub fn check(&self, privilege: Privilege, found: &FoundTable) -> Result<()> {
-        let ident = found.table.ident();
+        self.check_ident(privilege, &found.catalog_name, found.table.ident())
+    }
+
+    /// As [`Self::check`], for a table that may not exist yet.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_ident(
+        &self,
+        privilege: Privilege,
+        catalog_name: &str,
+        ident: &TableIdent,
+    ) -> Result<()> {
         let policies = self.lake.policies();
-        match policies.decide(&self.principal, privilege, &found.catalog_name, ident)? {
+        match policies.decide(&self.principal, privilege, catalog_name, ident)? {
             Decision::Admit => Ok(()),
             Decision::Deny(_) => Err(Error::new(
                 ErrorKind::PermissionDenied,
                 format!("{} may not do this with table {}", self.principal.name(), quote(ident.name())),
             )),
         }
+    }
+
+    /// The provider of a table that may be written to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PermissionDenied`].
+    pub fn target(&self, found: FoundTable) -> Result<Arc<dyn TableProvider>> {
+        self.check(Privilege::Insert, &found)?;
+        Ok(Arc::new(LakeTable::writable(self.lake.clone(), found)?))
     }
 
     /// The provider of a table that may be read, at the version its name selects.
