@@ -5,14 +5,13 @@
 //! Each append stays a snapshot of its own. Of the snapshots of one swap only the last stands in
 //! the snapshot log, as the format wants it.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use iceberg::TableUpdate;
 use iceberg::spec::{SnapshotReference, SnapshotRetention, TableMetadata};
-use std::sync::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 use tracing::Instrument;
 
@@ -148,11 +147,9 @@ impl Queue {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Request>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Request>> {
         // A panic elsewhere leaves the queue whole: every change in it is still to be made.
-        self.waiting
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -256,6 +253,9 @@ impl Leader<'_> {
             Ok(CommitOutcome::Unknown(error)) => {
                 self.after_unknown(planned, &base, &updates, error).await
             }
+            Err(error) if error.kind() == ErrorKind::Unknown => {
+                self.after_unknown(planned, &base, &updates, error).await
+            }
             Err(error) => self.after_refusal(planned, &base, error).await,
         }
     }
@@ -347,7 +347,7 @@ impl Leader<'_> {
                 state.metadata(),
                 self.clock,
                 &[],
-                std::collections::BTreeMap::new(),
+                BTreeMap::new(),
             )?),
         };
         let snapshot = staged

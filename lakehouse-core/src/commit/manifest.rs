@@ -6,9 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use iceberg::io::FileIO;
 use iceberg::spec::{
-    DataContentType, FormatVersion, ManifestContentType, ManifestFile, ManifestList,
-    ManifestListWriter, ManifestWriterBuilder, PartitionSpec, PrimitiveLiteral, PrimitiveType,
-    Snapshot, TableMetadata,
+    DataContentType, FormatVersion, ManifestFile, ManifestList, ManifestListWriter,
+    ManifestWriterBuilder, PartitionSpec, PrimitiveLiteral, PrimitiveType, Snapshot, TableMetadata,
 };
 
 use crate::error::{Error, ErrorKind, Result};
@@ -238,9 +237,4 @@ fn parse_list(bytes: &[u8], version: FormatVersion) -> Result<Vec<ManifestFile>>
 /// its snapshot removed has no place in later snapshots.
 pub(super) fn has_live_files(manifest: &ManifestFile) -> bool {
     manifest.has_added_files() || manifest.has_existing_files()
-}
-
-/// Whether a manifest names data files, not delete files.
-pub(super) fn is_data(manifest: &ManifestFile) -> bool {
-    manifest.content == ManifestContentType::Data
 }
