@@ -14,6 +14,7 @@ pub use arrow_type::{
     iceberg_schema, iceberg_type, read_schema, read_type, type_text, write_schema,
 };
 pub use history::HistoryEntry;
+pub(crate) use history::ancestor_ids;
 pub use refs::{MAIN_BRANCH, Reference, ReferenceKind};
 pub use version::Version;
 
