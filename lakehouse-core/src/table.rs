@@ -3,6 +3,7 @@
 mod arrow_type;
 mod history;
 mod refs;
+pub(crate) mod transform;
 mod version;
 
 use std::collections::HashMap;
