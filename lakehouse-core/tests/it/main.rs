@@ -1,3 +1,4 @@
-//! Integration tests of the crate, in one binary.
+//! The integration tests of the crate, in one binary.
 
 mod commit;
+mod write;
