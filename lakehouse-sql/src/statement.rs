@@ -90,26 +90,62 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     ("OPTIMIZE", "OPTIMIZE is not offered yet"),
     ("VACUUM", "VACUUM is not offered yet"),
     ("ANALYZE", "ANALYZE is not offered yet"),
-    ("BEGIN", "transactions of several statements are not offered: each statement commits alone"),
-    ("START", "transactions of several statements are not offered: each statement commits alone"),
-    ("COMMIT", "transactions of several statements are not offered: each statement commits alone"),
-    ("ROLLBACK", "transactions of several statements are not offered: see rollback_to_snapshot"),
-    ("SAVEPOINT", "transactions of several statements are not offered: each statement commits alone"),
-    ("RELEASE", "transactions of several statements are not offered: each statement commits alone"),
-    ("PREPARE", "PREPARE is not offered: bind parameters with the statement"),
-    ("EXECUTE", "EXECUTE is not offered: bind parameters with the statement"),
-    ("DEALLOCATE", "DEALLOCATE is not offered: bind parameters with the statement"),
+    (
+        "BEGIN",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "START",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "COMMIT",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "ROLLBACK",
+        "transactions of several statements are not offered: see rollback_to_snapshot",
+    ),
+    (
+        "SAVEPOINT",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "RELEASE",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "PREPARE",
+        "PREPARE is not offered: bind parameters with the statement",
+    ),
+    (
+        "EXECUTE",
+        "EXECUTE is not offered: bind parameters with the statement",
+    ),
+    (
+        "DEALLOCATE",
+        "DEALLOCATE is not offered: bind parameters with the statement",
+    ),
     ("COMMENT", "COMMENT ON is not offered yet"),
-    ("REFRESH", "REFRESH is not offered: every statement reads the newest snapshot"),
+    (
+        "REFRESH",
+        "REFRESH is not offered: every statement reads the newest snapshot",
+    ),
     ("CACHE", "CACHE is not offered"),
     ("UNCACHE", "UNCACHE is not offered"),
-    ("MSCK", "MSCK is not offered: partitions are in the table's metadata"),
+    (
+        "MSCK",
+        "MSCK is not offered: partitions are in the table's metadata",
+    ),
     ("LOAD", "LOAD is not offered"),
     ("UNLOAD", "UNLOAD is not offered: write COPY … TO"),
     ("ATTACH", "ATTACH is not offered"),
     ("DETACH", "DETACH is not offered"),
     ("DECLARE", "DECLARE is not offered"),
-    ("TABLE", "TABLE as a query is not offered: write SELECT * FROM"),
+    (
+        "TABLE",
+        "TABLE as a query is not offered: write SELECT * FROM",
+    ),
 ];
 
 /// Reads the statement that begins at the cursor.

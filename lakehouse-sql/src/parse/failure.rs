@@ -32,7 +32,10 @@ pub(super) fn from_parser(error: &ParserError, fallback: Location) -> Error {
     let text = match error {
         ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.as_str(),
         ParserError::RecursionLimitExceeded => {
-            return invalid_at(fallback, "the statement nests too deep; split it into parts");
+            return invalid_at(
+                fallback,
+                "the statement nests too deep; split it into parts",
+            );
         }
     };
     let (message, location) = split_place(text);
