@@ -15,7 +15,7 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-core",
         floors: &[
             &["error"],
-            &["name", "settings", "clock"],
+            &["name", "settings", "clock", "cache"],
             &["runtime", "storage", "governance"],
             &["catalog"],
             &["table"],
