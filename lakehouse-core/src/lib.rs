@@ -12,6 +12,7 @@
 //! | 5 | [`commit`] | conflict checks, retry and the outcome of a change |
 //! | 6 | [`provider`] | tables as DataFusion sees them |
 
+mod cache;
 pub mod catalog;
 pub mod clock;
 pub mod commit;

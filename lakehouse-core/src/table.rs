@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use iceberg::spec::{FormatVersion, PartitionSpecRef, SchemaRef, SnapshotRef, TableMetadata};
 
+pub(crate) use arrow_type::field_id;
 pub use arrow_type::{
     iceberg_schema, iceberg_type, read_schema, read_type, type_text, write_schema,
 };
