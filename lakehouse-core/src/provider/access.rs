@@ -68,7 +68,16 @@ impl Access {
     /// [`ErrorKind::PermissionDenied`].
     pub fn target(&self, found: FoundTable) -> Result<Arc<dyn TableProvider>> {
         self.check(Privilege::Insert, &found)?;
-        Ok(Arc::new(LakeTable::writable(self.lake.clone(), found)?))
+        self.writable(found)
+    }
+
+    fn writable(&self, found: FoundTable) -> Result<Arc<dyn TableProvider>> {
+        let table = self.lake_table(&found)?;
+        Ok(Arc::new(table.with_insert(self.lake.clone(), found)))
+    }
+
+    fn lake_table(&self, found: &FoundTable) -> Result<LakeTable> {
+        LakeTable::new(found.table.clone(), self.lake.scans().clone())
     }
 
     /// The provider of a table that may be read, at the version its name selects.
@@ -77,15 +86,18 @@ impl Access {
     /// [`ErrorKind::PermissionDenied`]; a version that does not exist.
     pub fn open(&self, found: FoundTable) -> Result<Arc<dyn TableProvider>> {
         self.check(Privilege::Select, &found)?;
-        Ok(match found.selector.clone() {
-            None => Arc::new(LakeTable::writable(self.lake.clone(), found)?),
+        match found.selector.clone() {
+            // What was pinned to a version can only be read.
+            None if found.table.version().is_some() => Ok(Arc::new(self.lake_table(&found)?)),
+            None => self.writable(found),
             Some(Selector::Version(version)) => {
                 let table = found.table.at(version)?;
-                Arc::new(LakeTable::pinned(self.lake.clone(), FoundTable { table, ..found })?)
+                Ok(Arc::new(LakeTable::new(table, self.lake.scans().clone())?))
             }
             Some(Selector::Metadata(kind)) => {
-                Arc::new(MetadataTableProvider::new(&self.lake, found.table, kind)?)
+                let manifests = self.lake.scans().manifests().clone();
+                Ok(Arc::new(MetadataTableProvider::try_new(found.table, kind, manifests)?))
             }
-        })
+        }
     }
 }

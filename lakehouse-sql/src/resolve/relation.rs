@@ -158,13 +158,13 @@ fn pin(mut found: FoundTable, clause: Option<Version>, scope: &Scope<'_>) -> Res
     }
     let version = match (&found.selector, clause) {
         (Some(Selector::Version(version)), None) => Some(version.clone()),
-        (Some(Selector::Metadata(kind)), Some(_)) if !kind.travels() => {
+        (Some(Selector::Metadata(kind)), Some(_)) if !kind.allows_time_travel() => {
             return Err(Error::unsupported(format!(
                 "metadata table {:?} is of the whole table and takes no version",
                 kind.name()
             )));
         }
-        (Some(Selector::Metadata(kind)), None) if !kind.travels() => None,
+        (Some(Selector::Metadata(kind)), None) if !kind.allows_time_travel() => None,
         (_, Some(version)) => Some(version),
         (_, None) => scope.as_of_ms.map(Version::Timestamp),
     };
