@@ -1,4 +1,5 @@
 //! The integration tests of the crate, in one binary.
 
+mod catalog;
 mod commit;
 mod write;
