@@ -1,3 +1,5 @@
 //! The integration tests of the crate, in one binary.
 
+// The lints know test code by this attribute.
+#[cfg(test)]
 mod write;
