@@ -8,11 +8,11 @@ use std::sync::Arc;
 use iceberg::{NamespaceIdent, TableIdent};
 
 use super::{Lake, dotted};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, find_metadata_file, load_by_metadata_file};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{Name, hint, quote};
 use crate::scan::MetadataTable;
-use crate::table::{Table, Version};
+use crate::table::{MAIN_BRANCH, Table, Version};
 
 /// What follows a table's name: a metadata table or a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +98,33 @@ impl Lake {
             }
         }
         Err(self.no_table(parts, &readings, namespace).await)
+    }
+
+    /// A table that no catalog names: by its metadata file, or by its folder when
+    /// `version-hint.text` there names the version.
+    ///
+    /// Its ident is made of its folder's name; it can only be read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::InvalidInput`] for a folder without a hint, with its
+    /// metadata files listed, because the newest by number may be the loser of a race.
+    pub async fn open_file(&self, location: &str) -> Result<FoundTable> {
+        let location = absolute(location)?;
+        let file = match location.ends_with(".json") {
+            true => location,
+            false => find_metadata_file(self.storage(), &location, false).await?,
+        };
+        let pointer = load_by_metadata_file(self.storage(), &file).await?;
+        let (catalog_name, catalog) = self.catalog(&Name::quoted(self.default_catalog()))?;
+        // Pinned to what the file says is current, so that nobody takes it for a target.
+        let main = Version::Branch(MAIN_BRANCH.to_owned());
+        let table = Table::new(pointer, self.storage().clone()).at(main)?;
+        Ok(FoundTable {
+            catalog_name: catalog_name.to_owned(),
+            catalog: Arc::clone(catalog),
+            table,
+            selector: None,
+        })
     }
 
     /// The namespace a name means, with its catalog.
@@ -272,6 +299,20 @@ fn match_namespace(namespaces: &[NamespaceIdent], parts: &[Name]) -> Result<Opti
         namespaces.iter().map(|namespace| (dotted(namespace), namespace)).collect();
     let found = wanted.find(&named, |(name, _)| name)?;
     Ok(found.map(|(_, namespace)| (*namespace).clone()))
+}
+
+/// A relative path as the absolute one of this process; URLs stay as they are.
+fn absolute(location: &str) -> Result<String> {
+    let is_url = location.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+')
+    });
+    if is_url || location.starts_with('/') {
+        return Ok(location.to_owned());
+    }
+    let path = std::path::absolute(location)?;
+    path.into_os_string().into_string().map_err(|_| {
+        Error::invalid("the path is not valid Unicode").with_context("location", location)
+    })
 }
 
 fn join_names(parts: &[Name]) -> String {
