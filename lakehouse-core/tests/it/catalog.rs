@@ -74,7 +74,7 @@ async fn open(folder: &Path, durability: Durability) -> Result<SqliteCatalog> {
         ..OpenOptions::default()
     };
     SqliteCatalog::open(
-        "lake",
+        Some("lake".to_owned()),
         folder.join("catalog.db"),
         options,
         parts(durability),
