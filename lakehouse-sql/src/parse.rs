@@ -37,7 +37,9 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
     let tokens = Tokenizer::new(&DIALECT, sql)
         .tokenize_with_location()
         .map_err(|error| invalid_at(error.location, error.message))?;
-    let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    let tokens = tokens
+        .into_iter()
+        .filter(|token| !matches!(token.token, Token::Whitespace(_)));
 
     let mut statements = Vec::new();
     let mut current: Vec<TokenWithSpan> = Vec::new();

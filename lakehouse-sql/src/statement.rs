@@ -70,6 +70,29 @@ pub enum Statement {
     DataFusion(Box<DataFusionStatement>),
 }
 
+impl Statement {
+    /// What kind of statement this is, in lower case, for logs.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Query(_) => "query",
+            Self::Explain(_) => "explain",
+            Self::Insert(_) => "insert",
+            Self::CreateNamespace(_) => "create namespace",
+            Self::DropNamespace(_) => "drop namespace",
+            Self::CreateTable(_) => "create table",
+            Self::DropTable(_) => "drop table",
+            Self::AlterTable(_) => "alter table",
+            Self::Call(_) => "call",
+            Self::Show(_) => "show",
+            Self::Describe(_) => "describe",
+            Self::Set(_) => "set",
+            Self::Reset(_) => "reset",
+            Self::Use(_) => "use",
+            Self::DataFusion(_) => "engine",
+        }
+    }
+}
+
 /// The words a statement can begin with, for suggestions.
 const LEADING_WORDS: &[&str] = &[
     "SELECT", "WITH", "VALUES", "FROM", "EXPLAIN", "INSERT", "CREATE", "DROP", "ALTER", "CALL",
@@ -90,26 +113,62 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     ("OPTIMIZE", "OPTIMIZE is not offered yet"),
     ("VACUUM", "VACUUM is not offered yet"),
     ("ANALYZE", "ANALYZE is not offered yet"),
-    ("BEGIN", "transactions of several statements are not offered: each statement commits alone"),
-    ("START", "transactions of several statements are not offered: each statement commits alone"),
-    ("COMMIT", "transactions of several statements are not offered: each statement commits alone"),
-    ("ROLLBACK", "transactions of several statements are not offered: see rollback_to_snapshot"),
-    ("SAVEPOINT", "transactions of several statements are not offered: each statement commits alone"),
-    ("RELEASE", "transactions of several statements are not offered: each statement commits alone"),
-    ("PREPARE", "PREPARE is not offered: bind parameters with the statement"),
-    ("EXECUTE", "EXECUTE is not offered: bind parameters with the statement"),
-    ("DEALLOCATE", "DEALLOCATE is not offered: bind parameters with the statement"),
+    (
+        "BEGIN",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "START",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "COMMIT",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "ROLLBACK",
+        "transactions of several statements are not offered: see rollback_to_snapshot",
+    ),
+    (
+        "SAVEPOINT",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "RELEASE",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "PREPARE",
+        "PREPARE is not offered: bind parameters with the statement",
+    ),
+    (
+        "EXECUTE",
+        "EXECUTE is not offered: bind parameters with the statement",
+    ),
+    (
+        "DEALLOCATE",
+        "DEALLOCATE is not offered: bind parameters with the statement",
+    ),
     ("COMMENT", "COMMENT ON is not offered yet"),
-    ("REFRESH", "REFRESH is not offered: every statement reads the newest snapshot"),
+    (
+        "REFRESH",
+        "REFRESH is not offered: every statement reads the newest snapshot",
+    ),
     ("CACHE", "CACHE is not offered"),
     ("UNCACHE", "UNCACHE is not offered"),
-    ("MSCK", "MSCK is not offered: partitions are in the table's metadata"),
+    (
+        "MSCK",
+        "MSCK is not offered: partitions are in the table's metadata",
+    ),
     ("LOAD", "LOAD is not offered"),
     ("UNLOAD", "UNLOAD is not offered: write COPY … TO"),
     ("ATTACH", "ATTACH is not offered"),
     ("DETACH", "DETACH is not offered"),
     ("DECLARE", "DECLARE is not offered"),
-    ("TABLE", "TABLE as a query is not offered: write SELECT * FROM"),
+    (
+        "TABLE",
+        "TABLE as a query is not offered: write SELECT * FROM",
+    ),
 ];
 
 /// Reads the statement that begins at the cursor.

@@ -5,9 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{
-    Query, Select, SetExpr, Spanned, TableFactor, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Query, Select, SetExpr, Spanned, TableFactor, VisitorMut};
 use datafusion::sql::sqlparser::tokenizer::Location;
 use lakehouse_core::error::{Error, Result};
 
@@ -21,7 +19,11 @@ pub(super) fn refuse_ignored_clauses(statement: &mut Statement) -> Result<()> {
         return Err(error);
     }
     relation::visit_tables_mut(statement, |factor, relation| match factor {
-        TableFactor::Table { version: Some(version), name, .. } if relation != Relation::Table => {
+        TableFactor::Table {
+            version: Some(version),
+            name,
+            ..
+        } if relation != Relation::Table => {
             let message = format!(
                 "`{version}` after {name}: only a stored table has versions, put the clause into \
                  the query that reads it"
@@ -41,6 +43,10 @@ impl VisitorMut for Checker {
         let ignored = ignored_in_query(query).or_else(|| ignored_in_body(&query.body));
         refuse(ignored, query.span().start)?;
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            // In `WITH a AS (…) FROM t SELECT *` sqlparser gives `t` to the common table.
+            if let Some(from) = &cte.from {
+                refuse(Some("`FROM` between `WITH` and `SELECT`"), from.span.start)?;
+            }
             // The planner finds common tables by the printed name, in which the dot of a quoted
             // name and the dot of a qualified table look the same.
             if cte.alias.name.value.contains('.') {
@@ -114,7 +120,13 @@ fn ignored_in_select(select: &Select) -> Option<&'static str> {
 fn ignored_in_factor(factor: &TableFactor) -> Option<&'static str> {
     match factor {
         TableFactor::Table {
-            with_hints, with_ordinality, partitions, json_path, sample, index_hints, ..
+            with_hints,
+            with_ordinality,
+            partitions,
+            json_path,
+            sample,
+            index_hints,
+            ..
         } => {
             if sample.is_some() {
                 Some("`TABLESAMPLE`")
@@ -130,7 +142,9 @@ fn ignored_in_factor(factor: &TableFactor) -> Option<&'static str> {
                 None
             }
         }
-        TableFactor::Derived { sample: Some(_), .. } => Some("`TABLESAMPLE`"),
+        TableFactor::Derived {
+            sample: Some(_), ..
+        } => Some("`TABLESAMPLE`"),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as DataFusionStatement};
 use datafusion::sql::sqlparser::ast::{Expr, Ident};
+use datafusion::sql::sqlparser::dialect::{Dialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
@@ -9,6 +10,11 @@ use lakehouse_core::error::{Error, Result};
 
 use super::dialect::DIALECT;
 use super::failure::{from_datafusion, from_parser, invalid_at, unsupported_at};
+
+/// How deep expressions and queries may nest. A level of sqlparser's takes some 65 KiB of stack in
+/// a build without optimisation, and a thread has 2 MiB: the limit must end the reading before the
+/// stack does, because an exhausted stack ends the process.
+const DEPTH_MAX: usize = if cfg!(debug_assertions) { 24 } else { 50 };
 
 /// Reads the tokens of one statement from left to right.
 ///
@@ -23,9 +29,13 @@ impl Cursor {
     /// Starts before the first token. A mark with the place of the end is added, so that "found
     /// the end" has a line and a column too.
     pub(crate) fn new(mut tokens: Vec<TokenWithSpan>) -> Self {
-        let end = tokens.last().map_or(Location::new(1, 1), |token| token.span.end);
+        let end = tokens
+            .last()
+            .map_or(Location::new(1, 1), |token| token.span.end);
         tokens.push(TokenWithSpan::new(Token::EOF, Span::new(end, end)));
-        let parser = Parser::new(&DIALECT).with_tokens_with_locations(tokens.clone());
+        let parser = Parser::new(&DIALECT)
+            .with_recursion_limit(DEPTH_MAX)
+            .with_tokens_with_locations(tokens.clone());
         Self { parser, tokens }
     }
 
@@ -51,7 +61,10 @@ impl Cursor {
 
     /// Whether the coming tokens are these words, unquoted, in any letter case.
     pub(crate) fn peek_words(&self, words: &[&str]) -> bool {
-        words.iter().enumerate().all(|(n, word)| is_word(self.peek_nth(n), word))
+        words
+            .iter()
+            .enumerate()
+            .all(|(n, word)| is_word(self.peek_nth(n), word))
     }
 
     /// The next token's text if it is an unquoted word, in upper case.
@@ -85,7 +98,10 @@ impl Cursor {
 
     /// Moves over the first of these words that comes next, and says which it was.
     pub(crate) fn accept_one(&mut self, words: &[&'static str]) -> Option<&'static str> {
-        let found = words.iter().copied().find(|word| is_word(self.peek(), word))?;
+        let found = words
+            .iter()
+            .copied()
+            .find(|word| is_word(self.peek(), word))?;
         self.advance();
         Some(found)
     }
@@ -107,12 +123,20 @@ impl Cursor {
 
     /// Moves over this token, or fails.
     pub(crate) fn expect_token(&mut self, token: &Token) -> Result<()> {
-        if self.accept_token(token) { Ok(()) } else { Err(self.expected(&format!("`{token}`"))) }
+        if self.accept_token(token) {
+            Ok(())
+        } else {
+            Err(self.expected(&format!("`{token}`")))
+        }
     }
 
     /// Fails if anything is left.
     pub(crate) fn expect_end(&self) -> Result<()> {
-        if self.at_end() { Ok(()) } else { Err(self.expected("the end of the statement or `;`")) }
+        if self.at_end() {
+            Ok(())
+        } else {
+            Err(self.expected("the end of the statement or `;`"))
+        }
     }
 
     /// One identifier, quoted or not.
@@ -178,6 +202,12 @@ impl Cursor {
         self.run(Parser::parse_expr)
     }
 
+    /// One expression in the definition of a column. It ends before `NOT NULL`, which would
+    /// otherwise be read as a test of the value (`'x' NOT NULL` is `'x' IS NOT NULL`).
+    pub(crate) fn default_value(&mut self) -> Result<Expr> {
+        self.run(|parser| parser.parse_subexpr(DIALECT.prec_value(Precedence::Is)))
+    }
+
     /// Runs a step of sqlparser's own parser.
     pub(crate) fn run<T>(
         &mut self,
@@ -188,16 +218,22 @@ impl Cursor {
 
     /// Reads this statement from its first token with DataFusion's parser instead.
     pub(crate) fn run_datafusion(&mut self) -> Result<DataFusionStatement> {
-        let start = self.tokens.first().map_or(Location::new(1, 1), |token| token.span.start);
+        let start = self
+            .tokens
+            .first()
+            .map_or(Location::new(1, 1), |token| token.span.start);
         let mut statements = DFParserBuilder::new(self.tokens.clone())
             .with_dialect(&DIALECT)
+            .with_recursion_limit(DEPTH_MAX)
             .build()
             .and_then(|mut parser| parser.parse_statements())
             .map_err(|error| from_datafusion(&error, start))?;
         while !self.at_end() {
             self.advance();
         }
-        statements.pop_front().ok_or_else(|| invalid_at(start, "expected a statement"))
+        statements
+            .pop_front()
+            .ok_or_else(|| invalid_at(start, "expected a statement"))
     }
 
     /// All tokens of the statement, read or not, and the end mark.

@@ -1,4 +1,4 @@
-//! Errors with a place: line and column of the SQL, in the message and as context.
+//! Errors with a place: line and column of the SQL, as context that is written first.
 
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -21,7 +21,7 @@ fn error_at(kind: ErrorKind, location: Location, message: &str) -> Error {
         return Error::new(kind, message);
     }
     let Location { line, column } = location;
-    Error::new(kind, format!("line {line}, column {column}: {message}"))
+    Error::new(kind, message)
         .with_context("line", line.to_string())
         .with_context("column", column.to_string())
 }
@@ -32,7 +32,10 @@ pub(super) fn from_parser(error: &ParserError, fallback: Location) -> Error {
     let text = match error {
         ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.as_str(),
         ParserError::RecursionLimitExceeded => {
-            return invalid_at(fallback, "the statement nests too deep; split it into parts");
+            return invalid_at(
+                fallback,
+                "the statement nests too deep; split it into parts",
+            );
         }
     };
     let (message, location) = split_place(text);

@@ -7,7 +7,12 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
     let edits_max = if word.len() <= 4 { 1 } else { 2 };
     candidates
         .iter()
-        .map(|candidate| (edit_distance(&word, &candidate.to_ascii_uppercase()), *candidate))
+        .map(|candidate| {
+            (
+                edit_distance(&word, &candidate.to_ascii_uppercase()),
+                *candidate,
+            )
+        })
         .filter(|(edits, _)| *edits <= edits_max)
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)

@@ -78,7 +78,9 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> 
 fn clause_at(rest: &[TokenWithSpan], before: &[TokenWithSpan]) -> Result<Option<(Travel, usize)>> {
     let word = |n: usize, text: &str| rest.get(n).is_some_and(|token| is_word(&token.token, text));
     if word(0, "FOR") {
-        let Some(travel) = rest.get(1).and_then(travel_word) else { return Ok(None) };
+        let Some(travel) = rest.get(1).and_then(travel_word) else {
+            return Ok(None);
+        };
         if word(2, "AS") && word(3, "OF") {
             return Ok(Some((travel, 4)));
         }
@@ -123,12 +125,30 @@ fn begins_operand(token: &TokenWithSpan) -> bool {
     }
 }
 
-/// Whether this word cannot be the name of a table.
+/// Whether this word ends a table factor, so that no operand begins with it.
 fn is_reserved(word: &Word) -> bool {
     word.quote_style.is_none()
         && (keywords::RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword)
-            || keywords::RESERVED_FOR_COLUMN_ALIAS.contains(&word.keyword)
-            || matches!(word.keyword, Keyword::DISTINCT | Keyword::ALL | Keyword::NOT))
+            || keywords::RESERVED_FOR_COLUMN_ALIAS.contains(&word.keyword))
+}
+
+/// Whether this word, where a table's name could stand, is none: a column or a table may follow it
+/// (`(SELECT version AS of …`, `FROM LATERAL …`).
+fn introduces_name(word: &Word) -> bool {
+    word.quote_style.is_none()
+        && matches!(
+            word.keyword,
+            Keyword::SELECT
+                | Keyword::DISTINCT
+                | Keyword::ALL
+                | Keyword::FROM
+                | Keyword::JOIN
+                | Keyword::LATERAL
+                | Keyword::ONLY
+                | Keyword::NOT
+                | Keyword::WHERE
+                | Keyword::WITH
+        )
 }
 
 /// Where the dotted table name that ends the tokens so far begins, if they end in one.
@@ -138,7 +158,9 @@ fn is_reserved(word: &Word) -> bool {
 /// can follow it.)
 fn table_name_start(before: &[TokenWithSpan]) -> Option<usize> {
     let mut start = before.len().checked_sub(1)?;
-    let Token::Word(last) = &before[start].token else { return None };
+    let Token::Word(last) = &before[start].token else {
+        return None;
+    };
     while let Some(left) = start.checked_sub(2) {
         let dotted = before[left + 1].token == Token::Period;
         if !dotted || !matches!(before[left].token, Token::Word(_)) {
@@ -146,14 +168,21 @@ fn table_name_start(before: &[TokenWithSpan]) -> Option<usize> {
         }
         start = left;
     }
-    if start + 1 == before.len() && is_reserved(last) {
+    if start + 1 == before.len() && introduces_name(last) {
         return None;
     }
     let introducer = &before[start.checked_sub(1)?].token;
     let is_table = matches!(introducer, Token::Comma | Token::LParen)
         || ["FROM", "JOIN", "USING", "COPY", "ONLY", "APPLY"]
             .iter()
-            .chain(&["INTO", "OVERWRITE", "UPDATE", "DELETE", "TABLE", "STRAIGHT_JOIN"])
+            .chain(&[
+                "INTO",
+                "OVERWRITE",
+                "UPDATE",
+                "DELETE",
+                "TABLE",
+                "STRAIGHT_JOIN",
+            ])
             .any(|word| is_word(introducer, word));
     is_table.then_some(start)
 }
@@ -167,9 +196,13 @@ fn refuse_misplaced(before: &[TokenWithSpan], location: Location) -> Result<()> 
         ));
     };
     let left = |n: usize, text: &str| {
-        start.checked_sub(n).is_some_and(|index| is_word(&before[index].token, text))
+        start
+            .checked_sub(n)
+            .is_some_and(|index| is_word(&before[index].token, text))
     };
-    let is_write_target = ["INTO", "OVERWRITE", "UPDATE", "DELETE"].iter().any(|verb| left(1, verb))
+    let is_write_target = ["INTO", "OVERWRITE", "UPDATE", "DELETE"]
+        .iter()
+        .any(|verb| left(1, verb))
         || (left(1, "TABLE") && (left(2, "INTO") || left(2, "OVERWRITE")))
         || (left(1, "FROM") && left(2, "DELETE"));
     if is_write_target {
@@ -179,7 +212,10 @@ fn refuse_misplaced(before: &[TokenWithSpan], location: Location) -> Result<()> 
         ));
     }
     if left(1, "TABLE") {
-        return Err(invalid_at(location, "a version clause is for a table that a query reads"));
+        return Err(invalid_at(
+            location,
+            "a version clause is for a table that a query reads",
+        ));
     }
     Ok(())
 }
@@ -198,7 +234,11 @@ fn push_clause(out: &mut Vec<TokenWithSpan>, travel: Travel, span: Span) {
             ("OF", Keyword::OF),
         ],
     };
-    out.extend(words.iter().map(|(text, keyword)| word_token(text, *keyword, span)));
+    out.extend(
+        words
+            .iter()
+            .map(|(text, keyword)| word_token(text, *keyword, span)),
+    );
 }
 
 /// A token outside of any clause. sqlparser takes `at` and `before` after a table name for the
@@ -263,8 +303,12 @@ fn claim(version: TableVersion, location: Location) -> Result<TableVersion> {
 
 /// DuckDB's and Snowflake's `AT(VERSION => x)` and `AT(TIMESTAMP => x)`.
 fn claim_function(function: &Function) -> Option<TableVersion> {
-    let FunctionArguments::List(list) = &function.args else { return None };
-    let [argument] = list.args.as_slice() else { return None };
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    let [argument] = list.args.as_slice() else {
+        return None;
+    };
     let FunctionArg::Named {
         name,
         arg: FunctionArgExpr::Expr(operand),

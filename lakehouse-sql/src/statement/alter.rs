@@ -97,25 +97,44 @@ fn action(cursor: &mut Cursor) -> Result<AlterAction> {
         if or_replace {
             cursor.expect(&["REPLACE"])?;
         }
-        let Some(kind) = accept_kind(cursor) else { return Err(cursor.expected("BRANCH or TAG")) };
+        let Some(kind) = accept_kind(cursor) else {
+            return Err(cursor.expected("BRANCH or TAG"));
+        };
         let location = cursor.location();
         let if_not_exists = if_not_exists(cursor)?;
         if or_replace && if_not_exists {
-            return Err(invalid_at(location, "OR REPLACE and IF NOT EXISTS exclude each other"));
+            return Err(invalid_at(
+                location,
+                "OR REPLACE and IF NOT EXISTS exclude each other",
+            ));
         }
         let name = ref_name(cursor, kind)?;
         let options = options(cursor, kind)?;
-        return Ok(AlterAction::CreateRef { kind, name, or_replace, if_not_exists, options });
+        return Ok(AlterAction::CreateRef {
+            kind,
+            name,
+            or_replace,
+            if_not_exists,
+            options,
+        });
     }
     if cursor.accept(&["REPLACE"]) {
         let kind = accept_kind(cursor).ok_or(place)?;
         let name = ref_name(cursor, kind)?;
-        return Ok(AlterAction::ReplaceRef { kind, name, options: options(cursor, kind)? });
+        return Ok(AlterAction::ReplaceRef {
+            kind,
+            name,
+            options: options(cursor, kind)?,
+        });
     }
     if cursor.accept(&["DROP"]) {
         let kind = accept_kind(cursor).ok_or(place)?;
         let if_exists = if_exists(cursor)?;
-        return Ok(AlterAction::DropRef { kind, name: ref_name(cursor, kind)?, if_exists });
+        return Ok(AlterAction::DropRef {
+            kind,
+            name: ref_name(cursor, kind)?,
+            if_exists,
+        });
     }
     Err(place)
 }
@@ -135,10 +154,12 @@ fn refused_action(cursor: &Cursor) -> Error {
 }
 
 fn accept_kind(cursor: &mut Cursor) -> Option<RefKind> {
-    cursor.accept_one(&["BRANCH", "TAG"]).map(|word| match word {
-        "TAG" => RefKind::Tag,
-        _ => RefKind::Branch,
-    })
+    cursor
+        .accept_one(&["BRANCH", "TAG"])
+        .map(|word| match word {
+            "TAG" => RefKind::Tag,
+            _ => RefKind::Branch,
+        })
 }
 
 fn ref_name(cursor: &mut Cursor, kind: RefKind) -> Result<Ident> {
@@ -187,7 +208,9 @@ fn age_ms(cursor: &mut Cursor) -> Result<i64> {
         Some(_) => 60 * 1000,
         None => return Err(cursor.expected("DAYS, HOURS or MINUTES")),
     };
-    count.checked_mul(unit_ms).ok_or_else(|| invalid_at(location, "the age is too long"))
+    count
+        .checked_mul(unit_ms)
+        .ok_or_else(|| invalid_at(location, "the age is too long"))
 }
 
 /// A whole number above zero: the format refuses zero for all three settings.
@@ -197,5 +220,9 @@ fn at_least_one<T: std::str::FromStr + Default + PartialEq>(
 ) -> Result<T> {
     let place = cursor.expected(what);
     let number: T = cursor.integer(what)?;
-    if number == T::default() { Err(place) } else { Ok(number) }
+    if number == T::default() {
+        Err(place)
+    } else {
+        Ok(number)
+    }
 }

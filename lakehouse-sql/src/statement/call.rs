@@ -53,7 +53,10 @@ pub(super) fn call(cursor: &mut Cursor) -> Result<Statement> {
         }
         cursor.expect_token(&Token::RParen)?;
     }
-    Ok(Statement::Call(Call { procedure, arguments }))
+    Ok(Statement::Call(Call {
+        procedure,
+        arguments,
+    }))
 }
 
 fn argument(cursor: &mut Cursor) -> Result<Argument> {
@@ -64,7 +67,10 @@ fn argument(cursor: &mut Cursor) -> Result<Argument> {
     } else {
         None
     };
-    Ok(Argument { name, value: cursor.expression()? })
+    Ok(Argument {
+        name,
+        value: cursor.expression()?,
+    })
 }
 
 fn refuse_duplicate(arguments: &[Argument], name: &Ident) -> Result<()> {
@@ -73,7 +79,10 @@ fn refuse_duplicate(arguments: &[Argument], name: &Ident) -> Result<()> {
         .filter_map(|argument| argument.name.as_ref())
         .any(|known| known.value.eq_ignore_ascii_case(&name.value));
     if is_known {
-        return Err(invalid_at(name.span.start, format!("argument `{name}` is given twice")));
+        return Err(invalid_at(
+            name.span.start,
+            format!("argument `{name}` is given twice"),
+        ));
     }
     Ok(())
 }

@@ -66,7 +66,10 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
     if cursor.accept(&["TABLE"]) {
         return create_table(cursor);
     }
-    if cursor.accept_one(&["SCHEMA", "DATABASE", "NAMESPACE"]).is_some() {
+    if cursor
+        .accept_one(&["SCHEMA", "DATABASE", "NAMESPACE"])
+        .is_some()
+    {
         return namespace::create_namespace(cursor);
     }
     match cursor.peek_upper() {
@@ -81,7 +84,11 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
 fn create_table(cursor: &mut Cursor) -> Result<Statement> {
     let if_not_exists = if_not_exists(cursor)?;
     let name = cursor.name("the name of a table")?;
-    let columns = if *cursor.peek() == Token::LParen { columns(cursor)? } else { Vec::new() };
+    let columns = if *cursor.peek() == Token::LParen {
+        columns(cursor)?
+    } else {
+        Vec::new()
+    };
     let mut table = CreateTable {
         name,
         if_not_exists,
@@ -118,8 +125,9 @@ fn columns(cursor: &mut Cursor) -> Result<Vec<ColumnDefinition>> {
         columns.push(column(cursor)?);
     }
     cursor.expect_token(&Token::RParen)?;
-    let has_names_only =
-        columns.iter().any(|column| matches!(column.data_type, DataType::Unspecified));
+    let has_names_only = columns
+        .iter()
+        .any(|column| matches!(column.data_type, DataType::Unspecified));
     if has_names_only && !has_query(cursor.tokens(), start) {
         return Err(cursor.expected("a type for every column, or AS and a query"));
     }
@@ -150,9 +158,7 @@ fn column(cursor: &mut Cursor) -> Result<ColumnDefinition> {
     for word in refused {
         let is_constraint = match cursor.peek_nth(1) {
             Token::LParen => word == "UNIQUE" || word == "CHECK",
-            Token::Word(next) => {
-                next.value.eq_ignore_ascii_case("KEY") || word == "CONSTRAINT"
-            }
+            Token::Word(next) => next.value.eq_ignore_ascii_case("KEY") || word == "CONSTRAINT",
             _ => false,
         };
         if cursor.peek_words(&[word]) && is_constraint {
@@ -164,8 +170,13 @@ fn column(cursor: &mut Cursor) -> Result<ColumnDefinition> {
         Token::Comma | Token::RParen => DataType::Unspecified,
         _ => data_type(cursor)?,
     };
-    let mut column =
-        ColumnDefinition { name, data_type, nullable: true, comment: None, default: None };
+    let mut column = ColumnDefinition {
+        name,
+        data_type,
+        nullable: true,
+        comment: None,
+        default: None,
+    };
     while !matches!(cursor.peek(), Token::Comma | Token::RParen) {
         column_option(cursor, &mut column)?;
     }
@@ -180,9 +191,16 @@ fn column_option(cursor: &mut Cursor, column: &mut ColumnDefinition) -> Result<(
     } else if cursor.peek_words(&["COMMENT"]) {
         properties::text_clause(cursor, &mut column.comment)?;
     } else if column.default.is_none() && cursor.accept(&["DEFAULT"]) {
-        column.default = Some(cursor.expression()?);
+        column.default = Some(cursor.default_value()?);
     } else {
-        let others = ["PRIMARY", "UNIQUE", "CHECK", "REFERENCES", "GENERATED", "CONSTRAINT"];
+        let others = [
+            "PRIMARY",
+            "UNIQUE",
+            "CHECK",
+            "REFERENCES",
+            "GENERATED",
+            "CONSTRAINT",
+        ];
         if let Some(word) = others.iter().find(|word| cursor.peek_words(&[word])) {
             return Err(cursor.unsupported(&format!("{word} is not offered for a column")));
         }
@@ -218,7 +236,16 @@ fn clause(cursor: &mut Cursor, table: &mut CreateTable) -> Result<()> {
 }
 
 fn refused_clause(cursor: &Cursor) -> Error {
-    let refused = ["STORED", "ROW", "CLUSTERED", "OPTIONS", "LIKE", "CLONE", "DISTRIBUTED", "WRITE"];
+    let refused = [
+        "STORED",
+        "ROW",
+        "CLUSTERED",
+        "OPTIONS",
+        "LIKE",
+        "CLONE",
+        "DISTRIBUTED",
+        "WRITE",
+    ];
     match refused.iter().find(|word| cursor.peek_words(&[word])) {
         Some(word) => cursor.unsupported(&format!("{word} is not offered in CREATE TABLE")),
         None => cursor.expected(
@@ -227,3 +254,6 @@ fn refused_clause(cursor: &Cursor) -> Error {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

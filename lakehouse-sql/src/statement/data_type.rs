@@ -1,8 +1,6 @@
 //! Column types, with nested ones as Spark (`STRUCT<a: INT>`) and Trino (`ROW(a int)`) write them.
 
-use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, DataType, StructBracketKind, StructField,
-};
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, StructBracketKind, StructField};
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use lakehouse_core::error::Result;
@@ -16,10 +14,16 @@ const DEPTH_MAX: usize = 32;
 /// `Array(AngleBracket)`, `Array(SquareBracket)` for `int[]`, `Map`, and `Struct` whose fields all
 /// have names.
 pub(super) fn data_type(cursor: &mut Cursor) -> Result<DataType> {
-    let mut reader = Reader { cursor, closed: 0, depth: 0 };
+    let mut reader = Reader {
+        cursor,
+        closed: 0,
+        depth: 0,
+    };
     let data_type = reader.data_type()?;
     if reader.closed > 0 {
-        return Err(reader.cursor.expected("a type without a second closing `>`"));
+        return Err(reader
+            .cursor
+            .expected("a type without a second closing `>`"));
     }
     Ok(data_type)
 }
@@ -74,7 +78,10 @@ impl Reader<'_> {
             "MAP" => {
                 let key = Box::new(self.data_type()?);
                 if self.closed > 0 {
-                    return Err(unsupported_at(location, "a MAP has a key type and a value type"));
+                    return Err(unsupported_at(
+                        location,
+                        "a MAP has a key type and a value type",
+                    ));
                 }
                 self.cursor.expect_token(&Token::Comma)?;
                 DataType::Map(key, Box::new(self.data_type()?))
@@ -92,10 +99,16 @@ impl Reader<'_> {
             self.cursor.accept_token(&Token::Colon);
             let field_type = self.data_type()?;
             if self.cursor.peek_words(&["NOT"]) || self.cursor.peek_words(&["COMMENT"]) {
-                return Err(self.cursor.unsupported("NOT NULL and COMMENT are not offered in a \
-                     STRUCT"));
+                return Err(self.cursor.unsupported(
+                    "NOT NULL and COMMENT are not offered in a \
+                     STRUCT",
+                ));
             }
-            fields.push(StructField { field_name, field_type, options: None });
+            fields.push(StructField {
+                field_name,
+                field_type,
+                options: None,
+            });
             if self.closed > 0 || !self.cursor.accept_token(&Token::Comma) {
                 return Ok(fields);
             }

@@ -39,13 +39,24 @@ pub(super) fn drop(cursor: &mut Cursor) -> Result<Statement> {
             return Err(cursor.unsupported("DROP TABLE … CASCADE is not offered"));
         }
         cursor.accept(&["RESTRICT"]);
-        return Ok(Statement::DropTable(DropTable { names, if_exists, purge }));
+        return Ok(Statement::DropTable(DropTable {
+            names,
+            if_exists,
+            purge,
+        }));
     }
-    if cursor.accept_one(&["SCHEMA", "DATABASE", "NAMESPACE"]).is_some() {
+    if cursor
+        .accept_one(&["SCHEMA", "DATABASE", "NAMESPACE"])
+        .is_some()
+    {
         let if_exists = if_exists(cursor)?;
         let names = cursor.names("the name of a namespace")?;
         let cascade = cursor.accept_one(&["CASCADE", "RESTRICT"]) == Some("CASCADE");
-        return Ok(Statement::DropNamespace(DropNamespace { names, if_exists, cascade }));
+        return Ok(Statement::DropNamespace(DropNamespace {
+            names,
+            if_exists,
+            cascade,
+        }));
     }
     match cursor.peek_upper() {
         Some(word) => Err(cursor.unsupported(&format!(

@@ -57,10 +57,16 @@ fn refused_clause(insert: &Insert) -> Option<&'static str> {
         (*overwrite, "OVERWRITE"),
         (or.is_some(), "OR …"),
         (*ignore, "IGNORE"),
-        (!matches!(table, TableObject::TableName(_)), "a table function as target"),
+        (
+            !matches!(table, TableObject::TableName(_)),
+            "a table function as target",
+        ),
         (table_alias.is_some(), "an alias of the target"),
         (!assignments.is_empty(), "SET"),
-        (partitioned.is_some() || !after_columns.is_empty(), "PARTITION (…)"),
+        (
+            partitioned.is_some() || !after_columns.is_empty(),
+            "PARTITION (…)",
+        ),
         (on.is_some(), "ON CONFLICT"),
         (returning.is_some(), "RETURNING"),
         (*replace_into, "REPLACE"),

@@ -35,7 +35,9 @@ const UNARY: &[(&str, Transform)] = &[
     ("date_hour", Transform::Hour),
 ];
 
-const NAMES: &[&str] = &["years", "months", "days", "hours", "bucket", "truncate", "identity"];
+const NAMES: &[&str] = &[
+    "years", "months", "days", "hours", "bucket", "truncate", "identity",
+];
 
 /// `(term, …)`.
 pub(super) fn list(cursor: &mut Cursor) -> Result<Vec<PartitionTerm>> {
@@ -75,14 +77,22 @@ fn term(cursor: &mut Cursor) -> Result<PartitionTerm> {
     let (source, transform) = if *cursor.peek_nth(1) == Token::LParen {
         transform(cursor)?
     } else {
-        (cursor.name("a column or a transform of one")?, Transform::Identity)
+        (
+            cursor.name("a column or a transform of one")?,
+            Transform::Identity,
+        )
     };
     let name = if cursor.accept(&["AS"]) {
         Some(cursor.identifier("the name of the partition field")?)
     } else {
         None
     };
-    Ok(PartitionTerm { source, transform, name, span })
+    Ok(PartitionTerm {
+        source,
+        transform,
+        name,
+        span,
+    })
 }
 
 fn transform(cursor: &mut Cursor) -> Result<(Vec<Ident>, Transform)> {
@@ -127,7 +137,10 @@ fn positive(cursor: &mut Cursor) -> Result<u32> {
     let location: Location = cursor.location();
     let number: u32 = cursor.integer(EXPECTED)?;
     if number == 0 || i32::try_from(number).is_err() {
-        return Err(invalid_at(location, format!("expected {EXPECTED}, found `{number}`")));
+        return Err(invalid_at(
+            location,
+            format!("expected {EXPECTED}, found `{number}`"),
+        ));
     }
     Ok(number)
 }

@@ -20,7 +20,10 @@ impl Property {
             Some(word) => format!("did you mean `{word}`?"),
             None => format!("known are {}", known.join(", ")),
         };
-        invalid_at(self.location, format!("property `{}` is not known here: {hint}", self.key))
+        invalid_at(
+            self.location,
+            format!("property `{}` is not known here: {hint}", self.key),
+        )
     }
 }
 
@@ -34,7 +37,14 @@ pub(super) fn list(cursor: &mut Cursor) -> Result<Vec<Property>> {
         let key = key(cursor)?;
         cursor.accept_token(&Token::Eq);
         let value = value(cursor)?;
-        push(&mut properties, Property { key, value, location })?;
+        push(
+            &mut properties,
+            Property {
+                key,
+                value,
+                location,
+            },
+        )?;
         if !cursor.accept_token(&Token::Comma) {
             break;
         }
@@ -74,7 +84,11 @@ fn key(cursor: &mut Cursor) -> Result<String> {
 /// A property's value, as text.
 pub(super) fn value(cursor: &mut Cursor) -> Result<String> {
     const EXPECTED: &str = "a string, a number or a truth value";
-    let sign = if cursor.accept_token(&Token::Minus) { "-" } else { "" };
+    let sign = if cursor.accept_token(&Token::Minus) {
+        "-"
+    } else {
+        ""
+    };
     let text = match cursor.peek() {
         Token::SingleQuotedString(text) if sign.is_empty() => text.clone(),
         Token::Number(number, _) => format!("{sign}{number}"),

@@ -53,12 +53,25 @@ pub(super) fn explain(cursor: &mut Cursor) -> Result<Statement> {
     }
 
     let place = cursor.unsupported("EXPLAIN is offered for a query or an INSERT only");
+    // Refused before reading on, so that no chain of EXPLAINs can exhaust the stack.
+    if cursor.peek_words(&["EXPLAIN"]) {
+        return Err(place);
+    }
     let statement = Box::new(read(cursor)?);
     if !matches!(*statement, Statement::Query(_) | Statement::Insert(_)) {
         return Err(place);
     }
-    let Options { analyze, verbose, format } = options;
-    Ok(Statement::Explain(Explain { analyze, verbose, format, statement }))
+    let Options {
+        analyze,
+        verbose,
+        format,
+    } = options;
+    Ok(Statement::Explain(Explain {
+        analyze,
+        verbose,
+        format,
+        statement,
+    }))
 }
 
 /// What stands between `EXPLAIN` and the statement.
@@ -110,7 +123,10 @@ fn begins_query(token: &Token) -> bool {
 /// version clause after the name means what it means in a query.
 pub(super) fn copy(cursor: &mut Cursor) -> Result<Statement> {
     let tokens = cursor.tokens().to_vec();
-    if !tokens.get(1).is_some_and(|token| token.token == Token::LParen) {
+    if tokens
+        .get(1)
+        .is_none_or(|token| token.token != Token::LParen)
+    {
         cursor.expect(&["COPY"])?;
         if cursor.peek_words(&["INTO"]) {
             return Err(cursor.unsupported("COPY INTO is not offered: write INSERT INTO … SELECT"));

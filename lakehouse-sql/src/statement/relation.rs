@@ -42,7 +42,13 @@ pub fn visit_tables_mut<F>(statement: &mut Statement, visit: F) -> Result<()>
 where
     F: FnMut(&mut TableFactor, Relation) -> Result<()>,
 {
-    match walk(statement, &mut Scopes { visit, queries: Vec::new() }) {
+    match walk(
+        statement,
+        &mut Scopes {
+            visit,
+            queries: Vec::new(),
+        },
+    ) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
@@ -63,9 +69,10 @@ pub(crate) fn walk<V: VisitorMut>(
             }
             create.query.visit(visitor)
         }
-        Statement::Call(call) => {
-            call.arguments.iter_mut().try_for_each(|argument| argument.value.visit(visitor))
-        }
+        Statement::Call(call) => call
+            .arguments
+            .iter_mut()
+            .try_for_each(|argument| argument.value.visit(visitor)),
         Statement::Set(set) => match &mut set.value {
             SetValue::Expression(value) => value.visit(visitor),
             SetValue::Default => ControlFlow::Continue(()),
@@ -113,9 +120,13 @@ struct Scope {
 
 impl<F> Scopes<F> {
     fn is_common_table(&self, name: &ObjectName) -> bool {
-        let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else { return false };
+        let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
+            return false;
+        };
         let name = normalised(ident);
-        self.queries.iter().any(|scope| scope.names[..scope.visible].contains(&name))
+        self.queries
+            .iter()
+            .any(|scope| scope.names[..scope.visible].contains(&name))
     }
 }
 
@@ -141,7 +152,12 @@ where
             .map(|cte| normalised(&cte.alias.name))
             .collect();
         let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
-        self.queries.push(Scope { names, recursive, begun: 0, visible: 0 });
+        self.queries.push(Scope {
+            names,
+            recursive,
+            begun: 0,
+            visible: 0,
+        });
         ControlFlow::Continue(())
     }
 

@@ -24,7 +24,7 @@ pub struct Set {
 #[derive(Debug, Clone)]
 pub enum SetValue {
     /// A constant; a bare word (`SET x = fast`) is an [`Expr::Identifier`].
-    Expression(Expr),
+    Expression(Box<Expr>),
     /// `DEFAULT` (and `LOCAL` for the time zone): back to the value at the session's start.
     Default,
 }
@@ -49,7 +49,8 @@ pub(super) fn set(cursor: &mut Cursor) -> Result<Statement> {
     if cursor.peek_words(&["LOCAL"]) && matches!(cursor.peek_nth(1), Token::Word(_)) {
         return Err(cursor.unsupported("SET LOCAL is not offered: there are no transactions"));
     }
-    let is_session = cursor.peek_words(&["SESSION"]) && matches!(cursor.peek_nth(1), Token::Word(_));
+    let is_session =
+        cursor.peek_words(&["SESSION"]) && matches!(cursor.peek_nth(1), Token::Word(_));
     if is_session && !cursor.peek_words(&["SESSION", "TO"]) {
         cursor.advance();
     }
@@ -62,10 +63,14 @@ pub(super) fn set(cursor: &mut Cursor) -> Result<Statement> {
         || is_word && name == TIME_ZONE && cursor.accept(&["LOCAL"])
     {
         SetValue::Default
-    } else if is_word && !["TRUE", "FALSE", "NULL"].iter().any(|word| cursor.peek_words(&[word])) {
-        SetValue::Expression(Expr::Identifier(cursor.identifier("a value")?))
+    } else if is_word
+        && !["TRUE", "FALSE", "NULL"]
+            .iter()
+            .any(|word| cursor.peek_words(&[word]))
+    {
+        SetValue::Expression(Box::new(Expr::Identifier(cursor.identifier("a value")?)))
     } else {
-        SetValue::Expression(cursor.expression()?)
+        SetValue::Expression(Box::new(cursor.expression()?))
     };
     Ok(Statement::Set(Set { name, value }))
 }
@@ -101,7 +106,9 @@ pub(super) fn use_namespace(cursor: &mut Cursor) -> Result<Statement> {
     // `USE schema` alone is a namespace of that name.
     if matches!(cursor.peek_nth(1), Token::Word(_)) {
         if cursor.peek_words(&["CATALOG"]) {
-            return Err(cursor.unsupported("USE CATALOG is not offered: write USE catalog.namespace"));
+            return Err(
+                cursor.unsupported("USE CATALOG is not offered: write USE catalog.namespace")
+            );
         }
         cursor.accept_one(&["NAMESPACE", "SCHEMA", "DATABASE"]);
     }

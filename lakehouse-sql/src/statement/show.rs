@@ -94,26 +94,45 @@ pub(super) fn show(cursor: &mut Cursor) -> Result<Statement> {
         });
     };
     let target = match word {
-        "TABLES" => ShowTarget::Tables { namespace: parent(cursor)?, pattern: pattern(cursor)? },
-        "COLUMNS" => ShowTarget::Columns { table: table_within(cursor)? },
-        "TAGS" => ShowTarget::Tags { table: table_within(cursor)? },
-        "BRANCHES" => ShowTarget::Branches { table: table_within(cursor)? },
-        "CATALOGS" => ShowTarget::Catalogs { pattern: pattern(cursor)? },
+        "TABLES" => ShowTarget::Tables {
+            namespace: parent(cursor)?,
+            pattern: pattern(cursor)?,
+        },
+        "COLUMNS" => ShowTarget::Columns {
+            table: table_within(cursor)?,
+        },
+        "TAGS" => ShowTarget::Tags {
+            table: table_within(cursor)?,
+        },
+        "BRANCHES" => ShowTarget::Branches {
+            table: table_within(cursor)?,
+        },
+        "CATALOGS" => ShowTarget::Catalogs {
+            pattern: pattern(cursor)?,
+        },
         "CREATE" => {
             cursor.expect(&["TABLE"])?;
-            ShowTarget::CreateTable { table: cursor.name("the name of a table")? }
+            ShowTarget::CreateTable {
+                table: cursor.name("the name of a table")?,
+            }
         }
         "TBLPROPERTIES" => ShowTarget::TableProperties {
             table: cursor.name("the name of a table")?,
             key: property_key(cursor)?,
         },
         "CURRENT" => {
-            if cursor.accept_one(&["NAMESPACE", "SCHEMA", "DATABASE"]).is_none() {
+            if cursor
+                .accept_one(&["NAMESPACE", "SCHEMA", "DATABASE"])
+                .is_none()
+            {
                 return Err(cursor.expected("NAMESPACE"));
             }
             ShowTarget::CurrentNamespace
         }
-        _ => ShowTarget::Namespaces { parent: parent(cursor)?, pattern: pattern(cursor)? },
+        _ => ShowTarget::Namespaces {
+            parent: parent(cursor)?,
+            pattern: pattern(cursor)?,
+        },
     };
     Ok(Statement::Show(target))
 }
@@ -158,7 +177,15 @@ pub(super) fn describe(cursor: &mut Cursor) -> Result<Statement> {
     cursor.advance();
     // A word that stands alone is the table's name, whatever it is.
     let is_followed = |cursor: &Cursor| matches!(cursor.peek_nth(1), Token::Word(_));
-    let others = ["NAMESPACE", "SCHEMA", "DATABASE", "FUNCTION", "QUERY", "CATALOG", "VIEW"];
+    let others = [
+        "NAMESPACE",
+        "SCHEMA",
+        "DATABASE",
+        "FUNCTION",
+        "QUERY",
+        "CATALOG",
+        "VIEW",
+    ];
     let queries = ["SELECT", "WITH", "VALUES"];
     if let Some(word) = cursor.peek_upper()
         && (others.contains(&word.as_str()) && is_followed(cursor)
@@ -169,8 +196,7 @@ pub(super) fn describe(cursor: &mut Cursor) -> Result<Statement> {
     if is_followed(cursor) {
         cursor.accept(&["TABLE"]);
     }
-    let extended =
-        is_followed(cursor) && cursor.accept_one(&["EXTENDED", "FORMATTED"]).is_some();
+    let extended = is_followed(cursor) && cursor.accept_one(&["EXTENDED", "FORMATTED"]).is_some();
     let table = cursor.name("the name of a table")?;
     Ok(Statement::Describe(Describe { table, extended }))
 }

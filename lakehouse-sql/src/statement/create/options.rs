@@ -14,8 +14,14 @@ const DEFAULT_FORMAT: &str = "write.format.default";
 const FORMAT_VERSION: &str = "format-version";
 
 /// The keys of `WITH` that mean something here.
-const WITH_KEYS: &[&str] =
-    &["format", "format_version", "location", "partitioning", "table_type", "is_external"];
+const WITH_KEYS: &[&str] = &[
+    "format",
+    "format_version",
+    "location",
+    "partitioning",
+    "table_type",
+    "is_external",
+];
 
 /// `TBLPROPERTIES ('key' = 'value', …)`.
 pub(super) fn table_properties(cursor: &mut Cursor, table: &mut CreateTable) -> Result<()> {
@@ -24,7 +30,12 @@ pub(super) fn table_properties(cursor: &mut Cursor, table: &mut CreateTable) -> 
         match property.key.as_str() {
             // Athena's way to say `USING iceberg`, and its short name of a property.
             "table_type" => require_iceberg(&property.value, location)?,
-            "format" => push(table, DEFAULT_FORMAT, property.value.to_lowercase(), location)?,
+            "format" => push(
+                table,
+                DEFAULT_FORMAT,
+                property.value.to_lowercase(),
+                location,
+            )?,
             _ => push(table, &property.key, property.value, location)?,
         }
     }
@@ -63,7 +74,9 @@ fn with_option(
 ) -> Result<()> {
     match key {
         "format" => {
-            let format = cursor.string("a file format such as 'PARQUET'")?.to_lowercase();
+            let format = cursor
+                .string("a file format such as 'PARQUET'")?
+                .to_lowercase();
             push(table, DEFAULT_FORMAT, format, location)
         }
         "format_version" => {
@@ -90,17 +103,24 @@ fn with_option(
         }
         "is_external" => match properties::value(cursor)?.as_str() {
             "false" => Ok(()),
-            _ => Err(unsupported_at(location, "an Iceberg table cannot be external")),
+            _ => Err(unsupported_at(
+                location,
+                "an Iceberg table cannot be external",
+            )),
         },
-        "sorted_by" | "extra_properties" => {
-            Err(unsupported_at(location, format!("`{key}` is not offered in WITH yet")))
-        }
+        "sorted_by" | "extra_properties" => Err(unsupported_at(
+            location,
+            format!("`{key}` is not offered in WITH yet"),
+        )),
         _ => {
             let hint = match nearest(key, WITH_KEYS) {
                 Some(word) => format!("did you mean `{word}`?"),
                 None => format!("known are {}", WITH_KEYS.join(", ")),
             };
-            Err(invalid_at(location, format!("`{key}` is not known in WITH: {hint}")))
+            Err(invalid_at(
+                location,
+                format!("`{key}` is not known in WITH: {hint}"),
+            ))
         }
     }
 }
@@ -126,12 +146,18 @@ fn require_iceberg(value: &str, location: Location) -> Result<()> {
     if value.eq_ignore_ascii_case("iceberg") {
         return Ok(());
     }
-    Err(unsupported_at(location, "only tables of type ICEBERG are offered"))
+    Err(unsupported_at(
+        location,
+        "only tables of type ICEBERG are offered",
+    ))
 }
 
 fn push(table: &mut CreateTable, key: &str, value: String, location: Location) -> Result<()> {
     if table.properties.iter().any(|(known, _)| known == key) {
-        return Err(invalid_at(location, format!("property `{key}` is given twice")));
+        return Err(invalid_at(
+            location,
+            format!("property `{key}` is given twice"),
+        ));
     }
     table.properties.push((key.to_string(), value));
     Ok(())
