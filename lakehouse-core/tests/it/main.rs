@@ -2,4 +2,8 @@
 
 // The lints know test code by this attribute.
 #[cfg(test)]
+mod catalog;
+#[cfg(test)]
+mod commit;
+#[cfg(test)]
 mod write;
