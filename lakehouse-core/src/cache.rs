@@ -113,6 +113,7 @@ impl<K: Clone + Eq + Hash, V: Clone> ByteCache<K, V> {
     }
 
     /// The sum of the kept values' weights, in bytes.
+    #[cfg(test)]
     pub(crate) fn used_bytes(&self) -> u64 {
         self.state().used_bytes
     }
@@ -224,8 +225,10 @@ mod tests {
             tokio::task::yield_now().await;
             Ok((7, 1))
         };
-        let (first, second) =
-            tokio::join!(cache.get_or_load(&"k", load()), cache.get_or_load(&"k", load()));
+        let (first, second) = tokio::join!(
+            cache.get_or_load(&"k", load()),
+            cache.get_or_load(&"k", load())
+        );
         assert_eq!((first.unwrap(), second.unwrap()), (7, 7));
         assert_eq!(loads.load(Ordering::Relaxed), 1);
 

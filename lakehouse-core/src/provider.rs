@@ -4,10 +4,13 @@
 //! [`LakeTable`] (plans files) → `LakeSource` (takes projections and filters) → `LakeOpener` (one
 //! file: what to skip, what to decode) → rows. Filters only ever skip; the engine filters.
 
+mod access;
+mod catalog;
 mod field_mapping;
 mod file;
 mod footer;
 mod insert;
+mod metadata_table;
 mod opener;
 mod predicate;
 mod pruning;
@@ -15,4 +18,7 @@ mod source;
 mod table;
 mod values;
 
+pub use access::Access;
+pub use catalog::LakeCatalog;
+pub use insert::{WrittenRows, write_streams};
 pub use table::{LakeTable, ScanContext};

@@ -3,6 +3,7 @@
 mod arrow_type;
 mod history;
 mod refs;
+pub(crate) mod transform;
 mod version;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ pub use arrow_type::{
     iceberg_schema, iceberg_type, read_schema, read_type, type_text, write_schema,
 };
 pub use history::HistoryEntry;
+pub(crate) use history::ancestor_ids;
 pub use refs::{MAIN_BRANCH, Reference, ReferenceKind};
 pub use version::Version;
 

@@ -23,15 +23,16 @@ use object_store::ObjectMeta;
 use super::field_mapping::TableColumns;
 use super::file::LakeFile;
 use super::footer::FooterCache;
-use super::insert;
+use super::insert::InsertExec;
 use super::predicate;
 use super::source::{LakeSource, ScanShape};
 use super::values;
 use crate::error::{Error, Result};
+use crate::lake::{FoundTable, Lake};
 use crate::scan::{self, BoundSummary, ManifestCache, Predicate, ScanPlan};
 use crate::settings::CacheSettings;
 use crate::storage::Location;
-use crate::table::{self, Table};
+use crate::table::{self, Table, Version};
 
 /// The table property that gives field ids to files without any.
 const NAME_MAPPING_PROPERTY: &str = "schema.name-mapping.default";
@@ -68,6 +69,14 @@ pub struct LakeTable {
     schema: SchemaRef,
     name_mapping: Option<NameMapping>,
     field_ids: Arc<[i32]>,
+    target: Option<Arc<InsertTarget>>,
+}
+
+/// Where inserted rows go.
+#[derive(Debug)]
+struct InsertTarget {
+    lake: Lake,
+    found: FoundTable,
 }
 
 impl LakeTable {
@@ -101,7 +110,23 @@ impl LakeTable {
             schema,
             name_mapping,
             field_ids,
+            target: None,
         })
+    }
+
+    /// Lets rows be inserted into the table that was found in `lake`.
+    #[must_use]
+    pub fn with_insert(mut self, lake: Lake, found: FoundTable) -> Self {
+        self.target = Some(Arc::new(InsertTarget { lake, found }));
+        self
+    }
+
+    /// The same table at another version, which can only be read.
+    ///
+    /// # Errors
+    /// As [`Table::at`] and [`Self::new`].
+    pub fn at(&self, version: Version) -> Result<Self> {
+        Self::new(self.table.at(version)?, self.context.clone())
     }
 
     /// The table that is read.
@@ -283,11 +308,19 @@ impl TableProvider for LakeTable {
 
     async fn insert_into(
         &self,
-        state: &dyn Session,
+        _: &dyn Session,
         input: Arc<dyn ExecutionPlan>,
         insert_op: InsertOp,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        Ok(insert::insert_into(state, &self.table, &input, insert_op)?)
+        if insert_op != InsertOp::Append {
+            return Err(self.changed_elsewhere("INSERT OVERWRITE"));
+        }
+        let target = self.target.as_deref().ok_or_else(|| {
+            Error::invalid("rows are inserted into a table, not into one of its versions")
+                .with_context("table", self.table.ident())
+        })?;
+        let (lake, found) = (target.lake.clone(), target.found.clone());
+        Ok(Arc::new(InsertExec::new(lake, found, input)))
     }
 
     // The engine hands over what it recovered of the filters after optimising: a condition that is

@@ -1,3 +1,6 @@
 //! The integration tests of the crate, in one binary.
 
+mod catalog;
+mod commit;
 mod reader;
+mod write;
