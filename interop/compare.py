@@ -1,0 +1,151 @@
+"""Compares our answers with those other engines gave.
+
+    python compare.py theirs LAKE_COMMAND FOLDER   tables by PyIceberg and DuckDB, read by us
+    python compare.py ours LAKE_COMMAND FOLDER     tables by us, read by PyIceberg and DuckDB
+
+FOLDER is the one `write_tables.py` filled. Ends with exit code 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+
+import canonical
+import read_tables
+from lake import Lake, LakeError, rows_from_arrow, rows_from_json
+
+ROWS_SHOWN_MAX = 5
+OUR_SCRIPT = Path(__file__).with_name("our_lake.sql")
+
+
+def theirs(command: str, folder: Path) -> int:
+    """Asks our engine every recorded question; gives the number of wrong answers."""
+    recorded = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
+    lake = Lake(command, Path(recorded["lake"]))
+    before = _catalog_bytes(Path(recorded["lake"]))
+    wrong = 0
+    for _, group in itertools.groupby(recorded["questions"], key=lambda question: question["table"]):
+        questions = list(group)
+        plain = [question for question in questions if question["via"] == "json"]
+        found = iter(lake.json_lines([question["sql"] for question in plain]))
+        for question in questions:
+            problem = _check(lake, question, next(found) if question["via"] == "json" else None)
+            if problem is not None:
+                wrong += 1
+                print(f"DIFFERS {question['id']}: {question['sql']}\n  {problem}")
+    if _catalog_bytes(Path(recorded["lake"])) != before:
+        wrong += 1
+        print("DIFFERS: reading changed the catalog file")
+    print(f"{len(recorded['questions'])} questions about their tables, {wrong} wrong")
+    return wrong
+
+
+def _catalog_bytes(lake: Path) -> bytes:
+    return (lake / "catalog.db").read_bytes()
+
+
+def _check(lake: Lake, question: dict, from_batch: list[dict] | LakeError | None) -> str | None:
+    """What is wrong with our answer, or nothing."""
+    try:
+        if question["via"] == "arrow":
+            rows = rows_from_arrow(lake.arrow(question["sql"]), question["kinds"])
+        elif isinstance(from_batch, LakeError):
+            raise from_batch
+        else:
+            rows = rows_from_json(from_batch, question["columns"], question["kinds"])
+    except (LakeError, ValueError, ArithmeticError, AttributeError) as error:
+        return f"{type(error).__name__}: {error}"
+    if not question["ordered"]:
+        rows = canonical.sorted_rows(rows)
+    return difference(question["rows"], rows)
+
+
+def difference(expected: list, found: list) -> str | None:
+    """Which rows are missing and which are too many, the first few of each."""
+    if expected == found:
+        return None
+    missing, extra = _without(expected, found), _without(found, expected)
+    if not missing and not extra:
+        return f"same rows in another order: {found[:ROWS_SHOWN_MAX]}"
+    return (f"{len(found)} rows instead of {len(expected)}; "
+            f"missing {missing[:ROWS_SHOWN_MAX]}, too many {extra[:ROWS_SHOWN_MAX]}")
+
+
+def _without(rows: list, others: list) -> list:
+    """Multiset difference."""
+    left = list(others)
+    kept = []
+    for row in rows:
+        if row in left:
+            left.remove(row)
+        else:
+            kept.append(row)
+    return kept
+
+
+def ours(command: str, folder: Path) -> int:
+    """Makes a lake with our engine and lets the others read it and write to it."""
+    path = folder / "our-lake"
+    shutil.rmtree(path, ignore_errors=True)
+    lake = Lake(command, path)
+    lake.run("--create", "-f", str(OUR_SCRIPT))
+    wrong = 0
+    names = read_tables.table_names(path)
+    for name in names:
+        wrong += _compare_readers(lake, path, name)
+    for name in names:
+        wrong += _compare_after_their_append(lake, path, name)
+    print(f"{len(names)} tables of ours, {wrong} readings differ")
+    return wrong
+
+
+def _compare_readers(lake: Lake, path: Path, name: str) -> int:
+    """Everything each reader sees in one table: now, at each snapshot, and with filters."""
+    wrong = 0
+    readers = read_tables.open_table(path, name)
+    for clause, snapshot_id in [("", None), *readers.versions()]:
+        found = lake.arrow(f"SELECT * FROM {name}{clause}")
+        _, kinds, rows = canonical.rows_of(found)
+        expected = canonical.sorted_rows(rows)
+        for reader, read in (("PyIceberg", readers.by_pyiceberg), ("DuckDB", readers.by_duckdb)):
+            problem = _difference_or_refusal(expected, kinds, lambda: read(snapshot_id))
+            if problem is not None:
+                wrong += 1
+                print(f"DIFFERS {name}{clause} as {reader} reads it: {problem}")
+    for row_filter, problem in readers.filters_that_lose_rows():
+        wrong += 1
+        print(f"DIFFERS {name} as PyIceberg prunes it by {row_filter}: {problem}")
+    return wrong
+
+
+def _compare_after_their_append(lake: Lake, path: Path, name: str) -> int:
+    """PyIceberg adds the table's own rows once more, and we read both halves."""
+    readers = read_tables.open_table(path, name)
+    readers.append_own_rows()
+    _, kinds, rows = canonical.rows_of(lake.arrow(f"SELECT * FROM {name}"))
+    expected = canonical.sorted_rows(rows)
+    problem = _difference_or_refusal(expected, kinds, lambda: readers.by_pyiceberg(None))
+    if problem is None:
+        return 0
+    print(f"DIFFERS {name} after PyIceberg wrote to it: {problem}")
+    return 1
+
+
+def _difference_or_refusal(expected: list, kinds: list[str], read) -> str | None:
+    try:
+        rows = rows_from_arrow(read(), kinds)
+    except (LakeError, pa.ArrowException, ValueError, OSError, read_tables.DuckDBError) as error:
+        return f"{type(error).__name__}: {error}"
+    return difference(expected, canonical.sorted_rows(rows))
+
+
+if __name__ == "__main__":
+    way, lake_command, target = sys.argv[1:]
+    compare = {"theirs": theirs, "ours": ours}[way]
+    sys.exit(1 if compare(lake_command, Path(target).resolve()) else 0)

@@ -1,0 +1,303 @@
+//! From a name as written to the namespace or table it means.
+//!
+//! A name's parts may begin with a catalog and may end with a metadata table or a version selector;
+//! a real table or namespace of a name always wins over those.
+
+use std::sync::Arc;
+
+use iceberg::{NamespaceIdent, TableIdent};
+
+use super::{Lake, dotted};
+use crate::catalog::Catalog;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{Name, hint, quote};
+use crate::scan::MetadataTable;
+use crate::table::{Table, Version};
+
+/// What follows a table's name: a metadata table or a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// `t.snapshots` or `"t$snapshots"`.
+    Metadata(MetadataTable),
+    /// `t.branch_x`, `t.tag_x`, `t.snapshot_id_1`, `t.at_timestamp_1`.
+    Version(Version),
+}
+
+impl Selector {
+    /// Reads the last part of a name; `None` when it selects nothing.
+    pub fn parse(part: &str) -> Option<Self> {
+        if let Some(table) = MetadataTable::from_name(part) {
+            return Some(Self::Metadata(table));
+        }
+        // Only the prefix is folded: refs are matched as names are.
+        let strip = |prefix: &str| {
+            part.get(..prefix.len())
+                .filter(|start| start.eq_ignore_ascii_case(prefix))
+                .map(|_| &part[prefix.len()..])
+                .filter(|rest| !rest.is_empty())
+        };
+        if let Some(name) = strip("branch_") {
+            return Some(Self::Version(Version::Branch(name.to_owned())));
+        }
+        if let Some(name) = strip("tag_") {
+            return Some(Self::Version(Version::Tag(name.to_owned())));
+        }
+        if let Some(id) = strip("snapshot_id_").and_then(|id| id.parse().ok()) {
+            return Some(Self::Version(Version::Snapshot(id)));
+        }
+        let ms = strip("at_timestamp_").and_then(|ms| ms.parse().ok())?;
+        Some(Self::Version(Version::Timestamp(ms)))
+    }
+}
+
+/// A table that a name means.
+#[derive(Debug, Clone)]
+pub struct FoundTable {
+    /// The catalog's name, as the lake knows it.
+    pub catalog_name: String,
+    /// The catalog.
+    pub catalog: Arc<dyn Catalog>,
+    /// The table's current state.
+    pub table: Table,
+    /// What the name's last part selects of it.
+    pub selector: Option<Selector>,
+}
+
+/// One way to read a name: a catalog and the parts that follow.
+struct Reading<'a> {
+    catalog_name: &'a str,
+    catalog: &'a Arc<dyn Catalog>,
+    parts: &'a [Name],
+    /// Whether the catalog was written or is the default one.
+    written: bool,
+}
+
+impl Lake {
+    /// The table a name means. `namespace` is the session's current one, in the default catalog.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] with the nearest names; ambiguity of names that differ in case.
+    pub async fn find_table(
+        &self,
+        parts: &[Name],
+        default_catalog: &str,
+        namespace: &NamespaceIdent,
+    ) -> Result<FoundTable> {
+        if parts.is_empty() || parts.iter().any(|part| part.as_str().is_empty()) {
+            return Err(Error::invalid("a table name must not have an empty part"));
+        }
+        let readings = self.readings(parts, default_catalog)?;
+        for reading in &readings {
+            if let Some(found) = find_in(reading, reading.parts, namespace).await? {
+                return Ok(reading.found(found, None));
+            }
+        }
+        for reading in &readings {
+            if let Some(found) = find_selected(reading, namespace).await? {
+                return Ok(found);
+            }
+        }
+        Err(self.no_table(parts, &readings, namespace).await)
+    }
+
+    /// The namespace a name means, with its catalog.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] with the nearest names.
+    pub async fn find_namespace(
+        &self,
+        parts: &[Name],
+        default_catalog: &str,
+    ) -> Result<(String, Arc<dyn Catalog>, NamespaceIdent)> {
+        let mut known = Vec::new();
+        for reading in self.readings(parts, default_catalog)? {
+            let namespaces = reading.catalog.list_namespaces().await?;
+            if !reading.parts.is_empty()
+                && let Some(found) = match_namespace(&namespaces, reading.parts)?
+            {
+                let catalog = Arc::clone(reading.catalog);
+                return Ok((reading.catalog_name.to_owned(), catalog, found));
+            }
+            known.extend(namespaces.iter().map(dotted));
+        }
+        let wanted = join_names(parts);
+        let names = known.iter().map(String::as_str);
+        let hint = hint(&wanted, names);
+        Err(Error::not_found(format!("there is no namespace {wanted}{hint}")))
+    }
+
+    /// Where a new table of this name belongs: a namespace that exists, and the name as written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the namespace does not exist;
+    /// [`ErrorKind::AlreadyExists`] when a table of that name in any case does.
+    pub async fn new_table_ident(
+        &self,
+        parts: &[Name],
+        default_catalog: &str,
+        namespace: &NamespaceIdent,
+    ) -> Result<(String, Arc<dyn Catalog>, TableIdent)> {
+        let Some((name, qualifier)) = parts.split_last() else {
+            return Err(Error::invalid("a new table needs a name"));
+        };
+        let (catalog_name, catalog, namespace) = if qualifier.is_empty() {
+            let (catalog_name, catalog) = self.catalog(&Name::quoted(default_catalog))?;
+            (catalog_name.to_owned(), Arc::clone(catalog), namespace.clone())
+        } else {
+            self.find_namespace(qualifier, default_catalog).await?
+        };
+        let tables = catalog.list_tables(&namespace).await?;
+        if let Some(existing) = Name::new(name.as_str()).find(&tables, TableIdent::name)? {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("table {} exists already", quote(existing.name())),
+            )
+            .with_context("namespace", dotted(&namespace)));
+        }
+        Ok((catalog_name, catalog, TableIdent::new(namespace, name.as_str().to_owned())))
+    }
+
+    /// The ways to read a name, the likelier first: a written catalog before the default one.
+    fn readings<'a>(&'a self, parts: &'a [Name], default_catalog: &str) -> Result<Vec<Reading<'a>>> {
+        let mut readings = Vec::new();
+        if let [first, rest @ ..] = parts
+            && !rest.is_empty()
+            && let Some((catalog_name, catalog)) = self.find_catalog(first)?
+        {
+            readings.push(Reading { catalog_name, catalog, parts: rest, written: true });
+        }
+        let (catalog_name, catalog) = self.catalog(&Name::quoted(default_catalog))?;
+        readings.push(Reading { catalog_name, catalog, parts, written: false });
+        Ok(readings)
+    }
+
+    async fn no_table(
+        &self,
+        parts: &[Name],
+        readings: &[Reading<'_>],
+        namespace: &NamespaceIdent,
+    ) -> Error {
+        let mut known = Vec::new();
+        for reading in readings {
+            let Ok(namespaces) = reading.catalog.list_namespaces().await else { continue };
+            let qualifier = &reading.parts[..reading.parts.len() - 1];
+            let here = match match_namespace(&namespaces, qualifier) {
+                Ok(Some(found)) => vec![found],
+                _ if qualifier.is_empty() => vec![namespace.clone()],
+                _ => namespaces,
+            };
+            for namespace in here {
+                if let Ok(tables) = reading.catalog.list_tables(&namespace).await {
+                    known.extend(tables.into_iter().map(|table| table.name().to_owned()));
+                }
+            }
+        }
+        let wanted = parts.last().map_or("", Name::as_str);
+        let hint = hint(wanted, known.iter().map(String::as_str));
+        Error::not_found(format!("there is no table {}{hint}", join_names(parts)))
+    }
+}
+
+impl Reading<'_> {
+    fn found(&self, table: Table, selector: Option<Selector>) -> FoundTable {
+        FoundTable {
+            catalog_name: self.catalog_name.to_owned(),
+            catalog: Arc::clone(self.catalog),
+            table,
+            selector,
+        }
+    }
+}
+
+/// The table of `parts` with nothing selected of it.
+async fn find_in(
+    reading: &Reading<'_>,
+    parts: &[Name],
+    current: &NamespaceIdent,
+) -> Result<Option<Table>> {
+    let Some((name, qualifier)) = parts.split_last() else { return Ok(None) };
+    let namespace = if qualifier.is_empty() {
+        // `catalog.t` leaves the namespace open; the current one belongs to the default catalog.
+        if reading.written && reading.catalog.namespace_properties(current).await.is_err() {
+            return Ok(None);
+        }
+        current.clone()
+    } else {
+        let namespaces = reading.catalog.list_namespaces().await?;
+        match match_namespace(&namespaces, qualifier)? {
+            Some(found) => found,
+            None => return Ok(None),
+        }
+    };
+    let tables = match reading.catalog.list_tables(&namespace).await {
+        Ok(tables) => tables,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Some(ident) = name.find(&tables, TableIdent::name)? else { return Ok(None) };
+    let pointer = reading.catalog.load_table(ident).await?;
+    Ok(Some(Table::new(pointer, reading.catalog.storage().clone())))
+}
+
+/// The table of a name whose end is a selector: `t.snapshots`, `"t$snapshots"`, `t.branch_x`.
+async fn find_selected(
+    reading: &Reading<'_>,
+    namespace: &NamespaceIdent,
+) -> Result<Option<FoundTable>> {
+    let Some((last, qualifier)) = reading.parts.split_last() else { return Ok(None) };
+    if !qualifier.is_empty()
+        && let Some(selector) = Selector::parse(last.as_str())
+        && let Some(table) = find_in(reading, qualifier, namespace).await?
+    {
+        return Ok(Some(reading.found(table, Some(selector))));
+    }
+    let Some((name, selected)) = last.as_str().rsplit_once('$') else { return Ok(None) };
+    let Some(selector) = Selector::parse(selected) else { return Ok(None) };
+    let mut parts = qualifier.to_vec();
+    parts.push(if last.is_quoted() { Name::quoted(name) } else { Name::new(name) });
+    let table = find_in(reading, &parts, namespace).await?;
+    Ok(table.map(|table| reading.found(table, Some(selector))))
+}
+
+/// The namespace whose parts match; a part in quotes may hold several, joined by dots.
+fn match_namespace(namespaces: &[NamespaceIdent], parts: &[Name]) -> Result<Option<NamespaceIdent>> {
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let quoted = parts.iter().all(Name::is_quoted);
+    let joined: Vec<&str> = parts.iter().map(Name::as_str).collect();
+    let joined = joined.join(".");
+    let wanted = if quoted { Name::quoted(joined) } else { Name::new(joined) };
+    let named: Vec<(String, &NamespaceIdent)> =
+        namespaces.iter().map(|namespace| (dotted(namespace), namespace)).collect();
+    let found = wanted.find(&named, |(name, _)| name)?;
+    Ok(found.map(|(_, namespace)| (*namespace).clone()))
+}
+
+fn join_names(parts: &[Name]) -> String {
+    let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+    parts.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_are_read_without_regard_to_case() {
+        assert_eq!(
+            Selector::parse("Branch_Audit"),
+            Some(Selector::Version(Version::Branch("Audit".to_owned())))
+        );
+        assert_eq!(
+            Selector::parse("snapshot_id_12"),
+            Some(Selector::Version(Version::Snapshot(12)))
+        );
+        assert_eq!(
+            Selector::parse("at_timestamp_1000"),
+            Some(Selector::Version(Version::Timestamp(1000)))
+        );
+        assert_eq!(Selector::parse("branch_"), None);
+        assert_eq!(Selector::parse("snapshot_id_x"), None);
+    }
+}

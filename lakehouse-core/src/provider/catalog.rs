@@ -1,0 +1,180 @@
+//! A lake's catalogs as DataFusion sees them, for one session or one program's own context.
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use iceberg::NamespaceIdent;
+
+use super::access::Access;
+use crate::catalog::Catalog;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lake::dotted;
+use crate::name::Name;
+
+/// One catalog of a lake, in one context.
+///
+/// The engine asks for lists of names where it cannot wait, so they are kept here and renewed by
+/// [`Self::refresh`]; tables themselves are loaded when they are named. Tables that a program
+/// registers belong to its context alone and win over the lake's of the same name.
+#[derive(Debug)]
+pub struct LakeCatalog {
+    access: Access,
+    name: String,
+    catalog: Arc<dyn Catalog>,
+    names: Arc<RwLock<Names>>,
+}
+
+/// Names as of the last refresh, and what the context alone knows.
+#[derive(Debug, Default)]
+struct Names {
+    tables: BTreeMap<String, BTreeSet<String>>,
+    local: BTreeMap<(String, String), Arc<dyn TableProvider>>,
+}
+
+impl LakeCatalog {
+    /// The catalog of this name, with names still to be [refreshed](Self::refresh).
+    ///
+    /// # Errors
+    /// When the lake has no such catalog.
+    pub fn try_new(access: Access, name: &str) -> Result<Self> {
+        let (name, catalog) = access.lake().catalog(&Name::quoted(name))?;
+        let (name, catalog) = (name.to_owned(), Arc::clone(catalog));
+        Ok(Self { access, name, catalog, names: Arc::default() })
+    }
+
+    /// Reads the names of namespaces and tables again, for `information_schema` and lists.
+    ///
+    /// # Errors
+    /// When the catalog does not answer; the old names then stay.
+    pub async fn refresh(&self) -> Result<()> {
+        let mut tables = BTreeMap::new();
+        for namespace in self.catalog.list_namespaces().await? {
+            let names = self.catalog.list_tables(&namespace).await?;
+            let names = names.iter().map(|ident| ident.name().to_owned()).collect();
+            tables.insert(dotted(&namespace), names);
+        }
+        self.names.write().unwrap_or_else(PoisonError::into_inner).tables = tables;
+        Ok(())
+    }
+
+    /// The context's own table of a name, matched without regard to case.
+    ///
+    /// # Errors
+    /// Ambiguity of names that differ in case.
+    pub fn local_table(
+        &self,
+        namespace: &str,
+        name: &Name,
+    ) -> Result<Option<(String, Arc<dyn TableProvider>)>> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let here: Vec<_> = names
+            .local
+            .iter()
+            .filter(|((schema, _), _)| schema.eq_ignore_ascii_case(namespace))
+            .collect();
+        let found = name.find(&here, |((_, table), _)| table)?;
+        Ok(found.map(|((_, table), provider)| (table.clone(), Arc::clone(provider))))
+    }
+
+    fn schema_of(&self, namespace: &str) -> Arc<LakeSchema> {
+        Arc::new(LakeSchema {
+            access: self.access.clone(),
+            catalog_name: self.name.clone(),
+            namespace: namespace.to_owned(),
+            names: Arc::clone(&self.names),
+        })
+    }
+}
+
+impl CatalogProvider for LakeCatalog {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn schema_names(&self) -> Vec<String> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let local = names.local.keys().map(|(schema, _)| schema.clone());
+        names.tables.keys().cloned().chain(local).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        // Whether the namespace exists is known when a table of it is asked for.
+        Some(self.schema_of(name))
+    }
+}
+
+/// One namespace of a lake, in one context.
+#[derive(Debug)]
+struct LakeSchema {
+    access: Access,
+    catalog_name: String,
+    namespace: String,
+    names: Arc<RwLock<Names>>,
+}
+
+impl LakeSchema {
+    fn local(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        names.local.get(&(self.namespace.clone(), name.to_owned())).map(Arc::clone)
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for LakeSchema {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let stored = names.tables.get(&self.namespace).into_iter().flatten().cloned();
+        let local = names.local.keys().filter(|(schema, _)| *schema == self.namespace);
+        stored.chain(local.map(|(_, table)| table.clone())).collect()
+    }
+
+    async fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        if let Some(local) = self.local(name) {
+            return Ok(Some(local));
+        }
+        // The engine folds unquoted names to lower case itself; a mixed-case one was quoted.
+        let name =
+            if name.to_lowercase() == name { Name::new(name) } else { Name::quoted(name) };
+        let parts = [Name::quoted(&self.catalog_name), Name::new(&self.namespace), name];
+        let current = NamespaceIdent::new(self.namespace.clone());
+        let lake = self.access.lake();
+        match lake.find_table(&parts, &self.catalog_name, &current).await {
+            Ok(found) => Ok(Some(self.access.open(found)?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn register_table(
+        &self,
+        name: String,
+        table: Arc<dyn TableProvider>,
+    ) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(names.local.insert((self.namespace.clone(), name), table))
+    }
+
+    fn deregister_table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        match names.local.remove(&(self.namespace.clone(), name.to_owned())) {
+            Some(table) => Ok(Some(table)),
+            None => Err(DataFusionError::from(Error::unsupported(format!(
+                "table {name:?} belongs to the lake and not to this context; \
+                 use `Session::sql` to drop it"
+            )))),
+        }
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        // Only for the context's own: the engine asks before it registers or replaces one.
+        self.local(name).is_some()
+    }
+}

@@ -1,0 +1,207 @@
+//! The closed set of statements, one file per family, and the choice among them by leading words.
+//!
+//! What is not a variant of [`Statement`] is refused while it is read, with the words that are not
+//! offered; no later stage meets a statement it does not know.
+
+mod alter;
+mod call;
+mod create;
+mod data_type;
+mod drop;
+mod insert;
+mod namespace;
+mod partition;
+mod properties;
+mod query;
+pub mod relation;
+mod set;
+mod show;
+
+use datafusion::sql::parser::Statement as DataFusionStatement;
+use datafusion::sql::sqlparser::ast::{Insert, Query};
+use datafusion::sql::sqlparser::tokenizer::Token;
+use lakehouse_core::error::{Error, Result};
+
+pub use alter::{AlterAction, AlterTable, RefKind, RefOptions};
+pub use call::{Argument, Call};
+pub use create::{ColumnDefinition, CreateTable};
+pub use drop::{DropNamespace, DropTable};
+pub use namespace::CreateNamespace;
+pub use partition::PartitionTerm;
+pub use query::Explain;
+pub use set::{Reset, Set, SetValue, Use};
+pub use show::{Describe, ShowTarget};
+
+use crate::parse::{Cursor, nearest};
+
+/// One SQL statement, read but not resolved: names are as typed.
+#[derive(Debug, Clone)]
+pub enum Statement {
+    /// `SELECT`, `WITH`, `VALUES`, `FROM …`.
+    Query(Box<Query>),
+    /// `EXPLAIN` of a query or an insert.
+    Explain(Explain),
+    /// `INSERT INTO t [(columns)]` with a query or values; no other clause is set.
+    Insert(Box<Insert>),
+    /// `CREATE SCHEMA`, `DATABASE` or `NAMESPACE`.
+    CreateNamespace(CreateNamespace),
+    /// `DROP SCHEMA`, `DATABASE` or `NAMESPACE`.
+    DropNamespace(DropNamespace),
+    /// `CREATE TABLE`, with or without a query.
+    CreateTable(CreateTable),
+    /// `DROP TABLE`.
+    DropTable(DropTable),
+    /// `ALTER TABLE`.
+    AlterTable(AlterTable),
+    /// `CALL` of a procedure.
+    Call(Call),
+    /// `SHOW`.
+    Show(ShowTarget),
+    /// `DESCRIBE` of a table.
+    Describe(Describe),
+    /// `SET` of a variable.
+    Set(Set),
+    /// `RESET` of a variable.
+    Reset(Reset),
+    /// `USE` of a namespace.
+    Use(Use),
+    /// What DataFusion plans itself: `COPY … TO` (its source is always a query) and
+    /// `CREATE EXTERNAL TABLE`, which lasts as long as the session.
+    DataFusion(Box<DataFusionStatement>),
+}
+
+/// The words a statement can begin with, for suggestions.
+const LEADING_WORDS: &[&str] = &[
+    "SELECT", "WITH", "VALUES", "FROM", "EXPLAIN", "INSERT", "CREATE", "DROP", "ALTER", "CALL",
+    "SHOW", "DESCRIBE", "DESC", "SET", "RESET", "USE", "COPY", "MERGE", "UPDATE", "DELETE",
+    "TRUNCATE",
+];
+
+/// Leading words of statements that are SQL, but not offered, and what to say about each.
+const NOT_OFFERED: &[(&str, &str)] = &[
+    ("MERGE", "MERGE is not offered yet"),
+    ("UPDATE", "UPDATE is not offered yet"),
+    ("DELETE", "DELETE is not offered yet"),
+    ("TRUNCATE", "TRUNCATE is not offered yet"),
+    ("REPLACE", "REPLACE is not offered yet"),
+    ("GRANT", "GRANT is not offered yet"),
+    ("REVOKE", "REVOKE is not offered yet"),
+    ("DENY", "DENY is not offered yet"),
+    ("OPTIMIZE", "OPTIMIZE is not offered yet"),
+    ("VACUUM", "VACUUM is not offered yet"),
+    ("ANALYZE", "ANALYZE is not offered yet"),
+    (
+        "BEGIN",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "START",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "COMMIT",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "ROLLBACK",
+        "transactions of several statements are not offered: see rollback_to_snapshot",
+    ),
+    (
+        "SAVEPOINT",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "RELEASE",
+        "transactions of several statements are not offered: each statement commits alone",
+    ),
+    (
+        "PREPARE",
+        "PREPARE is not offered: bind parameters with the statement",
+    ),
+    (
+        "EXECUTE",
+        "EXECUTE is not offered: bind parameters with the statement",
+    ),
+    (
+        "DEALLOCATE",
+        "DEALLOCATE is not offered: bind parameters with the statement",
+    ),
+    ("COMMENT", "COMMENT ON is not offered yet"),
+    (
+        "REFRESH",
+        "REFRESH is not offered: every statement reads the newest snapshot",
+    ),
+    ("CACHE", "CACHE is not offered"),
+    ("UNCACHE", "UNCACHE is not offered"),
+    (
+        "MSCK",
+        "MSCK is not offered: partitions are in the table's metadata",
+    ),
+    ("LOAD", "LOAD is not offered"),
+    ("UNLOAD", "UNLOAD is not offered: write COPY … TO"),
+    ("ATTACH", "ATTACH is not offered"),
+    ("DETACH", "DETACH is not offered"),
+    ("DECLARE", "DECLARE is not offered"),
+    (
+        "TABLE",
+        "TABLE as a query is not offered: write SELECT * FROM",
+    ),
+];
+
+/// Reads the statement that begins at the cursor.
+pub(crate) fn read(cursor: &mut Cursor) -> Result<Statement> {
+    if *cursor.peek() == Token::LParen {
+        return query::query(cursor);
+    }
+    let Some(leading) = cursor.peek_upper() else {
+        return Err(cursor.expected("an SQL statement"));
+    };
+    match leading.as_str() {
+        "SELECT" | "WITH" | "VALUES" | "FROM" => query::query(cursor),
+        "EXPLAIN" => query::explain(cursor),
+        "INSERT" => insert::insert(cursor),
+        "CREATE" => create::create(cursor),
+        "DROP" => drop::drop(cursor),
+        "ALTER" => alter::alter(cursor),
+        "CALL" => call::call(cursor),
+        "SHOW" => show::show(cursor),
+        "DESCRIBE" | "DESC" => show::describe(cursor),
+        "SET" => set::set(cursor),
+        "RESET" => set::reset(cursor),
+        "USE" => set::use_namespace(cursor),
+        "COPY" => query::copy(cursor),
+        _ => Err(unknown(cursor, &leading)),
+    }
+}
+
+/// The error for a statement that begins with a word no statement of ours begins with.
+fn unknown(cursor: &Cursor, leading: &str) -> Error {
+    if let Some((_, message)) = NOT_OFFERED.iter().find(|(word, _)| *word == leading) {
+        return cursor.unsupported(message);
+    }
+    match nearest(leading, LEADING_WORDS) {
+        Some(word) => cursor.expected(&format!("an SQL statement (did you mean `{word}`?)")),
+        None => cursor.expected("an SQL statement"),
+    }
+}
+
+/// `[IF NOT EXISTS]`.
+fn if_not_exists(cursor: &mut Cursor) -> Result<bool> {
+    let found = cursor.accept(&["IF"]);
+    if found {
+        cursor.expect(&["NOT", "EXISTS"])?;
+    }
+    Ok(found)
+}
+
+/// `[IF EXISTS]`.
+fn if_exists(cursor: &mut Cursor) -> Result<bool> {
+    let found = cursor.accept(&["IF"]);
+    if found {
+        cursor.expect(&["EXISTS"])?;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! Walking the tables that a statement reads, with the scopes of common table expressions.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::parser::{CopyToSource, Statement as DataFusionStatement};
+use datafusion::sql::sqlparser::ast::{
+    Ident, Insert, ObjectName, ObjectNamePart, Query, TableFactor, VisitMut, VisitorMut,
+};
+use lakehouse_core::error::{Error, Result};
+
+use super::{SetValue, Statement};
+
+/// What the name in a table factor stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// A table or view, to be looked up.
+    Table,
+    /// A common table expression that is in scope here.
+    CommonTable,
+    /// A function that returns rows.
+    Function,
+}
+
+/// Calls `visit` with every table factor that has a name (`TableFactor::Table`, and
+/// `TableFactor::Function` for `LATERAL f(…)`), wherever it stands: in joins, subqueries of `FROM`
+/// and of expressions, common table expressions, set operations and pipes; in the query of an
+/// `INSERT`, a `CREATE TABLE … AS`, a `COPY` and an `EXPLAIN`.
+///
+/// A factor is visited after what is inside of it, and what `visit` puts in its place is not
+/// visited again.
+///
+/// `WITH` hides a table only where the common table can be seen: in the query it belongs to and in
+/// the common tables after it. Its own body sees the outer table of that name, unless the clause
+/// says `RECURSIVE`. Names are compared as the planner does: unquoted ones in lower case.
+///
+/// The target of an `INSERT` and the name in a statement of our own (`CREATE TABLE`, `DESCRIBE`, …)
+/// is no table factor and is not visited.
+///
+/// # Errors
+/// The first error of `visit`; the walk ends there.
+pub fn visit_tables_mut<F>(statement: &mut Statement, visit: F) -> Result<()>
+where
+    F: FnMut(&mut TableFactor, Relation) -> Result<()>,
+{
+    match walk(
+        statement,
+        &mut Scopes {
+            visit,
+            queries: Vec::new(),
+        },
+    ) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// Leads a visitor through every syntax tree inside of a statement.
+pub(crate) fn walk<V: VisitorMut>(
+    statement: &mut Statement,
+    visitor: &mut V,
+) -> ControlFlow<V::Break> {
+    match statement {
+        Statement::Query(query) => query.visit(visitor),
+        Statement::Explain(explain) => walk(&mut explain.statement, visitor),
+        Statement::Insert(insert) => walk_insert(insert, visitor),
+        Statement::CreateTable(create) => {
+            for column in &mut create.columns {
+                column.default.visit(visitor)?;
+            }
+            create.query.visit(visitor)
+        }
+        Statement::Call(call) => call
+            .arguments
+            .iter_mut()
+            .try_for_each(|argument| argument.value.visit(visitor)),
+        Statement::Set(set) => match &mut set.value {
+            SetValue::Expression(value) => value.visit(visitor),
+            SetValue::Default => ControlFlow::Continue(()),
+        },
+        Statement::DataFusion(statement) => match statement.as_mut() {
+            DataFusionStatement::CopyTo(copy) => match &mut copy.source {
+                CopyToSource::Query(query) => query.visit(visitor),
+                // The reader of COPY makes a query of a table name.
+                CopyToSource::Relation(_) => ControlFlow::Continue(()),
+            },
+            _ => ControlFlow::Continue(()),
+        },
+        Statement::CreateNamespace(_)
+        | Statement::DropNamespace(_)
+        | Statement::DropTable(_)
+        | Statement::AlterTable(_)
+        | Statement::Show(_)
+        | Statement::Describe(_)
+        | Statement::Reset(_)
+        | Statement::Use(_) => ControlFlow::Continue(()),
+    }
+}
+
+fn walk_insert<V: VisitorMut>(insert: &mut Insert, visitor: &mut V) -> ControlFlow<V::Break> {
+    insert.source.visit(visitor)
+}
+
+/// The visitor behind [`visit_tables_mut`].
+struct Scopes<F> {
+    visit: F,
+    /// The queries around the present place, the outermost first.
+    queries: Vec<Scope>,
+}
+
+/// The common tables of one query.
+struct Scope {
+    names: Vec<String>,
+    recursive: bool,
+    /// How many queries directly inside have begun. The first ones are the common tables' bodies,
+    /// in order, because a `WITH` clause stands first in its query.
+    begun: usize,
+    /// How many of the names can be seen at the present place.
+    visible: usize,
+}
+
+impl<F> Scopes<F> {
+    fn is_common_table(&self, name: &ObjectName) -> bool {
+        let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
+            return false;
+        };
+        let name = normalised(ident);
+        self.queries
+            .iter()
+            .any(|scope| scope.names[..scope.visible].contains(&name))
+    }
+}
+
+impl<F> VisitorMut for Scopes<F>
+where
+    F: FnMut(&mut TableFactor, Relation) -> Result<()>,
+{
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        if let Some(outer) = self.queries.last_mut() {
+            outer.visible = if outer.begun < outer.names.len() {
+                outer.begun + usize::from(outer.recursive)
+            } else {
+                outer.names.len()
+            };
+            outer.begun += 1;
+        }
+        let names: Vec<String> = query
+            .with
+            .iter()
+            .flat_map(|with| &with.cte_tables)
+            .map(|cte| normalised(&cte.alias.name))
+            .collect();
+        let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
+        self.queries.push(Scope {
+            names,
+            recursive,
+            begun: 0,
+            visible: 0,
+        });
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Error> {
+        self.queries.pop();
+        if let Some(outer) = self.queries.last_mut()
+            && outer.begun >= outer.names.len()
+        {
+            outer.visible = outer.names.len();
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        let relation = match factor {
+            TableFactor::Table { args: Some(_), .. } | TableFactor::Function { .. } => {
+                Relation::Function
+            }
+            TableFactor::Table { name, .. } if self.is_common_table(name) => Relation::CommonTable,
+            TableFactor::Table { .. } => Relation::Table,
+            _ => return ControlFlow::Continue(()),
+        };
+        match (self.visit)(factor, relation) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
+/// A name as the planner compares it.
+fn normalised(ident: &Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Other engines read our tables and we read theirs: the Python programs in `interop/`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::steps::{Outcome, Steps};
+use crate::workspace;
+
+const REQUIREMENTS: &str = "interop/requirements.txt";
+const NEEDS_PYTHON: &str = "install python3 with its venv module (Debian: python3-venv), 3.11+";
+
+/// `cargo xtask interop`; true if everything ran and agreed.
+pub(crate) fn run() -> Result<bool, String> {
+    let mut steps = Steps::default();
+    add_to(&mut steps)?;
+    Ok(steps.finish())
+}
+
+/// Adds the steps: the environment, the tables, both directions of reading.
+pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
+    let target = workspace::target_folder()?;
+    let venv = target.join("interop-venv");
+    let mut ready = Outcome::Failed;
+    steps.work("interop: Python environment", || {
+        ready = environment(&venv);
+        ready.clone()
+    });
+    if ready != Outcome::Passed {
+        return Ok(());
+    }
+    let mut build = workspace::cargo();
+    build.args(["build", "--locked", "--package", "lakehouse-cli"]);
+    steps.command("interop: build lake", &mut build);
+
+    let folder = target.join("interop");
+    let lake = target.join("debug").join("lake");
+    let python = |script: &str| {
+        let mut command = Command::new(venv.join("bin").join("python"));
+        command.current_dir(workspace::root().join("interop"));
+        command.env("PYTHONDONTWRITEBYTECODE", "1").arg(script);
+        command
+    };
+    steps.command(
+        "interop: others write",
+        python("write_tables.py").arg(&folder),
+    );
+    for (name, way) in [
+        ("interop: we read theirs", "theirs"),
+        ("interop: they read ours", "ours"),
+    ] {
+        let mut command = python("compare.py");
+        steps.command(name, command.arg(way).arg(&lake).arg(&folder));
+    }
+    Ok(())
+}
+
+/// Makes the virtual environment if it is missing or was made from other requirements.
+fn environment(venv: &Path) -> Outcome {
+    let wanted = match workspace::read(REQUIREMENTS) {
+        Ok(wanted) => wanted,
+        Err(message) => return failed(&message),
+    };
+    let stamp = venv.join("requirements.installed");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Outcome::Passed;
+    }
+    if !succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
+        return Outcome::NotRun(NEEDS_PYTHON.to_owned());
+    }
+    let pip: PathBuf = venv.join("bin").join("pip");
+    let requirements = workspace::root().join(REQUIREMENTS);
+    let made = succeeds(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(venv),
+    ) && succeeds(
+        Command::new(pip)
+            .args(["install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(requirements),
+    );
+    if !made {
+        return failed("the Python environment could not be made");
+    }
+    match std::fs::write(&stamp, wanted) {
+        Ok(()) => Outcome::Passed,
+        Err(error) => failed(&format!("{}: {error}", stamp.display())),
+    }
+}
+
+fn failed(message: &str) -> Outcome {
+    eprintln!("{message}");
+    Outcome::Failed
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

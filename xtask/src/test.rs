@@ -1,0 +1,46 @@
+//! `cargo xtask test`: everything CI does, in order, with a summary at the end.
+
+use crate::steps::Steps;
+use crate::{interop, workspace};
+
+/// Runs all steps; true if nothing failed.
+pub(crate) fn run() -> Result<bool, String> {
+    let mut steps = Steps::default();
+    let mut cargo = |name: &str, arguments: &str| {
+        let mut command = workspace::cargo();
+        command.args(arguments.split_whitespace());
+        if name == "documentation" {
+            command.env("RUSTDOCFLAGS", "-D warnings");
+        }
+        steps.command(name, &mut command);
+    };
+    cargo("format", "fmt --all --check");
+    cargo(
+        "lints, benches included",
+        "clippy --workspace --all-targets --locked -- -D warnings",
+    );
+    cargo("documentation", "doc --workspace --no-deps --locked");
+    cargo("tests, doctests, tidy", "test --workspace --locked");
+    for example in examples()? {
+        cargo(
+            &format!("example {example}"),
+            &format!("run --quiet --locked --example {example}"),
+        );
+    }
+    interop::add_to(&mut steps)?;
+    Ok(steps.finish())
+}
+
+/// The names of the programs in `examples/`: `name.rs` or `name/main.rs`.
+fn examples() -> Result<Vec<String>, String> {
+    let files = workspace::files()?;
+    let mut names: Vec<String> = files
+        .iter()
+        .filter_map(|file| file.strip_prefix("examples/"))
+        .filter_map(|file| file.strip_suffix("/main.rs").or(file.strip_suffix(".rs")))
+        .filter(|name| !name.contains('/'))
+        .map(str::to_owned)
+        .collect();
+    names.sort();
+    Ok(names)
+}
