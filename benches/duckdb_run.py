@@ -62,7 +62,7 @@ def run(connection, sql: str) -> dict:
     started = time.perf_counter()
     result = connection.execute(sql)
     columns = result.description
-    table = result.fetch_arrow_table() if ARROW else result.fetchall()
+    table = result.to_arrow_table() if ARROW else result.fetchall()
     seconds = time.perf_counter() - started
     rows = zip(*(column.to_pylist() for column in table.columns)) if ARROW else table
     return {

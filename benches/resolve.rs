@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn prepare(lake: &Lakehouse) -> lakehouse::Result<()> {
-    let session = lake.session();
+    let session = lake.session()?;
     let run = async |sql: String| -> lakehouse::Result<()> {
         session.sql(&sql).await?.collect().await.map(drop)
     };
@@ -66,7 +66,7 @@ fn resolve(
     let history = table.history();
     let middle = history.get(history.len() / 2).ok_or("the table has a history")?;
     let time = middle.made_current_at_ms;
-    let session = lake.session();
+    let session = lake.session()?;
     let id = middle.snapshot_id;
     let sql = format!("EXPLAIN SELECT * FROM versions FOR SYSTEM_VERSION AS OF {id}");
     criterion.bench_function("resolve/as of a time, in Rust", |bencher| {
@@ -84,7 +84,7 @@ fn open(criterion: &mut Criterion, runtime: &Runtime, location: &str) {
         bencher.to_async(runtime).iter(|| async {
             let lake = Lakehouse::open(location).await?;
             let sql = "SELECT * FROM versions LIMIT 1";
-            let mut rows = lake.session().sql(sql).await?.into_stream();
+            let mut rows = lake.session()?.sql(sql).await?.into_stream();
             let first = rows.next().await.transpose()?;
             Ok::<_, lakehouse::Error>(first)
         });
@@ -95,7 +95,7 @@ fn open(criterion: &mut Criterion, runtime: &Runtime, location: &str) {
 fn plan(criterion: &mut Criterion, runtime: &Runtime, lake: &Lakehouse, location: &str) {
     let one = "EXPLAIN SELECT * FROM files WHERE id = 5000";
     let all = "EXPLAIN SELECT * FROM files";
-    let session = lake.session();
+    let session = lake.session()?;
     for (name, sql) in [("one of 10,000 files", one), ("10,000 files", all)] {
         criterion.bench_function(&format!("plan/{name}, warm"), |bencher| {
             bencher.to_async(runtime).iter(|| async { session.sql(sql).await?.collect().await });
@@ -103,7 +103,7 @@ fn plan(criterion: &mut Criterion, runtime: &Runtime, lake: &Lakehouse, location
         criterion.bench_function(&format!("plan/{name}, cold"), |bencher| {
             bencher.to_async(runtime).iter(|| async {
                 let lake = Lakehouse::open(location).await?;
-                lake.session().sql(sql).await?.collect().await
+                lake.session()?.sql(sql).await?.collect().await
             });
         });
     }

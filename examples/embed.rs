@@ -29,7 +29,7 @@ async fn main() -> Outcome {
 
     let service = service_context()?;
     // One call: catalogs, object stores, versions of tables and the rules that guard them.
-    lake.register(&service)?;
+    lake.register(&service).await?;
 
     println!("Tables of the lake, a table and a function of the service, in one query:\n");
     let joined = ask(
@@ -69,7 +69,7 @@ async fn main() -> Outcome {
 
 /// Two months of invoices in two commits; gives the snapshot of the first.
 async fn fill(lake: &Lakehouse) -> Outcome<i64> {
-    let session = lake.session();
+    let session = lake.session()?;
     for sql in [
         "CREATE TABLE invoices (customer VARCHAR, currency VARCHAR, amount DOUBLE)",
         "INSERT INTO invoices VALUES ('Ada', 'EUR', 10), ('Bo', 'NOK', 20)",

@@ -29,7 +29,7 @@ async fn main() -> Outcome {
 
     // A missing or empty folder becomes a lake; nothing has to be installed or started.
     let lake = Lakehouse::open(folder.path().join("lake").to_string_lossy()).await?;
-    let session = lake.session();
+    let session = lake.session()?;
     create_tables(&session).await?;
     load(&session, folder.path()).await?;
 

@@ -49,7 +49,7 @@ async fn main() -> Outcome {
     let folder = arguments.next().map_or_else(|| temporary.path().to_path_buf(), Into::into);
 
     let lake = Lakehouse::open(folder.to_string_lossy()).await?;
-    let books = Books { session: lake.session(), lake };
+    let books = Books { session: lake.session()?, lake };
     books.load(scale, &folder).await?;
     let closed = books.close().await?;
     let corrected = books.correct().await?;

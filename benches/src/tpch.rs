@@ -24,7 +24,7 @@ pub fn tables() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// When a table of such a name exists, or the lake cannot be written to.
 pub async fn load(lake: &Lakehouse, scale: f64) -> Result<()> {
-    let session = lake.session();
+    let session = lake.session()?;
     for table in rows::TABLES {
         let parts = parts(table.name, scale);
         for part in 1..=parts {

@@ -30,7 +30,7 @@ pub(crate) async fn run(arguments: SqlArguments) -> Result<(), Failure> {
         // The whole text is read first: a typing error in the last statement runs none.
         let statements = parse(&text)?;
         let lake = open(&arguments).await?;
-        run_script(&lake.session(), statements, &arguments).await
+        run_script(&lake.session()?, statements, &arguments).await
     };
     tokio::select! {
         done = work => done,

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use futures::StreamExt;
 use lakehouse::core::runtime::{Task, blocking, spawn};
@@ -47,7 +46,7 @@ pub(crate) async fn run(lake: &Lakehouse) -> Result<(), Failure> {
     let names = Names::default();
     let mut editor = editor(names.clone())?;
     let mut shell = Shell {
-        session: Arc::new(lake.session()),
+        session: lake.session()?,
         names,
         naming: None,
         timing: true,
@@ -78,7 +77,7 @@ enum Next {
 }
 
 struct Shell {
-    session: Arc<Session>,
+    session: Session,
     names: Names,
     /// Looks the lake's names up while the person types.
     naming: Option<Task<()>>,
@@ -170,7 +169,7 @@ impl Shell {
 
     /// Looks names up behind the person's back; until they are there, the old ones serve.
     fn renew_names(&mut self) {
-        let session = Arc::clone(&self.session);
+        let session = self.session.clone();
         let names = self.names.clone();
         self.naming = Some(spawn(async move {
             // Completion is a courtesy: a lake that does not answer says so to the next statement.

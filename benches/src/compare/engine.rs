@@ -35,7 +35,7 @@ pub(super) struct Files(pub(super) Vec<TableFiles>);
 impl Files {
     /// Asks the lake which files its tables have now.
     pub(super) async fn of(lake: &Lakehouse) -> Result<Self> {
-        let session = lake.session();
+        let session = lake.session()?;
         let mut files = Vec::new();
         for name in tpch::tables() {
             let sql = format!("SELECT file_path FROM {name}.files ORDER BY file_path");
@@ -86,7 +86,7 @@ pub(super) async fn start(names: &[String], lake: &Lakehouse, files: &Files) -> 
 
 async fn start_one(name: &str, lake: &Lakehouse, files: &Files) -> Result<Engine> {
     match name {
-        "lakehouse" => Ok(Engine::Lakehouse(lake.session())),
+        "lakehouse" => Ok(Engine::Lakehouse(lake.session()?)),
         "datafusion" => {
             let context = bare_datafusion(files).await?;
             Ok(Engine::DataFusion { name: "datafusion", context: Box::new(context) })

@@ -58,7 +58,7 @@ fn once(lake: &Path) -> Result<Duration> {
 /// When the lake cannot be read or has no rows.
 pub async fn print_first_row(lake: &Path) -> Result<()> {
     let lake = Lakehouse::open(lake.to_string_lossy()).await?;
-    let mut rows = lake.session().sql("SELECT * FROM nation").await?.into_stream();
+    let mut rows = lake.session()?.sql("SELECT * FROM nation").await?.into_stream();
     let first = rows.next().await.ok_or_else(|| Error::not_found("the table has no rows"))??;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", first.num_rows())?;
