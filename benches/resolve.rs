@@ -21,9 +21,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let location = folder.path().join("lake").to_string_lossy().into_owned();
     // Only the making of the tables writes, and it is not measured.
-    let settings = Settings { durability: Durability::None, ..Settings::default() };
+    let settings = Settings {
+        durability: Durability::None,
+        ..Settings::default()
+    };
     let lake = runtime.block_on(async {
-        let builder = Lakehouse::builder().location(&location).create(true).settings(settings);
+        let builder = Lakehouse::builder()
+            .location(&location)
+            .create(true)
+            .settings(settings);
         let lake = builder.build().await?;
         prepare(&lake).await?;
         Ok::<_, lakehouse::Error>(lake)
@@ -31,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut criterion = Criterion::default().configure_from_args();
     resolve(&mut criterion, &runtime, &lake)?;
     open(&mut criterion, &runtime, &location);
-    plan(&mut criterion, &runtime, &lake, &location);
+    plan(&mut criterion, &runtime, &lake, &location)?;
     criterion.final_summary();
     Ok(())
 }
@@ -64,7 +70,9 @@ fn resolve(
 ) -> Result<(), Box<dyn Error>> {
     let table = runtime.block_on(lake.table("default.versions"))?;
     let history = table.history();
-    let middle = history.get(history.len() / 2).ok_or("the table has a history")?;
+    let middle = history
+        .get(history.len() / 2)
+        .ok_or("the table has a history")?;
     let time = middle.made_current_at_ms;
     let session = lake.session()?;
     let id = middle.snapshot_id;
@@ -73,7 +81,9 @@ fn resolve(
         bencher.iter(|| table.at(Version::Timestamp(time)));
     });
     criterion.bench_function("resolve/as of a version, explained", |bencher| {
-        bencher.to_async(runtime).iter(|| async { session.sql(&sql).await?.collect().await });
+        bencher
+            .to_async(runtime)
+            .iter(|| async { session.sql(&sql).await?.collect().await });
     });
     Ok(())
 }
@@ -92,13 +102,20 @@ fn open(criterion: &mut Criterion, runtime: &Runtime, location: &str) {
 }
 
 /// Plans a query on ten thousand files of which one or all are read.
-fn plan(criterion: &mut Criterion, runtime: &Runtime, lake: &Lakehouse, location: &str) {
+fn plan(
+    criterion: &mut Criterion,
+    runtime: &Runtime,
+    lake: &Lakehouse,
+    location: &str,
+) -> lakehouse::Result<()> {
     let one = "EXPLAIN SELECT * FROM files WHERE id = 5000";
     let all = "EXPLAIN SELECT * FROM files";
     let session = lake.session()?;
     for (name, sql) in [("one of 10,000 files", one), ("10,000 files", all)] {
         criterion.bench_function(&format!("plan/{name}, warm"), |bencher| {
-            bencher.to_async(runtime).iter(|| async { session.sql(sql).await?.collect().await });
+            bencher
+                .to_async(runtime)
+                .iter(|| async { session.sql(sql).await?.collect().await });
         });
         criterion.bench_function(&format!("plan/{name}, cold"), |bencher| {
             bencher.to_async(runtime).iter(|| async {
@@ -107,4 +124,5 @@ fn plan(criterion: &mut Criterion, runtime: &Runtime, lake: &Lakehouse, location
             });
         });
     }
+    Ok(())
 }

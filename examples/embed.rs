@@ -49,7 +49,11 @@ async fn main() -> Outcome {
     assert_eq!((sum(&then), sum(&now)), (30.0, 70.0));
 
     println!("DataFrames see the same tables:\n");
-    let rows = service.table("lake.default.invoices").await?.count().await?;
+    let rows = service
+        .table("lake.default.invoices")
+        .await?
+        .count()
+        .await?;
     assert_eq!(rows, 3);
     println!("{rows} invoices\n");
 
@@ -60,7 +64,9 @@ async fn main() -> Outcome {
         "SELECT * FROM lake.default.invoices VERSION AS OF 1",
         "SELECT * FROM rates VERSION AS OF 1",
     ] {
-        let error = fails(&service, refused).await.ok_or("this must be refused")?;
+        let error = fails(&service, refused)
+            .await
+            .ok_or("this must be refused")?;
         println!("  {refused}\n  -> {error}\n");
     }
     assert_eq!(sum(&ask(&service, total).await?), 70.0);
@@ -77,7 +83,11 @@ async fn fill(lake: &Lakehouse) -> Outcome<i64> {
         session.sql(sql).await?.collect().await?;
     }
     let snapshot = lake.table("default.invoices").await?.snapshot_id();
-    session.sql("INSERT INTO invoices VALUES ('Ada', 'NOK', 40)").await?.collect().await?;
+    session
+        .sql("INSERT INTO invoices VALUES ('Ada', 'NOK', 40)")
+        .await?
+        .collect()
+        .await?;
     Ok(snapshot.ok_or("rows were inserted")?)
 }
 
@@ -102,7 +112,9 @@ fn service_context() -> Outcome<SessionContext> {
 /// Adds a quarter to each amount.
 fn with_tax(arguments: &[ColumnarValue]) -> Result<ColumnarValue, DataFusionError> {
     let amounts = ColumnarValue::values_to_arrays(arguments)?;
-    let taxed = amounts[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(|net| net * 1.25);
+    let taxed = amounts[0]
+        .as_primitive::<Float64Type>()
+        .unary::<_, Float64Type>(|net| net * 1.25);
     Ok(ColumnarValue::Array(Arc::new(taxed)))
 }
 
@@ -122,5 +134,8 @@ async fn fails(context: &SessionContext, sql: &str) -> Option<DataFusionError> {
 }
 
 fn sum(batches: &[RecordBatch]) -> f64 {
-    batches.iter().map(|batch| batch.column(0).as_primitive::<Float64Type>().value(0)).sum()
+    batches
+        .iter()
+        .map(|batch| batch.column(0).as_primitive::<Float64Type>().value(0))
+        .sum()
 }

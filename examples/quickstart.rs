@@ -80,7 +80,10 @@ async fn write_files(folder: &Path) -> Outcome {
         (1, "2026-03-01T06:00:00", "sensor iced"),
         (2, "2026-03-02T14:00:00", "heat"),
     ] {
-        writeln!(alarms, r#"{{"station": {station}, "at": "{at}", "note": "{note}"}}"#)?;
+        writeln!(
+            alarms,
+            r#"{{"station": {station}, "at": "{at}", "note": "{note}"}}"#
+        )?;
     }
     std::fs::write(folder.join("alarms.json"), alarms)?;
 
@@ -93,7 +96,9 @@ async fn write_files(folder: &Path) -> Outcome {
         )
         .await?;
     let path = folder.join("readings.parquet");
-    readings.write_parquet(&path.to_string_lossy(), DataFrameWriteOptions::new(), None).await?;
+    readings
+        .write_parquet(&path.to_string_lossy(), DataFrameWriteOptions::new(), None)
+        .await?;
     Ok(())
 }
 
@@ -104,7 +109,11 @@ async fn create_tables(session: &Session) -> Outcome {
          PARTITIONED BY (days(at))",
     )
     .await?;
-    run(session, "CREATE TABLE stations (id BIGINT NOT NULL, city VARCHAR, country VARCHAR)").await?;
+    run(
+        session,
+        "CREATE TABLE stations (id BIGINT NOT NULL, city VARCHAR, country VARCHAR)",
+    )
+    .await?;
     run(
         session,
         "CREATE TABLE alarms (station BIGINT NOT NULL, at TIMESTAMP, note VARCHAR)\n\
@@ -118,16 +127,34 @@ async fn load(session: &Session, folder: &Path) -> Outcome {
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let files = SessionContext::new();
     let parquet = ParquetReadOptions::default();
-    let readings = files.read_parquet(path("readings.parquet"), parquet).await?;
-    let stations = files.read_csv(path("stations.csv"), CsvReadOptions::new()).await?;
+    let readings = files
+        .read_parquet(path("readings.parquet"), parquet)
+        .await?;
+    let stations = files
+        .read_csv(path("stations.csv"), CsvReadOptions::new())
+        .await?;
     let json = JsonReadOptions::default();
     let alarms = files.read_json(path("alarms.json"), json).await?;
 
-    session.register_batches("new_readings", readings.collect().await?).await?;
-    session.register_batches("new_stations", stations.collect().await?).await?;
-    session.register_batches("new_alarms", alarms.collect().await?).await?;
-    run(session, "INSERT INTO readings SELECT station, at, celsius FROM new_readings").await?;
-    run(session, "INSERT INTO stations SELECT id, city, country FROM new_stations").await?;
+    session
+        .register_batches("new_readings", readings.collect().await?)
+        .await?;
+    session
+        .register_batches("new_stations", stations.collect().await?)
+        .await?;
+    session
+        .register_batches("new_alarms", alarms.collect().await?)
+        .await?;
+    run(
+        session,
+        "INSERT INTO readings SELECT station, at, celsius FROM new_readings",
+    )
+    .await?;
+    run(
+        session,
+        "INSERT INTO stations SELECT id, city, country FROM new_stations",
+    )
+    .await?;
     run(
         session,
         "INSERT INTO alarms SELECT station, CAST(at AS TIMESTAMP), note FROM new_alarms",

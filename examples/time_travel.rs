@@ -46,10 +46,15 @@ async fn main() -> Outcome {
     let mut arguments = std::env::args().skip(1);
     let scale: f64 = arguments.next().map_or(Ok(0.01), |text| text.parse())?;
     let temporary = tempfile::tempdir()?;
-    let folder = arguments.next().map_or_else(|| temporary.path().to_path_buf(), Into::into);
+    let folder = arguments
+        .next()
+        .map_or_else(|| temporary.path().to_path_buf(), Into::into);
 
     let lake = Lakehouse::open(folder.to_string_lossy()).await?;
-    let books = Books { session: lake.session()?, lake };
+    let books = Books {
+        session: lake.session()?,
+        lake,
+    };
     books.load(scale, &folder).await?;
     let closed = books.close().await?;
     let corrected = books.correct().await?;
@@ -96,7 +101,8 @@ impl Books {
     async fn close(&self) -> Outcome<Moment> {
         chapter("The books of the first quarter of 1995 are closed");
         for table in ["orders", "lineitem"] {
-            self.run(&format!("ALTER TABLE {table} CREATE TAG close_1")).await?;
+            self.run(&format!("ALTER TABLE {table} CREATE TAG close_1"))
+                .await?;
         }
         self.moment().await
     }
@@ -132,7 +138,8 @@ impl Books {
         ))
         .await?;
         for table in ["orders", "lineitem"] {
-            self.run(&format!("ALTER TABLE {table} CREATE TAG close_1_corrected")).await?;
+            self.run(&format!("ALTER TABLE {table} CREATE TAG close_1_corrected"))
+                .await?;
         }
         println!("What the correction added, by comparing the table with its own past:\n");
         let added = self
@@ -151,10 +158,14 @@ impl Books {
 
     async fn second_delivery(&self, scale: f64) -> Outcome {
         chapter("The second delivery arrives and is closed");
-        for table in rows::TABLES.iter().filter(|table| is_delivered_twice(table)) {
+        for table in rows::TABLES
+            .iter()
+            .filter(|table| is_delivered_twice(table))
+        {
             let rows = self.insert(table.name, delivery(table, scale, 2)?).await?;
             println!("{rows:>10} rows more in {}", table.name);
-            self.run(&format!("ALTER TABLE {} CREATE TAG close_2", table.name)).await?;
+            self.run(&format!("ALTER TABLE {} CREATE TAG close_2", table.name))
+                .await?;
         }
         self.ask(QUESTION).await?;
         Ok(())
@@ -163,14 +174,15 @@ impl Books {
     /// The same question, as of three kinds of moments.
     async fn travel(&self, closed: &Moment, corrected: &Moment) -> Outcome {
         chapter("The same question as of a tag, a version and a time");
-        let version = |lines: &str| {
-            QUESTION.replacen("FROM lineitem", &format!("FROM lineitem {lines}"), 1)
-        };
+        let version =
+            |lines: &str| QUESTION.replacen("FROM lineitem", &format!("FROM lineitem {lines}"), 1);
         let by_tag = self.ask(&version("FOR VERSION AS OF 'close_1'")).await?;
         assert_same(&by_tag, &closed.answer);
 
         let id = corrected.snapshot_id;
-        let by_version = self.ask(&version(&format!("FOR SYSTEM_VERSION AS OF {id}"))).await?;
+        let by_version = self
+            .ask(&version(&format!("FOR SYSTEM_VERSION AS OF {id}")))
+            .await?;
         assert_same(&by_version, &corrected.answer);
 
         let time = &closed.time;
@@ -178,14 +190,18 @@ impl Books {
         assert_same(&self.ask(&by_time).await?, &closed.answer);
 
         println!("Or every table of the session at once:\n");
-        self.run(&format!("SET lakehouse.as_of = TIMESTAMP '{time}'")).await?;
+        self.run(&format!("SET lakehouse.as_of = TIMESTAMP '{time}'"))
+            .await?;
         assert_same(&self.ask(QUESTION).await?, &closed.answer);
         self.run("RESET lakehouse.as_of").await?;
 
         println!("In Rust, a table at a version is a value:\n");
         let table = self.table("lineitem").await?;
         let tagged = table.at(Version::Tag("close_1".to_owned()))?;
-        println!("  lineitem at close_1 is snapshot {:?}", tagged.snapshot_id());
+        println!(
+            "  lineitem at close_1 is snapshot {:?}",
+            tagged.snapshot_id()
+        );
         assert_eq!(tagged.snapshot_id(), Some(closed.snapshot_id));
         Ok(())
     }
@@ -195,8 +211,16 @@ impl Books {
         chapter("What changed in between");
         let at = |tag: &str| {
             QUESTION
-                .replacen("FROM lineitem", &format!("FROM lineitem FOR VERSION AS OF '{tag}'"), 1)
-                .replacen("JOIN orders", &format!("JOIN orders FOR VERSION AS OF '{tag}'"), 1)
+                .replacen(
+                    "FROM lineitem",
+                    &format!("FROM lineitem FOR VERSION AS OF '{tag}'"),
+                    1,
+                )
+                .replacen(
+                    "JOIN orders",
+                    &format!("JOIN orders FOR VERSION AS OF '{tag}'"),
+                    1,
+                )
                 .replace("\nORDER BY n_name", "")
         };
         let changes = self
@@ -212,7 +236,10 @@ impl Books {
             .await?;
         let change = changes.iter().flat_map(|batch| decimals(batch, 3));
         let changed: Vec<i128> = change.filter(|change| *change != 0).collect();
-        assert!(matches!(changed[..], [less] if less < 0), "the correction touched Germany alone");
+        assert!(
+            matches!(changed[..], [less] if less < 0),
+            "the correction touched Germany alone"
+        );
         Ok(())
     }
 
@@ -236,12 +263,19 @@ impl Books {
 
         println!("Back to the snapshot before it, and the books are right again:\n");
         let id = good.snapshot_id;
-        self.run(&format!("CALL system.rollback_to_snapshot('default.lineitem', {id})")).await?;
+        self.run(&format!(
+            "CALL system.rollback_to_snapshot('default.lineitem', {id})"
+        ))
+        .await?;
         assert_same(&self.ask(QUESTION).await?, &good.answer);
 
         let table = self.table("lineitem").await?;
         assert_eq!(table.snapshot_id(), Some(id));
-        let undone = table.history().iter().filter(|entry| !entry.is_current_ancestor).count();
+        let undone = table
+            .history()
+            .iter()
+            .filter(|entry| !entry.is_current_ancestor)
+            .count();
         println!("Nothing is forgotten: the history still knows {undone} snapshot rolled back.");
         assert_eq!(undone, 1);
         Ok(())
@@ -260,9 +294,17 @@ impl Books {
     async fn moment(&self) -> Outcome<Moment> {
         let answer = self.ask(QUESTION).await?;
         let table = self.table("lineitem").await?;
-        let now = table.history().last().copied().ok_or("nothing was written yet")?;
+        let now = table
+            .history()
+            .last()
+            .copied()
+            .ok_or("nothing was written yet")?;
         let time = timestamp_ms_to_datetime(now.made_current_at_ms).ok_or("no such time")?;
-        Ok(Moment { answer, snapshot_id: now.snapshot_id, time: time.to_string() })
+        Ok(Moment {
+            answer,
+            snapshot_id: now.snapshot_id,
+            time: time.to_string(),
+        })
     }
 
     async fn table(&self, name: &str) -> Outcome<Table> {
@@ -306,12 +348,20 @@ fn revenue(answer: &[RecordBatch]) -> i128 {
 }
 
 fn decimals(batch: &RecordBatch, column: usize) -> impl Iterator<Item = i128> {
-    batch.column(column).as_primitive::<Decimal128Type>().iter().flatten()
+    batch
+        .column(column)
+        .as_primitive::<Decimal128Type>()
+        .iter()
+        .flatten()
 }
 
 #[track_caller]
 fn assert_same(left: &[RecordBatch], right: &[RecordBatch]) {
-    let text = |batches| pretty_format_batches(batches).map(|table| table.to_string()).ok();
+    let text = |batches| {
+        pretty_format_batches(batches)
+            .map(|table| table.to_string())
+            .ok()
+    };
     assert!(row_count(left) > 0, "the question has an answer");
     assert_eq!(text(left), text(right), "the past does not change");
 }

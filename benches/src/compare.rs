@@ -67,7 +67,10 @@ pub async fn run(options: Options) -> Result<()> {
         .ok();
     let comparison = Comparison {
         options,
-        engines: engines.iter().map(|engine| engine.name().to_owned()).collect(),
+        engines: engines
+            .iter()
+            .map(|engine| engine.name().to_owned())
+            .collect(),
         not_run,
         queries,
         first_row,
@@ -76,11 +79,7 @@ pub async fn run(options: Options) -> Result<()> {
 }
 
 /// Runs one query everywhere: once for its answer, then several times in turn for its time.
-async fn measure(
-    engines: &mut [Engine],
-    number: usize,
-    options: &Options,
-) -> Result<QueryResults> {
+async fn measure(engines: &mut [Engine], number: usize, options: &Options) -> Result<QueryResults> {
     let sql = tpch::query(number)
         .ok_or_else(|| Error::invalid(format!("TPC-H has no query {number}")))?;
     let mut measured: Vec<Measured> = Vec::with_capacity(engines.len());
@@ -92,14 +91,19 @@ async fn measure(
             Ok(run) => match &expected {
                 None => expected = Some(run.answer),
                 Some(expected) => {
-                    note = expected.difference(&run.answer).map(|text| format!("differs: {text}"));
+                    note = expected
+                        .difference(&run.answer)
+                        .map(|text| format!("differs: {text}"));
                 }
             },
         }
         if let Some(note) = &note {
             eprintln!("  {}: {note}", engine.name());
         }
-        measured.push(Measured { note, ..Measured::default() });
+        measured.push(Measured {
+            note,
+            ..Measured::default()
+        });
     }
     for _ in 0..options.runs {
         for (engine, measured) in engines.iter_mut().zip(&mut measured) {
@@ -112,7 +116,11 @@ async fn measure(
         }
     }
     let standard = standard_verdict(number, options.scale, expected.as_ref());
-    Ok(QueryResults { number, standard, measured })
+    Ok(QueryResults {
+        number,
+        standard,
+        measured,
+    })
 }
 
 /// Whether the first engine's answer is the one the standard prints, where it prints one.
@@ -123,7 +131,9 @@ fn standard_verdict(number: usize, scale: f64, found: Option<&Answer>) -> String
     if scale != 1.0 {
         return "known at scale 1 only".to_owned();
     }
-    found.difference_from_standard(standard).unwrap_or_else(|| "equal".to_owned())
+    found
+        .difference_from_standard(standard)
+        .unwrap_or_else(|| "equal".to_owned())
 }
 
 /// Where the lake of this scale is kept between runs.
@@ -153,7 +163,10 @@ async fn prepared(folder: &Path, scale: f64) -> Result<Lakehouse> {
     let started = clock.instant();
     let lake = Lakehouse::open(folder.to_string_lossy()).await?;
     tpch::load(&lake, scale).await?;
-    eprintln!("loaded in {:.1} s", clock.instant().duration_since(started).as_secs_f64());
+    eprintln!(
+        "loaded in {:.1} s",
+        clock.instant().duration_since(started).as_secs_f64()
+    );
     std::fs::write(&marker, scale.to_string())?;
     Ok(lake)
 }

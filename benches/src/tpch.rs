@@ -29,7 +29,10 @@ pub async fn load(lake: &Lakehouse, scale: f64) -> Result<()> {
         let parts = parts(table.name, scale);
         for part in 1..=parts {
             let batches = blocking(move || {
-                let source = rows::Source { scale, text: TextPool::get_or_init_default() };
+                let source = rows::Source {
+                    scale,
+                    text: TextPool::get_or_init_default(),
+                };
                 table.batches(&source, part, parts)
             })
             .await??;
@@ -53,7 +56,10 @@ fn parts(table: &str, scale: f64) -> i32 {
         "orders" | "partsupp" => LINES_AT_SCALE_1 / 3.0,
         _ => 0.0,
     };
-    #[expect(clippy::cast_possible_truncation, reason = "a float is cut to the range of the int")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float is cut to the range of the int"
+    )]
     let parts = (lines * scale / LINES_PER_COMMIT).ceil() as i32;
     parts.max(1)
 }

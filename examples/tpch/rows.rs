@@ -250,7 +250,10 @@ fn order(rows: &[Order<'_>]) -> Result<RecordBatch, ArrowError> {
     batch([
         ("o_orderkey", longs(rows, |row| row.o_orderkey)),
         ("o_custkey", longs(rows, |row| row.o_custkey)),
-        ("o_orderstatus", texts(rows, |row| row.o_orderstatus.as_str())),
+        (
+            "o_orderstatus",
+            texts(rows, |row| row.o_orderstatus.as_str()),
+        ),
         ("o_totalprice", decimals(rows, |row| row.o_totalprice)?),
         ("o_orderdate", dates(rows, |row| row.o_orderdate)),
         ("o_orderpriority", texts(rows, |row| row.o_orderpriority)),
@@ -267,8 +270,14 @@ fn line_item(rows: &[LineItem<'_>]) -> Result<RecordBatch, ArrowError> {
         ("l_suppkey", longs(rows, |row| row.l_suppkey)),
         ("l_linenumber", ints(rows, |row| row.l_linenumber)),
         // The generator counts whole pieces; the standard's column is a decimal.
-        ("l_quantity", decimals(rows, |row| TPCHDecimal(row.l_quantity * 100))?),
-        ("l_extendedprice", decimals(rows, |row| row.l_extendedprice)?),
+        (
+            "l_quantity",
+            decimals(rows, |row| TPCHDecimal(row.l_quantity * 100))?,
+        ),
+        (
+            "l_extendedprice",
+            decimals(rows, |row| row.l_extendedprice)?,
+        ),
         ("l_discount", decimals(rows, |row| row.l_discount)?),
         ("l_tax", decimals(rows, |row| row.l_tax)?),
         ("l_returnflag", texts(rows, |row| row.l_returnflag)),
@@ -301,7 +310,9 @@ fn ints<R>(rows: &[R], value: impl Fn(&R) -> i32) -> ArrayRef {
 }
 
 fn dates<R>(rows: &[R], value: impl Fn(&R) -> TPCHDate) -> ArrayRef {
-    Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| value(row).to_unix_epoch())))
+    Arc::new(Date32Array::from_iter_values(
+        rows.iter().map(|row| value(row).to_unix_epoch()),
+    ))
 }
 
 fn decimals<R>(rows: &[R], value: impl Fn(&R) -> TPCHDecimal) -> Result<ArrayRef, ArrowError> {

@@ -12,13 +12,75 @@ use rustyline::{Context, Helper};
 
 /// Words of SQL that are worth completing.
 const KEYWORDS: &[&str] = &[
-    "ALTER", "AND", "AS", "ASC", "BETWEEN", "BRANCH", "BY", "CALL", "CASE", "CAST", "COPY", "COUNT",
-    "CREATE", "CROSS", "CURRENT_TIMESTAMP", "DATE", "DESC", "DESCRIBE", "DISTINCT", "DROP", "ELSE",
-    "END", "EXCEPT", "EXISTS", "EXPLAIN", "FOR", "FROM", "FULL", "GROUP", "HAVING", "INNER",
-    "INSERT", "INTERSECT", "INTERVAL", "INTO", "JOIN", "LEFT", "LIKE", "LIMIT", "NAMESPACE", "NOT",
-    "NULL", "OFFSET", "ORDER", "OUTER", "OVER", "PARTITION", "PARTITIONED", "REPLACE", "RESET",
-    "RIGHT", "SCHEMA", "SELECT", "SET", "SHOW", "SYSTEM_TIME", "SYSTEM_VERSION", "TABLE", "TABLES",
-    "TAG", "THEN", "TIMESTAMP", "UNION", "USE", "USING", "VALUES", "VERSION", "WHEN", "WHERE",
+    "ALTER",
+    "AND",
+    "AS",
+    "ASC",
+    "BETWEEN",
+    "BRANCH",
+    "BY",
+    "CALL",
+    "CASE",
+    "CAST",
+    "COPY",
+    "COUNT",
+    "CREATE",
+    "CROSS",
+    "CURRENT_TIMESTAMP",
+    "DATE",
+    "DESC",
+    "DESCRIBE",
+    "DISTINCT",
+    "DROP",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "EXISTS",
+    "EXPLAIN",
+    "FOR",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "INNER",
+    "INSERT",
+    "INTERSECT",
+    "INTERVAL",
+    "INTO",
+    "JOIN",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "NAMESPACE",
+    "NOT",
+    "NULL",
+    "OFFSET",
+    "ORDER",
+    "OUTER",
+    "OVER",
+    "PARTITION",
+    "PARTITIONED",
+    "REPLACE",
+    "RESET",
+    "RIGHT",
+    "SCHEMA",
+    "SELECT",
+    "SET",
+    "SHOW",
+    "SYSTEM_TIME",
+    "SYSTEM_VERSION",
+    "TABLE",
+    "TABLES",
+    "TAG",
+    "THEN",
+    "TIMESTAMP",
+    "UNION",
+    "USE",
+    "USING",
+    "VALUES",
+    "VERSION",
+    "WHEN",
+    "WHERE",
     "WITH",
 ];
 
@@ -115,7 +177,9 @@ impl Names {
         let before = line.get(..position).unwrap_or(line);
         let start = before
             .rfind(|character: char| !character.is_alphanumeric() && character != '_')
-            .map_or(0, |index| index + before[index..].chars().next().map_or(1, char::len_utf8));
+            .map_or(0, |index| {
+                index + before[index..].chars().next().map_or(1, char::len_utf8)
+            });
         let word = &before[start..];
         let qualified = before[..start].ends_with('.');
         if word.is_empty() && !qualified {
@@ -124,13 +188,20 @@ impl Names {
         let folded = word.to_lowercase();
         let matches = |name: &str| name.to_lowercase().starts_with(&folded);
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Vec<String> =
-            names.iter().filter(|name| matches(name)).map(|name| as_written(name)).collect();
+        let mut found: Vec<String> = names
+            .iter()
+            .filter(|name| matches(name))
+            .map(|name| as_written(name))
+            .collect();
         if !qualified {
             let lower = word.chars().any(char::is_lowercase);
             let keywords = KEYWORDS.iter().filter(|keyword| matches(keyword));
             found.extend(keywords.map(|keyword| {
-                if lower { keyword.to_lowercase() } else { (*keyword).to_owned() }
+                if lower {
+                    keyword.to_lowercase()
+                } else {
+                    (*keyword).to_owned()
+                }
             }));
         }
         found.sort_unstable();
@@ -143,7 +214,9 @@ impl Names {
 /// A name as it can stand in a statement.
 fn as_written(name: &str) -> String {
     let mut characters = name.chars();
-    let begins = characters.next().is_some_and(|first| first.is_alphabetic() || first == '_');
+    let begins = characters
+        .next()
+        .is_some_and(|first| first.is_alphabetic() || first == '_');
     if begins && characters.all(|next| next.is_alphanumeric() || next == '_') {
         name.to_owned()
     } else {
@@ -236,11 +309,17 @@ mod tests {
 
     #[test]
     fn words_go_on_as_names_or_keywords() {
-        assert_eq!(complete("select * from ord"), (14, vec![
-            "order".to_owned(),
-            "order_lines".to_owned(),
-            "orders".to_owned(),
-        ]));
+        assert_eq!(
+            complete("select * from ord"),
+            (
+                14,
+                vec![
+                    "order".to_owned(),
+                    "order_lines".to_owned(),
+                    "orders".to_owned(),
+                ]
+            )
+        );
         assert_eq!(complete("SELE"), (0, vec!["SELECT".to_owned()]));
         assert_eq!(complete("sele"), (0, vec!["select".to_owned()]));
         assert_eq!(complete("from sales.ord").0, 11);

@@ -57,7 +57,12 @@ pub(crate) struct Encoder<'a> {
 type Sink<'a> = &'a mut (dyn Write + Send);
 
 enum Kind<'a> {
-    Table { sink: Sink<'a>, pending: Vec<RecordBatch>, rows: usize, sections: usize },
+    Table {
+        sink: Sink<'a>,
+        pending: Vec<RecordBatch>,
+        rows: usize,
+        sections: usize,
+    },
     Csv(Box<arrow::csv::Writer<Sink<'a>>>),
     Json(Box<arrow::json::Writer<Sink<'a>, LineDelimited>>),
     Parquet(Box<ArrowWriter<Sink<'a>>>),
@@ -80,7 +85,12 @@ impl<'a> Encoder<'a> {
             refuse_equal_names(schema)?;
         }
         let kind = match format {
-            Format::Table => Kind::Table { sink, pending: Vec::new(), rows: 0, sections: 0 },
+            Format::Table => Kind::Table {
+                sink,
+                pending: Vec::new(),
+                rows: 0,
+                sections: 0,
+            },
             Format::Csv => Kind::Csv(Box::new(CsvBuilder::new().with_header(true).build(sink))),
             Format::Json => {
                 let builder = JsonBuilder::new().with_explicit_nulls(true);
@@ -96,7 +106,10 @@ impl<'a> Encoder<'a> {
             Format::Arrow if file => Kind::ArrowFile(Box::new(FileWriter::try_new(sink, schema)?)),
             Format::Arrow => Kind::ArrowStream(Box::new(StreamWriter::try_new(sink, schema)?)),
         };
-        Ok(Self { kind, schema: Arc::clone(schema) })
+        Ok(Self {
+            kind,
+            schema: Arc::clone(schema),
+        })
     }
 
     /// Writes a batch.
@@ -105,7 +118,12 @@ impl<'a> Encoder<'a> {
     /// When a value cannot be expressed in the format, or the sink fails.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         match &mut self.kind {
-            Kind::Table { sink, pending, rows, sections } => {
+            Kind::Table {
+                sink,
+                pending,
+                rows,
+                sections,
+            } => {
                 let mut start = 0;
                 while start < batch.num_rows() {
                     let length = (TABLE_ROWS_MAX - *rows).min(batch.num_rows() - start);
@@ -139,7 +157,12 @@ impl<'a> Encoder<'a> {
             self.write(&RecordBatch::new_empty(Arc::clone(&self.schema)))?;
         }
         match self.kind {
-            Kind::Table { sink, mut pending, sections, .. } => {
+            Kind::Table {
+                sink,
+                mut pending,
+                sections,
+                ..
+            } => {
                 if pending.is_empty() && sections == 0 {
                     pending.push(RecordBatch::new_empty(self.schema));
                 }
@@ -169,7 +192,11 @@ fn write_table(sink: &mut (dyn Write + Send), batches: &[RecordBatch]) -> Result
 /// JSON objects and Parquet rows name their values: two of one name would hide each other.
 fn refuse_equal_names(schema: &Schema) -> Result<()> {
     let mut seen = HashSet::new();
-    match schema.fields().iter().find(|field| !seen.insert(field.name())) {
+    match schema
+        .fields()
+        .iter()
+        .find(|field| !seen.insert(field.name()))
+    {
         None => Ok(()),
         Some(field) => Err(Error::invalid(format!(
             "two columns of the result are called {:?}; give one of them another name with AS",
@@ -181,7 +208,11 @@ fn refuse_equal_names(schema: &Schema) -> Result<()> {
 /// A CSV field is flat: lists, maps and structs are written as they are shown in a table.
 fn without_nesting(batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = batch.schema();
-    if !schema.fields().iter().any(|field| is_nested(field.data_type())) {
+    if !schema
+        .fields()
+        .iter()
+        .any(|field| is_nested(field.data_type()))
+    {
         return Ok(batch.clone());
     }
     let mut fields = Vec::with_capacity(batch.num_columns());
@@ -195,7 +226,10 @@ fn without_nesting(batch: &RecordBatch) -> Result<RecordBatch> {
             columns.push(Arc::clone(column));
         }
     }
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    Ok(RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        columns,
+    )?)
 }
 
 fn is_nested(data_type: &DataType) -> bool {
@@ -206,7 +240,9 @@ fn shown(column: &ArrayRef) -> Result<StringArray> {
     let options = FormatOptions::default().with_null("null");
     let formatter = ArrayFormatter::try_new(column, &options)?;
     let texts = (0..column.len()).map(|row| {
-        let value = column.is_valid(row).then(|| formatter.value(row).try_to_string());
+        let value = column
+            .is_valid(row)
+            .then(|| formatter.value(row).try_to_string());
         value.transpose().map_err(Error::from)
     });
     texts.collect()
@@ -232,13 +268,17 @@ mod tests {
     }
 
     fn rows() -> RecordBatch {
-        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([
-            Some(vec![Some(1), None]),
-            None,
-        ]);
+        let lists =
+            ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None]);
         RecordBatch::try_from_iter([
-            ("id", Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef),
-            ("name", Arc::new(StringArray::from(vec!["a,b", "ü\"c"])) as ArrayRef),
+            (
+                "id",
+                Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef,
+            ),
+            (
+                "name",
+                Arc::new(StringArray::from(vec!["a,b", "ü\"c"])) as ArrayRef,
+            ),
             ("list", Arc::new(lists) as ArrayRef),
         ])
         .unwrap()
@@ -286,7 +326,9 @@ mod tests {
         let field = || Field::new("a", DataType::Int64, true);
         let schema: SchemaRef = Arc::new(Schema::new(vec![field(), field()]));
         let mut sink = Vec::new();
-        let error = Encoder::try_new(Format::Json, &schema, false, &mut sink).err().unwrap();
+        let error = Encoder::try_new(Format::Json, &schema, false, &mut sink)
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("\"a\""), "{error}");
         assert!(Encoder::try_new(Format::Csv, &schema, false, &mut sink).is_ok());
     }

@@ -25,7 +25,9 @@ use crate::failure::Failure;
 const SHUTDOWN_MAX: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
-    let Arguments { command: Command::Sql(arguments) } = Arguments::parse();
+    let Arguments {
+        command: Command::Sql(arguments),
+    } = Arguments::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).report(),

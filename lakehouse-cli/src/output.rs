@@ -83,7 +83,11 @@ impl TargetFile {
         }
         if target.exists() && !target.is_file() {
             let file = OpenOptions::new().write(true).open(&target)?;
-            return Ok(Self { writer: BufWriter::new(file), target, temporary: None });
+            return Ok(Self {
+                writer: BufWriter::new(file),
+                target,
+                temporary: None,
+            });
         }
         let name = target
             .file_name()
@@ -92,12 +96,20 @@ impl TargetFile {
         let number = NEXT_FILE.fetch_add(1, Ordering::Relaxed);
         let hidden = format!(".{name}.{}-{number}.tmp", std::process::id());
         let temporary = target.with_file_name(hidden);
-        let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        Ok(Self { writer: BufWriter::new(file), target, temporary: Some(temporary) })
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)?;
+        Ok(Self {
+            writer: BufWriter::new(file),
+            target,
+            temporary: Some(temporary),
+        })
     }
 
     fn finish(mut self) -> Result<(), Error> {
-        self.try_finish().map_err(|error| error.with_context("output", self.target.display()))
+        self.try_finish()
+            .map_err(|error| error.with_context("output", self.target.display()))
     }
 
     fn try_finish(&mut self) -> Result<(), Error> {
@@ -143,7 +155,9 @@ impl Spool {
         let written = stdout.write_all(&self.memory).and_then(|()| stdout.flush());
         written.map_err(stdout_failure)?;
         if let Some(overflow) = self.overflow {
-            let mut file = overflow.into_inner().map_err(io::IntoInnerError::into_error)?;
+            let mut file = overflow
+                .into_inner()
+                .map_err(io::IntoInnerError::into_error)?;
             file.seek(SeekFrom::Start(0))?;
             let mut chunk = vec![0; COPY_BYTES];
             loop {
@@ -168,7 +182,9 @@ impl Write for Spool {
             self.memory.extend_from_slice(bytes);
             return Ok(bytes.len());
         }
-        self.overflow.insert(BufWriter::new(nameless_file()?)).write(bytes)
+        self.overflow
+            .insert(BufWriter::new(nameless_file()?))
+            .write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

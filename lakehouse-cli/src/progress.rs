@@ -94,7 +94,9 @@ impl Drop for Progress {
 /// Progress is a courtesy: that it cannot be shown is no reason to fail.
 fn print(text: &str) {
     let mut stderr = io::stderr().lock();
-    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    let _ = stderr
+        .write_all(text.as_bytes())
+        .and_then(|()| stderr.flush());
 }
 
 fn line(rows: u64, batches: u64, elapsed: Duration) -> String {
@@ -102,7 +104,11 @@ fn line(rows: u64, batches: u64, elapsed: Duration) -> String {
     if batches == 0 {
         return format!("working, {seconds:.1} s");
     }
-    format!("{} so far in {}, {seconds:.1} s", count(rows, "row"), count(batches, "batch"))
+    format!(
+        "{} so far in {}, {seconds:.1} s",
+        count(rows, "row"),
+        count(batches, "batch")
+    )
 }
 
 /// `1 row`, `12,345 rows`.
@@ -140,6 +146,9 @@ mod tests {
     fn the_line_says_what_is_known() {
         let elapsed = Duration::from_millis(1_250);
         assert_eq!(line(0, 0, elapsed), "working, 1.2 s");
-        assert_eq!(line(9_000, 2, elapsed), "9,000 rows so far in 2 batches, 1.2 s");
+        assert_eq!(
+            line(9_000, 2, elapsed),
+            "9,000 rows so far in 2 batches, 1.2 s"
+        );
     }
 }

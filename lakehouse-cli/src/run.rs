@@ -17,9 +17,8 @@ use crate::shell;
 
 /// Runs `lake sql`.
 pub(crate) async fn run(arguments: SqlArguments) -> Result<(), Failure> {
-    let interactive = arguments.sql.is_none()
-        && arguments.file.is_none()
-        && io::stdin().is_terminal();
+    let interactive =
+        arguments.sql.is_none() && arguments.file.is_none() && io::stdin().is_terminal();
     check(&arguments, interactive)?;
     if interactive {
         let lake = open(&arguments).await?;
@@ -102,7 +101,14 @@ async fn run_script(
     while let Some(statement) = remaining.next() {
         let mut progress = Progress::start();
         let result = progress.during(session.execute(statement)).await?;
-        let written = write(result, arguments.format, results, &mut output, &mut progress).await;
+        let written = write(
+            result,
+            arguments.format,
+            results,
+            &mut output,
+            &mut progress,
+        )
+        .await;
         match written {
             Ok(true) => results += 1,
             Ok(false) => {}
@@ -121,7 +127,10 @@ async fn run_script(
 
 /// Whether nothing is lost when a statement is not run because nobody reads its rows.
 fn only_reads(statement: &Statement) -> bool {
-    matches!(statement, Statement::Query(_) | Statement::Show(_) | Statement::Describe(_))
+    matches!(
+        statement,
+        Statement::Query(_) | Statement::Show(_) | Statement::Describe(_)
+    )
 }
 
 /// Writes one statement's result; says whether it had rows to write.
@@ -135,7 +144,9 @@ async fn write(
     if let Outcome::Done(outcome) = outcome(&result) {
         let told = tell(result, outcome).await?;
         if format.tells_outcomes() {
-            output.write(async |sink: &mut (dyn Write + Send)| Ok(writeln!(sink, "{told}")?)).await?;
+            output
+                .write(async |sink: &mut (dyn Write + Send)| Ok(writeln!(sink, "{told}")?))
+                .await?;
         }
         return Ok(false);
     }
@@ -205,7 +216,9 @@ pub(crate) async fn tell(result: QueryResult, done: Done) -> Result<String, Fail
     let counted = match (done, first) {
         (Done::Counted, Some(batch)) => {
             let column = batch.column(0);
-            let unsigned = column.as_primitive_opt::<UInt64Type>().map(|values| values.value(0));
+            let unsigned = column
+                .as_primitive_opt::<UInt64Type>()
+                .map(|values| values.value(0));
             unsigned.or_else(|| {
                 let values = column.as_primitive_opt::<Int64Type>()?;
                 u64::try_from(values.value(0)).ok()

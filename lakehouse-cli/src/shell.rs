@@ -25,7 +25,8 @@ const ROWS_SHOWN_MAX: usize = 1_000;
 /// Texts kept from one shell to the next.
 const HISTORY_MAX: usize = 10_000;
 
-const WELCOME: &str = "Statements end with ';'. \\? shows the commands of this shell, Ctrl-D leaves.";
+const WELCOME: &str =
+    "Statements end with ';'. \\? shows the commands of this shell, Ctrl-D leaves.";
 
 const HELP: &str = "\
 \\d          show the tables of the current namespace
@@ -201,9 +202,16 @@ async fn show(result: QueryResult, progress: &mut Progress) -> Result<String, Fa
     encoder.finish()?;
     progress.clear();
     let mut stdout = io::stdout().lock();
-    stdout.write_all(&table).and_then(|()| stdout.flush()).map_err(stdout_failure)?;
+    stdout
+        .write_all(&table)
+        .and_then(|()| stdout.flush())
+        .map_err(stdout_failure)?;
     let shown = count(progress.rows(), "row");
-    Ok(if more { format!("the first {shown}, there are more") } else { shown })
+    Ok(if more {
+        format!("the first {shown}, there are more")
+    } else {
+        shown
+    })
 }
 
 /// What a command of the shell asks for.
@@ -226,7 +234,9 @@ fn command(text: &str) -> Command {
         ("\\d" | "\\dt", "") => Command::Statement("SHOW TABLES".to_owned()),
         ("\\dn", "") => Command::Statement("SHOW NAMESPACES".to_owned()),
         ("\\d", table) => Command::Statement(format!("DESCRIBE TABLE {table}")),
-        _ => Command::Say(format!("there is no command {word} of this form; \\? shows them all")),
+        _ => Command::Say(format!(
+            "there is no command {word} of this form; \\? shows them all"
+        )),
     }
 }
 
@@ -263,7 +273,9 @@ fn remember(editor: &mut Line, text: &str) -> bool {
     // A history that cannot be kept does not keep a person from working.
     if editor.add_history_entry(text).unwrap_or(false)
         && let Some(path) = history_file()
-        && path.parent().is_some_and(|folder| make_private_folder(folder).is_ok())
+        && path
+            .parent()
+            .is_some_and(|folder| make_private_folder(folder).is_ok())
     {
         let _ = editor.append_history(&path);
     }
@@ -295,7 +307,9 @@ fn history_file() -> Option<PathBuf> {
 }
 
 fn terminal_failure(error: ReadlineError) -> Failure {
-    Error::internal("the terminal cannot be used").with_source(error).into()
+    Error::internal("the terminal cannot be used")
+        .with_source(error)
+        .into()
 }
 
 #[cfg(test)]
@@ -310,9 +324,10 @@ mod tests {
         assert_eq!(command("\\timing"), Command::Timing);
         assert_eq!(command("\\d"), statement("SHOW TABLES"));
         assert_eq!(command("\\dt;"), statement("SHOW TABLES"));
-        assert_eq!(command("\\d  sales.\"two words\" ;"), statement(
-            "DESCRIBE TABLE sales.\"two words\""
-        ));
+        assert_eq!(
+            command("\\d  sales.\"two words\" ;"),
+            statement("DESCRIBE TABLE sales.\"two words\"")
+        );
         assert!(matches!(command("\\?"), Command::Say(said) if said.contains("\\timing")));
         assert!(matches!(command("\\x 1"), Command::Say(said) if said.contains("\\x")));
     }

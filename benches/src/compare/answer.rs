@@ -41,7 +41,12 @@ impl Answer {
     /// The answer in these batches.
     pub(super) fn of(batches: &[RecordBatch]) -> Result<Self> {
         let kinds = batches.first().map_or_else(Vec::new, |batch| {
-            batch.schema().fields().iter().map(|field| kind_of(field.data_type())).collect()
+            batch
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| kind_of(field.data_type()))
+                .collect()
         });
         let options = FormatOptions::default();
         let mut rows = Vec::new();
@@ -53,7 +58,9 @@ impl Answer {
                 .collect::<Result<_>>()?;
             for row in 0..batch.num_rows() {
                 let values = columns.iter().map(|(column, formatter)| {
-                    column.is_valid(row).then(|| formatter.value(row).to_string())
+                    column
+                        .is_valid(row)
+                        .then(|| formatter.value(row).to_string())
                 });
                 rows.push(values.collect());
             }
@@ -64,7 +71,11 @@ impl Answer {
     /// Where another answer is not this one; `None` when they are the same.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         if self.rows.len() != other.rows.len() {
-            return Some(format!("{} rows instead of {}", other.rows.len(), self.rows.len()));
+            return Some(format!(
+                "{} rows instead of {}",
+                other.rows.len(),
+                self.rows.len()
+            ));
         }
         let in_order = self.first_difference(other, false);
         // Rows that ORDER BY does not tell apart may come in any order.
@@ -111,11 +122,19 @@ impl Answer {
     /// Where this is not the answer that the standard prints, which has two decimals and pads its
     /// columns; `None` when it is.
     pub(super) fn difference_from_standard(&self, printed: &str) -> Option<String> {
-        let lines = printed.lines().filter(|line| !line.trim().is_empty()).skip(1);
-        let standard: Vec<Vec<&str>> =
-            lines.map(|line| line.split('|').map(str::trim).collect()).collect();
+        let lines = printed
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .skip(1);
+        let standard: Vec<Vec<&str>> = lines
+            .map(|line| line.split('|').map(str::trim).collect())
+            .collect();
         if standard.len() != self.rows.len() {
-            return Some(format!("{} rows instead of {}", self.rows.len(), standard.len()));
+            return Some(format!(
+                "{} rows instead of {}",
+                self.rows.len(),
+                standard.len()
+            ));
         }
         for (number, (found, expected)) in self.rows.iter().zip(&standard).enumerate() {
             for (column, (value, text)) in found.iter().zip(expected).enumerate() {
@@ -194,18 +213,38 @@ mod tests {
 
     fn answer(kinds: &[Kind], rows: &[&[&str]]) -> Answer {
         let row = |row: &&[&str]| row.iter().map(|value| Some((*value).to_owned())).collect();
-        Answer { kinds: kinds.to_vec(), rows: rows.iter().map(row).collect() }
+        Answer {
+            kinds: kinds.to_vec(),
+            rows: rows.iter().map(row).collect(),
+        }
     }
 
     #[test]
     fn exact_numbers_differ_by_any_digit_and_floats_by_more_than_rounding() {
         let exact = answer(&[Kind::Exact], &[&["0.050"]]);
-        assert_eq!(exact.difference(&answer(&[Kind::Exact], &[&["0.05"]])), None);
-        assert!(exact.difference(&answer(&[Kind::Exact], &[&["0.051"]])).is_some());
-        assert_eq!(exact.difference(&answer(&[Kind::Float], &[&["0.0501"]])), None);
-        assert!(exact.difference(&answer(&[Kind::Float], &[&["0.052"]])).is_some());
+        assert_eq!(
+            exact.difference(&answer(&[Kind::Exact], &[&["0.05"]])),
+            None
+        );
+        assert!(
+            exact
+                .difference(&answer(&[Kind::Exact], &[&["0.051"]]))
+                .is_some()
+        );
+        assert_eq!(
+            exact.difference(&answer(&[Kind::Float], &[&["0.0501"]])),
+            None
+        );
+        assert!(
+            exact
+                .difference(&answer(&[Kind::Float], &[&["0.052"]]))
+                .is_some()
+        );
         let float = answer(&[Kind::Float], &[&["1000000.0000000001"]]);
-        assert_eq!(float.difference(&answer(&[Kind::Float], &[&["1000000.0000000002"]])), None);
+        assert_eq!(
+            float.difference(&answer(&[Kind::Float], &[&["1000000.0000000002"]])),
+            None
+        );
     }
 
     #[test]
@@ -214,7 +253,10 @@ mod tests {
         let one = answer(&kinds, &[&["a", "1"], &["b", "1"]]);
         let other = answer(&kinds, &[&["b", "1"], &["a", "1"]]);
         assert_eq!(one.difference(&other), None);
-        assert!(one.difference(&answer(&kinds, &[&["b", "1"], &["a", "2"]])).is_some());
+        assert!(
+            one.difference(&answer(&kinds, &[&["b", "1"], &["a", "2"]]))
+                .is_some()
+        );
         assert!(one.difference(&answer(&kinds, &[&["b", "1"]])).is_some());
     }
 
@@ -222,7 +264,14 @@ mod tests {
     fn the_standard_pads_and_rounds() {
         let kinds = [Kind::Text, Kind::Exact];
         let found = answer(&kinds, &[&["A", "25.522006"]]);
-        assert_eq!(found.difference_from_standard("\nflag |avg\nA    |25.52\n"), None);
-        assert!(found.difference_from_standard("\nflag |avg\nA    |25.54\n").is_some());
+        assert_eq!(
+            found.difference_from_standard("\nflag |avg\nA    |25.52\n"),
+            None
+        );
+        assert!(
+            found
+                .difference_from_standard("\nflag |avg\nA    |25.54\n")
+                .is_some()
+        );
     }
 }

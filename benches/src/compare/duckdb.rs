@@ -36,7 +36,13 @@ impl DuckDb {
             return Err(Error::internal("the script's pipes are not there"));
         };
         let responses = BufReader::new(responses);
-        let mut engine = Self { name, version: String::new(), child, requests, responses };
+        let mut engine = Self {
+            name,
+            version: String::new(),
+            child,
+            requests,
+            responses,
+        };
         let tables: Vec<Value> = files
             .0
             .iter()
@@ -44,8 +50,8 @@ impl DuckDb {
                 json!({ "name": table.name, "metadata": table.metadata, "data": table.data })
             })
             .collect();
-        let started =
-            engine.ask(&json!({ "source": source, "threads": machine::cores(), "tables": tables }))?;
+        let started = engine
+            .ask(&json!({ "source": source, "threads": machine::cores(), "tables": tables }))?;
         engine.version = text(&started, "version")?.to_owned();
         Ok(engine)
     }
@@ -58,7 +64,9 @@ impl DuckDb {
     /// Runs a query; the time is the script's, without the way through the pipe.
     pub(super) fn run(&mut self, sql: &str) -> Result<Run> {
         let response = self.ask(&json!({ "sql": sql }))?;
-        let seconds = response["seconds"].as_f64().ok_or_else(|| misunderstood("seconds"))?;
+        let seconds = response["seconds"]
+            .as_f64()
+            .ok_or_else(|| misunderstood("seconds"))?;
         let kinds = list(&response, "kinds")?;
         let rows = list(&response, "rows")?;
         let cell = |value: &Value| value.as_str().map(str::to_owned);
@@ -67,11 +75,18 @@ impl DuckDb {
             None => Err(misunderstood("rows")),
         };
         let answer = Answer {
-            kinds: kinds.iter().map(|kind| Kind::named(kind.as_str().unwrap_or(""))).collect(),
+            kinds: kinds
+                .iter()
+                .map(|kind| Kind::named(kind.as_str().unwrap_or("")))
+                .collect(),
             rows: rows.iter().map(row).collect::<Result<_>>()?,
         };
         let peak_bytes = response["peak_bytes"].as_u64();
-        Ok(Run { elapsed: Duration::from_secs_f64(seconds), answer, peak_bytes })
+        Ok(Run {
+            elapsed: Duration::from_secs_f64(seconds),
+            answer,
+            peak_bytes,
+        })
     }
 
     fn ask(&mut self, request: &Value) -> Result<Value> {
@@ -79,7 +94,10 @@ impl DuckDb {
         self.requests.flush()?;
         let mut line = String::new();
         if self.responses.read_line(&mut line)? == 0 {
-            return Err(Error::new(ErrorKind::Unavailable, "the DuckDB script ended"));
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "the DuckDB script ended",
+            ));
         }
         let response: Value = serde_json::from_str(&line)?;
         match response["error"].as_str() {
@@ -100,7 +118,11 @@ impl Drop for DuckDb {
 /// The Python of the environment below the build folder that has DuckDB, else the system's.
 fn python() -> Result<PathBuf> {
     let prepared = machine::target_folder()?.join("interop-venv/bin/python");
-    Ok(if prepared.exists() { prepared } else { PathBuf::from("python3") })
+    Ok(if prepared.exists() {
+        prepared
+    } else {
+        PathBuf::from("python3")
+    })
 }
 
 fn text<'a>(response: &'a Value, key: &'static str) -> Result<&'a str> {

@@ -44,7 +44,11 @@ impl Files {
             let data: Vec<String> = rows.into_iter().flatten().flatten().collect();
             let table = lake.table(&format!("default.{name}")).await?;
             let metadata = table.metadata_location().to_owned();
-            files.push(TableFiles { name, metadata, data });
+            files.push(TableFiles {
+                name,
+                metadata,
+                data,
+            });
         }
         Ok(Self(files))
     }
@@ -61,7 +65,10 @@ pub(super) struct Run {
 /// An engine that is ready to run queries.
 pub(super) enum Engine {
     Lakehouse(Session),
-    DataFusion { name: &'static str, context: Box<SessionContext> },
+    DataFusion {
+        name: &'static str,
+        context: Box<SessionContext>,
+    },
     DuckDb(DuckDb),
 }
 
@@ -89,14 +96,28 @@ async fn start_one(name: &str, lake: &Lakehouse, files: &Files) -> Result<Engine
         "lakehouse" => Ok(Engine::Lakehouse(lake.session()?)),
         "datafusion" => {
             let context = bare_datafusion(files).await?;
-            Ok(Engine::DataFusion { name: "datafusion", context: Box::new(context) })
+            Ok(Engine::DataFusion {
+                name: "datafusion",
+                context: Box::new(context),
+            })
         }
         "iceberg-datafusion" => {
             let context = iceberg_datafusion(files).await?;
-            Ok(Engine::DataFusion { name: "iceberg-datafusion", context: Box::new(context) })
+            Ok(Engine::DataFusion {
+                name: "iceberg-datafusion",
+                context: Box::new(context),
+            })
         }
-        "duckdb-parquet" => Ok(Engine::DuckDb(DuckDb::start("duckdb-parquet", "parquet", files)?)),
-        "duckdb-iceberg" => Ok(Engine::DuckDb(DuckDb::start("duckdb-iceberg", "iceberg", files)?)),
+        "duckdb-parquet" => Ok(Engine::DuckDb(DuckDb::start(
+            "duckdb-parquet",
+            "parquet",
+            files,
+        )?)),
+        "duckdb-iceberg" => Ok(Engine::DuckDb(DuckDb::start(
+            "duckdb-iceberg",
+            "iceberg",
+            files,
+        )?)),
         other => Err(Error::invalid(format!("there is no engine {other}"))),
     }
 }
@@ -125,7 +146,11 @@ impl Engine {
             Self::DuckDb(_) => Vec::new(),
         };
         let elapsed = clock.instant().duration_since(started);
-        Ok(Run { elapsed, peak_bytes: machine::peak_bytes(), answer: Answer::of(&batches)? })
+        Ok(Run {
+            elapsed,
+            peak_bytes: machine::peak_bytes(),
+            answer: Answer::of(&batches)?,
+        })
     }
 }
 
@@ -133,7 +158,11 @@ impl Engine {
 async fn bare_datafusion(files: &Files) -> Result<SessionContext> {
     let context = context();
     for table in &files.0 {
-        let urls = table.data.iter().map(ListingTableUrl::parse).collect::<Result<_, _>>()?;
+        let urls = table
+            .data
+            .iter()
+            .map(ListingTableUrl::parse)
+            .collect::<Result<_, _>>()?;
         let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
             .with_session_config_options(&context.copied_config());
         let config = ListingTableConfig::new_with_multi_paths(urls)
@@ -141,7 +170,10 @@ async fn bare_datafusion(files: &Files) -> Result<SessionContext> {
             .infer_schema(&context.state())
             .await?;
         // The cache that tables of CREATE EXTERNAL TABLE have.
-        let cache = context.runtime_env().cache_manager.get_file_statistic_cache();
+        let cache = context
+            .runtime_env()
+            .cache_manager
+            .get_file_statistic_cache();
         let provider = ListingTable::try_new(config)?.with_cache(cache);
         context.register_table(table.name, Arc::new(provider))?;
     }

@@ -28,7 +28,10 @@ pub(super) fn measure(lake: &Path, runs: usize) -> Result<FirstRow> {
     let (Some(best), Some(median)) = (times.first(), times.get(times.len() / 2)) else {
         return Err(Error::invalid("at least one run is needed"));
     };
-    Ok(FirstRow { best: *best, median: *median })
+    Ok(FirstRow {
+        best: *best,
+        median: *median,
+    })
 }
 
 fn once(lake: &Path) -> Result<Duration> {
@@ -47,7 +50,10 @@ fn once(lake: &Path) -> Result<Duration> {
     let elapsed = clock.instant().duration_since(started);
     let ended = child.wait()?;
     if line.is_empty() || !ended.success() {
-        return Err(Error::new(ErrorKind::Unavailable, format!("the new process ended: {ended}")));
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("the new process ended: {ended}"),
+        ));
     }
     Ok(elapsed)
 }
@@ -58,8 +64,15 @@ fn once(lake: &Path) -> Result<Duration> {
 /// When the lake cannot be read or has no rows.
 pub async fn print_first_row(lake: &Path) -> Result<()> {
     let lake = Lakehouse::open(lake.to_string_lossy()).await?;
-    let mut rows = lake.session()?.sql("SELECT * FROM nation").await?.into_stream();
-    let first = rows.next().await.ok_or_else(|| Error::not_found("the table has no rows"))??;
+    let mut rows = lake
+        .session()?
+        .sql("SELECT * FROM nation")
+        .await?
+        .into_stream();
+    let first = rows
+        .next()
+        .await
+        .ok_or_else(|| Error::not_found("the table has no rows"))??;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", first.num_rows())?;
     stdout.flush()?;

@@ -28,7 +28,9 @@ pub(super) fn reset_peak() {
 /// The most memory this process held since the last reset. Linux only.
 pub(super) fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }
@@ -44,21 +46,32 @@ pub(super) fn description() -> String {
         .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     let memory = value(&read("/proc/meminfo"), "MemTotal")
         .and_then(|text| text.strip_suffix(" kB")?.parse::<u64>().ok())
-        .map_or_else(String::new, |kilobytes| format!(", {} GiB", (kilobytes + (1 << 19)) >> 20));
-    format!("{processor}, {} cores{memory}, {}", cores(), std::env::consts::OS)
+        .map_or_else(String::new, |kilobytes| {
+            format!(", {} GiB", (kilobytes + (1 << 19)) >> 20)
+        });
+    format!(
+        "{processor}, {} cores{memory}, {}",
+        cores(),
+        std::env::consts::OS
+    )
 }
 
 /// The versions of the crates that matter, as they are locked.
 pub(super) fn versions() -> Vec<(String, String)> {
     const LOCK: &str = include_str!("../../../Cargo.lock");
-    const NAMES: [&str; 6] =
-        ["lakehouse", "datafusion", "arrow", "parquet", "iceberg", "iceberg-datafusion"];
+    const NAMES: [&str; 6] = [
+        "lakehouse",
+        "datafusion",
+        "arrow",
+        "parquet",
+        "iceberg",
+        "iceberg-datafusion",
+    ];
     let mut versions = Vec::new();
     let mut lines = LOCK.lines();
     while let Some(line) = lines.next() {
-        let quoted = |line: &str, key: &str| {
-            line.strip_prefix(key)?.strip_suffix('"').map(str::to_owned)
-        };
+        let quoted =
+            |line: &str, key: &str| line.strip_prefix(key)?.strip_suffix('"').map(str::to_owned);
         if let Some(name) = quoted(line, "name = \"")
             && NAMES.contains(&name.as_str())
             && let Some(version) = lines.next().and_then(|line| quoted(line, "version = \""))
@@ -71,5 +84,9 @@ pub(super) fn versions() -> Vec<(String, String)> {
 
 /// How this program was compiled.
 pub(super) fn profile() -> &'static str {
-    if cfg!(debug_assertions) { "debug: the times say nothing" } else { "release" }
+    if cfg!(debug_assertions) {
+        "debug: the times say nothing"
+    } else {
+        "release"
+    }
 }

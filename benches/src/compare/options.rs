@@ -48,8 +48,13 @@ impl Default for Options {
 }
 
 /// Every engine there is.
-pub(super) const ENGINES: [&str; 5] =
-    ["lakehouse", "datafusion", "iceberg-datafusion", "duckdb-parquet", "duckdb-iceberg"];
+pub(super) const ENGINES: [&str; 5] = [
+    "lakehouse",
+    "datafusion",
+    "iceberg-datafusion",
+    "duckdb-parquet",
+    "duckdb-iceberg",
+];
 
 /// How the command is used.
 pub const USAGE: &str = "\
@@ -88,7 +93,9 @@ impl Command {
 }
 
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
-    value.parse().map_err(|_| Error::invalid(format!("{name} is no such number: {value}")))
+    value
+        .parse()
+        .map_err(|_| Error::invalid(format!("{name} is no such number: {value}")))
 }
 
 fn engines(value: &str) -> Result<Vec<String>> {
@@ -96,13 +103,17 @@ fn engines(value: &str) -> Result<Vec<String>> {
     named
         .map(|name| match ENGINES.contains(&name) {
             true => Ok(name.to_owned()),
-            false => Err(Error::invalid(format!("there is no engine {name}\n\n{USAGE}"))),
+            false => Err(Error::invalid(format!(
+                "there is no engine {name}\n\n{USAGE}"
+            ))),
         })
         .collect()
 }
 
 fn queries(name: &str, value: &str) -> Result<Vec<usize>> {
-    let numbers = value.split(',').map(|text| number::<usize>(name, text.trim()));
+    let numbers = value
+        .split(',')
+        .map(|text| number::<usize>(name, text.trim()));
     numbers
         .map(|number| match number? {
             number @ 1..=QUERY_COUNT => Ok(number),

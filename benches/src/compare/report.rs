@@ -40,23 +40,39 @@ fn markdown(comparison: &Comparison, date: &str) -> String {
         machine::profile(),
         comparison.options.runs
     );
-    let versions: Vec<String> =
-        machine::versions().iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let versions: Vec<String> = machine::versions()
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
     let names = comparison.engines.join(" | ");
     let rules = "---: | ".repeat(comparison.engines.len());
     // Writing to a string does not fail.
-    let _ = writeln!(text, "{}.\n\n| | {names} | standard's answer |", versions.join(", "));
+    let _ = writeln!(
+        text,
+        "{}.\n\n| | {names} | standard's answer |",
+        versions.join(", ")
+    );
     let _ = writeln!(text, "|---|{}---|", rules.replace(' ', ""));
     for query in &comparison.queries {
         let cells: Vec<String> = query.measured.iter().map(cell).collect();
-        let _ =
-            writeln!(text, "| Q{} | {} | {} |", query.number, cells.join(" | "), query.standard);
+        let _ = writeln!(
+            text,
+            "| Q{} | {} | {} |",
+            query.number,
+            cells.join(" | "),
+            query.standard
+        );
     }
-    let sums: Vec<Option<Duration>> =
-        (0..comparison.engines.len()).map(|engine| sum(comparison, engine)).collect();
+    let sums: Vec<Option<Duration>> = (0..comparison.engines.len())
+        .map(|engine| sum(comparison, engine))
+        .collect();
     let row = |cells: Vec<String>| cells.join(" | ");
     let shown = |sum: &Option<Duration>| sum.map_or_else(|| "–".to_owned(), milliseconds);
-    let _ = writeln!(text, "| sum | {} | |", row(sums.iter().map(shown).collect()));
+    let _ = writeln!(
+        text,
+        "| sum | {} | |",
+        row(sums.iter().map(shown).collect())
+    );
     for (name, peer) in comparison.engines.iter().zip(&sums) {
         let ratio = |sum: &Option<Duration>| match (sum, peer) {
             (Some(sum), Some(peer)) => format!("{:.2}", sum.as_secs_f64() / peer.as_secs_f64()),
@@ -66,7 +82,9 @@ fn markdown(comparison: &Comparison, date: &str) -> String {
         let _ = writeln!(text, "| ratio to {name} | {ratios} | |");
     }
     let peaks = (0..comparison.engines.len()).map(|engine| peak(comparison, engine));
-    let peaks = peaks.map(|peak| peak.map_or_else(|| "–".to_owned(), mebibytes)).collect();
+    let peaks = peaks
+        .map(|peak| peak.map_or_else(|| "–".to_owned(), mebibytes))
+        .collect();
     let _ = writeln!(text, "| peak memory, MiB | {} | |", row(peaks));
     let _ = writeln!(
         text,
@@ -105,11 +123,18 @@ fn best(measured: &Measured) -> Option<Duration> {
 
 /// The sum over all queries; none when an engine has no time for one of them.
 fn sum(comparison: &Comparison, engine: usize) -> Option<Duration> {
-    comparison.queries.iter().map(|query| query.measured.get(engine).and_then(best)).sum()
+    comparison
+        .queries
+        .iter()
+        .map(|query| query.measured.get(engine).and_then(best))
+        .sum()
 }
 
 fn peak(comparison: &Comparison, engine: usize) -> Option<u64> {
-    let measured = comparison.queries.iter().filter_map(|query| query.measured.get(engine));
+    let measured = comparison
+        .queries
+        .iter()
+        .filter_map(|query| query.measured.get(engine));
     measured.filter_map(|measured| measured.peak_bytes).max()
 }
 
@@ -123,8 +148,10 @@ fn mebibytes(bytes: u64) -> String {
 
 /// Everything that was measured, with what is needed to judge it.
 fn raw(comparison: &Comparison, date: &str) -> Value {
-    let versions: serde_json::Map<String, Value> =
-        machine::versions().into_iter().map(|(name, version)| (name, version.into())).collect();
+    let versions: serde_json::Map<String, Value> = machine::versions()
+        .into_iter()
+        .map(|(name, version)| (name, version.into()))
+        .collect();
     let queries: Vec<Value> = comparison
         .queries
         .iter()
@@ -160,6 +187,10 @@ fn raw(comparison: &Comparison, date: &str) -> Value {
 }
 
 fn raw_measured(measured: &Measured) -> Value {
-    let runs: Vec<f64> = measured.runs.iter().map(|run| run.as_secs_f64() * 1e3).collect();
+    let runs: Vec<f64> = measured
+        .runs
+        .iter()
+        .map(|run| run.as_secs_f64() * 1e3)
+        .collect();
     json!({ "runs_ms": runs, "peak_bytes": measured.peak_bytes, "note": measured.note })
 }
