@@ -1,5 +1,12 @@
 //! Names of namespaces and tables, and the only place that swaps a metadata pointer.
 
+mod find;
+mod folder;
+mod memory;
+mod metadata_file;
+mod pointer;
+mod sqlite;
+
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,9 +15,39 @@ use async_trait::async_trait;
 use iceberg::spec::TableMetadata;
 use iceberg::{TableRequirement, TableUpdate};
 
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::name::{NamespaceIdent, TableIdent};
+use crate::settings::CacheSettings;
 use crate::storage::Storage;
+pub use find::{find_metadata_file, load_by_metadata_file};
+pub use memory::{MEMORY_WAREHOUSE, MemoryCatalog, MemoryPointers};
+pub use pointer::PointerCatalog;
+pub use sqlite::{
+    CATALOG_FILE, CATALOG_NAME, OpenOptions, SqliteCatalog, SqlitePointers, find_catalog_file,
+};
+
+/// What every catalog is made with.
+#[derive(Debug, Clone)]
+pub struct CatalogParts {
+    /// The stores of the tables' files.
+    pub storage: Storage,
+    /// Where times and identifiers of changes come from.
+    pub clock: Arc<dyn Clock>,
+    /// How much table metadata stays in memory, in bytes of its JSON.
+    pub metadata_bytes_max: u64,
+}
+
+impl CatalogParts {
+    /// Parts with the default bound of the metadata cache.
+    pub fn new(storage: Storage, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            storage,
+            clock,
+            metadata_bytes_max: CacheSettings::default().metadata_bytes_max,
+        }
+    }
+}
 
 /// What a catalog knows of a table: its metadata file, read.
 #[derive(Debug, Clone)]

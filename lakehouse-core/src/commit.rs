@@ -1,1 +1,215 @@
-//! Placeholder.
+//! From a change to its outcome: conflict checks, retry, and one pointer swap for many changes.
+//!
+//! A [`Change`] is planned on the table's state, its snapshot is produced, and the catalog is asked
+//! to swap the pointer under requirements that say what the plan stood on. Whoever loses plans
+//! anew on the newer state. A change ends as [`Committed`], or as an error of kind
+//! [`ErrorKind::Conflict`] (certainly not applied, its own files deleted) or
+//! [`ErrorKind::Unknown`] (nothing deleted); every other kind means that nothing was changed.
+
+mod change;
+mod cleanup;
+mod create;
+mod group;
+mod manifest;
+mod properties;
+mod purge;
+mod references;
+mod retry;
+mod rollback;
+mod snapshot;
+mod summary;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::oneshot;
+use tracing::Instrument;
+
+pub use change::{Append, Change, FilesOnFailure};
+pub use create::NewTable;
+pub use properties::{RemoveProperties, SetProperties};
+pub use purge::Purged;
+pub use references::{DropReference, ReferenceMode, Retention, SetReference};
+pub use rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::TableIdent;
+use crate::runtime;
+use crate::table::Table;
+use group::{Caller, Leader, Queue, Request};
+use snapshot::StagedSnapshot;
+
+/// A change that took place.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The table after the pointer swap; it may hold changes of others that shared the swap.
+    pub table: Table,
+    /// Where the touched branch or tag points after the change; for a change of properties the
+    /// current snapshot, for a dropped ref nothing.
+    pub snapshot_id: Option<i64>,
+    /// Where it pointed before.
+    pub previous_snapshot_id: Option<i64>,
+    /// How often the change was planned: 1 when nobody else was first.
+    pub attempts: u32,
+    /// Whether there was anything to do, false for instance for CREATE TAG IF NOT EXISTS of one
+    /// that exists.
+    pub is_changed: bool,
+}
+
+type QueueKey = (String, TableIdent);
+
+/// The door to every pointer swap of a lake: one for each lake, cheap to clone.
+///
+/// Changes to one table that go through the same `Commits` share swaps; several processes, or
+/// several of these, are kept apart by the catalog's compare-and-swap.
+#[derive(Debug, Clone)]
+pub struct Commits {
+    clock: Arc<dyn Clock>,
+    queues: Arc<Mutex<HashMap<QueueKey, Weak<Queue>>>>,
+}
+
+/// Tells the tasks of a change that its caller has gone.
+struct Presence(Arc<Caller>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Commits {
+    /// Commits whose times and identifiers come from `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            queues: Arc::default(),
+        }
+    }
+
+    /// Commits a change to a table, again and again while others come first.
+    ///
+    /// Dropping the future before the catalog was asked for the swap leaves the table as it is and
+    /// deletes what was written for the commit; dropped later, the swap is finished in the
+    /// background and logged.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the retries that the table's `commit.retry.*` properties allow
+    /// are used up. [`ErrorKind::Unknown`] when it is not known whether the change took place,
+    /// even after the history was read again. Else what makes the change impossible on the
+    /// table's state, or what catalog and storage answer; nothing was changed then.
+    pub async fn commit(
+        &self,
+        catalog: &Arc<dyn Catalog>,
+        ident: &TableIdent,
+        change: impl Into<Change>,
+    ) -> Result<Committed> {
+        let change = change.into();
+        let caller = Arc::new(Caller::default());
+        let _presence = Presence(Arc::clone(&caller));
+        let span = tracing::debug_span!("commit", table = %ident, change = change.name());
+        let work = self
+            .clone()
+            .run(Arc::clone(catalog), ident.clone(), change, caller)
+            .instrument(span);
+        runtime::finish(work).await.map_err(lost)?
+    }
+
+    async fn run(
+        self,
+        catalog: Arc<dyn Catalog>,
+        ident: TableIdent,
+        change: Change,
+        caller: Arc<Caller>,
+    ) -> Result<Committed> {
+        let started_at = self.clock.instant();
+        let queue = self.queue((catalog.name().to_owned(), ident.clone()));
+        let _room = queue.room.acquire().await.map_err(|error| {
+            Error::internal("the queue of commits was closed").with_source(error)
+        })?;
+        let (reply, mut answer) = oneshot::channel();
+        let mut request = Request {
+            change,
+            staged: None,
+            caller,
+            reply,
+            started_at,
+            attempts: 0,
+            was_unknown: false,
+        };
+        if let Err(error) = self.stage_snapshot(&catalog, &ident, &mut request).await {
+            request.fail(catalog.storage(), error).await;
+        } else {
+            queue.push(request);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut answer => {
+                    return outcome.map_err(lost)?;
+                }
+                _turn = queue.turn.lock() => {
+                    let leader = Leader {
+                        catalog: &catalog,
+                        ident: &ident,
+                        clock: self.clock.as_ref(),
+                        queue: &queue,
+                    };
+                    leader.lead().await;
+                }
+            }
+        }
+    }
+
+    /// Writes the manifests of a change that adds files, outside of the queue, so that many can
+    /// write at once.
+    async fn stage_snapshot(
+        &self,
+        catalog: &Arc<dyn Catalog>,
+        ident: &TableIdent,
+        request: &mut Request,
+    ) -> Result<()> {
+        let Change::Append(append) = &mut request.change else {
+            return Ok(());
+        };
+        let pointer = catalog.load_table(ident).await?;
+        let metadata = pointer.metadata;
+        if metadata.uuid() != append.table_uuid {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "the table was dropped and made anew while rows were written to it",
+            )
+            .with_context("table", ident));
+        }
+        let summary = std::mem::take(&mut append.summary);
+        let staged = StagedSnapshot::new(&metadata, self.clock.as_ref(), &append.files, summary)?;
+        let storage = catalog.storage();
+        request
+            .staged
+            .insert(staged)
+            .write_manifests(storage, &metadata, &append.files)
+            .await
+    }
+
+    fn queue(&self, key: QueueKey) -> Arc<Queue> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(&key).and_then(Weak::upgrade) {
+            return queue;
+        }
+        // Queues that nobody holds are forgotten here, so that the map does not grow for ever.
+        queues.retain(|_, queue| queue.strong_count() > 0);
+        let queue = Arc::new(Queue::default());
+        queues.insert(key, Arc::downgrade(&queue));
+        queue
+    }
+}
+
+/// The task that would have told the outcome is gone.
+fn lost(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(
+        ErrorKind::Unknown,
+        "the task of a commit ended before it told its outcome: look at the table's history",
+    )
+    .with_source(error)
+}

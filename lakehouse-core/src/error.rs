@@ -131,6 +131,8 @@ impl Error {
     }
 
     /// Adds a fact that a reader needs to find the cause, such as a file or a table.
+    ///
+    /// The keys `line` and `column` name a place in the caller's text and are written first.
     #[must_use]
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.inner.context.push((key, value.to_string()));
@@ -162,14 +164,22 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A place in the text of the caller comes first, as compilers write it.
+        let place = |wanted: &str| {
+            self.inner.context.iter().find(|(key, _)| *key == wanted).map(|(_, value)| value)
+        };
+        if let (Some(line), Some(column)) = (place("line"), place("column")) {
+            write!(f, "line {line}, column {column}: ")?;
+        }
         f.write_str(&self.inner.message)?;
-        if !self.inner.context.is_empty() {
-            let pairs: Vec<_> = self
-                .inner
-                .context
-                .iter()
-                .map(|(key, value)| format!("{key}: {value}"))
-                .collect();
+        let pairs: Vec<String> = self
+            .inner
+            .context
+            .iter()
+            .filter(|(key, _)| !matches!(*key, "line" | "column"))
+            .map(|(key, value)| format!("{key}: {value}"))
+            .collect();
+        if !pairs.is_empty() {
             write!(f, " ({})", pairs.join(", "))?;
         }
         // The cause is part of the one line a person sees, unless the message tells it already.

@@ -15,6 +15,7 @@ use crate::commit::Commits;
 use crate::error::{Error, Result};
 use crate::governance::PolicySource;
 use crate::name::{Name, hint};
+use crate::provider::ScanContext;
 use crate::runtime::Runtime;
 use crate::settings::Settings;
 use crate::storage::Storage;
@@ -47,6 +48,8 @@ pub struct LakeParts {
     pub default_catalog: String,
     /// Commits, grouped by table.
     pub commits: Commits,
+    /// Caches that scans share.
+    pub scans: ScanContext,
     /// Who may do what.
     pub policies: Arc<dyn PolicySource>,
 }
@@ -91,6 +94,11 @@ impl Lake {
     /// Commits, grouped by table.
     pub fn commits(&self) -> &Commits {
         &self.parts.commits
+    }
+
+    /// Caches that scans share.
+    pub fn scans(&self) -> &ScanContext {
+        &self.parts.scans
     }
 
     /// Who may do what.

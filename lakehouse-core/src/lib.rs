@@ -12,12 +12,15 @@
 //! | 5 | [`commit`] | conflict checks, retry and the outcome of a change |
 //! | 6 | [`provider`] | tables as DataFusion sees them |
 
+mod cache;
 pub mod catalog;
 pub mod clock;
 pub mod commit;
 pub mod error;
 pub mod governance;
+pub mod lake;
 pub mod name;
+pub mod procedure;
 pub mod provider;
 pub mod runtime;
 pub mod scan;

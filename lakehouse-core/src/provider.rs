@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Tables as DataFusion sees them: planning, reading Parquet by field id, statistics.
+//!
+//! The only module of this crate that names the engine's planning types. A scan goes
+//! [`LakeTable`] (plans files) → `LakeSource` (takes projections and filters) → `LakeOpener` (one
+//! file: what to skip, what to decode) → rows. Filters only ever skip; the engine filters.
+
+mod access;
+mod catalog;
+mod field_mapping;
+mod file;
+mod footer;
+mod insert;
+mod metadata_table;
+mod opener;
+mod predicate;
+mod pruning;
+mod source;
+mod table;
+mod values;
+
+pub use access::Access;
+pub use catalog::LakeCatalog;
+pub use insert::{WrittenRows, write_streams};
+pub use table::{LakeTable, ScanContext};

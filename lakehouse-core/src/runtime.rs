@@ -1,5 +1,6 @@
 //! Spawning, memory and spill budgets: the only module that starts tasks or threads.
 
+mod reservation;
 mod spill;
 
 use std::future::Future;
@@ -15,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Settings;
 use crate::storage::Storage;
+pub use reservation::Reservation;
 pub use spill::SpillFolder;
 
 /// What all sessions of a lake share for execution: memory pool, spill folder, object stores.
@@ -56,9 +58,19 @@ impl Runtime {
         })
     }
 
+    /// Makes another storage's files known to the engine.
+    pub fn register_storage(&self, storage: &Storage) {
+        self.env.register_object_store(storage.url().as_ref(), storage.routing_store());
+    }
+
     /// The engine's form of these budgets.
     pub fn env(&self) -> &Arc<RuntimeEnv> {
         &self.env
+    }
+
+    /// An empty share of the memory budget, named for error messages.
+    pub fn reserve(&self, name: impl Into<String>) -> Reservation {
+        Reservation::new(&self.env.memory_pool, name)
     }
 
     /// The private folder of this process, emptied when the last clone is dropped.

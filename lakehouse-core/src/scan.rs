@@ -1,6 +1,22 @@
 //! From a predicate and a snapshot to a plan of files to read: pure planning over manifests that
 //! were read before.
 
+mod avro_header;
+mod evaluate;
+mod manifest;
+mod manifest_cache;
+mod metadata_table;
+mod partition;
+mod plan;
 mod predicate;
+mod summary;
+#[cfg(test)]
+mod testing;
+mod value;
 
+pub use manifest_cache::ManifestCache;
+pub use metadata_table::MetadataTable;
+pub use partition::{PartitionColumn, PartitionLayout};
+pub use plan::{PlanCounts, ScanFile, ScanPlan, plan, plan_limit};
 pub use predicate::{Comparison, Predicate};
+pub use summary::{BoundSummary, ColumnSummary};

@@ -48,8 +48,9 @@ pub enum CatalogSettings {
     Sqlite {
         /// The catalog file.
         file: PathBuf,
-        /// The root of the tables' folders, as a path or URL.
-        warehouse: String,
+        /// The root of new tables' folders, as a path or URL; the folder of the file when unset.
+        #[serde(default)]
+        warehouse: Option<String>,
         /// The catalog's name inside the file, when it holds several.
         #[serde(default)]
         catalog_name: Option<String>,

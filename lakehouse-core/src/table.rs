@@ -3,6 +3,7 @@
 mod arrow_type;
 mod history;
 mod refs;
+pub(crate) mod transform;
 mod version;
 
 use std::collections::HashMap;
@@ -10,10 +11,12 @@ use std::sync::{Arc, OnceLock};
 
 use iceberg::spec::{FormatVersion, PartitionSpecRef, SchemaRef, SnapshotRef, TableMetadata};
 
+pub(crate) use arrow_type::field_id;
 pub use arrow_type::{
     iceberg_schema, iceberg_type, read_schema, read_type, type_text, write_schema,
 };
 pub use history::HistoryEntry;
+pub(crate) use history::ancestor_ids;
 pub use refs::{MAIN_BRANCH, Reference, ReferenceKind};
 pub use version::Version;
 

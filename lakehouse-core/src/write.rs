@@ -1,6 +1,26 @@
 //! From Arrow rows to data files with metrics: files nobody sees until a commit names them.
+//!
+//! [`TableWriter`] takes batches in the table's current schema: `conform` makes them exactly the
+//! stored types or refuses, `partition` splits them by partition tuple, `parquet_file` encodes one
+//! data file, and `metrics` makes of its footer what planning prunes by. Nothing here touches a
+//! catalog.
+
+mod bounds;
+mod calendar;
+mod conform;
+mod file_name;
+mod metrics;
+mod metrics_mode;
+mod parquet_file;
+mod parquet_options;
+mod partition;
+mod properties;
+mod table_writer;
+mod transform;
 
 use iceberg::spec::DataFile;
+
+pub use table_writer::{TableWriter, WriteOptions};
 
 /// A data file that was written and that no snapshot names yet.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,4 +1,29 @@
 //! The SQL surface of the lakehouse, one stage a module.
+//!
+//! ```text
+//! SQL text ─parse→ Statement ─resolve→ Resolved ─govern→ Governed ─plan→ Plan ─execute→ rows
+//! ```
+//!
+//! Each arrow is one function, each noun one type that only its stage can make; [`Session::sql`]
+//! runs them in this order.
 
+mod constant;
+mod exact_cast;
+mod execute;
+mod govern;
 pub mod parse;
+mod plan;
+mod register;
+mod resolve;
+mod session;
+mod sql_type;
 pub mod statement;
+
+pub use execute::QueryResult;
+pub use govern::Governed;
+pub use parse::parse;
+pub use plan::Plan;
+pub use register::register;
+pub use resolve::Resolved;
+pub use session::Session;
+pub use statement::Statement;

@@ -70,6 +70,29 @@ pub enum Statement {
     DataFusion(Box<DataFusionStatement>),
 }
 
+impl Statement {
+    /// What kind of statement this is, in lower case, for logs.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Query(_) => "query",
+            Self::Explain(_) => "explain",
+            Self::Insert(_) => "insert",
+            Self::CreateNamespace(_) => "create namespace",
+            Self::DropNamespace(_) => "drop namespace",
+            Self::CreateTable(_) => "create table",
+            Self::DropTable(_) => "drop table",
+            Self::AlterTable(_) => "alter table",
+            Self::Call(_) => "call",
+            Self::Show(_) => "show",
+            Self::Describe(_) => "describe",
+            Self::Set(_) => "set",
+            Self::Reset(_) => "reset",
+            Self::Use(_) => "use",
+            Self::DataFusion(_) => "engine",
+        }
+    }
+}
+
 /// The words a statement can begin with, for suggestions.
 const LEADING_WORDS: &[&str] = &[
     "SELECT", "WITH", "VALUES", "FROM", "EXPLAIN", "INSERT", "CREATE", "DROP", "ALTER", "CALL",

@@ -9,7 +9,7 @@ use super::table::LakeTable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::governance::{Decision, Principal, Privilege};
 use crate::lake::{FoundTable, Lake, Selector};
-use crate::name::quote;
+use crate::name::{TableIdent, quote};
 
 /// A lake as one principal may see it.
 #[derive(Debug, Clone)]
@@ -39,9 +39,21 @@ impl Access {
     /// # Errors
     /// [`ErrorKind::PermissionDenied`] when they deny or cannot answer.
     pub fn check(&self, privilege: Privilege, found: &FoundTable) -> Result<()> {
-        let ident = found.table.ident();
+        self.check_ident(privilege, &found.catalog_name, found.table.ident())
+    }
+
+    /// As [`Self::check`], for a table that may not exist yet.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_ident(
+        &self,
+        privilege: Privilege,
+        catalog_name: &str,
+        ident: &TableIdent,
+    ) -> Result<()> {
         let policies = self.lake.policies();
-        match policies.decide(&self.principal, privilege, &found.catalog_name, ident)? {
+        match policies.decide(&self.principal, privilege, catalog_name, ident)? {
             Decision::Admit => Ok(()),
             Decision::Deny(_) => Err(Error::new(
                 ErrorKind::PermissionDenied,
@@ -50,21 +62,42 @@ impl Access {
         }
     }
 
+    /// The provider of a table that may be written to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PermissionDenied`].
+    pub fn target(&self, found: FoundTable) -> Result<Arc<dyn TableProvider>> {
+        self.check(Privilege::Insert, &found)?;
+        self.writable(found)
+    }
+
+    fn writable(&self, found: FoundTable) -> Result<Arc<dyn TableProvider>> {
+        let table = self.lake_table(&found)?;
+        Ok(Arc::new(table.with_insert(self.lake.clone(), found)))
+    }
+
+    fn lake_table(&self, found: &FoundTable) -> Result<LakeTable> {
+        LakeTable::new(found.table.clone(), self.lake.scans().clone())
+    }
+
     /// The provider of a table that may be read, at the version its name selects.
     ///
     /// # Errors
     /// [`ErrorKind::PermissionDenied`]; a version that does not exist.
     pub fn open(&self, found: FoundTable) -> Result<Arc<dyn TableProvider>> {
         self.check(Privilege::Select, &found)?;
-        Ok(match found.selector.clone() {
-            None => Arc::new(LakeTable::writable(self.lake.clone(), found)?),
+        match found.selector.clone() {
+            // What was pinned to a version can only be read.
+            None if found.table.version().is_some() => Ok(Arc::new(self.lake_table(&found)?)),
+            None => self.writable(found),
             Some(Selector::Version(version)) => {
                 let table = found.table.at(version)?;
-                Arc::new(LakeTable::pinned(self.lake.clone(), FoundTable { table, ..found })?)
+                Ok(Arc::new(LakeTable::new(table, self.lake.scans().clone())?))
             }
             Some(Selector::Metadata(kind)) => {
-                Arc::new(MetadataTableProvider::new(&self.lake, found.table, kind)?)
+                let manifests = self.lake.scans().manifests().clone();
+                Ok(Arc::new(MetadataTableProvider::try_new(found.table, kind, manifests)?))
             }
-        })
+        }
     }
 }

@@ -80,6 +80,12 @@ impl LakeCatalog {
         Ok(found.map(|((_, table), provider)| (table.clone(), Arc::clone(provider))))
     }
 
+    /// Makes a table the context's own.
+    pub fn register(&self, namespace: &str, name: &str, table: Arc<dyn TableProvider>) {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        names.local.insert((namespace.to_owned(), name.to_owned()), table);
+    }
+
     fn schema_of(&self, namespace: &str) -> Arc<LakeSchema> {
         Arc::new(LakeSchema {
             access: self.access.clone(),

@@ -116,7 +116,7 @@ impl Location {
     }
 
     /// The path in the local file system.
-    pub(super) fn file_path(&self) -> PathBuf {
+    pub(crate) fn file_path(&self) -> PathBuf {
         PathBuf::from(&self.key)
     }
 

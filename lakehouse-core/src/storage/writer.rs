@@ -49,6 +49,11 @@ impl StorageWriter {
         self.written_bytes
     }
 
+    /// Bytes held in memory until their part is sent.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
     /// Hands over the next bytes.
     ///
     /// # Errors

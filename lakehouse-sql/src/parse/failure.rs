@@ -1,4 +1,4 @@
-//! Errors with a place: line and column of the SQL, in the message and as context.
+//! Errors with a place: line and column of the SQL, as context that is written first.
 
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -21,7 +21,7 @@ fn error_at(kind: ErrorKind, location: Location, message: &str) -> Error {
         return Error::new(kind, message);
     }
     let Location { line, column } = location;
-    Error::new(kind, format!("line {line}, column {column}: {message}"))
+    Error::new(kind, message)
         .with_context("line", line.to_string())
         .with_context("column", column.to_string())
 }

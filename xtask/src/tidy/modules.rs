@@ -15,7 +15,7 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-core",
         floors: &[
             &["error"],
-            &["name", "settings", "clock"],
+            &["name", "settings", "clock", "cache"],
             &["runtime", "storage", "governance"],
             &["catalog"],
             &["table"],
@@ -29,9 +29,9 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
+            &["functions"],
             &["resolve"],
             &["govern"],
-            &["functions"],
             &["plan"],
             &["execute"],
             &["session"],
@@ -70,7 +70,7 @@ struct Fence {
     only_in: &'static [(&'static str, &'static str)],
 }
 
-const FENCES: [Fence; 2] = [
+const FENCES: [Fence; 3] = [
     Fence {
         package: "lakehouse-core",
         named: "datafusion",
@@ -88,6 +88,16 @@ const FENCES: [Fence; 2] = [
         package: "lakehouse-core",
         named: "sqlparser",
         only_in: &[],
+    },
+    Fence {
+        package: "lakehouse-sql",
+        named: "sqlparser",
+        only_in: &[
+            ("parse", "makes the syntax tree"),
+            ("statement", "reads it, one family of statements a file"),
+            ("resolve", "finds the names in it"),
+            ("plan", "hands it to the engine's planner"),
+        ],
     },
 ];
 

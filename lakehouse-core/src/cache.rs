@@ -1,0 +1,242 @@
+//! A cache bounded by bytes that drops what was not used for longest.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use crate::error::Result;
+
+/// Values by key, at most `bytes_max` of them by the weights their owners state.
+///
+/// Values are handed out as clones, so they should be cheap to clone (an `Arc`). What weighs more
+/// than the whole cache is never kept. All methods may be called from many threads at once.
+pub(crate) struct ByteCache<K, V> {
+    state: Mutex<State<K, V>>,
+    bytes_max: u64,
+}
+
+struct State<K, V> {
+    entries: HashMap<K, Entry<V>>,
+    /// Keys by the moment of their last use, oldest first.
+    order: BTreeMap<u64, K>,
+    /// Loads under way, so that each key is loaded once at a time.
+    loading: HashMap<K, Arc<OnceCell<V>>>,
+    used_bytes: u64,
+    next_use: u64,
+}
+
+struct Entry<V> {
+    value: V,
+    weight_bytes: u64,
+    last_use: u64,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> ByteCache<K, V> {
+    /// An empty cache; with 0 bytes it keeps nothing.
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self {
+            state: Mutex::new(State {
+                entries: HashMap::new(),
+                order: BTreeMap::new(),
+                loading: HashMap::new(),
+                used_bytes: 0,
+                next_use: 0,
+            }),
+            bytes_max,
+        }
+    }
+
+    /// The value of `key`, which then counts as just used.
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        self.state().touch(key)
+    }
+
+    /// Keeps `value`, dropping what was not used for longest until there is room.
+    pub(crate) fn insert(&self, key: K, value: V, weight_bytes: u64) {
+        if weight_bytes > self.bytes_max {
+            return;
+        }
+        let mut state = self.state();
+        state.remove(&key);
+        while state.used_bytes + weight_bytes > self.bytes_max {
+            if !state.remove_oldest() {
+                break;
+            }
+        }
+        let last_use = state.tick();
+        state.used_bytes += weight_bytes;
+        state.order.insert(last_use, key.clone());
+        let entry = Entry {
+            value,
+            weight_bytes,
+            last_use,
+        };
+        state.entries.insert(key, entry);
+    }
+
+    /// The value of `key`, loaded when it is not there; `load` gives it with its weight in bytes.
+    ///
+    /// Callers that want one key at one time share one load. A failed load is not remembered: the
+    /// next caller tries again.
+    ///
+    /// # Errors
+    /// What `load` answers.
+    pub(crate) async fn get_or_load<F>(&self, key: &K, load: F) -> Result<V>
+    where
+        F: Future<Output = Result<(V, u64)>>,
+    {
+        // Whoever leaves last, by value, error or cancellation, takes the load off the list.
+        let waiting = {
+            let mut state = self.state();
+            if let Some(value) = state.touch(key) {
+                return Ok(value);
+            }
+            Waiting {
+                cache: self,
+                key,
+                cell: Arc::clone(state.loading.entry(key.clone()).or_default()),
+            }
+        };
+        let value = waiting
+            .cell
+            .get_or_try_init(|| async {
+                let (value, weight_bytes) = load.await?;
+                self.insert(key.clone(), value.clone(), weight_bytes);
+                Ok::<V, crate::error::Error>(value)
+            })
+            .await?;
+        Ok(value.clone())
+    }
+
+    /// The sum of the kept values' weights, in bytes.
+    #[cfg(test)]
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.state().used_bytes
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<K, V>> {
+        // No code that can panic runs under the lock, so a poisoned state is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One caller waiting for a load.
+struct Waiting<'a, K: Clone + Eq + Hash, V: Clone> {
+    cache: &'a ByteCache<K, V>,
+    key: &'a K,
+    cell: Arc<OnceCell<V>>,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Drop for Waiting<'_, K, V> {
+    fn drop(&mut self) {
+        let mut state = self.cache.state();
+        let listed = state
+            .loading
+            .get(self.key)
+            .is_some_and(|listed| Arc::ptr_eq(listed, &self.cell));
+        // One reference is the list's, one this waiter's.
+        if listed && (self.cell.initialized() || Arc::strong_count(&self.cell) <= 2) {
+            state.loading.remove(self.key);
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> State<K, V> {
+    fn tick(&mut self) -> u64 {
+        self.next_use += 1;
+        self.next_use
+    }
+
+    fn touch(&mut self, key: &K) -> Option<V> {
+        let now = self.tick();
+        let entry = self.entries.get_mut(key)?;
+        self.order.remove(&entry.last_use);
+        entry.last_use = now;
+        self.order.insert(now, key.clone());
+        Some(entry.value.clone())
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.order.remove(&entry.last_use);
+            self.used_bytes -= entry.weight_bytes;
+        }
+    }
+
+    fn remove_oldest(&mut self) -> bool {
+        let Some((_, key)) = self.order.pop_first() else {
+            return false;
+        };
+        if let Some(entry) = self.entries.remove(&key) {
+            self.used_bytes -= entry.weight_bytes;
+        }
+        true
+    }
+}
+
+impl<K, V> fmt::Debug for ByteCache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteCache")
+            .field("bytes_max", &self.bytes_max)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn what_was_not_used_for_longest_leaves_first() {
+        let cache = ByteCache::new(10);
+        cache.insert("a", 1, 4);
+        cache.insert("b", 2, 4);
+        assert_eq!(cache.get(&"a"), Some(1));
+        cache.insert("c", 3, 4);
+        assert_eq!(cache.get(&"b"), None);
+        assert_eq!((cache.get(&"a"), cache.get(&"c")), (Some(1), Some(3)));
+        assert_eq!(cache.used_bytes(), 8);
+    }
+
+    #[test]
+    fn the_bound_holds_for_replaced_and_oversized_values() {
+        let cache = ByteCache::new(10);
+        cache.insert("a", 1, 6);
+        cache.insert("a", 2, 7);
+        assert_eq!(cache.used_bytes(), 7);
+        cache.insert("huge", 3, 11);
+        assert_eq!(cache.get(&"huge"), None);
+        assert_eq!(cache.get(&"a"), Some(2));
+    }
+
+    #[tokio::test]
+    async fn one_load_serves_all_who_wait_and_a_failure_is_not_kept() {
+        let cache = ByteCache::new(10);
+        let loads = AtomicU32::new(0);
+        let load = || async {
+            loads.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            Ok((7, 1))
+        };
+        let (first, second) = tokio::join!(
+            cache.get_or_load(&"k", load()),
+            cache.get_or_load(&"k", load())
+        );
+        assert_eq!((first.unwrap(), second.unwrap()), (7, 7));
+        assert_eq!(loads.load(Ordering::Relaxed), 1);
+
+        let failed = cache
+            .get_or_load(&"bad", async { Err(Error::invalid("no")) })
+            .await;
+        assert!(failed.is_err());
+        assert_eq!(cache.get_or_load(&"bad", load()).await.unwrap(), 7);
+        assert!(cache.state().loading.is_empty());
+    }
+}

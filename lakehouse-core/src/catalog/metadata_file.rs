@@ -1,0 +1,155 @@
+//! Metadata files of tables: reading, writing and keeping the read ones.
+
+mod decode;
+mod name;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use iceberg::spec::TableMetadata;
+use serde_json::Value;
+
+use crate::cache::ByteCache;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::storage::{Storage, join};
+use name::metadata_file_name;
+pub(super) use name::{MetadataName, stem};
+
+/// Reads and writes the metadata files of one catalog's tables.
+///
+/// A file whose name holds an identifier is never written twice, so it is kept after the first
+/// read; a file with a bare version number may be another table's tomorrow and is read each time.
+#[derive(Debug)]
+pub(super) struct MetadataFiles {
+    storage: Storage,
+    cache: ByteCache<String, Arc<TableMetadata>>,
+}
+
+impl MetadataFiles {
+    /// Files behind `storage`; at most `bytes_max` bytes of their JSON stay in memory.
+    pub(super) fn new(storage: Storage, bytes_max: u64) -> Self {
+        Self {
+            storage,
+            cache: ByteCache::new(bytes_max),
+        }
+    }
+
+    pub(super) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The metadata a file holds.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub(super) async fn load(&self, location: &str) -> Result<Arc<TableMetadata>> {
+        let load = async {
+            let (metadata, json_bytes) = read(&self.storage, location).await?;
+            Ok((Arc::new(metadata), json_bytes))
+        };
+        if MetadataName::parse(location).is_some_and(|name| name.is_unique()) {
+            self.cache.get_or_load(&location.to_owned(), load).await
+        } else {
+            Ok(load.await?.0)
+        }
+    }
+
+    /// Writes `metadata` to a new file, puts it on the disk and returns its location.
+    ///
+    /// `predecessor` is the file it follows; the new name counts on from its version.
+    ///
+    /// # Errors
+    /// What the store answers; nothing then stands under the new name, as far as is known.
+    pub(super) async fn write(
+        &self,
+        metadata: &TableMetadata,
+        predecessor: Option<&str>,
+        clock: &dyn Clock,
+    ) -> Result<NewMetadataFile> {
+        let gzip = decode::is_gzip_asked(metadata.properties())?;
+        let name = metadata_file_name(predecessor, clock.new_uuid(), gzip)?;
+        let location = join(&metadata_folder(metadata), &name);
+        let json = serde_json::to_vec(metadata)?;
+        let json_bytes = json.len() as u64;
+        let bytes = if gzip { decode::compress(&json)? } else { json };
+        let written = async {
+            self.storage
+                .write_new(&location, Bytes::from(bytes))
+                .await?;
+            self.storage.sync([location.as_str()]).await
+        };
+        if let Err(error) = written.await {
+            // Nothing names the file yet, and no other writer can have chosen its name.
+            self.delete_unnamed(&location).await;
+            return Err(error);
+        }
+        Ok(NewMetadataFile {
+            location,
+            json_bytes,
+        })
+    }
+
+    /// Keeps metadata that was just committed, so that the next load reads no file.
+    pub(super) fn remember(&self, file: &NewMetadataFile, metadata: &Arc<TableMetadata>) {
+        self.cache
+            .insert(file.location.clone(), Arc::clone(metadata), file.json_bytes);
+    }
+
+    /// Deletes a file that no pointer names; what is left of it costs space only.
+    pub(super) async fn delete_unnamed(&self, location: &str) {
+        if let Err(error) = self.storage.delete(location).await {
+            tracing::warn!(location, %error, "metadata file that nothing names not deleted");
+        }
+    }
+}
+
+/// A metadata file that was written and is on the disk, but that nothing names yet.
+#[derive(Debug)]
+pub(super) struct NewMetadataFile {
+    pub(super) location: String,
+    json_bytes: u64,
+}
+
+/// The metadata of one file, and the size of its JSON in bytes.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::NotFound`] when there is no file,
+/// [`crate::error::ErrorKind::Corrupt`] when it is truncated or something else, and
+/// [`crate::error::ErrorKind::Unsupported`] for a table that this library must not touch, by name
+/// of what it does not know.
+pub(super) async fn read(storage: &Storage, location: &str) -> Result<(TableMetadata, u64)> {
+    let bytes = storage.read(location).await?;
+    decode::decode(&bytes).map_err(|error| error.with_context("metadata file", location))
+}
+
+/// The folder of a table's metadata files: `write.metadata.path`, else `metadata` in its folder.
+fn metadata_folder(metadata: &TableMetadata) -> String {
+    metadata
+        .properties()
+        .get("write.metadata.path")
+        .filter(|path| !path.is_empty())
+        .map_or_else(|| join(metadata.location(), "metadata"), String::clone)
+}
+
+/// `metadata` with `updated_at_ms` as the time of its last change, and of its last log entries
+/// that the change added: those from `log_entries_known` on.
+///
+/// The format crate's builder takes both from the machine's clock and has no other door.
+///
+/// # Errors
+/// When the metadata is not valid with these times.
+pub(super) fn stamp(
+    metadata: &TableMetadata,
+    updated_at_ms: i64,
+    log_entries_known: usize,
+) -> Result<TableMetadata> {
+    let mut json = serde_json::to_value(metadata)?;
+    json["last-updated-ms"] = Value::from(updated_at_ms);
+    if let Some(log) = json.get_mut("snapshot-log").and_then(Value::as_array_mut) {
+        for entry in log.iter_mut().skip(log_entries_known) {
+            entry["timestamp-ms"] = Value::from(updated_at_ms);
+        }
+    }
+    Ok(serde_json::from_value(json)?)
+}

@@ -1,0 +1,404 @@
+//! A catalog of stored pointers: the part of commit, create and register that is the same for
+//! every store of pointers.
+
+mod change;
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iceberg::spec::TableMetadata;
+use iceberg::{TableRequirement, TableUpdate};
+
+use super::folder::table_folder;
+use super::metadata_file::{self, MetadataFiles, NewMetadataFile};
+use super::{Catalog, CatalogParts, CommitOutcome, TablePointer};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{NamespaceIdent, TableIdent};
+use crate::storage::Storage;
+use change::{Change, Changed};
+
+/// How a pointer swap ended, when it did not fail before it was asked for.
+#[derive(Debug)]
+pub(super) enum Swap {
+    /// The pointer stands on the new file.
+    Moved,
+    /// The pointer did not stand on the expected file and was left alone.
+    Stale,
+    /// The store did not say whether the pointer was moved.
+    Unknown(Error),
+}
+
+/// Names, and one location of a metadata file for each table name.
+///
+/// An `Err` of any method means that nothing was changed; where that is not sure, the error's kind
+/// is [`ErrorKind::Unknown`] or the answer is [`Swap::Unknown`].
+#[async_trait]
+pub(super) trait PointerStore: Debug + Send + Sync {
+    /// As [`Catalog::list_namespaces`].
+    async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>>;
+
+    /// The properties of a namespace, `None` when there is no such namespace.
+    async fn namespace_properties(
+        &self,
+        namespace: &NamespaceIdent,
+    ) -> Result<Option<HashMap<String, String>>>;
+
+    /// As [`Catalog::create_namespace`].
+    async fn create_namespace(
+        &self,
+        namespace: &NamespaceIdent,
+        properties: HashMap<String, String>,
+    ) -> Result<()>;
+
+    /// As [`Catalog::drop_namespace`].
+    async fn drop_namespace(&self, namespace: &NamespaceIdent) -> Result<()>;
+
+    /// The names of a namespace's tables in order, `None` when there is no such namespace.
+    async fn list_tables(&self, namespace: &NamespaceIdent) -> Result<Option<Vec<String>>>;
+
+    /// The metadata file a table stands on, `None` when there is no such table.
+    async fn get(&self, ident: &TableIdent) -> Result<Option<String>>;
+
+    /// Names a table. [`Swap::Stale`] says that the name is taken; a missing namespace is an error.
+    async fn insert(&self, ident: &TableIdent, location: &str) -> Result<Swap>;
+
+    /// Moves a pointer from `expected` to `new` in one step, or leaves it.
+    async fn swap(&self, ident: &TableIdent, expected: &str, new: &str) -> Result<Swap>;
+
+    /// As [`Catalog::drop_table`].
+    async fn remove(&self, ident: &TableIdent) -> Result<()>;
+
+    /// As [`Catalog::rename_table`].
+    async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<()>;
+}
+
+/// A catalog over a store of pointers; see [`super::MemoryCatalog`] and [`super::SqliteCatalog`].
+#[derive(Debug)]
+pub struct PointerCatalog<P> {
+    name: String,
+    warehouse: String,
+    clock: Arc<dyn Clock>,
+    files: MetadataFiles,
+    pub(super) pointers: P,
+}
+
+impl<P> PointerCatalog<P> {
+    pub(super) fn over(pointers: P, name: String, warehouse: String, parts: CatalogParts) -> Self {
+        Self {
+            name,
+            warehouse,
+            clock: parts.clock,
+            files: MetadataFiles::new(parts.storage, parts.metadata_bytes_max),
+            pointers,
+        }
+    }
+
+    /// The root of new tables' folders, as it was given.
+    pub fn warehouse(&self) -> &str {
+        &self.warehouse
+    }
+}
+
+#[expect(
+    private_bounds,
+    reason = "only the catalogs here are stores of pointers, and these methods are private"
+)]
+impl<P: PointerStore> PointerCatalog<P> {
+    async fn pointer_at(&self, ident: &TableIdent, location: String) -> Result<TablePointer> {
+        let metadata = self
+            .files
+            .load(&location)
+            .await
+            .map_err(|error| error.with_context("table", ident))?;
+        Ok(TablePointer {
+            ident: ident.clone(),
+            metadata_location: location,
+            metadata,
+        })
+    }
+
+    /// The state to commit on: `base` itself when it still is the current one.
+    async fn current(&self, base: &TablePointer) -> Result<TablePointer> {
+        let location = self.pointers.get(&base.ident).await?;
+        let location = location.ok_or_else(|| no_table(&base.ident))?;
+        if location == base.metadata_location {
+            return Ok(base.clone());
+        }
+        self.pointer_at(&base.ident, location).await
+    }
+
+    /// Fails when a new table of this name could not be named anyway, before any file is written.
+    async fn check_free(&self, ident: &TableIdent) -> Result<()> {
+        if ident.name().is_empty() {
+            return Err(Error::invalid("a table's name must not be empty"));
+        }
+        if self
+            .pointers
+            .namespace_properties(ident.namespace())
+            .await?
+            .is_none()
+        {
+            return Err(no_namespace(ident.namespace()));
+        }
+        match self.pointers.get(ident).await? {
+            None => Ok(()),
+            Some(_) => Err(table_exists(ident)),
+        }
+    }
+
+    /// Moves the pointer from `current` to the written file and tidies up after the outcome.
+    async fn swap(
+        &self,
+        current: &TablePointer,
+        file: NewMetadataFile,
+        changed: Changed,
+    ) -> Result<CommitOutcome> {
+        let ident = &current.ident;
+        let swapped = self
+            .pointers
+            .swap(ident, &current.metadata_location, &file.location)
+            .await;
+        match swapped {
+            Ok(Swap::Moved) => {
+                let metadata = Arc::new(changed.metadata);
+                self.files.remember(&file, &metadata);
+                // Only now are the trimmed files out of every reader's sight.
+                for location in changed.trimmed_files {
+                    self.files.delete_unnamed(&location).await;
+                }
+                Ok(CommitOutcome::Committed(TablePointer {
+                    ident: ident.clone(),
+                    metadata_location: file.location,
+                    metadata,
+                }))
+            }
+            Ok(Swap::Stale) => {
+                self.files.delete_unnamed(&file.location).await;
+                Ok(CommitOutcome::Conflicted(moved_by_others(ident)))
+            }
+            // The pointer may stand on the new file: it must stay.
+            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown(
+                error
+                    .with_context("table", ident)
+                    .with_context("metadata file", &file.location),
+            )),
+            Err(error) => {
+                self.files.delete_unnamed(&file.location).await;
+                Err(error.with_context("table", ident))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<P: PointerStore> Catalog for PointerCatalog<P> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn storage(&self) -> &Storage {
+        self.files.storage()
+    }
+
+    async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>> {
+        self.pointers.list_namespaces().await
+    }
+
+    async fn namespace_properties(
+        &self,
+        namespace: &NamespaceIdent,
+    ) -> Result<HashMap<String, String>> {
+        let properties = self.pointers.namespace_properties(namespace).await?;
+        properties.ok_or_else(|| no_namespace(namespace))
+    }
+
+    async fn create_namespace(
+        &self,
+        namespace: &NamespaceIdent,
+        properties: HashMap<String, String>,
+    ) -> Result<()> {
+        if namespace.iter().any(String::is_empty) {
+            return Err(Error::invalid("a namespace's name must not be empty"));
+        }
+        self.pointers.create_namespace(namespace, properties).await
+    }
+
+    async fn drop_namespace(&self, namespace: &NamespaceIdent) -> Result<()> {
+        self.pointers.drop_namespace(namespace).await
+    }
+
+    async fn list_tables(&self, namespace: &NamespaceIdent) -> Result<Vec<TableIdent>> {
+        let names = self.pointers.list_tables(namespace).await?;
+        let names = names.ok_or_else(|| no_namespace(namespace))?;
+        Ok(names
+            .into_iter()
+            .map(|name| TableIdent::new(namespace.clone(), name))
+            .collect())
+    }
+
+    async fn load_table(&self, ident: &TableIdent) -> Result<TablePointer> {
+        let location = self.pointers.get(ident).await?;
+        let location = location.ok_or_else(|| no_table(ident))?;
+        self.pointer_at(ident, location).await
+    }
+
+    async fn new_table_location(&self, ident: &TableIdent) -> Result<String> {
+        let properties = self.namespace_properties(ident.namespace()).await?;
+        let own = properties.get("location").map(String::as_str);
+        Ok(table_folder(
+            &self.warehouse,
+            own,
+            ident,
+            self.clock.new_uuid(),
+        ))
+    }
+
+    async fn create_table(
+        &self,
+        ident: &TableIdent,
+        metadata: TableMetadata,
+    ) -> Result<CommitOutcome> {
+        self.check_free(ident).await?;
+        // The builder that made the metadata took the time from the machine's clock.
+        let metadata = if metadata.snapshots().len() == 0 {
+            metadata_file::stamp(&metadata, self.clock.now_ms(), 0)?
+        } else {
+            metadata
+        };
+        let file = self
+            .files
+            .write(&metadata, None, self.clock.as_ref())
+            .await?;
+        match self.pointers.insert(ident, &file.location).await {
+            Ok(Swap::Moved) => {
+                let metadata = Arc::new(metadata);
+                self.files.remember(&file, &metadata);
+                Ok(CommitOutcome::Committed(TablePointer {
+                    ident: ident.clone(),
+                    metadata_location: file.location,
+                    metadata,
+                }))
+            }
+            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown(
+                error
+                    .with_context("table", ident)
+                    .with_context("metadata file", &file.location),
+            )),
+            Ok(Swap::Stale) => {
+                self.files.delete_unnamed(&file.location).await;
+                Err(table_exists(ident))
+            }
+            Err(error) => {
+                self.files.delete_unnamed(&file.location).await;
+                Err(error.with_context("table", ident))
+            }
+        }
+    }
+
+    async fn register_table(
+        &self,
+        ident: &TableIdent,
+        metadata_location: &str,
+    ) -> Result<TablePointer> {
+        self.check_free(ident).await?;
+        let pointer = self.pointer_at(ident, metadata_location.to_owned()).await?;
+        match self.pointers.insert(ident, metadata_location).await? {
+            Swap::Moved => Ok(pointer),
+            Swap::Stale => Err(table_exists(ident)),
+            Swap::Unknown(error) => Err(error.with_context("table", ident)),
+        }
+    }
+
+    async fn drop_table(&self, ident: &TableIdent) -> Result<()> {
+        self.pointers.remove(ident).await
+    }
+
+    async fn rename_table(&self, from: &TableIdent, to: &TableIdent) -> Result<()> {
+        if to.name().is_empty() {
+            return Err(Error::invalid("a table's name must not be empty"));
+        }
+        self.pointers.rename(from, to).await
+    }
+
+    async fn commit(
+        &self,
+        base: &TablePointer,
+        requirements: Vec<TableRequirement>,
+        updates: Vec<TableUpdate>,
+    ) -> Result<CommitOutcome> {
+        let current = self.current(base).await?;
+        let change = change::apply(&current, base, requirements, updates, self.clock.as_ref())
+            .map_err(|error| error.with_context("table", &base.ident))?;
+        let changed = match change {
+            Change::Made(changed) => *changed,
+            Change::Nothing => return Ok(CommitOutcome::Committed(current)),
+            Change::Conflict(error) => {
+                return Ok(CommitOutcome::Conflicted(
+                    error.with_context("table", &base.ident),
+                ));
+            }
+        };
+        let file = self
+            .files
+            .write(
+                &changed.metadata,
+                Some(&current.metadata_location),
+                self.clock.as_ref(),
+            )
+            .await
+            .map_err(|error| error.with_context("table", &base.ident))?;
+        self.swap(&current, file, changed).await
+    }
+}
+
+pub(super) fn no_namespace(namespace: &NamespaceIdent) -> Error {
+    Error::not_found(format!(
+        "namespace {:?} does not exist",
+        namespace.join(".")
+    ))
+}
+
+pub(super) fn namespace_exists(namespace: &NamespaceIdent) -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        format!("namespace {:?} exists already", namespace.join(".")),
+    )
+}
+
+pub(super) fn namespace_not_empty(namespace: &NamespaceIdent, holds: &str) -> Error {
+    Error::invalid(format!(
+        "namespace {:?} is not empty: it holds {holds}; drop them first",
+        namespace.join(".")
+    ))
+}
+
+pub(super) fn no_table(ident: &TableIdent) -> Error {
+    Error::not_found(format!("table {} does not exist", shown(ident)))
+}
+
+pub(super) fn table_exists(ident: &TableIdent) -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        format!("table {} exists already", shown(ident)),
+    )
+}
+
+fn moved_by_others(ident: &TableIdent) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "somebody else committed to table {} at the same time; read it again",
+            shown(ident)
+        ),
+    )
+}
+
+fn shown(ident: &TableIdent) -> String {
+    format!(
+        "{:?}",
+        format!("{}.{}", ident.namespace().join("."), ident.name())
+    )
+}

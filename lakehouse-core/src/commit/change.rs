@@ -1,0 +1,282 @@
+//! What can be committed: one type for each kind of change, planned from a table without IO.
+
+use std::collections::BTreeMap;
+
+use iceberg::spec::{Snapshot, TableMetadata};
+use iceberg::{TableRequirement, TableUpdate};
+use uuid::Uuid;
+
+use super::properties::{RemoveProperties, SetProperties};
+use super::references::{DropReference, SetReference, find, not_found};
+use super::rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
+use crate::error::{Error, Result};
+use crate::table::{MAIN_BRANCH, ReferenceKind, Table};
+use crate::write::WrittenFile;
+
+/// A change to one table, to be committed by [`super::Commits::commit`].
+#[derive(Debug)]
+pub enum Change {
+    /// Adds data files.
+    Append(Append),
+    /// Makes or moves a branch or tag.
+    SetReference(SetReference),
+    /// Drops a branch or tag.
+    DropReference(DropReference),
+    /// Moves `main` back to an ancestor.
+    RollbackToSnapshot(RollbackToSnapshot),
+    /// Moves `main` back to the newest ancestor before a time.
+    RollbackToTimestamp(RollbackToTimestamp),
+    /// Moves `main` to any snapshot.
+    SetCurrentSnapshot(SetCurrentSnapshot),
+    /// Sets table properties.
+    SetProperties(SetProperties),
+    /// Removes table properties.
+    RemoveProperties(RemoveProperties),
+}
+
+impl Change {
+    /// The change's name in logs.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Append(_) => "append",
+            Self::SetReference(_) => "set-reference",
+            Self::DropReference(_) => "drop-reference",
+            Self::RollbackToSnapshot(_) => "rollback-to-snapshot",
+            Self::RollbackToTimestamp(_) => "rollback-to-timestamp",
+            Self::SetCurrentSnapshot(_) => "set-current-snapshot",
+            Self::SetProperties(_) => "set-properties",
+            Self::RemoveProperties(_) => "remove-properties",
+        }
+    }
+
+    /// Whether the change has a pointer swap of its own: one that moves `main` to a snapshot that
+    /// exists must find every earlier state in the snapshot log, and of the snapshots of one swap
+    /// only the last is logged.
+    pub(super) fn is_alone(&self) -> bool {
+        match self {
+            Self::RollbackToSnapshot(_)
+            | Self::RollbackToTimestamp(_)
+            | Self::SetCurrentSnapshot(_) => true,
+            Self::SetReference(change) => change.name.eq_ignore_ascii_case(MAIN_BRANCH),
+            Self::Append(_)
+            | Self::DropReference(_)
+            | Self::SetProperties(_)
+            | Self::RemoveProperties(_) => false,
+        }
+    }
+}
+
+macro_rules! change_from {
+    ($($kind:ident),+) => {
+        $(impl From<$kind> for Change {
+            fn from(change: $kind) -> Self {
+                Self::$kind(change)
+            }
+        })+
+    };
+}
+
+change_from!(
+    Append,
+    SetReference,
+    DropReference,
+    RollbackToSnapshot,
+    RollbackToTimestamp,
+    SetCurrentSnapshot,
+    SetProperties,
+    RemoveProperties
+);
+
+/// What becomes of a change's data files when it is certain that it was not committed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FilesOnFailure {
+    /// They stay: the caller may commit them again, or deletes them.
+    #[default]
+    Keep,
+    /// They are deleted with the commit's own files.
+    Delete,
+}
+
+/// Adds data files to a branch as one snapshot; rows that others commit meanwhile stay.
+#[derive(Debug)]
+pub struct Append {
+    pub(super) table_uuid: Uuid,
+    pub(super) branch: String,
+    pub(super) files: Vec<WrittenFile>,
+    pub(super) summary: BTreeMap<String, String>,
+    pub(super) on_failure: FilesOnFailure,
+}
+
+impl Append {
+    /// Adds `files`, which were written for `table`, to `main`; no files make an empty snapshot.
+    pub fn new(table: &Table, files: Vec<WrittenFile>) -> Self {
+        Self {
+            table_uuid: table.metadata().uuid(),
+            branch: MAIN_BRANCH.to_owned(),
+            files,
+            summary: BTreeMap::new(),
+            on_failure: FilesOnFailure::Keep,
+        }
+    }
+
+    /// Adds to this branch, which must exist, instead of `main`.
+    #[must_use]
+    pub fn with_branch(mut self, branch: impl Into<String>) -> Self {
+        self.branch = branch.into();
+        self
+    }
+
+    /// Adds keys to the snapshot's summary; they never replace keys of the format.
+    #[must_use]
+    pub fn with_summary(mut self, keys: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.summary.extend(keys);
+        self
+    }
+
+    /// Says what becomes of the files when it is certain that they were not committed.
+    #[must_use]
+    pub fn with_files_on_failure(mut self, on_failure: FilesOnFailure) -> Self {
+        self.on_failure = on_failure;
+        self
+    }
+
+    /// The branch as stored, and its head.
+    pub(super) fn head<'a>(&self, table: &'a Table) -> Result<(String, Option<&'a Snapshot>)> {
+        let metadata = table.metadata();
+        if self.branch.eq_ignore_ascii_case(MAIN_BRANCH) {
+            let head = metadata.current_snapshot().map(AsRef::as_ref);
+            return Ok((MAIN_BRANCH.to_owned(), head));
+        }
+        let branch = find(table, &self.branch)?
+            .ok_or_else(|| not_found(table, &self.branch, Some(ReferenceKind::Branch)))?;
+        if branch.kind != ReferenceKind::Branch {
+            return Err(Error::invalid(format!(
+                "{:?} is a tag: a tag stays at its snapshot, rows are added to branches",
+                branch.name
+            )));
+        }
+        let head = metadata.snapshot_by_id(branch.snapshot_id).ok_or_else(|| {
+            Error::corrupt(format!(
+                "branch {:?} names snapshot {}, which the metadata does not hold",
+                branch.name, branch.snapshot_id
+            ))
+        })?;
+        Ok((branch.name.clone(), Some(head)))
+    }
+}
+
+/// What one change does to a table's metadata.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    /// In the order they are applied; none when the table is as it should be already.
+    pub(super) updates: Vec<TableUpdate>,
+    /// Where the touched ref pointed before.
+    pub(super) previous_snapshot_id: Option<i64>,
+    /// Where it points after.
+    pub(super) snapshot_id: Option<i64>,
+}
+
+impl Step {
+    /// Nothing to do: the ref points where it did.
+    pub(super) fn unchanged(snapshot_id: i64) -> Self {
+        Self {
+            updates: Vec::new(),
+            previous_snapshot_id: Some(snapshot_id),
+            snapshot_id: Some(snapshot_id),
+        }
+    }
+
+    /// Updates that leave the current snapshot as it is.
+    pub(super) fn of_metadata(table: &Table, updates: Vec<TableUpdate>) -> Self {
+        let current = table.metadata().current_snapshot_id();
+        Self {
+            updates,
+            previous_snapshot_id: current,
+            snapshot_id: current,
+        }
+    }
+}
+
+/// Applies updates as a catalog does, to see whether they can be and what follows.
+pub(super) fn apply(metadata: &TableMetadata, updates: &[TableUpdate]) -> Result<TableMetadata> {
+    let mut builder = metadata.clone().into_builder(None);
+    for update in updates {
+        builder = update.clone().apply(builder)?;
+    }
+    Ok(builder.build()?.metadata)
+}
+
+/// What must hold for `updates`, planned on `base`, to be right: the table is the same one and
+/// every touched ref stands where it stood; a ref that was not there still is not.
+pub(super) fn requirements(base: &TableMetadata, updates: &[TableUpdate]) -> Vec<TableRequirement> {
+    let mut refs: Vec<&str> = updates.iter().filter_map(touched_ref).collect();
+    refs.sort_unstable();
+    refs.dedup();
+    let uuid = TableRequirement::UuidMatch { uuid: base.uuid() };
+    std::iter::once(uuid)
+        .chain(
+            refs.into_iter()
+                .map(|name| TableRequirement::RefSnapshotIdMatch {
+                    r#ref: name.to_owned(),
+                    snapshot_id: base.snapshot_for_ref(name).map(|head| head.snapshot_id()),
+                }),
+        )
+        .collect()
+}
+
+/// Whether some ref that `updates` touch no longer stands where `base` saw it, so that their
+/// requirements cannot hold any more.
+pub(super) fn has_moved(
+    base: &TableMetadata,
+    now: &TableMetadata,
+    updates: &[TableUpdate],
+) -> bool {
+    let head = |metadata: &TableMetadata, name: &str| {
+        metadata
+            .snapshot_for_ref(name)
+            .map(|head| head.snapshot_id())
+    };
+    updates
+        .iter()
+        .filter_map(touched_ref)
+        .any(|name| head(base, name) != head(now, name))
+}
+
+/// Whether a table's metadata show that `updates`, applied together, were applied.
+pub(super) fn is_applied(now: &TableMetadata, updates: &[TableUpdate]) -> bool {
+    let added: Vec<i64> = updates
+        .iter()
+        .filter_map(|update| match update {
+            TableUpdate::AddSnapshot { snapshot } => Some(snapshot.snapshot_id()),
+            _ => None,
+        })
+        .collect();
+    // A snapshot id is ours alone: one of them in the history proves the whole swap.
+    if !added.is_empty() {
+        return added.iter().any(|id| now.snapshot_by_id(*id).is_some());
+    }
+    updates.iter().all(|update| match update {
+        TableUpdate::SetSnapshotRef {
+            ref_name,
+            reference,
+        } => now
+            .snapshot_for_ref(ref_name)
+            .is_some_and(|head| head.snapshot_id() == reference.snapshot_id),
+        TableUpdate::RemoveSnapshotRef { ref_name } => now.snapshot_for_ref(ref_name).is_none(),
+        TableUpdate::SetProperties { updates } => updates
+            .iter()
+            .all(|(key, value)| now.properties().get(key) == Some(value)),
+        TableUpdate::RemoveProperties { removals } => removals
+            .iter()
+            .all(|key| !now.properties().contains_key(key)),
+        _ => false,
+    })
+}
+
+fn touched_ref(update: &TableUpdate) -> Option<&str> {
+    match update {
+        TableUpdate::SetSnapshotRef { ref_name, .. }
+        | TableUpdate::RemoveSnapshotRef { ref_name } => Some(ref_name),
+        _ => None,
+    }
+}

@@ -1,0 +1,511 @@
+//! Commits of one process to one table, taken together into one pointer swap.
+//!
+//! Each change waits in its table's queue. Whoever gets the turn leads: it takes what waits, plans
+//! the changes one after the other, each on what the one before left, and asks the catalog once.
+//! Each append stays a snapshot of its own. Of the snapshots of one swap only the last stands in
+//! the snapshot log, as the format wants it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use iceberg::TableUpdate;
+use iceberg::spec::{SnapshotReference, SnapshotRetention, TableMetadata};
+use tokio::sync::{Semaphore, oneshot};
+use tracing::Instrument;
+
+use super::change::{self, Change, FilesOnFailure, Step};
+use super::references::ReferencePlan;
+use super::retry::RetryPolicy;
+use super::snapshot::StagedSnapshot;
+use super::{Committed, cleanup};
+use crate::catalog::{Catalog, CommitOutcome, TablePointer};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::TableIdent;
+use crate::storage::Storage;
+use crate::table::Table;
+
+/// Changes taken into one swap; the rest wait for the next.
+const GROUP_CHANGES_MAX: usize = 64;
+
+/// Changes of one table that may wait in the queue; further callers wait to enter it.
+const QUEUE_CHANGES_MAX: usize = 1_024;
+
+/// Whether somebody still waits for a change.
+#[derive(Debug, Default)]
+pub(super) struct Caller {
+    gone: AtomicBool,
+}
+
+impl Caller {
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub(super) fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+}
+
+/// A change that waits for its swap.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) change: Change,
+    /// The snapshot of a change that makes one, its manifests written.
+    pub(super) staged: Option<StagedSnapshot>,
+    pub(super) caller: Arc<Caller>,
+    pub(super) reply: oneshot::Sender<Result<Committed>>,
+    pub(super) started_at: Instant,
+    pub(super) attempts: u32,
+    /// Whether the outcome of an attempt was unknown for a time: then nothing is deleted.
+    pub(super) was_unknown: bool,
+}
+
+impl Request {
+    /// Ends the change as not committed: its files go, its caller is told.
+    pub(super) async fn fail(self, storage: &Storage, error: Error) {
+        if !self.was_unknown {
+            self.clean_up(storage).await;
+        }
+        // Nobody listens when the caller is gone.
+        let _ = self.reply.send(Err(error));
+    }
+
+    async fn clean_up(&self, storage: &Storage) {
+        let own = self.staged.iter().flat_map(StagedSnapshot::written);
+        let data: &[_] = match &self.change {
+            Change::Append(append) if append.on_failure == FilesOnFailure::Delete => &append.files,
+            _ => &[],
+        };
+        let data = data.iter().map(|file| file.data_file.file_path());
+        cleanup::delete_all(storage, own.chain(data)).await;
+    }
+
+    /// Ends the change as committed.
+    async fn succeed(self, table: Table, step: &Step) {
+        if !self.was_unknown
+            && let Some(staged) = &self.staged
+        {
+            let outdated = staged.outdated_lists().iter().map(String::as_str);
+            cleanup::delete_all(table.storage(), outdated).await;
+        }
+        if self.caller.is_gone() {
+            tracing::info!(
+                table = %table.ident(),
+                snapshot = step.snapshot_id,
+                "a commit was finished after its caller had gone"
+            );
+        }
+        let _ = self.reply.send(Ok(Committed {
+            table,
+            snapshot_id: step.snapshot_id,
+            previous_snapshot_id: step.previous_snapshot_id,
+            attempts: self.attempts,
+            is_changed: !step.updates.is_empty(),
+        }));
+    }
+}
+
+/// The changes of one table that wait, and whose turn it is.
+#[derive(Debug)]
+pub(super) struct Queue {
+    waiting: Mutex<VecDeque<Request>>,
+    pub(super) turn: tokio::sync::Mutex<()>,
+    pub(super) room: Semaphore,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            room: Semaphore::new(QUEUE_CHANGES_MAX),
+        }
+    }
+}
+
+impl Queue {
+    pub(super) fn push(&self, request: Request) {
+        self.lock().push_back(request);
+    }
+
+    /// Moves waiting changes to `batch`, as many as may share its swap.
+    fn take_into(&self, batch: &mut Vec<Request>) {
+        let mut waiting = self.lock();
+        while batch.len() < GROUP_CHANGES_MAX {
+            let holds_lone = batch.iter().any(|request| request.change.is_alone());
+            let Some(next) = waiting.pop_front() else {
+                return;
+            };
+            if holds_lone || (next.change.is_alone() && !batch.is_empty()) {
+                waiting.push_front(next);
+                return;
+            }
+            batch.push(next);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Request>> {
+        // A panic elsewhere leaves the queue whole: every change in it is still to be made.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A change with what it comes to on the state of this attempt.
+struct Planned {
+    request: Request,
+    step: Step,
+}
+
+/// The one who leads a table's commits for a while.
+pub(super) struct Leader<'a> {
+    pub(super) catalog: &'a Arc<dyn Catalog>,
+    pub(super) ident: &'a TableIdent,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) queue: &'a Queue,
+}
+
+impl Leader<'_> {
+    /// Commits what waits, together; ends when all that was taken has its outcome.
+    pub(super) async fn lead(&self) {
+        let mut batch = Vec::new();
+        loop {
+            self.queue.take_into(&mut batch);
+            batch = self.without_gone(batch).await;
+            if batch.is_empty() {
+                return;
+            }
+            let attempt = batch
+                .iter()
+                .map(|request| request.attempts)
+                .max()
+                .unwrap_or(0)
+                + 1;
+            let span = tracing::debug_span!(
+                "commit_attempt",
+                table = %self.ident,
+                attempt,
+                changes = batch.len(),
+            );
+            batch = self.attempt(batch).instrument(span).await;
+        }
+    }
+
+    async fn without_gone(&self, batch: Vec<Request>) -> Vec<Request> {
+        let (gone, kept): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .partition(|request| request.caller.is_gone());
+        for request in gone {
+            let error = Error::new(ErrorKind::Cancelled, "the commit was cancelled");
+            request.fail(self.catalog.storage(), error).await;
+        }
+        kept
+    }
+
+    /// One attempt; returns the changes that are to be tried again.
+    async fn attempt(&self, batch: Vec<Request>) -> Vec<Request> {
+        let base = match self.catalog.load_table(self.ident).await {
+            Ok(pointer) => self.table(pointer),
+            Err(error) => {
+                self.fail_all(batch, error).await;
+                return Vec::new();
+            }
+        };
+        let planned = self.plan_all(batch, &base).await;
+        if planned
+            .iter()
+            .any(|planned| planned.request.caller.is_gone())
+        {
+            // Nothing was sent yet: without the change whose caller has gone, the others are
+            // planned anew, since they stand on it.
+            return planned
+                .into_iter()
+                .map(|planned| {
+                    let mut request = planned.request;
+                    request.attempts -= 1;
+                    request
+                })
+                .collect();
+        }
+        let updates: Vec<TableUpdate> = planned
+            .iter()
+            .flat_map(|planned| planned.step.updates.clone())
+            .collect();
+        if updates.is_empty() {
+            succeed_all(planned, &base).await;
+            return Vec::new();
+        }
+        let requirements = change::requirements(base.metadata(), &updates);
+        let outcome = self
+            .catalog
+            .commit(base.pointer(), requirements, updates.clone())
+            .await;
+        match outcome {
+            Ok(CommitOutcome::Committed(pointer)) => {
+                succeed_all(planned, &self.table(pointer)).await;
+                Vec::new()
+            }
+            Ok(CommitOutcome::Conflicted(error)) => {
+                self.after_conflict(planned, &base, error).await
+            }
+            Ok(CommitOutcome::Unknown(error)) => {
+                self.after_unknown(planned, &base, &updates, error).await
+            }
+            Err(error) if error.kind() == ErrorKind::Unknown => {
+                self.after_unknown(planned, &base, &updates, error).await
+            }
+            Err(error) => self.after_refusal(planned, &base, error).await,
+        }
+    }
+
+    /// Plans each change on what the one before left; those that cannot be are answered.
+    async fn plan_all(&self, batch: Vec<Request>, base: &Table) -> Vec<Planned> {
+        let mut state = base.clone();
+        let mut planned = Vec::with_capacity(batch.len());
+        for mut request in batch {
+            request.attempts += 1;
+            let snapshot = request.staged.as_ref().map(StagedSnapshot::snapshot_id);
+            tracing::debug!(
+                change = request.change.name(),
+                snapshot,
+                "planning a change"
+            );
+            let next = self.plan(&mut request, &state).await;
+            match next {
+                Ok((step, next)) => {
+                    state = next;
+                    planned.push(Planned { request, step });
+                }
+                Err(error) => {
+                    let error = error.with_context("table", self.ident);
+                    request.fail(self.catalog.storage(), error).await;
+                }
+            }
+        }
+        planned
+    }
+
+    /// What a change comes to on `state`, and the state after it.
+    async fn plan(&self, request: &mut Request, state: &Table) -> Result<(Step, Table)> {
+        let step = match &request.change {
+            Change::Append(append) => {
+                let (branch, head) = append.head(state)?;
+                let previous_snapshot_id = head.map(|head| head.snapshot_id());
+                let staged = request.staged.as_mut().ok_or_else(|| {
+                    Error::internal("an append reached its swap without manifests")
+                })?;
+                let snapshot = staged
+                    .produce(state.storage(), state.metadata(), head, self.clock.now_ms())
+                    .await?;
+                let snapshot_id = snapshot.snapshot_id();
+                // Keeps the retention of the branch.
+                let built = TableMetadata::clone(state.metadata())
+                    .into_builder(None)
+                    .set_branch_snapshot(snapshot, &branch)?
+                    .build()?;
+                let step = Step {
+                    updates: built.changes,
+                    previous_snapshot_id,
+                    snapshot_id: Some(snapshot_id),
+                };
+                return Ok((step, self.state(state, built.metadata)));
+            }
+            Change::SetReference(change) => match change.plan(state)? {
+                ReferencePlan::Step(step) => step,
+                ReferencePlan::EmptyBranch(retention) => {
+                    let name = change.name.clone();
+                    self.plan_empty_branch(&mut request.staged, state, name, retention)
+                        .await?
+                }
+            },
+            Change::DropReference(change) => change.plan(state)?,
+            Change::RollbackToSnapshot(change) => change.plan(state)?,
+            Change::RollbackToTimestamp(change) => change.plan(state)?,
+            Change::SetCurrentSnapshot(change) => change.plan(state)?,
+            Change::SetProperties(change) => change.plan(state)?,
+            Change::RemoveProperties(change) => change.plan(state)?,
+        };
+        if step.updates.is_empty() {
+            return Ok((step, state.clone()));
+        }
+        let after = change::apply(state.metadata(), &step.updates)?;
+        Ok((step, self.state(state, after)))
+    }
+
+    async fn plan_empty_branch(
+        &self,
+        staged: &mut Option<StagedSnapshot>,
+        state: &Table,
+        name: String,
+        retention: SnapshotRetention,
+    ) -> Result<Step> {
+        let staged = match staged {
+            Some(staged) => staged,
+            None => staged.insert(StagedSnapshot::new(
+                state.metadata(),
+                self.clock,
+                &[],
+                BTreeMap::new(),
+            )?),
+        };
+        let snapshot = staged
+            .produce(state.storage(), state.metadata(), None, self.clock.now_ms())
+            .await?;
+        let snapshot_id = snapshot.snapshot_id();
+        Ok(Step {
+            updates: vec![
+                TableUpdate::AddSnapshot { snapshot },
+                TableUpdate::SetSnapshotRef {
+                    ref_name: name,
+                    reference: SnapshotReference::new(snapshot_id, retention),
+                },
+            ],
+            previous_snapshot_id: None,
+            snapshot_id: Some(snapshot_id),
+        })
+    }
+
+    /// Keeps the changes that may be tried again, after a pause; the others have lost.
+    async fn after_conflict(
+        &self,
+        planned: Vec<Planned>,
+        base: &Table,
+        conflict: Error,
+    ) -> Vec<Request> {
+        let policy = RetryPolicy::of_conflicts(base);
+        let now = self.clock.instant();
+        tracing::debug!(error = %conflict, "somebody else committed first");
+        let mut kept = Vec::new();
+        let mut lost = Vec::new();
+        for Planned { request, .. } in planned {
+            let elapsed = now.saturating_duration_since(request.started_at);
+            match policy.allows(request.attempts, elapsed) {
+                true => kept.push(request),
+                false => lost.push(request),
+            }
+        }
+        let error = Error::new(
+            ErrorKind::Conflict,
+            "other commits to the table came first each time, and the retries that its \
+             commit.retry properties allow are used up; nothing was changed, try again",
+        )
+        .with_context("table", self.ident)
+        .with_source(conflict);
+        self.fail_all(lost, error).await;
+        if let Some(attempts) = kept.iter().map(|request| request.attempts).min() {
+            tokio::time::sleep(policy.pause(attempts, self.clock)).await;
+        }
+        kept
+    }
+
+    /// The catalog refused before it asked for the swap. When the table has moved on meanwhile,
+    /// the updates did not fit the newer state, which is a conflict and no error of the change.
+    async fn after_refusal(
+        &self,
+        planned: Vec<Planned>,
+        base: &Table,
+        error: Error,
+    ) -> Vec<Request> {
+        let has_moved = match self.catalog.load_table(self.ident).await {
+            Ok(now) => now.metadata_location != base.metadata_location(),
+            Err(_) => false,
+        };
+        if has_moved {
+            return self.after_conflict(planned, base, error).await;
+        }
+        let requests = planned.into_iter().map(|planned| planned.request).collect();
+        self.fail_all(requests, error).await;
+        Vec::new()
+    }
+
+    /// Nobody knows whether the pointer moved: the history is read again, and our own snapshots
+    /// looked for in it.
+    async fn after_unknown(
+        &self,
+        mut planned: Vec<Planned>,
+        base: &Table,
+        updates: &[TableUpdate],
+        error: Error,
+    ) -> Vec<Request> {
+        tracing::warn!(%error, table = %self.ident, "the outcome of a commit is not known yet");
+        for planned in &mut planned {
+            planned.request.was_unknown = true;
+        }
+        let policy = RetryPolicy::of_status_checks(base);
+        let started_at = self.clock.instant();
+        for checks in 1_u32.. {
+            if let Ok(now) = self.catalog.load_table(self.ident).await
+                && now.metadata.uuid() == base.metadata().uuid()
+            {
+                if change::is_applied(&now.metadata, updates) {
+                    succeed_all(planned, &self.table(now)).await;
+                    return Vec::new();
+                }
+                // Another commit moved what ours requires to stand still, so ours cannot be
+                // applied any more.
+                if change::has_moved(base.metadata(), &now.metadata, updates) {
+                    return self.after_conflict(planned, base, error).await;
+                }
+            }
+            let elapsed = self.clock.instant().saturating_duration_since(started_at);
+            if !policy.allows(checks, elapsed) {
+                break;
+            }
+            tokio::time::sleep(policy.pause(checks, self.clock)).await;
+        }
+        for Planned { request, step } in planned {
+            let mut unknown = Error::new(
+                ErrorKind::Unknown,
+                "it is not known whether the commit took place: look at the table's history \
+                 before it is tried again; none of its files was deleted",
+            )
+            .with_context("table", self.ident)
+            .with_context("cause", &error);
+            if let Some(snapshot_id) = step.snapshot_id {
+                unknown = unknown.with_context("snapshot", snapshot_id);
+            }
+            request.fail(self.catalog.storage(), unknown).await;
+        }
+        Vec::new()
+    }
+
+    async fn fail_all(&self, requests: Vec<Request>, error: Error) {
+        let storage = self.catalog.storage();
+        let mut requests = requests.into_iter();
+        let (Some(first), shared) = (requests.next(), error) else {
+            return;
+        };
+        if requests.len() == 0 {
+            return first.fail(storage, shared).await;
+        }
+        let shared = Arc::new(shared);
+        for request in std::iter::once(first).chain(requests) {
+            let each = Error::new(shared.kind(), shared.to_string());
+            request
+                .fail(storage, each.with_source(Arc::clone(&shared)))
+                .await;
+        }
+    }
+
+    fn table(&self, pointer: TablePointer) -> Table {
+        Table::new(pointer, self.catalog.storage().clone())
+    }
+
+    /// A state between two changes of one swap, which no catalog has.
+    fn state(&self, before: &Table, metadata: TableMetadata) -> Table {
+        let pointer = TablePointer {
+            metadata: Arc::new(metadata),
+            ..before.pointer().clone()
+        };
+        self.table(pointer)
+    }
+}
+
+async fn succeed_all(planned: Vec<Planned>, table: &Table) {
+    for Planned { request, step } in planned {
+        tracing::debug!(snapshot = step.snapshot_id, "committed");
+        request.succeed(table.clone(), &step).await;
+    }
+}

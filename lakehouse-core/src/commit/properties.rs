@@ -1,0 +1,70 @@
+//! Setting and removing table properties.
+
+use std::collections::HashMap;
+
+use iceberg::TableUpdate;
+use iceberg::spec::TableProperties;
+
+use super::change::Step;
+use crate::error::{Error, Result};
+use crate::table::Table;
+
+/// Sets properties of a table, new or changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SetProperties {
+    /// Keys and their values.
+    pub properties: HashMap<String, String>,
+}
+
+impl SetProperties {
+    pub(super) fn plan(&self, table: &Table) -> Result<Step> {
+        refuse_reserved(self.properties.keys())?;
+        let changed: HashMap<String, String> = self
+            .properties
+            .iter()
+            .filter(|(key, value)| table.properties().get(*key) != Some(*value))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let updates = match changed.is_empty() {
+            true => Vec::new(),
+            false => vec![TableUpdate::SetProperties { updates: changed }],
+        };
+        Ok(Step::of_metadata(table, updates))
+    }
+}
+
+/// Removes properties of a table; one that is not set is no error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoveProperties {
+    /// The keys to remove.
+    pub keys: Vec<String>,
+}
+
+impl RemoveProperties {
+    pub(super) fn plan(&self, table: &Table) -> Result<Step> {
+        refuse_reserved(self.keys.iter())?;
+        let removals: Vec<String> = self
+            .keys
+            .iter()
+            .filter(|key| table.properties().contains_key(*key))
+            .cloned()
+            .collect();
+        let updates = match removals.is_empty() {
+            true => Vec::new(),
+            false => vec![TableUpdate::RemoveProperties { removals }],
+        };
+        Ok(Step::of_metadata(table, updates))
+    }
+}
+
+/// Refuses keys that name a state of the table and not a setting.
+pub(super) fn refuse_reserved<'a>(keys: impl Iterator<Item = &'a String>) -> Result<()> {
+    for key in keys {
+        if TableProperties::RESERVED_PROPERTIES.contains(&key.as_str()) {
+            return Err(Error::invalid(format!(
+                "table property {key:?} tells a state of the table and cannot be set or removed"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,380 @@
+//! A table's columns in one data file, found by field id at every level.
+//!
+//! A column is never found by name: a column that was dropped and added again under its old name
+//! has a new id, and the old values must not come back.
+
+mod conversion;
+mod file_tree;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
+use datafusion::common::ScalarValue;
+use iceberg::spec::{Literal, NameMapping, NestedFieldRef, Schema, Type};
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::basic::Type as PhysicalType;
+use parquet::schema::types::SchemaDescriptor;
+
+pub(crate) use conversion::{Child, Conversion};
+use file_tree::{FileField, file_fields};
+
+use super::values;
+use crate::error::{Error, Result};
+
+/// What a scan knows about its table's columns, the same for every file.
+#[derive(Debug)]
+pub(crate) struct TableColumns {
+    /// The columns in the table's form.
+    pub(crate) iceberg: Arc<Schema>,
+    /// The columns as they are read, in the same order.
+    pub(crate) read: SchemaRef,
+    /// Ids of files without ids.
+    pub(crate) name_mapping: Option<NameMapping>,
+}
+
+/// Where one column of the table comes from in one file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ColumnSource {
+    /// A top-level column of the file, by position, and what becomes of it.
+    File(usize, Conversion),
+    /// The same value in every row.
+    Constant(ScalarValue),
+}
+
+impl ColumnSource {
+    /// The column of one batch; `column` gives the file's columns by position.
+    ///
+    /// # Errors
+    /// As [`Conversion::convert`].
+    pub(crate) fn array<'a>(
+        &self,
+        rows: usize,
+        column: impl Fn(usize) -> Option<&'a ArrayRef>,
+    ) -> Result<ArrayRef> {
+        match self {
+            Self::Constant(value) => Ok(value.to_array_of_size(rows)?),
+            Self::File(position, conversion) => {
+                let array = column(*position)
+                    .ok_or_else(|| Error::internal("a column that is needed was not decoded"))?;
+                conversion.convert(array)
+            }
+        }
+    }
+}
+
+/// One data file seen with the eyes of its table.
+#[derive(Debug)]
+pub(crate) struct FileMapping {
+    /// The schema to decode the file with: its own, with the types that the decoder can give
+    /// directly (views, zones, microseconds of INT96).
+    pub(crate) file_schema: SchemaRef,
+    /// Sources of the columns that were asked for, by position in the table.
+    pub(crate) sources: HashMap<usize, ColumnSource>,
+    /// How the file stores each of its top-level columns; `None` for nested ones.
+    pub(crate) physical: Vec<Option<PhysicalType>>,
+}
+
+impl FileMapping {
+    /// Finds `needed` columns in a file, and `wanted` ones where that is possible.
+    ///
+    /// `constants` are identity partition values by field id, for columns that the file lacks.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Corrupt`] when a required column is missing,
+    /// [`crate::error::ErrorKind::Unsupported`] when a stored type cannot become the table's.
+    pub(crate) fn new(
+        columns: &TableColumns,
+        parquet: &SchemaDescriptor,
+        constants: &HashMap<i32, Option<Literal>>,
+        needed: &[usize],
+        wanted: &[usize],
+    ) -> Result<Self> {
+        // The Arrow schema that some writers embed is not looked at: ids and Parquet types say all.
+        let own = parquet_to_arrow_schema(parquet, None)?;
+        let fields = file_fields(&own, parquet, columns.name_mapping.as_ref())?;
+        let mut mapping = Mapper {
+            fields: &fields,
+            constants,
+            hinted: own.fields().iter().map(Arc::clone).collect(),
+        };
+        let mut sources = HashMap::with_capacity(needed.len() + wanted.len());
+        for &position in needed {
+            sources.insert(position, mapping.column(columns, position)?);
+        }
+        for &position in wanted {
+            if !sources.contains_key(&position)
+                && let Ok(source) = mapping.column(columns, position)
+            {
+                sources.insert(position, source);
+            }
+        }
+        let hinted = mapping.hinted;
+        Ok(Self {
+            file_schema: Arc::new(ArrowSchema::new(hinted)),
+            sources,
+            physical: fields.iter().map(|field| field.physical).collect(),
+        })
+    }
+}
+
+struct Mapper<'a> {
+    fields: &'a [FileField],
+    constants: &'a HashMap<i32, Option<Literal>>,
+    hinted: Vec<FieldRef>,
+}
+
+impl Mapper<'_> {
+    fn column(&mut self, columns: &TableColumns, position: usize) -> Result<ColumnSource> {
+        let wanted = columns.iceberg.as_struct().fields().get(position);
+        let wanted = wanted.ok_or_else(|| Error::internal("a column lies outside of the schema"))?;
+        let target = columns.read.field(position);
+        let found = self
+            .fields
+            .iter()
+            .enumerate()
+            .find(|(_, field)| field.id == Some(wanted.id));
+        if let Some((root, field)) = found
+            && *field.field.data_type() != DataType::Null
+        {
+            let (hinted, conversion) = convert(field, wanted, target, &wanted.name)?;
+            self.hinted[root] = hinted;
+            return Ok(ColumnSource::File(root, conversion));
+        }
+        if let Some(value) = self.constants.get(&wanted.id) {
+            let value = match value {
+                None => ScalarValue::try_from(target.data_type())?,
+                Some(literal) => values::literal_scalar(literal, target.data_type())
+                    .ok_or_else(|| unreadable_value("partition value", &wanted.name))?,
+            };
+            return Ok(ColumnSource::Constant(value));
+        }
+        Ok(ColumnSource::Constant(missing(
+            wanted,
+            target.data_type(),
+            &wanted.name,
+        )?))
+    }
+}
+
+/// The value of a field that a file does not have.
+fn missing(wanted: &NestedFieldRef, target: &DataType, path: &str) -> Result<ScalarValue> {
+    match &wanted.initial_default {
+        Some(default) => values::literal_scalar(default, target)
+            .ok_or_else(|| unreadable_value("default", path)),
+        None if wanted.required => Err(Error::corrupt(format!(
+            "the data file has no column {path:?} (field id {}), which is required and has no \
+             default",
+            wanted.id
+        ))),
+        None => Ok(ScalarValue::try_from(target)?),
+    }
+}
+
+fn unreadable_value(what: &str, path: &str) -> Error {
+    Error::unsupported(format!(
+        "the {what} of column {path:?} cannot be read as the column's type"
+    ))
+}
+
+/// The form in which to decode a field, and how it becomes the table's.
+fn convert(
+    file: &FileField,
+    wanted: &NestedFieldRef,
+    target: &Field,
+    path: &str,
+) -> Result<(FieldRef, Conversion)> {
+    match (wanted.field_type.as_ref(), target.data_type()) {
+        (Type::Struct(wanted), DataType::Struct(targets))
+            if matches!(file.field.data_type(), DataType::Struct(_)) =>
+        {
+            convert_struct(file, wanted.fields(), targets, path)
+        }
+        (Type::List(wanted), DataType::List(element)) => match file.children.as_slice() {
+            [inner] if matches!(file.field.data_type(), DataType::List(_)) => {
+                let path = format!("{path}.element");
+                check_id(inner, wanted.element_field.id, &path)?;
+                let (hinted, conversion) = convert(inner, &wanted.element_field, element, &path)?;
+                let conversion = Conversion::List {
+                    element: Arc::clone(element),
+                    conversion: Box::new(conversion),
+                };
+                Ok((retyped(&file.field, DataType::List(hinted)), conversion))
+            }
+            _ => Err(unreadable_type(file, target, path)),
+        },
+        (Type::Map(wanted), DataType::Map(entries, sorted)) => {
+            let wanted = (&wanted.key_field, &wanted.value_field);
+            convert_map(file, wanted, (target, entries, *sorted), path)
+        }
+        (Type::Primitive(_), target_type) if file.children.is_empty() => {
+            let hinted = decoded_type(file, target_type);
+            let conversion = if hinted == *target_type {
+                Conversion::Same
+            } else if promotes(&hinted, target_type) {
+                Conversion::Cast(target_type.clone())
+            } else {
+                return Err(unreadable_type(file, target, path));
+            };
+            Ok((retyped(&file.field, hinted), conversion))
+        }
+        _ => Err(unreadable_type(file, target, path)),
+    }
+}
+
+fn convert_struct(
+    file: &FileField,
+    wanted: &[NestedFieldRef],
+    targets: &Fields,
+    path: &str,
+) -> Result<(FieldRef, Conversion)> {
+    if !file.children.is_empty() && file.children.iter().all(|child| child.id.is_none()) {
+        return Err(no_ids(path));
+    }
+    let mut hinted: Vec<FieldRef> = file
+        .children
+        .iter()
+        .map(|child| Arc::clone(&child.field))
+        .collect();
+    let mut children = Vec::with_capacity(wanted.len());
+    for (wanted, target) in wanted.iter().zip(targets) {
+        let path = format!("{path}.{}", wanted.name);
+        let found = file
+            .children
+            .iter()
+            .enumerate()
+            .find(|(_, child)| child.id == Some(wanted.id));
+        children.push(match found {
+            Some((position, child)) if *child.field.data_type() != DataType::Null => {
+                let (decoded, conversion) = convert(child, wanted, target, &path)?;
+                hinted[position] = decoded;
+                Child::File(position, conversion)
+            }
+            _ => Child::Constant(missing(wanted, target.data_type(), &path)?),
+        });
+    }
+    let conversion = Conversion::Struct {
+        fields: targets.clone(),
+        children,
+    };
+    let data_type = DataType::Struct(hinted.into());
+    Ok((retyped(&file.field, data_type), conversion))
+}
+
+fn convert_map(
+    file: &FileField,
+    (wanted_key, wanted_value): (&NestedFieldRef, &NestedFieldRef),
+    (target, entries, sorted): (&Field, &FieldRef, bool),
+    path: &str,
+) -> Result<(FieldRef, Conversion)> {
+    let (DataType::Map(file_entries, file_sorted), [key, value], DataType::Struct(targets)) = (
+        file.field.data_type(),
+        file.children.as_slice(),
+        entries.data_type(),
+    ) else {
+        return Err(unreadable_type(file, target, path));
+    };
+    let [target_key, target_value] = targets.as_ref() else {
+        return Err(unreadable_type(file, target, path));
+    };
+    let (key_path, value_path) = (format!("{path}.key"), format!("{path}.value"));
+    check_id(key, wanted_key.id, &key_path)?;
+    check_id(value, wanted_value.id, &value_path)?;
+    let (hinted_key, key) = convert(key, wanted_key, target_key, &key_path)?;
+    let (hinted_value, value) = convert(value, wanted_value, target_value, &value_path)?;
+    let inner = DataType::Struct(vec![hinted_key, hinted_value].into());
+    let data_type = DataType::Map(retyped(file_entries, inner), *file_sorted);
+    let conversion = Conversion::Map {
+        entries: Arc::clone(entries),
+        fields: targets.clone(),
+        sorted,
+        key: Box::new(key),
+        value: Box::new(value),
+    };
+    Ok((retyped(&file.field, data_type), conversion))
+}
+
+/// Elements, keys and values are what they are by position; an id only has to agree.
+fn check_id(file: &FileField, id: i32, path: &str) -> Result<()> {
+    match file.id {
+        Some(found) if found != id => Err(Error::corrupt(format!(
+            "the data file gives {path:?} the field id {found}, the table {id}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn retyped(field: &FieldRef, data_type: DataType) -> FieldRef {
+    if *field.data_type() == data_type {
+        Arc::clone(field)
+    } else {
+        Arc::new(field.as_ref().clone().with_data_type(data_type))
+    }
+}
+
+/// The type to decode a leaf with: the table's where the decoder gives it directly.
+fn decoded_type(file: &FileField, target: &DataType) -> DataType {
+    let own = file.field.data_type();
+    let direct = match (own, target) {
+        (DataType::Utf8, DataType::Utf8View) | (DataType::Binary, DataType::BinaryView) => true,
+        // INT96 has no unit of its own. Only microseconds and coarser units are decoded without
+        // an overflow for every date.
+        (DataType::Timestamp(..), DataType::Timestamp(TimeUnit::Microsecond, _))
+            if file.physical == Some(PhysicalType::INT96) =>
+        {
+            true
+        }
+        (DataType::Timestamp(from, Some(_)), DataType::Timestamp(to, Some(_))) => from == to,
+        _ => false,
+    };
+    if direct { target.clone() } else { own.clone() }
+}
+
+/// Whether each value of a stored type is a value of the table's type: the format's promotions,
+/// narrower forms of integers and times that other writers use, and zones that name the same time.
+fn promotes(from: &DataType, to: &DataType) -> bool {
+    use DataType as T;
+    match (from, to) {
+        (T::Int8 | T::Int16 | T::UInt8 | T::UInt16, T::Int32 | T::Int64)
+        | (T::Int32 | T::UInt32, T::Int64)
+        | (T::Float16, T::Float32 | T::Float64)
+        | (T::Float32, T::Float64)
+        | (T::Date32, T::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, None))
+        | (T::Time32(_), T::Time64(TimeUnit::Microsecond))
+        | (T::Binary, T::Utf8 | T::Utf8View)
+        | (T::Utf8, T::Binary | T::BinaryView) => true,
+        // A scale is never changed: the stored digits would mean another number.
+        (T::Decimal128(digits, scale), T::Decimal128(more, same)) => {
+            scale == same && digits <= more
+        }
+        // Without zone or in UTC, the stored number is the same.
+        (T::Timestamp(from, _), T::Timestamp(to, _)) => finer_or_equal(*from, *to),
+        _ => false,
+    }
+}
+
+fn finer_or_equal(from: TimeUnit, to: TimeUnit) -> bool {
+    let rank = |unit| match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 1,
+        TimeUnit::Microsecond => 2,
+        TimeUnit::Nanosecond => 3,
+    };
+    rank(from) <= rank(to)
+}
+
+fn unreadable_type(file: &FileField, target: &Field, path: &str) -> Error {
+    Error::unsupported(format!(
+        "column {path:?} is stored as {} in the data file, which cannot be read as {}",
+        file.field.data_type(),
+        target.data_type()
+    ))
+}
+
+fn no_ids(path: &str) -> Error {
+    Error::unsupported(format!(
+        "the data file has no field ids and no name mapping tells the fields of column {path:?}; \
+         set the table property \"schema.name-mapping.default\""
+    ))
+}

@@ -1,0 +1,181 @@
+//! One data file of a scan: what the opener needs to know beside its bytes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column as NamedColumn, ScalarValue};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr_common::physical_expr::snapshot_generation;
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+use iceberg::spec::{DataFile, Literal, Transform};
+
+use super::pruning::{Prunable, Trust, prunable};
+use super::values;
+use crate::scan::ScanFile;
+
+/// A data file as a snapshot holds it; travels with each byte range of the file.
+#[derive(Debug)]
+pub(crate) struct LakeFile {
+    planned: ScanFile,
+    constants: HashMap<i32, Option<Literal>>,
+}
+
+impl LakeFile {
+    /// A file of a plan.
+    pub(crate) fn new(planned: ScanFile) -> Self {
+        let constants = planned
+            .partition()
+            .filter(|(column, _)| column.transform == Transform::Identity)
+            .map(|(column, value)| (column.source_id, value.cloned()))
+            .collect();
+        Self { planned, constants }
+    }
+
+    /// Path, counts and bounds.
+    pub(super) fn data_file(&self) -> &DataFile {
+        self.planned.data_file()
+    }
+
+    /// Identity partition values by field id of their column, for files without the column.
+    pub(super) fn constants(&self) -> &HashMap<i32, Option<Literal>> {
+        &self.constants
+    }
+
+    /// What may be concluded from the bounds of a column.
+    pub(super) fn trust(&self, field_id: i32, is_float: bool) -> Trust {
+        if !is_float || self.data_file().nan_value_counts().get(&field_id) == Some(&0) {
+            Trust::Everything
+        } else {
+            Trust::Equality
+        }
+    }
+}
+
+/// Asks again and again whether a file can still hold a matching row, as dynamic filters learn.
+pub(super) struct FilePruner {
+    file: Arc<LakeFile>,
+    predicate: Arc<dyn PhysicalExpr>,
+    schema: SchemaRef,
+    field_ids: Arc<[i32]>,
+    generation: Option<u64>,
+}
+
+impl FilePruner {
+    /// A pruner for `predicate` on columns of `schema`, whose field ids are `field_ids`.
+    pub(super) fn new(
+        file: Arc<LakeFile>,
+        predicate: Arc<dyn PhysicalExpr>,
+        schema: SchemaRef,
+        field_ids: Arc<[i32]>,
+    ) -> Self {
+        Self {
+            file,
+            predicate,
+            schema,
+            field_ids,
+            generation: None,
+        }
+    }
+
+    /// Whether no row of the file can match any more. Cheap while the predicate does not change.
+    pub(super) fn should_prune(&mut self) -> datafusion::error::Result<bool> {
+        let generation = snapshot_generation(&self.predicate);
+        if self.generation.replace(generation) == Some(generation) {
+            return Ok(false);
+        }
+        let same = |column: &Column| -> Option<Arc<dyn PhysicalExpr>> {
+            Some(Arc::new(column.clone()))
+        };
+        let trust = |position: usize| {
+            let field = self.schema.fields().get(position);
+            match (self.field_ids.get(position), field) {
+                (Some(id), Some(field)) => {
+                    self.file.trust(*id, field.data_type().is_floating())
+                }
+                _ => Trust::Nothing,
+            }
+        };
+        let conditions = match prunable(&self.predicate, &self.schema, same, trust)? {
+            Prunable::NoRow => return Ok(true),
+            Prunable::Conditions(None) => return Ok(false),
+            Prunable::Conditions(Some(conditions)) => conditions,
+        };
+        let Ok(pruning) = PruningPredicate::try_new(conditions, Arc::clone(&self.schema)) else {
+            return Ok(false);
+        };
+        let bounds = FileBounds { pruner: self };
+        // What cannot be evaluated prunes nothing.
+        Ok(pruning
+            .prune(&bounds)
+            .is_ok_and(|kept| kept.iter().all(|kept| !kept)))
+    }
+}
+
+/// A file's bounds and counts as the engine's pruning reads them; a container is the file.
+struct FileBounds<'a> {
+    pruner: &'a FilePruner,
+}
+
+impl FileBounds<'_> {
+    fn position(&self, column: &NamedColumn) -> Option<(usize, i32)> {
+        let position = self.pruner.schema.index_of(&column.name).ok()?;
+        Some((position, *self.pruner.field_ids.get(position)?))
+    }
+
+    fn bound(&self, column: &NamedColumn, upper: bool) -> Option<ArrayRef> {
+        let (position, id) = self.position(column)?;
+        let file = self.pruner.file.data_file();
+        let bounds = if upper {
+            file.upper_bounds()
+        } else {
+            file.lower_bounds()
+        };
+        let data_type = self.pruner.schema.field(position).data_type();
+        let value = match bounds.get(&id) {
+            Some(bound) => values::scalar(bound.literal(), data_type),
+            None => None,
+        };
+        let value = match value {
+            Some(value) => value,
+            None => ScalarValue::try_from(data_type).ok()?,
+        };
+        value.to_array_of_size(1).ok()
+    }
+}
+
+impl PruningStatistics for FileBounds<'_> {
+    fn min_values(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        self.bound(column, false)
+    }
+
+    fn max_values(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        self.bound(column, true)
+    }
+
+    fn num_containers(&self) -> usize {
+        1
+    }
+
+    fn null_counts(&self, column: &NamedColumn) -> Option<ArrayRef> {
+        let (_, id) = self.position(column)?;
+        let count = *self.pruner.file.data_file().null_value_counts().get(&id)?;
+        Some(Arc::new(UInt64Array::from(vec![count])))
+    }
+
+    fn row_counts(&self, _column: &NamedColumn) -> Option<ArrayRef> {
+        let rows = self.pruner.file.data_file().record_count();
+        Some(Arc::new(UInt64Array::from(vec![rows])))
+    }
+
+    fn contained(
+        &self,
+        _column: &NamedColumn,
+        _values: &HashSet<ScalarValue>,
+    ) -> Option<BooleanArray> {
+        None
+    }
+}

@@ -1,0 +1,522 @@
+//! Opens one data file, or a byte range of it: what to skip, what to decode, what comes out.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use datafusion::datasource::listing::{FileRange, PartitionedFile};
+use datafusion::datasource::physical_plan::parquet::{
+    PagePruningAccessPlanFilter, ParquetAccessPlan, RowGroupAccessPlanFilter,
+};
+use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener, ParquetFileMetrics};
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_expr::projection::{ProjectionExprs, Projector};
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, PruningMetrics};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::basic::Type as PhysicalType;
+use parquet::file::metadata::ParquetMetaData;
+
+use super::field_mapping::{ColumnSource, Conversion, FileMapping};
+use super::file::{FilePruner, LakeFile};
+use super::footer::FileReader;
+use super::pruning::{Prunable, Trust, prunable};
+use super::source::ScanShape;
+use crate::error::{Error, ErrorKind, Result};
+
+type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
+
+/// Opens the files of one partition of a scan.
+#[derive(Debug, Clone)]
+pub(super) struct LakeOpener {
+    pub(super) shape: Arc<ScanShape>,
+    pub(super) partition: usize,
+    /// What comes out, in terms of the table's read schema.
+    pub(super) projection: ProjectionExprs,
+    pub(super) predicate: Option<Arc<dyn PhysicalExpr>>,
+    pub(super) batch_size: usize,
+    /// How many rows are enough; the scan itself drops no row, so each file may stop there.
+    pub(super) limit: Option<usize>,
+    pub(super) metrics: ExecutionPlanMetricsSet,
+}
+
+impl FileOpener for LakeOpener {
+    fn open(&self, file: PartitionedFile) -> EngineResult<FileOpenFuture> {
+        let lake_file = file
+            .extensions
+            .as_ref()
+            .and_then(|extension| Arc::clone(extension).downcast::<LakeFile>().ok())
+            .ok_or_else(|| {
+                DataFusionError::from(Error::internal("a file of a scan lost its description"))
+            })?;
+        let opener = self.clone();
+        Ok(Box::pin(async move {
+            let location = lake_file.data_file().file_path().to_owned();
+            let opened = opener.open_file(lake_file, file.range).await;
+            opened.map_err(|error| {
+                DataFusionError::from(if error.context().iter().any(|(key, _)| *key == "file") {
+                    error
+                } else {
+                    error.with_context("file", location)
+                })
+            })
+        }))
+    }
+}
+
+/// One file on its way from footer to rows.
+struct Opened {
+    reader: FileReader,
+    footer: Arc<ParquetMetaData>,
+    mapping: FileMapping,
+    metrics: ParquetFileMetrics,
+}
+
+impl LakeOpener {
+    async fn open_file(&self, file: Arc<LakeFile>, range: Option<FileRange>) -> Result<Batches> {
+        let location = file.data_file().file_path();
+        let metrics = ParquetFileMetrics::new(self.partition, location, &self.metrics);
+        let mut pruner = self.predicate.as_ref().map(|predicate| {
+            FilePruner::new(
+                Arc::clone(&file),
+                Arc::clone(predicate),
+                Arc::clone(&self.shape.columns.read),
+                Arc::clone(&self.shape.field_ids),
+            )
+        });
+        if let Some(pruner) = &mut pruner
+            && pruner.should_prune()?
+        {
+            metrics.files_ranges_pruned_statistics.add_pruned(1);
+            return Ok(futures::stream::empty().boxed());
+        }
+        metrics.files_ranges_pruned_statistics.add_matched(1);
+
+        let size = file.data_file().file_size_in_bytes();
+        let storage = &self.shape.storage;
+        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
+        let timer = metrics.metadata_load_time.timer();
+        let footer = self.shape.footers.footer(&mut reader).await?;
+        let needed = self.projection.column_indices();
+        let wanted = self.predicate_columns();
+        let mapping = FileMapping::new(
+            &self.shape.columns,
+            footer.file_metadata().schema_descr(),
+            file.constants(),
+            &needed,
+            &wanted,
+        )?;
+        timer.done();
+        let mut opened = Opened {
+            reader,
+            footer,
+            mapping,
+            metrics,
+        };
+        let Some(plan) = self.access_plan(&file, &mut opened, range.as_ref()).await? else {
+            return Ok(futures::stream::empty().boxed());
+        };
+        let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
+        let batches = self.decode(opened, plan, &needed)?;
+        match pruner {
+            Some(pruner) if self.predicate.as_ref().is_some_and(is_dynamic_physical_expr) => {
+                Ok(StoppableBatches {
+                    batches,
+                    pruner: Some(pruner),
+                    files_ranges,
+                }
+                .boxed())
+            }
+            _ => Ok(batches),
+        }
+    }
+
+    /// The table's columns that the predicate looks at, by position.
+    fn predicate_columns(&self) -> Vec<usize> {
+        self.predicate.as_ref().map_or_else(Vec::new, |predicate| {
+            collect_columns(predicate)
+                .iter()
+                .map(Column::index)
+                .collect()
+        })
+    }
+
+    /// Which row groups and rows to decode; `None` when there are none.
+    async fn access_plan(
+        &self,
+        file: &LakeFile,
+        opened: &mut Opened,
+        range: Option<&FileRange>,
+    ) -> Result<Option<ParquetAccessPlan>> {
+        let footer = Arc::clone(&opened.footer);
+        let groups = footer.row_groups();
+        let mut row_groups =
+            RowGroupAccessPlanFilter::new(ParquetAccessPlan::new_all(groups.len()));
+        let has_columns = footer.file_metadata().schema_descr().num_columns() > 0;
+        if let Some(range) = range.filter(|_| has_columns) {
+            // A row group belongs to the range in which its first page starts: the offset that
+            // some writers record for the row group itself is wrong.
+            row_groups.prune_by_range(groups, range);
+        }
+        let conditions = match self.conditions(file, opened)? {
+            Prunable::NoRow => return Ok(None),
+            Prunable::Conditions(conditions) => conditions,
+        };
+        let pruning = conditions.as_ref().and_then(|conditions| {
+            let schema = Arc::clone(&opened.mapping.file_schema);
+            PruningPredicate::try_new(Arc::clone(conditions), schema)
+                .ok()
+                .filter(|pruning| !pruning.always_true())
+        });
+        if let Some(pruning) = &pruning {
+            row_groups.prune_by_statistics(
+                &opened.mapping.file_schema,
+                footer.file_metadata().schema_descr(),
+                groups,
+                pruning,
+                &opened.metrics,
+            );
+            self.prune_by_bloom_filters(&mut row_groups, pruning, opened)
+                .await?;
+        } else {
+            let kept = row_groups.remaining_row_group_count();
+            opened.metrics.row_groups_pruned_statistics.add_matched(kept);
+            opened
+                .metrics
+                .row_groups_pruned_bloom_filter
+                .add_matched(kept);
+        }
+        if row_groups.is_empty() {
+            return Ok(None);
+        }
+        let plan = row_groups.build();
+        let plan = match &conditions {
+            Some(conditions) => self.prune_pages(plan, conditions, opened).await?,
+            None => plan,
+        };
+        Ok((!plan.is_empty()).then_some(plan))
+    }
+
+    /// The predicate in terms of the file's columns, as far as the file's statistics decide it.
+    fn conditions(&self, file: &LakeFile, opened: &Opened) -> Result<Prunable> {
+        let Some(predicate) = &self.predicate else {
+            return Ok(Prunable::Conditions(None));
+        };
+        let mapping = &opened.mapping;
+        let schema = &mapping.file_schema;
+        let replace = |column: &Column| -> Option<Arc<dyn PhysicalExpr>> {
+            match mapping.sources.get(&column.index())? {
+                ColumnSource::Constant(value) => Some(Arc::new(Literal::new(value.clone()))),
+                ColumnSource::File(root, conversion) => {
+                    let name = schema.field(*root).name();
+                    let stored: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, *root));
+                    match conversion {
+                        Conversion::Same => Some(stored),
+                        Conversion::Cast(to) => {
+                            Some(Arc::new(CastExpr::new(stored, to.clone(), None)))
+                        }
+                        // Statistics of nested columns are not looked at.
+                        _ => None,
+                    }
+                }
+            }
+        };
+        let trust = |root: usize| self.trust(file, opened, root);
+        Ok(prunable(predicate, schema, replace, trust)?)
+    }
+
+    /// What the statistics of one of the file's columns may be used for.
+    fn trust(&self, file: &LakeFile, opened: &Opened, root: usize) -> Trust {
+        let mapping = &opened.mapping;
+        let Some(Some(physical)) = mapping.physical.get(root) else {
+            return Trust::Nothing;
+        };
+        let name = mapping.file_schema.field(root).name();
+        let fields = mapping.file_schema.fields();
+        // Statistics are found by name.
+        let ambiguous = fields.iter().filter(|field| field.name() == name).count() != 1;
+        if ambiguous || !has_sound_statistics(&opened.footer, root, *physical) {
+            return Trust::Nothing;
+        }
+        let table_column = mapping.sources.iter().find_map(|(position, source)| {
+            matches!(source, ColumnSource::File(found, _) if *found == root).then_some(*position)
+        });
+        let is_float = mapping.file_schema.field(root).data_type().is_floating();
+        match table_column.and_then(|position| self.shape.field_ids.get(position)) {
+            Some(id) => file.trust(*id, is_float),
+            None => Trust::Nothing,
+        }
+    }
+
+    async fn prune_by_bloom_filters(
+        &self,
+        row_groups: &mut RowGroupAccessPlanFilter,
+        pruning: &PruningPredicate,
+        opened: &Opened,
+    ) -> Result<()> {
+        let literal_columns = pruning.literal_columns();
+        let schema = &opened.mapping.file_schema;
+        let mut has_filter = false;
+        for name in &literal_columns {
+            let Ok(root) = schema.index_of(name) else {
+                continue;
+            };
+            let Some(leaf) = leaf_of(&opened.footer, root) else {
+                continue;
+            };
+            let descriptor = opened.footer.file_metadata().schema_descr().column(leaf);
+            // The engine hashes 16 bytes of a decimal, files as many as its precision takes.
+            let is_wide_decimal = schema.field(root).data_type().is_decimal()
+                && !matches!(
+                    descriptor.physical_type(),
+                    PhysicalType::INT32 | PhysicalType::INT64
+                );
+            if is_wide_decimal {
+                has_filter = false;
+                break;
+            }
+            has_filter |= opened
+                .footer
+                .row_groups()
+                .iter()
+                .any(|group| group.column(leaf).bloom_filter_offset().is_some());
+        }
+        if !has_filter || row_groups.is_empty() {
+            let kept = row_groups.remaining_row_group_count();
+            opened
+                .metrics
+                .row_groups_pruned_bloom_filter
+                .add_matched(kept);
+            return Ok(());
+        }
+        let metadata =
+            ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(
+            opened.reader.clone(),
+            metadata,
+        );
+        row_groups
+            .prune_by_bloom_filters(schema, &mut builder, pruning, &opened.metrics)
+            .await;
+        Ok(())
+    }
+
+    /// Leaves out pages; their index is only read when a condition can use it.
+    async fn prune_pages(
+        &self,
+        plan: ParquetAccessPlan,
+        conditions: &Arc<dyn PhysicalExpr>,
+        opened: &mut Opened,
+    ) -> Result<ParquetAccessPlan> {
+        let schema = Arc::clone(&opened.mapping.file_schema);
+        let pages = PagePruningAccessPlanFilter::new(conditions, Arc::clone(&schema));
+        let has_index = collect_columns(conditions).iter().any(|column| {
+            leaf_of(&opened.footer, column.index()).is_some_and(|leaf| {
+                plan.row_group_index_iter().any(|group| {
+                    opened
+                        .footer
+                        .row_group(group)
+                        .column(leaf)
+                        .column_index_offset()
+                        .is_some()
+                })
+            })
+        });
+        if pages.filter_number() == 0 || !has_index {
+            return Ok(plan);
+        }
+        opened.footer = self
+            .shape
+            .footers
+            .with_page_index(Arc::clone(&opened.footer), &mut opened.reader)
+            .await?;
+        Ok(pages.prune_plan_with_page_index(
+            plan,
+            &schema,
+            opened.footer.file_metadata().schema_descr(),
+            &opened.footer,
+            &opened.metrics,
+        ))
+    }
+
+    fn decode(
+        &self,
+        opened: Opened,
+        plan: ParquetAccessPlan,
+        needed: &[usize],
+    ) -> Result<Batches> {
+        let metadata =
+            ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
+        let mut roots: Vec<usize> = needed
+            .iter()
+            .filter_map(|position| match opened.mapping.sources.get(position) {
+                Some(ColumnSource::File(root, _)) => Some(*root),
+                _ => None,
+            })
+            .collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
+        let mut builder =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(opened.reader, metadata)
+                .with_projection(mask)
+                .with_batch_size(self.batch_size)
+                .with_row_groups(plan.row_group_indexes());
+        if let Some(selection) = plan.into_overall_row_selection(opened.footer.row_groups())? {
+            builder = builder.with_row_selection(selection);
+        }
+        if let Some(limit) = self.limit {
+            builder = builder.with_limit(limit);
+        }
+        let assembly = Assembly::new(
+            &self.shape.columns.read,
+            &self.projection,
+            opened.mapping,
+            needed,
+            &roots,
+        )?;
+        let stream = builder.build()?;
+        Ok(stream
+            .map(move |batch| {
+                let batch = batch.map_err(|error| DataFusionError::from(Error::from(error)))?;
+                assembly.assemble(&batch)
+            })
+            .boxed())
+    }
+}
+
+/// Puts decoded columns together as the table has them, then computes what was asked for.
+struct Assembly {
+    /// The needed columns' sources, in the order of `schema`, with positions in decoded batches.
+    sources: Vec<ColumnSource>,
+    schema: SchemaRef,
+    projector: Projector,
+}
+
+impl Assembly {
+    fn new(
+        read: &ArrowSchema,
+        projection: &ProjectionExprs,
+        mut mapping: FileMapping,
+        needed: &[usize],
+        roots: &[usize],
+    ) -> Result<Self> {
+        let mut sources = Vec::with_capacity(needed.len());
+        for position in needed {
+            let source = mapping.sources.remove(position);
+            sources.push(match source {
+                Some(ColumnSource::File(root, conversion)) => {
+                    let decoded = roots.binary_search(&root).map_err(|_| {
+                        Error::internal("a column that is needed is not among those decoded")
+                    })?;
+                    ColumnSource::File(decoded, conversion)
+                }
+                Some(constant) => constant,
+                None => return Err(Error::internal("a column that is needed has no source")),
+            });
+        }
+        let schema = Arc::new(read.project(needed)?);
+        let projector = projection
+            .clone()
+            .try_map_exprs(|expr| reassign_expr_columns(expr, &schema))?
+            .make_projector(&schema)?;
+        Ok(Self {
+            sources,
+            schema,
+            projector,
+        })
+    }
+
+    fn assemble(&self, batch: &RecordBatch) -> EngineResult<RecordBatch> {
+        let rows = batch.num_rows();
+        let mut columns = Vec::with_capacity(self.sources.len());
+        for source in &self.sources {
+            columns.push(source.array(rows, |position| batch.columns().get(position))?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let table = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options);
+        let table = table.map_err(|error| {
+            Error::new(
+                ErrorKind::Corrupt,
+                "a data file holds values that its table's schema does not admit",
+            )
+            .with_source(error)
+        })?;
+        self.projector.project_batch(&table)
+    }
+}
+
+fn options(mapping: &FileMapping) -> ArrowReaderOptions {
+    ArrowReaderOptions::new().with_schema(Arc::clone(&mapping.file_schema))
+}
+
+/// The only leaf of a top-level column; `None` for nested ones.
+fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
+    let schema = footer.file_metadata().schema_descr();
+    let mut leaves = (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
+    leaves.next().filter(|_| leaves.next().is_none())
+}
+
+/// Whether every row group says of a column what pruning takes for granted: a count of NULLs, which
+/// the engine would read as none, and bounds in the column's own order.
+fn has_sound_statistics(footer: &ParquetMetaData, root: usize, physical: PhysicalType) -> bool {
+    let Some(leaf) = leaf_of(footer, root) else {
+        return false;
+    };
+    if physical == PhysicalType::INT96 {
+        return false;
+    }
+    footer.row_groups().iter().all(|group| {
+        let Some(statistics) = group.column(leaf).statistics() else {
+            return false;
+        };
+        // The bounds of old writers order bytes as signed numbers.
+        let signed = statistics.is_min_max_deprecated()
+            && matches!(
+                physical,
+                PhysicalType::BYTE_ARRAY | PhysicalType::FIXED_LEN_BYTE_ARRAY
+            );
+        statistics.null_count_opt().is_some() && !signed
+    })
+}
+
+/// Ends a file early when a dynamic filter has learned that the rest of it cannot matter.
+struct StoppableBatches {
+    batches: Batches,
+    pruner: Option<FilePruner>,
+    files_ranges: PruningMetrics,
+}
+
+impl Stream for StoppableBatches {
+    type Item = EngineResult<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(pruner) = &mut self.pruner else {
+            return Poll::Ready(None);
+        };
+        match pruner.should_prune() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.files_ranges.add_pruned(1);
+                self.files_ranges.subtract_matched(1);
+                self.pruner = None;
+                return Poll::Ready(None);
+            }
+            Err(error) => return Poll::Ready(Some(Err(error))),
+        }
+        let batch = ready!(self.batches.poll_next_unpin(cx));
+        if batch.is_none() {
+            self.pruner = None;
+        }
+        Poll::Ready(batch)
+    }
+}

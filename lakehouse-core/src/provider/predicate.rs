@@ -1,0 +1,420 @@
+//! From the engine's filters to what planning may skip files by.
+//!
+//! The result holds for every row for which the filter is true, and may hold for more: whatever is
+//! not understood says nothing. Negation is pushed to the leaves on the way, so a half-understood
+//! condition never ends up below a NOT.
+
+mod fit;
+
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::expr::{InList, Like, ScalarFunction};
+use datafusion::logical_expr::{BinaryExpr, Between, Cast, Expr, Operator};
+use iceberg::spec::{Datum, NestedFieldRef, PrimitiveType, Schema, Type};
+
+use super::pruning::{is_utc, keeps_order};
+use super::values::DAY_US;
+use crate::scan::{Comparison, Predicate};
+use crate::table;
+use arrow::datatypes::DataType;
+use fit::{Fit, fit};
+
+/// A list longer than this says nothing: comparing it with every file would cost more than it saves.
+const LIST_MAX: usize = 1_000;
+
+/// The conjunction of `filters` as far as planning can use it.
+pub(super) fn convert(filters: &[Expr], schema: &Schema) -> Predicate {
+    let converter = Converter { schema };
+    all(filters
+        .iter()
+        .map(|filter| converter.condition(filter, false))
+        .collect())
+}
+
+fn all(parts: Vec<Predicate>) -> Predicate {
+    let mut kept = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part {
+            Predicate::AlwaysTrue => {}
+            Predicate::AlwaysFalse => return Predicate::AlwaysFalse,
+            Predicate::And(inner) => kept.extend(inner),
+            other => kept.push(other),
+        }
+    }
+    match kept.len() {
+        0 => Predicate::AlwaysTrue,
+        1 => kept.swap_remove(0),
+        _ => Predicate::And(kept),
+    }
+}
+
+fn any(parts: Vec<Predicate>) -> Predicate {
+    let mut kept = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part {
+            Predicate::AlwaysFalse => {}
+            Predicate::AlwaysTrue => return Predicate::AlwaysTrue,
+            Predicate::Or(inner) => kept.extend(inner),
+            other => kept.push(other),
+        }
+    }
+    match kept.len() {
+        0 => Predicate::AlwaysFalse,
+        1 => kept.swap_remove(0),
+        _ => Predicate::Or(kept),
+    }
+}
+
+/// A column below casts that change nothing of how it compares.
+struct ColumnOperand<'a> {
+    field_id: i32,
+    kind: &'a PrimitiveType,
+    /// Compared as the day it falls on, in UTC.
+    as_date: bool,
+}
+
+struct Converter<'a> {
+    schema: &'a Schema,
+}
+
+impl<'a> Converter<'a> {
+    /// What holds for rows for which `expr` is true, or false when `negated`.
+    fn condition(&self, expr: &Expr, negated: bool) -> Predicate {
+        match expr {
+            Expr::Alias(alias) => self.condition(&alias.expr, negated),
+            Expr::Not(inner) => self.condition(inner, !negated),
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+                self.binary(left, *op, right, negated)
+            }
+            Expr::Literal(ScalarValue::Boolean(value), _) => match value {
+                Some(value) if *value != negated => Predicate::AlwaysTrue,
+                // NULL is neither true nor false.
+                _ => Predicate::AlwaysFalse,
+            },
+            Expr::Column(_) => self.compare(expr, Comparison::Eq, &ScalarValue::from(!negated)),
+            Expr::IsNull(inner) => self.is_null(inner, !negated),
+            Expr::IsNotNull(inner) => self.is_null(inner, negated),
+            Expr::IsTrue(inner) if !negated => self.condition(inner, false),
+            Expr::IsFalse(inner) if !negated => self.condition(inner, true),
+            // "Not known to be true" holds for NULL too: false only when the inner one is true.
+            Expr::IsNotTrue(inner) if negated => self.condition(inner, false),
+            Expr::IsNotFalse(inner) if negated => self.condition(inner, true),
+            Expr::Between(between) => self.between(between, negated),
+            Expr::InList(list) => self.in_list(list, negated),
+            Expr::Like(like) if !negated => self.like(like),
+            Expr::ScalarFunction(function) if !negated => self.starts_with(function),
+            _ => Predicate::AlwaysTrue,
+        }
+    }
+
+    fn binary(&self, left: &Expr, op: Operator, right: &Expr, negated: bool) -> Predicate {
+        let parts = || {
+            vec![
+                self.condition(left, negated),
+                self.condition(right, negated),
+            ]
+        };
+        let comparison = match op {
+            Operator::And if negated => return any(parts()),
+            Operator::And => return all(parts()),
+            Operator::Or if negated => return all(parts()),
+            Operator::Or => return any(parts()),
+            Operator::Eq => Comparison::Eq,
+            Operator::NotEq => Comparison::NotEq,
+            Operator::Lt => Comparison::Lt,
+            Operator::LtEq => Comparison::LtEq,
+            Operator::Gt => Comparison::Gt,
+            Operator::GtEq => Comparison::GtEq,
+            _ => return Predicate::AlwaysTrue,
+        };
+        let comparison = if negated {
+            opposite(comparison)
+        } else {
+            comparison
+        };
+        match (left, right) {
+            (column, Expr::Literal(value, _)) => self.compare(column, comparison, value),
+            (Expr::Literal(value, _), column) => self.compare(column, mirrored(comparison), value),
+            _ => Predicate::AlwaysTrue,
+        }
+    }
+
+    fn compare(&self, column: &Expr, comparison: Comparison, value: &ScalarValue) -> Predicate {
+        if value.is_null() {
+            return match self.operand(column) {
+                // Never true, whatever the column holds.
+                Some(_) => Predicate::AlwaysFalse,
+                None => Predicate::AlwaysTrue,
+            };
+        }
+        let Some(operand) = self.operand(column) else {
+            return Predicate::AlwaysTrue;
+        };
+        if operand.as_date {
+            return compare_date(&operand, comparison, value);
+        }
+        match fit(value, operand.kind) {
+            Some(fitted) => compare_fitted(operand.field_id, comparison, fitted),
+            None => Predicate::AlwaysTrue,
+        }
+    }
+
+    fn is_null(&self, inner: &Expr, is_null: bool) -> Predicate {
+        // Any column will do, nested ones too; casts that keep the order fail for no value.
+        let field_id = match inner {
+            Expr::Column(column) => self.field(&column.name).map(|field| field.id),
+            other => self.operand(other).map(|operand| operand.field_id),
+        };
+        match field_id {
+            Some(field_id) if is_null => Predicate::IsNull { field_id },
+            Some(field_id) => Predicate::IsNotNull { field_id },
+            None => Predicate::AlwaysTrue,
+        }
+    }
+
+    fn between(&self, between: &Between, negated: bool) -> Predicate {
+        let (Expr::Literal(low, _), Expr::Literal(high, _)) =
+            (between.low.as_ref(), between.high.as_ref())
+        else {
+            return Predicate::AlwaysTrue;
+        };
+        if between.negated == negated {
+            all(vec![
+                self.compare(&between.expr, Comparison::GtEq, low),
+                self.compare(&between.expr, Comparison::LtEq, high),
+            ])
+        } else {
+            any(vec![
+                self.compare(&between.expr, Comparison::Lt, low),
+                self.compare(&between.expr, Comparison::Gt, high),
+            ])
+        }
+    }
+
+    fn in_list(&self, list: &InList, negated: bool) -> Predicate {
+        if list.list.len() > LIST_MAX {
+            return Predicate::AlwaysTrue;
+        }
+        let comparison = if list.negated == negated {
+            Comparison::Eq
+        } else {
+            Comparison::NotEq
+        };
+        let mut parts = Vec::with_capacity(list.list.len());
+        for value in &list.list {
+            let Expr::Literal(value, _) = value else {
+                return Predicate::AlwaysTrue;
+            };
+            parts.push(self.compare(&list.expr, comparison, value));
+        }
+        if comparison == Comparison::Eq {
+            any(together(parts))
+        } else {
+            all(parts)
+        }
+    }
+
+    fn like(&self, like: &Like) -> Predicate {
+        let Expr::Literal(pattern, _) = like.pattern.as_ref() else {
+            return Predicate::AlwaysTrue;
+        };
+        let (false, false, Some(Some(pattern))) =
+            (like.negated, like.case_insensitive, pattern.try_as_str())
+        else {
+            return Predicate::AlwaysTrue;
+        };
+        // A backslash may escape what follows: the prefix ends before it.
+        let escape = like.escape_char.unwrap_or('\\');
+        let end = pattern
+            .find(|c| c == '%' || c == '_' || c == '\\' || c == escape)
+            .unwrap_or(pattern.len());
+        self.prefix(&like.expr, &pattern[..end])
+    }
+
+    fn starts_with(&self, function: &ScalarFunction) -> Predicate {
+        match (function.name(), function.args.as_slice()) {
+            ("starts_with", [text, Expr::Literal(prefix, _)]) => match prefix.try_as_str() {
+                Some(Some(prefix)) => self.prefix(text, prefix),
+                _ => Predicate::AlwaysTrue,
+            },
+            _ => Predicate::AlwaysTrue,
+        }
+    }
+
+    fn prefix(&self, text: &Expr, prefix: &str) -> Predicate {
+        match self.operand(text) {
+            Some(operand) if *operand.kind == PrimitiveType::String => Predicate::StartsWith {
+                field_id: operand.field_id,
+                prefix: prefix.to_owned(),
+            },
+            _ => Predicate::AlwaysTrue,
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<&'a NestedFieldRef> {
+        let fields = self.schema.as_struct().fields();
+        fields.iter().find(|field| field.name == name)
+    }
+
+    fn operand(&self, expr: &Expr) -> Option<ColumnOperand<'a>> {
+        match expr {
+            Expr::Column(column) => {
+                let field = self.field(&column.name)?;
+                let Type::Primitive(kind) = field.field_type.as_ref() else {
+                    return None;
+                };
+                Some(ColumnOperand {
+                    field_id: field.id,
+                    kind,
+                    as_date: false,
+                })
+            }
+            Expr::Alias(alias) => self.operand(&alias.expr),
+            Expr::Cast(Cast { expr, data_type }) => {
+                let inner = self.operand(expr)?;
+                if inner.as_date {
+                    return None;
+                }
+                let from = table::read_type(&Type::Primitive(inner.kind.clone())).ok()?;
+                match (&from, data_type) {
+                    (DataType::Timestamp(_, zone), DataType::Date32)
+                        if is_utc(zone.as_deref()) && keeps_order(&from, data_type) =>
+                    {
+                        Some(ColumnOperand {
+                            as_date: true,
+                            ..inner
+                        })
+                    }
+                    // Values and literals of the two types are the same numbers or texts. A cast
+                    // to a float may round, so that a literal names more values than itself.
+                    _ if keeps_order(&from, data_type)
+                        && (!data_type.is_floating() || from == DataType::Float32) =>
+                    {
+                        Some(inner)
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `CAST(time AS DATE)` compared with a day, as a range of times.
+fn compare_date(
+    operand: &ColumnOperand<'_>,
+    comparison: Comparison,
+    value: &ScalarValue,
+) -> Predicate {
+    let ScalarValue::Date32(Some(day)) = value else {
+        return Predicate::AlwaysTrue;
+    };
+    let at = |day: i64| -> Option<Datum> {
+        let us = day.checked_mul(DAY_US)?;
+        Some(match operand.kind {
+            PrimitiveType::Timestamp => Datum::timestamp_micros(us),
+            PrimitiveType::Timestamptz => Datum::timestamptz_micros(us),
+            PrimitiveType::TimestampNs => Datum::timestamp_nanos(us.checked_mul(1_000)?),
+            PrimitiveType::TimestamptzNs => Datum::timestamptz_nanos(us.checked_mul(1_000)?),
+            _ => return None,
+        })
+    };
+    let (Some(start), Some(end)) = (at(i64::from(*day)), at(i64::from(*day) + 1)) else {
+        return Predicate::AlwaysTrue;
+    };
+    let compare = |comparison, literal| Predicate::Compare {
+        field_id: operand.field_id,
+        comparison,
+        literal,
+    };
+    match comparison {
+        Comparison::Eq => all(vec![
+            compare(Comparison::GtEq, start),
+            compare(Comparison::Lt, end),
+        ]),
+        Comparison::NotEq => any(vec![
+            compare(Comparison::Lt, start),
+            compare(Comparison::GtEq, end),
+        ]),
+        Comparison::Lt => compare(Comparison::Lt, start),
+        Comparison::LtEq => compare(Comparison::Lt, end),
+        Comparison::Gt => compare(Comparison::GtEq, end),
+        Comparison::GtEq => compare(Comparison::GtEq, start),
+    }
+}
+
+fn compare_fitted(field_id: i32, comparison: Comparison, fitted: Fit) -> Predicate {
+    let never = Predicate::AlwaysFalse;
+    let unless_null = Predicate::IsNotNull { field_id };
+    let compare = |comparison, literal| Predicate::Compare {
+        field_id,
+        comparison,
+        literal,
+    };
+    match fitted {
+        Fit::Exact(literal) => compare(comparison, literal),
+        Fit::After(floor) => match comparison {
+            Comparison::Eq => never,
+            Comparison::NotEq => unless_null,
+            Comparison::Lt | Comparison::LtEq => compare(Comparison::LtEq, floor),
+            Comparison::Gt | Comparison::GtEq => compare(Comparison::Gt, floor),
+        },
+        Fit::Above => match comparison {
+            Comparison::Eq | Comparison::Gt | Comparison::GtEq => never,
+            Comparison::NotEq | Comparison::Lt | Comparison::LtEq => unless_null,
+        },
+        Fit::Below => match comparison {
+            Comparison::Eq | Comparison::Lt | Comparison::LtEq => never,
+            Comparison::NotEq | Comparison::Gt | Comparison::GtEq => unless_null,
+        },
+    }
+}
+
+/// Equalities on one column as one list.
+fn together(parts: Vec<Predicate>) -> Vec<Predicate> {
+    let mut list: Option<(i32, Vec<Datum>)> = None;
+    let mut others = Vec::new();
+    for part in parts {
+        match part {
+            Predicate::Compare {
+                field_id,
+                comparison: Comparison::Eq,
+                literal,
+            } => match &mut list {
+                Some((known, literals)) if *known == field_id => literals.push(literal),
+                Some(_) => others.push(Predicate::Compare {
+                    field_id,
+                    comparison: Comparison::Eq,
+                    literal,
+                }),
+                None => list = Some((field_id, vec![literal])),
+            },
+            other => others.push(other),
+        }
+    }
+    others.extend(list.map(|(field_id, literals)| Predicate::In { field_id, literals }));
+    others
+}
+
+fn opposite(comparison: Comparison) -> Comparison {
+    match comparison {
+        Comparison::Eq => Comparison::NotEq,
+        Comparison::NotEq => Comparison::Eq,
+        Comparison::Lt => Comparison::GtEq,
+        Comparison::LtEq => Comparison::Gt,
+        Comparison::Gt => Comparison::LtEq,
+        Comparison::GtEq => Comparison::Lt,
+    }
+}
+
+fn mirrored(comparison: Comparison) -> Comparison {
+    match comparison {
+        Comparison::Eq | Comparison::NotEq => comparison,
+        Comparison::Lt => Comparison::Gt,
+        Comparison::LtEq => Comparison::GtEq,
+        Comparison::Gt => Comparison::Lt,
+        Comparison::GtEq => Comparison::LtEq,
+    }
+}
+
+#[cfg(test)]
+mod tests;

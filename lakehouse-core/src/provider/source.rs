@@ -1,0 +1,166 @@
+//! The engine's view of a scan's files: projections and filters in, openers out.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result;
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::{PhysicalExpr, conjunction};
+use datafusion::physical_plan::DisplayFormatType;
+use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use object_store::ObjectStore;
+
+use super::field_mapping::TableColumns;
+use super::footer::FooterCache;
+use super::opener::LakeOpener;
+use crate::storage::Storage;
+
+/// What is the same for all files of a scan.
+#[derive(Debug)]
+pub(crate) struct ScanShape {
+    /// Where the files are.
+    pub(crate) storage: Storage,
+    /// Footers that sessions share.
+    pub(crate) footers: Arc<FooterCache>,
+    /// The table's columns.
+    pub(crate) columns: TableColumns,
+    /// The columns' field ids, in the same order.
+    pub(crate) field_ids: Arc<[i32]>,
+    /// What EXPLAIN says of the table and of planning, such as `table=s.t, snapshot=3, files=1/7`.
+    pub(crate) label: String,
+}
+
+/// Reads a table's data files inside the engine's own scan operator.
+///
+/// Filters are used to skip files, row groups and pages only; the operator above still filters.
+#[derive(Debug, Clone)]
+pub(crate) struct LakeSource {
+    shape: Arc<ScanShape>,
+    table_schema: TableSchema,
+    projection: ProjectionExprs,
+    predicate: Option<Arc<dyn PhysicalExpr>>,
+    batch_size: Option<usize>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl LakeSource {
+    /// A source of all columns and rows.
+    pub(crate) fn new(shape: Arc<ScanShape>) -> Self {
+        let schema = Arc::clone(&shape.columns.read);
+        let all: Vec<usize> = (0..schema.fields().len()).collect();
+        Self {
+            projection: ProjectionExprs::from_indices(&all, &schema),
+            table_schema: TableSchema::new(schema, Vec::new()),
+            shape,
+            predicate: None,
+            batch_size: None,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+}
+
+impl FileSource for LakeSource {
+    fn create_file_opener(
+        &self,
+        // Files are found by their own locations, whichever store the plan names.
+        _object_store: Arc<dyn ObjectStore>,
+        base_config: &FileScanConfig,
+        partition: usize,
+    ) -> Result<Arc<dyn FileOpener>> {
+        Ok(Arc::new(LakeOpener {
+            shape: Arc::clone(&self.shape),
+            partition,
+            projection: self.projection.clone(),
+            predicate: self.predicate.as_ref().map(Arc::clone),
+            batch_size: self
+                .batch_size
+                .unwrap_or_else(|| ConfigOptions::default().execution.batch_size),
+            limit: base_config.limit,
+            metrics: self.metrics.clone(),
+        }))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn table_schema(&self) -> &TableSchema {
+        &self.table_schema
+    }
+
+    fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
+        let mut source = self.clone();
+        source.batch_size = Some(batch_size);
+        Arc::new(source)
+    }
+
+    fn filter(&self) -> Option<Arc<dyn PhysicalExpr>> {
+        self.predicate.as_ref().map(Arc::clone)
+    }
+
+    fn projection(&self) -> Option<&ProjectionExprs> {
+        Some(&self.projection)
+    }
+
+    fn metrics(&self) -> &ExecutionPlanMetricsSet {
+        &self.metrics
+    }
+
+    fn file_type(&self) -> &'static str {
+        "iceberg"
+    }
+
+    fn fmt_extra(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match format {
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, ", {}", self.shape.label)?;
+                if let Some(predicate) = &self.predicate {
+                    write!(f, ", predicate={predicate}")?;
+                }
+                Ok(())
+            }
+            DisplayFormatType::TreeRender => {
+                for part in self.shape.label.split(", ") {
+                    writeln!(f, "{part}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn try_pushdown_filters(
+        &self,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
+        let answers = vec![PushedDown::No; filters.len()];
+        if filters.is_empty() {
+            return Ok(FilterPushdownPropagation::with_parent_pushdown_result(
+                answers,
+            ));
+        }
+        let mut source = self.clone();
+        source.predicate = Some(conjunction(
+            self.predicate.iter().map(Arc::clone).chain(filters),
+        ));
+        let source: Arc<dyn FileSource> = Arc::new(source);
+        Ok(
+            FilterPushdownPropagation::with_parent_pushdown_result(answers)
+                .with_updated_node(source),
+        )
+    }
+
+    fn try_pushdown_projection(
+        &self,
+        projection: &ProjectionExprs,
+    ) -> Result<Option<Arc<dyn FileSource>>> {
+        let mut source = self.clone();
+        source.projection = self.projection.try_merge(projection)?;
+        Ok(Some(Arc::new(source)))
+    }
+}

@@ -1,0 +1,412 @@
+//! A table at one snapshot as the engine plans with it.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use iceberg::spec::{NameMapping, Type};
+use object_store::ObjectMeta;
+
+use super::field_mapping::TableColumns;
+use super::file::LakeFile;
+use super::footer::FooterCache;
+use super::insert::InsertExec;
+use super::predicate;
+use super::source::{LakeSource, ScanShape};
+use super::values;
+use crate::error::{Error, Result};
+use crate::lake::{FoundTable, Lake};
+use crate::scan::{self, BoundSummary, ManifestCache, Predicate, ScanPlan};
+use crate::settings::CacheSettings;
+use crate::storage::Location;
+use crate::table::{self, Table, Version};
+
+/// The table property that gives field ids to files without any.
+const NAME_MAPPING_PROPERTY: &str = "schema.name-mapping.default";
+
+/// The caches that all scans of a lake share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ScanContext {
+    manifests: ManifestCache,
+    footers: Arc<FooterCache>,
+}
+
+impl ScanContext {
+    /// Empty caches of the sizes in `settings`.
+    pub fn new(settings: &CacheSettings) -> Self {
+        Self {
+            manifests: ManifestCache::new(settings.manifest_bytes_max),
+            footers: Arc::new(FooterCache::new(settings.footer_bytes_max)),
+        }
+    }
+
+    /// Decoded manifests.
+    pub fn manifests(&self) -> &ManifestCache {
+        &self.manifests
+    }
+}
+
+/// A table at one snapshot, for the engine.
+///
+/// Reads only what the [`Table`] it was made of sees, however the table changes meanwhile.
+#[derive(Debug, Clone)]
+pub struct LakeTable {
+    table: Table,
+    context: ScanContext,
+    schema: SchemaRef,
+    name_mapping: Option<NameMapping>,
+    field_ids: Arc<[i32]>,
+    target: Option<Arc<InsertTarget>>,
+}
+
+/// Where inserted rows go.
+#[derive(Debug)]
+struct InsertTarget {
+    lake: Lake,
+    found: FoundTable,
+}
+
+impl LakeTable {
+    /// Gives `table` to the engine.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unsupported`] for a type that is not read,
+    /// [`crate::error::ErrorKind::Corrupt`] for a name mapping that is no such.
+    pub fn new(table: Table, context: ScanContext) -> Result<Self> {
+        let schema = Arc::new(table::read_schema(table.schema())?);
+        let name_mapping = match table.properties().get(NAME_MAPPING_PROPERTY) {
+            Some(json) => Some(serde_json::from_str(json).map_err(|error| {
+                Error::corrupt(format!(
+                    "table property {NAME_MAPPING_PROPERTY:?} is no name mapping"
+                ))
+                .with_context("table", table.ident())
+                .with_source(error)
+            })?),
+            None => None,
+        };
+        let field_ids = table
+            .schema()
+            .as_struct()
+            .fields()
+            .iter()
+            .map(|field| field.id)
+            .collect();
+        Ok(Self {
+            table,
+            context,
+            schema,
+            name_mapping,
+            field_ids,
+            target: None,
+        })
+    }
+
+    /// Lets rows be inserted into the table that was found in `lake`.
+    #[must_use]
+    pub fn with_insert(mut self, lake: Lake, found: FoundTable) -> Self {
+        self.target = Some(Arc::new(InsertTarget { lake, found }));
+        self
+    }
+
+    /// The same table at another version, which can only be read.
+    ///
+    /// # Errors
+    /// As [`Table::at`] and [`Self::new`].
+    pub fn at(&self, version: Version) -> Result<Self> {
+        Self::new(self.table.at(version)?, self.context.clone())
+    }
+
+    /// The table that is read.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    async fn plan(&self, filters: &[Expr], limit: Option<usize>) -> Result<ScanPlan> {
+        let manifests = &self.context.manifests;
+        match limit {
+            // Filters may drop rows, so a limit says nothing about how many files it takes.
+            Some(limit) if filters.is_empty() => {
+                let rows = u64::try_from(limit).unwrap_or(u64::MAX);
+                scan::plan_limit(&self.table, rows, manifests).await
+            }
+            _ => {
+                let predicate = predicate::convert(filters, self.table.schema());
+                scan::plan(&self.table, &predicate, manifests).await
+            }
+        }
+    }
+
+    /// What EXPLAIN says of the scan.
+    fn label(&self, plan: &ScanPlan) -> String {
+        let counts = &plan.counts;
+        let mut label = format!("table={}", self.table.ident());
+        if let Some(version) = self.table.version() {
+            label.push_str(&format!(", version={version}"));
+        }
+        match plan.snapshot_id {
+            Some(id) => label.push_str(&format!(", snapshot={id}")),
+            None => label.push_str(", snapshot=none"),
+        }
+        label.push_str(&format!(
+            ", files={}/{}, manifests={}/{}",
+            plan.files.len(),
+            counts.files_total,
+            counts.manifests_total - counts.manifests_skipped,
+            counts.manifests_total,
+        ));
+        label
+    }
+
+    /// Statistics of the plan's files; of columns only those that the query looks at, because each
+    /// costs a walk over all files.
+    fn statistics(&self, plan: &ScanPlan, columns: &BTreeSet<usize>) -> Statistics {
+        let rows = usize::try_from(plan.row_count()).ok();
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        let Some(rows) = rows else {
+            return statistics;
+        };
+        statistics.num_rows = Precision::Exact(rows);
+        let fields = self.table.schema().as_struct().fields();
+        for &position in columns {
+            let (Some(field), Some(slot)) = (
+                fields.get(position),
+                statistics.column_statistics.get_mut(position),
+            ) else {
+                continue;
+            };
+            let data_type = self.schema.field(position).data_type();
+            if let Type::Primitive(kind) = field.field_type.as_ref() {
+                let summary = plan.column_summary(field.id, kind);
+                slot.null_count = summary
+                    .null_count
+                    .and_then(|count| usize::try_from(count).ok())
+                    .map_or(Precision::Absent, Precision::Exact);
+                slot.min_value = bound(summary.min, data_type);
+                slot.max_value = bound(summary.max, data_type);
+            }
+            *slot = with_size(std::mem::take(slot), plan, field.id, data_type, rows);
+        }
+        statistics.calculate_total_byte_size(&self.schema);
+        statistics
+    }
+}
+
+fn bound(
+    bound: Option<BoundSummary>,
+    data_type: &arrow::datatypes::DataType,
+) -> Precision<datafusion::common::ScalarValue> {
+    match bound {
+        Some(BoundSummary { value, exact }) => match values::scalar(value.literal(), data_type) {
+            Some(value) if exact => Precision::Exact(value),
+            Some(value) => Precision::Inexact(value),
+            None => Precision::Absent,
+        },
+        None => Precision::Absent,
+    }
+}
+
+/// The size a column takes in memory: its width, or what it takes in the files at least.
+fn with_size(
+    mut statistics: ColumnStatistics,
+    plan: &ScanPlan,
+    field_id: i32,
+    data_type: &arrow::datatypes::DataType,
+    rows: usize,
+) -> ColumnStatistics {
+    /// What one value takes beside its bytes: a view, or an offset and a NULL bit.
+    const VALUE_BYTES: usize = 16;
+    let width = data_type.primitive_width();
+    statistics.byte_size = match width {
+        Some(width) => Precision::Exact(width.saturating_mul(rows)),
+        None => {
+            let stored: u64 = plan
+                .files
+                .iter()
+                .filter_map(|file| file.data_file().column_sizes().get(&field_id))
+                .sum();
+            let stored = usize::try_from(stored).unwrap_or(usize::MAX);
+            Precision::Inexact(stored.saturating_add(VALUE_BYTES.saturating_mul(rows)))
+        }
+    };
+    statistics
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> EngineResult<Vec<TableProviderFilterPushDown>> {
+        let schema = self.table.schema();
+        Ok(filters
+            .iter()
+            .map(|filter| {
+                match predicate::convert(std::slice::from_ref(*filter), schema) {
+                    Predicate::AlwaysTrue => TableProviderFilterPushDown::Unsupported,
+                    // Files are skipped, rows are not: the engine still filters.
+                    _ => TableProviderFilterPushDown::Inexact,
+                }
+            })
+            .collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let plan = self.plan(filters, limit).await?;
+        let shape = Arc::new(ScanShape {
+            storage: self.table.storage().clone(),
+            footers: Arc::clone(&self.context.footers),
+            columns: TableColumns {
+                iceberg: Arc::clone(self.table.schema()),
+                read: Arc::clone(&self.schema),
+                name_mapping: self.name_mapping.clone(),
+            },
+            field_ids: Arc::clone(&self.field_ids),
+            label: self.label(&plan),
+        });
+        let statistics = self.statistics(&plan, &self.looked_at(projection, filters));
+        let groups = file_groups(plan, state.config().target_partitions())?;
+        let source = Arc::new(LakeSource::new(shape));
+        let config = FileScanConfigBuilder::new(self.table.storage().url().clone(), source)
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    async fn insert_into(
+        &self,
+        _: &dyn Session,
+        input: Arc<dyn ExecutionPlan>,
+        insert_op: InsertOp,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        if insert_op != InsertOp::Append {
+            return Err(self.changed_elsewhere("INSERT OVERWRITE"));
+        }
+        let target = self.target.as_deref().ok_or_else(|| {
+            Error::invalid("rows are inserted into a table, not into one of its versions")
+                .with_context("table", self.table.ident())
+        })?;
+        let (lake, found) = (target.lake.clone(), target.found.clone());
+        Ok(Arc::new(InsertExec::new(lake, found, input)))
+    }
+
+    // The engine hands over what it recovered of the filters after optimising: a condition that is
+    // always false arrives here as no condition at all. Nothing is deleted on such ground.
+
+    async fn delete_from(
+        &self,
+        _state: &dyn Session,
+        _filters: Vec<Expr>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        Err(self.changed_elsewhere("DELETE"))
+    }
+
+    async fn update(
+        &self,
+        _state: &dyn Session,
+        _assignments: Vec<(String, Expr)>,
+        _filters: Vec<Expr>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        Err(self.changed_elsewhere("UPDATE"))
+    }
+
+    async fn truncate(&self, _state: &dyn Session) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        Err(self.changed_elsewhere("TRUNCATE"))
+    }
+}
+
+impl LakeTable {
+    fn changed_elsewhere(&self, statement: &str) -> DataFusionError {
+        Error::unsupported(format!(
+            "{statement} is not run through this context; use Session::sql"
+        ))
+        .with_context("table", self.table.ident())
+        .into()
+    }
+
+    /// The columns that a query reads or filters by.
+    fn looked_at(&self, projection: Option<&Vec<usize>>, filters: &[Expr]) -> BTreeSet<usize> {
+        let mut columns: BTreeSet<usize> = match projection {
+            Some(projection) => projection.iter().copied().collect(),
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        for filter in filters {
+            for column in filter.column_refs() {
+                columns.extend(self.schema.index_of(&column.name).ok());
+            }
+        }
+        columns
+    }
+}
+
+/// Files in at most `partitions` groups of about the same size; the engine splits large files later.
+fn file_groups(plan: ScanPlan, partitions: usize) -> Result<Vec<FileGroup>> {
+    let count = partitions.clamp(1, plan.files.len().max(1));
+    let mut files: Vec<(usize, PartitionedFile)> = Vec::with_capacity(plan.files.len());
+    for file in plan.files {
+        files.push((files.len(), partitioned_file(LakeFile::new(file))?));
+    }
+    // The largest first, each to the group that holds least; inside a group in the plan's order.
+    files.sort_by_key(|(_, file)| std::cmp::Reverse(file.object_meta.size));
+    let mut groups: Vec<(u64, Vec<(usize, PartitionedFile)>)> = Vec::new();
+    groups.resize_with(count, Default::default);
+    for (order, file) in files {
+        if let Some((size, group)) = groups.iter_mut().min_by_key(|(size, _)| *size) {
+            *size = size.saturating_add(file.object_meta.size.max(1));
+            group.push((order, file));
+        }
+    }
+    Ok(groups
+        .into_iter()
+        .map(|(_, mut files)| {
+            files.sort_by_key(|(order, _)| *order);
+            FileGroup::new(files.into_iter().map(|(_, file)| file).collect())
+        })
+        .collect())
+}
+
+fn partitioned_file(file: LakeFile) -> Result<PartitionedFile> {
+    let data_file = file.data_file();
+    let location = Location::parse(data_file.file_path())?;
+    let meta = ObjectMeta {
+        location: location.routing_path()?,
+        last_modified: chrono::DateTime::UNIX_EPOCH,
+        size: data_file.file_size_in_bytes(),
+        e_tag: None,
+        version: None,
+    };
+    Ok(PartitionedFile::new_from_meta(meta).with_extensions(Arc::new(file)))
+}

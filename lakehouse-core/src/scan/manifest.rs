@@ -1,0 +1,151 @@
+//! Reading manifest lists and manifests: from locations to decoded entries, in parallel and cached.
+
+mod decode;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use iceberg::spec::{ManifestContentType, ManifestFile, Snapshot};
+
+pub(crate) use decode::DecodedManifest;
+
+use super::manifest_cache::{Decoded, ManifestCache};
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime;
+use crate::storage::Storage;
+
+/// How many manifests of one table are read and decoded at a time.
+pub(crate) const MANIFEST_READS_MAX: usize = 16;
+
+/// A manifest of a snapshot: its entry in the manifest list, and what it holds.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadManifest {
+    /// What the manifest list says of it.
+    pub(crate) file: ManifestFile,
+    /// What it says itself.
+    pub(crate) manifest: Arc<DecodedManifest>,
+}
+
+/// The manifests of a snapshot, in the order of its manifest list.
+pub(crate) async fn read_list(
+    storage: &Storage,
+    snapshot: &Snapshot,
+    cache: &ManifestCache,
+) -> Result<Arc<Vec<ManifestFile>>> {
+    let path = snapshot.manifest_list();
+    if snapshot.encryption_key_id().is_some() {
+        return Err(encrypted("manifest list", path));
+    }
+    if let Some(Decoded::List(list)) = cache.get(path) {
+        return Ok(list);
+    }
+    let bytes = read_file(storage, "manifest list", path).await?;
+    let list = decoded(bytes, "manifest list", path, decode::list).await?;
+    let list = Arc::new(list);
+    let size_bytes = decode::list_size_bytes(&list);
+    cache.insert(path, Decoded::List(Arc::clone(&list)), size_bytes);
+    Ok(list)
+}
+
+/// Reads manifests, at most [`MANIFEST_READS_MAX`] at a time; the answers keep the order.
+pub(crate) async fn read_manifests(
+    storage: &Storage,
+    files: Vec<ManifestFile>,
+    cache: &ManifestCache,
+) -> Result<Vec<ReadManifest>> {
+    futures::stream::iter(files)
+        .map(|file| async move {
+            let manifest = read_manifest(storage, &file, cache).await?;
+            Ok(ReadManifest { file, manifest })
+        })
+        .buffered(MANIFEST_READS_MAX)
+        .try_collect()
+        .await
+}
+
+async fn read_manifest(
+    storage: &Storage,
+    file: &ManifestFile,
+    cache: &ManifestCache,
+) -> Result<Arc<DecodedManifest>> {
+    let path = &file.manifest_path;
+    if file
+        .key_metadata
+        .as_ref()
+        .is_some_and(|key| !key.is_empty())
+    {
+        return Err(encrypted("manifest", path));
+    }
+    if let Some(Decoded::Manifest(manifest)) = cache.get(path) {
+        return Ok(manifest);
+    }
+    let bytes = read_file(storage, "manifest", path).await?;
+    // A file that was cut between two blocks decodes without an error, with files missing.
+    let expected = u64::try_from(file.manifest_length).unwrap_or_default();
+    if (bytes.len() as u64) < expected {
+        return Err(Error::corrupt(format!(
+            "the manifest is cut off: it has {} bytes of the {expected} that its manifest list \
+             records; restore the file",
+            bytes.len()
+        ))
+        .with_context("manifest", path));
+    }
+    let manifest = Arc::new(decoded(bytes, "manifest", path, decode::manifest).await?);
+    if manifest.content != file.content && file.content == ManifestContentType::Data {
+        return Err(Error::corrupt(
+            "the manifest list says that the manifest holds data files, the manifest says delete \
+             files; restore the files from before they were damaged",
+        )
+        .with_context("manifest", path));
+    }
+    let size_bytes = manifest.size_bytes();
+    cache.insert(path, Decoded::Manifest(Arc::clone(&manifest)), size_bytes);
+    Ok(manifest)
+}
+
+async fn read_file(storage: &Storage, what: &'static str, path: &str) -> Result<Bytes> {
+    storage
+        .read(path)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::not_found(format!(
+                "the {what} {path:?} of the table does not exist; restore the file, or read a \
+             snapshot that does not need it"
+            ))
+            .with_source(error),
+            _ => error.with_context(what, path),
+        })
+}
+
+/// Decodes away from the threads that serve queries, where a decoder that panics on a damaged file
+/// does no harm either.
+async fn decoded<T: Send + 'static>(
+    bytes: Bytes,
+    what: &'static str,
+    path: &str,
+    decode: fn(&[u8]) -> Result<T>,
+) -> Result<T> {
+    let unreadable = |error: Error| match error.kind() {
+        ErrorKind::Cancelled | ErrorKind::Unsupported => error.with_context(what, path),
+        _ => Error::corrupt(format!(
+            "{path:?} cannot be read as a {what}: it is damaged or no Iceberg file; restore it"
+        ))
+        .with_source(error),
+    };
+    runtime::blocking(move || decode(&bytes))
+        .await
+        .and_then(|decoded| decoded)
+        .map_err(unreadable)
+}
+
+fn encrypted(what: &'static str, path: &str) -> Error {
+    Error::unsupported(format!(
+        "the {what} is encrypted, and encrypted tables are not read; read the table with an engine \
+         that has its keys"
+    ))
+    .with_context(what, path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,330 @@
+//! Manifest lists and manifests from their bytes, as lenient as a reader of foreign files must be.
+
+use std::collections::{BTreeMap, HashMap};
+use std::mem::size_of;
+use std::sync::Arc;
+
+use iceberg::spec::{
+    DataFile, DataFileBuilder, Datum, FormatVersion, Manifest, ManifestContentType, ManifestEntry,
+    ManifestEntryRef, ManifestFile, ManifestList, PartitionField, PrimitiveLiteral, PrimitiveType,
+    Schema, Transform, Type,
+};
+use serde_json::{Value as Json, json};
+
+use crate::error::{Error, Result};
+use crate::scan::avro_header::AvroHeader;
+use crate::scan::partition::{PartitionColumn, PartitionLayout, result_type};
+use crate::scan::value::Value;
+
+/// A manifest's own content; what entries inherit from the manifest list is not filled in.
+#[derive(Debug)]
+pub(crate) struct DecodedManifest {
+    /// Data files or delete files.
+    pub(crate) content: ManifestContentType,
+    /// What the entries' partition tuples hold.
+    pub(crate) layout: Arc<PartitionLayout>,
+    /// All entries, deleted ones among them, in the file's order.
+    pub(crate) entries: Vec<ManifestEntryRef>,
+}
+
+impl DecodedManifest {
+    /// Memory that the manifest takes, estimated.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let entries: usize = self.entries.iter().map(|entry| entry_bytes(entry)).sum();
+        (size_of::<Self>() + entries) as u64
+    }
+}
+
+/// A hash map's slot with its control byte, at the usual fill.
+const fn slot_bytes<V>() -> usize {
+    (size_of::<(i32, V)>() + 1) * 8 / 7
+}
+
+fn entry_bytes(entry: &ManifestEntry) -> usize {
+    let file = entry.data_file();
+    let counts = file.column_sizes().capacity()
+        + file.value_counts().capacity()
+        + file.null_value_counts().capacity()
+        + file.nan_value_counts().capacity();
+    let bounds = file.lower_bounds().capacity() + file.upper_bounds().capacity();
+    let texts: usize = file
+        .lower_bounds()
+        .values()
+        .chain(file.upper_bounds().values())
+        .map(|bound| match bound.literal() {
+            PrimitiveLiteral::String(text) => text.len(),
+            PrimitiveLiteral::Binary(bytes) => bytes.len(),
+            _ => 0,
+        })
+        .sum();
+    let tuple = file.partition().fields().len() * size_of::<Option<iceberg::spec::Literal>>();
+    size_of::<ManifestEntry>()
+        + file.file_path().len()
+        + counts * slot_bytes::<u64>()
+        + bounds * slot_bytes::<Datum>()
+        + texts
+        + tuple
+        + file.split_offsets().map_or(0, <[i64]>::len) * size_of::<i64>()
+}
+
+/// Memory that a manifest list takes, estimated.
+pub(super) fn list_size_bytes(list: &[ManifestFile]) -> u64 {
+    let entries: usize = list
+        .iter()
+        .map(|file| {
+            let summaries = file.partitions.as_ref().map_or(0, Vec::len);
+            // A summary holds two short bounds in allocations of their own.
+            size_of::<ManifestFile>() + file.manifest_path.len() + summaries * 128
+        })
+        .sum();
+    entries as u64
+}
+
+/// A manifest list. The file itself says of which version it is: tables that were upgraded keep
+/// the lists of their old snapshots.
+pub(super) fn list(bytes: &[u8]) -> Result<Vec<ManifestFile>> {
+    let header = AvroHeader::parse(bytes).ok_or_else(not_avro)?;
+    let list = if header.has_field("content") {
+        ManifestList::parse_with_version(bytes, FormatVersion::V3)?
+    } else {
+        // The version 2 form takes both spellings of the counts and wants them all; the version 1
+        // form takes lists without counts.
+        ManifestList::parse_with_version(bytes, FormatVersion::V2)
+            .or_else(|_| ManifestList::parse_with_version(bytes, FormatVersion::V1))?
+    };
+    Ok(list.consume_entries().into_iter().collect())
+}
+
+/// A manifest.
+///
+/// The format crate refuses a whole manifest for one bound that is no value of its column's type,
+/// for a partition name that is no Avro name, for an unknown transform and for a dropped source
+/// column. Such files are read a second time under a header of ours that avoids all four.
+pub(super) fn manifest(bytes: &[u8]) -> Result<DecodedManifest> {
+    let first = match Manifest::parse_avro(bytes) {
+        Ok(manifest) if !has_unknown_transform(&manifest) => return Ok(plain(manifest)),
+        Ok(_) => Error::corrupt("the manifest has partition values of an unknown transform"),
+        Err(error) => Error::from(error),
+    };
+    let header = AvroHeader::parse(bytes).ok_or_else(not_avro)?;
+    let Some(lenient) = Lenient::new(header) else {
+        return Err(first);
+    };
+    // The first error names the cause best when the second reading fails too.
+    lenient.read().map_err(|_| first)
+}
+
+fn not_avro() -> Error {
+    Error::corrupt("the file does not begin as an Avro file")
+}
+
+fn has_unknown_transform(manifest: &Manifest) -> bool {
+    let fields = manifest.metadata().partition_spec().fields();
+    fields
+        .iter()
+        .any(|field| field.transform == Transform::Unknown)
+}
+
+fn plain(manifest: Manifest) -> DecodedManifest {
+    let (entries, metadata) = manifest.into_parts();
+    let schema = metadata.schema();
+    let layout = PartitionLayout::new(metadata.partition_spec(), |id| source_type(schema, id));
+    DecodedManifest {
+        content: *metadata.content(),
+        layout: Arc::new(layout),
+        entries,
+    }
+}
+
+fn source_type(schema: &Schema, id: i32) -> Option<PrimitiveType> {
+    let field = schema.field_by_id(id)?;
+    field.field_type.as_primitive_type().cloned()
+}
+
+/// A manifest under a header that reads bounds as plain bytes and knows only those partition fields
+/// whose values can be told.
+struct Lenient<'a> {
+    header: AvroHeader<'a>,
+    types: BTreeMap<i32, PrimitiveType>,
+    layout: PartitionLayout,
+}
+
+impl<'a> Lenient<'a> {
+    fn new(mut header: AvroHeader<'a>) -> Option<Self> {
+        let schema: Schema = serde_json::from_value(header.json("schema")?).ok()?;
+        let fields: Vec<PartitionField> =
+            serde_json::from_value(header.json("partition-spec")?).ok()?;
+        let spec_id = header
+            .text("partition-spec-id")
+            .map_or(Some(0), |id| id.parse().ok())?;
+        let mut types = BTreeMap::new();
+        leaf_types(&Type::Struct(schema.as_struct().clone()), None, &mut types);
+        let columns: Vec<_> = fields
+            .into_iter()
+            .filter_map(|field| {
+                let source = types.get(&field.source_id)?.clone();
+                Some(PartitionColumn {
+                    result_type: Some(result_type(field.transform, source)?),
+                    field_id: field.field_id,
+                    source_id: field.source_id,
+                    name: field.name,
+                    transform: field.transform,
+                })
+            })
+            .collect();
+        rename_partition_fields(&mut header)?;
+        header.set_json("schema", &bytes_schema(&types, &columns)?);
+        header.set_json("partition-spec", &plain_spec(&types, &columns)?);
+        Some(Self {
+            header,
+            types,
+            layout: PartitionLayout { spec_id, columns },
+        })
+    }
+
+    fn read(self) -> Result<DecodedManifest> {
+        let manifest = Manifest::parse_avro(&self.header.to_bytes())?;
+        let content = *manifest.metadata().content();
+        let (entries, _) = manifest.into_parts();
+        let entries = entries
+            .into_iter()
+            .map(|entry| {
+                let mut entry = Arc::unwrap_or_clone(entry);
+                entry.data_file = self.typed(&entry.data_file)?;
+                Ok(Arc::new(entry))
+            })
+            .collect::<Result<_>>()?;
+        Ok(DecodedManifest {
+            content,
+            layout: Arc::new(self.layout),
+            entries,
+        })
+    }
+
+    /// The file with its bounds typed again; bounds that are no values of their type are left out.
+    fn typed(&self, file: &DataFile) -> Result<DataFile> {
+        let bounds = |raw: &HashMap<i32, Datum>| -> HashMap<i32, Datum> {
+            let typed = raw.iter().filter_map(|(id, bound)| {
+                let kind = self.types.get(id)?;
+                let PrimitiveLiteral::Binary(bytes) = bound.literal() else {
+                    return None;
+                };
+                Some((*id, Value::decode(kind, bytes)?.to_datum(kind)?))
+            });
+            typed.collect()
+        };
+        let mut builder = DataFileBuilder::default();
+        builder
+            .content(file.content_type())
+            .file_path(file.file_path().to_owned())
+            .file_format(file.file_format())
+            .partition(file.partition().clone())
+            .record_count(file.record_count())
+            .file_size_in_bytes(file.file_size_in_bytes())
+            .column_sizes(file.column_sizes().clone())
+            .value_counts(file.value_counts().clone())
+            .null_value_counts(file.null_value_counts().clone())
+            .nan_value_counts(file.nan_value_counts().clone())
+            .lower_bounds(bounds(file.lower_bounds()))
+            .upper_bounds(bounds(file.upper_bounds()))
+            .key_metadata(file.key_metadata().map(<[u8]>::to_vec))
+            .split_offsets(file.split_offsets().map(<[i64]>::to_vec))
+            .equality_ids(file.equality_ids())
+            .first_row_id(file.first_row_id())
+            .partition_spec_id(self.layout.spec_id)
+            .referenced_data_file(file.referenced_data_file())
+            .content_offset(file.content_offset())
+            .content_size_in_bytes(file.content_size_in_bytes());
+        if let Some(order) = file.sort_order_id() {
+            builder.sort_order_id(order);
+        }
+        builder
+            .build()
+            .map_err(|error| Error::internal("a data file must be complete").with_source(error))
+    }
+}
+
+/// The primitive types of all fields, nested ones too.
+fn leaf_types(field_type: &Type, id: Option<i32>, types: &mut BTreeMap<i32, PrimitiveType>) {
+    match field_type {
+        Type::Primitive(kind) => {
+            types.extend(id.map(|id| (id, kind.clone())));
+        }
+        Type::Struct(fields) => {
+            for field in fields.fields() {
+                leaf_types(&field.field_type, Some(field.id), types);
+            }
+        }
+        Type::List(list) => {
+            let element = &list.element_field;
+            leaf_types(&element.field_type, Some(element.id), types);
+        }
+        Type::Map(map) => {
+            for field in [&map.key_field, &map.value_field] {
+                leaf_types(&field.field_type, Some(field.id), types);
+            }
+        }
+    }
+}
+
+/// Gives the fields of the rows' partition tuple names that follow from their ids.
+fn rename_partition_fields(header: &mut AvroHeader<'_>) -> Option<()> {
+    let mut schema = header.json("avro.schema")?;
+    let fields = schema.get_mut("fields")?.as_array_mut()?;
+    let data_file = fields
+        .iter_mut()
+        .find(|field| field["name"] == "data_file")?;
+    let fields = data_file.get_mut("type")?.get_mut("fields")?;
+    let partition = fields
+        .as_array_mut()?
+        .iter_mut()
+        .find(|field| field["name"] == "partition")?;
+    let fields = partition.get_mut("type")?.get_mut("fields")?;
+    for (position, field) in fields.as_array_mut()?.iter_mut().enumerate() {
+        let name = match field["field-id"].as_i64() {
+            Some(id) => partition_name(id),
+            None => format!("unknown_{position}"),
+        };
+        field
+            .as_object_mut()?
+            .insert("name".to_owned(), json!(name));
+    }
+    header.set_json("avro.schema", &schema);
+    Some(())
+}
+
+fn partition_name(field_id: impl std::fmt::Display) -> String {
+    format!("partition_{field_id}")
+}
+
+/// The ids of the fields that stand for partition sources, above all ids of the table.
+fn source_ids(types: &BTreeMap<i32, PrimitiveType>) -> Option<impl Iterator<Item = i32>> {
+    let first = types.keys().next_back().copied().unwrap_or(0);
+    Some(first.checked_add(1)?..)
+}
+
+/// A schema in which each column holds bytes, and each partition field has a source of its own.
+fn bytes_schema(types: &BTreeMap<i32, PrimitiveType>, columns: &[PartitionColumn]) -> Option<Json> {
+    let mut fields: Vec<Json> = types
+        .keys()
+        .map(|id| json!({"id": id, "name": format!("column_{id}"), "required": false, "type": "binary"}))
+        .collect();
+    for (id, column) in source_ids(types)?.zip(columns) {
+        let kind = serde_json::to_value(types.get(&column.source_id)?).ok()?;
+        let name = format!("source_{id}");
+        fields.push(json!({"id": id, "name": name, "required": false, "type": kind}));
+    }
+    Some(json!({"type": "struct", "schema-id": 0, "fields": fields}))
+}
+
+fn plain_spec(types: &BTreeMap<i32, PrimitiveType>, columns: &[PartitionColumn]) -> Option<Json> {
+    let fields = source_ids(types)?.zip(columns).map(|(id, column)| {
+        Some(json!({
+            "source-id": id,
+            "field-id": column.field_id,
+            "name": partition_name(column.field_id),
+            "transform": serde_json::to_value(column.transform).ok()?,
+        }))
+    });
+    fields.collect::<Option<Vec<_>>>().map(Json::Array)
+}

@@ -1,0 +1,389 @@
+//! The metadata table `files`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BinaryBuilder, Int32Array, Int32Builder, Int64Array,
+    Int64Builder, ListBuilder, RecordBatch, StringArray, StructArray,
+};
+use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
+use iceberg::spec::{
+    DataFile, Datum, Literal, PrimitiveType, Schema, TableMetadata, Transform, Type,
+};
+
+use super::arrays::{literals, maps};
+use super::schema_of;
+use crate::error::Result;
+use crate::scan::manifest::ReadManifest;
+use crate::scan::partition::PartitionLayout;
+use crate::scan::plan::spec_layout;
+use crate::scan::value::Value;
+
+/// A partition field of any of the table's specs.
+struct UnionColumn {
+    name: String,
+    source_id: i32,
+    transform: Transform,
+    kind: PrimitiveType,
+}
+
+/// A column that files may have metrics of.
+struct LeafColumn {
+    field_id: i32,
+    name: String,
+    kind: PrimitiveType,
+}
+
+/// The shape of a table's `files`: it follows from the specs and the current schema.
+pub(super) struct FilesTable {
+    partition: Vec<UnionColumn>,
+    leaves: Vec<LeafColumn>,
+    schema: SchemaRef,
+}
+
+impl FilesTable {
+    pub(super) fn new(metadata: &TableMetadata) -> Result<Self> {
+        let mut table = Self {
+            partition: union_columns(metadata),
+            leaves: leaf_columns(metadata.current_schema()),
+            schema: schema_of(Vec::new()),
+        };
+        // Columns without rows have the types that columns with rows have.
+        let fields = table
+            .columns(&[], &PartitionLayout::default())?
+            .into_iter()
+            .map(|(name, nullable, column)| Field::new(name, column.data_type().clone(), nullable))
+            .collect();
+        table.schema = schema_of(fields);
+        Ok(table)
+    }
+
+    pub(super) fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// The live files of one manifest.
+    pub(super) fn batch(&self, read: &ReadManifest) -> Result<RecordBatch> {
+        let live = read
+            .manifest
+            .entries
+            .iter()
+            .filter(|entry| entry.is_alive());
+        let files: Vec<_> = live.map(|entry| entry.data_file()).collect();
+        let columns = self.columns(&files, &read.manifest.layout)?;
+        let columns = columns.into_iter().map(|(_, _, column)| column).collect();
+        Ok(RecordBatch::try_new(self.schema(), columns)?)
+    }
+
+    /// Name, nullability and values of each column.
+    fn columns(
+        &self,
+        files: &[&DataFile],
+        layout: &PartitionLayout,
+    ) -> Result<Vec<(&'static str, bool, ArrayRef)>> {
+        let rows = || files.iter();
+        let content = rows().map(|file| file.content_type() as i32);
+        let format = rows().map(|file| file.file_format().to_string().to_ascii_uppercase());
+        let specs = rows().map(|_| layout.spec_id);
+        let mut columns: Vec<(&'static str, bool, ArrayRef)> = vec![
+            (
+                "content",
+                false,
+                Arc::new(Int32Array::from_iter_values(content)),
+            ),
+            (
+                "file_path",
+                false,
+                Arc::new(StringArray::from_iter_values(
+                    rows().map(|file| file.file_path()),
+                )),
+            ),
+            (
+                "file_format",
+                false,
+                Arc::new(StringArray::from_iter_values(format)),
+            ),
+            (
+                "spec_id",
+                false,
+                Arc::new(Int32Array::from_iter_values(specs)),
+            ),
+        ];
+        if !self.partition.is_empty() {
+            columns.push(("partition", false, self.partitions(files, layout)?));
+        }
+        columns.push((
+            "record_count",
+            false,
+            longs(rows().map(|f| long(f.record_count()))),
+        ));
+        columns.push((
+            "file_size_in_bytes",
+            false,
+            longs(rows().map(|file| long(file.file_size_in_bytes()))),
+        ));
+        columns.extend(metric_maps(files)?);
+        columns.extend(file_details(files));
+        columns.push(("readable_metrics", false, self.readable_metrics(files)?));
+        Ok(columns)
+    }
+
+    fn partitions(&self, files: &[&DataFile], layout: &PartitionLayout) -> Result<ArrayRef> {
+        let mut fields = Vec::with_capacity(self.partition.len());
+        let mut arrays = Vec::with_capacity(self.partition.len());
+        for column in &self.partition {
+            let own = layout.columns.iter().position(|own| {
+                own.source_id == column.source_id && own.transform == column.transform
+            });
+            let values: Vec<_> = files
+                .iter()
+                .map(|file| {
+                    let position = own?;
+                    let kind = layout.columns[position].result_type.as_ref()?;
+                    match file.partition().fields().get(position)? {
+                        Some(Literal::Primitive(value)) => {
+                            Value::of(kind, value)?.to_datum(&column.kind)
+                        }
+                        _ => None,
+                    }
+                })
+                .collect();
+            let array = literals(&column.kind, &values)?;
+            fields.push(Field::new(&column.name, array.data_type().clone(), true));
+            arrays.push(array);
+        }
+        Ok(Arc::new(StructArray::try_new(fields.into(), arrays, None)?))
+    }
+
+    fn readable_metrics(&self, files: &[&DataFile]) -> Result<ArrayRef> {
+        let mut fields = Vec::with_capacity(self.leaves.len());
+        let mut arrays = Vec::with_capacity(self.leaves.len());
+        for leaf in &self.leaves {
+            let metrics = leaf_metrics(leaf, files)?;
+            fields.push(Field::new(&leaf.name, metrics.data_type().clone(), false));
+            arrays.push(metrics);
+        }
+        let fields: Fields = fields.into();
+        Ok(Arc::new(StructArray::try_new_with_length(
+            fields,
+            arrays,
+            None,
+            files.len(),
+        )?))
+    }
+}
+
+/// Each combination of source and transform that a spec has or had, under its newest name.
+fn union_columns(metadata: &TableMetadata) -> Vec<UnionColumn> {
+    let mut specs: Vec<_> = metadata.partition_specs_iter().collect();
+    specs.sort_by_key(|spec| std::cmp::Reverse(spec.spec_id()));
+    let layouts = specs
+        .iter()
+        .filter_map(|spec| spec_layout(metadata, spec.spec_id()));
+    let mut columns: Vec<(i32, UnionColumn)> = Vec::new();
+    for column in layouts.flat_map(|layout| layout.columns) {
+        let (transform, source_id) = (column.transform, column.source_id);
+        // What a version 1 table dropped from its partitioning has no values.
+        let seen = columns
+            .iter()
+            .any(|(_, seen)| seen.source_id == source_id && seen.transform == transform);
+        let (false, Some(kind)) = (seen || transform == Transform::Void, column.result_type) else {
+            continue;
+        };
+        let taken = columns.iter().any(|(_, seen)| seen.name == column.name);
+        let name = if taken {
+            format!("{}_{}", column.name, column.field_id)
+        } else {
+            column.name
+        };
+        let column_of = UnionColumn {
+            name,
+            source_id,
+            transform,
+            kind,
+        };
+        columns.push((column.field_id, column_of));
+    }
+    columns.sort_by_key(|(field_id, _)| *field_id);
+    columns.into_iter().map(|(_, column)| column).collect()
+}
+
+/// All primitive fields by full name, nested ones too.
+fn leaf_columns(schema: &Schema) -> Vec<LeafColumn> {
+    let mut leaves = Vec::new();
+    collect_leaves(
+        schema,
+        &Type::Struct(schema.as_struct().clone()),
+        None,
+        &mut leaves,
+    );
+    leaves.sort_by(|a, b| a.name.cmp(&b.name));
+    leaves
+}
+
+fn collect_leaves(schema: &Schema, kind: &Type, id: Option<i32>, leaves: &mut Vec<LeafColumn>) {
+    match kind {
+        Type::Primitive(kind) => {
+            let named = id.and_then(|id| Some((id, schema.name_by_field_id(id)?)));
+            leaves.extend(named.map(|(field_id, name)| LeafColumn {
+                field_id,
+                name: name.to_owned(),
+                kind: kind.clone(),
+            }));
+        }
+        Type::Struct(fields) => {
+            for field in fields.fields() {
+                collect_leaves(schema, &field.field_type, Some(field.id), leaves);
+            }
+        }
+        Type::List(list) => {
+            let element = &list.element_field;
+            collect_leaves(schema, &element.field_type, Some(element.id), leaves);
+        }
+        Type::Map(map) => {
+            for field in [&map.key_field, &map.value_field] {
+                collect_leaves(schema, &field.field_type, Some(field.id), leaves);
+            }
+        }
+    }
+}
+
+fn leaf_metrics(leaf: &LeafColumn, files: &[&DataFile]) -> Result<ArrayRef> {
+    let id = leaf.field_id;
+    let count = |counts: fn(&DataFile) -> &HashMap<i32, u64>| {
+        longs(files.iter().map(|file| long(*counts(file).get(&id)?)))
+    };
+    let bound = |bounds: fn(&DataFile) -> &HashMap<i32, Datum>| -> Result<ArrayRef> {
+        let values: Vec<_> = files
+            .iter()
+            .map(|file| Value::of_datum(bounds(file).get(&id)?)?.to_datum(&leaf.kind))
+            .collect();
+        literals(&leaf.kind, &values)
+    };
+    let columns = [
+        ("column_size", count(DataFile::column_sizes)),
+        ("value_count", count(DataFile::value_counts)),
+        ("null_value_count", count(DataFile::null_value_counts)),
+        ("nan_value_count", count(DataFile::nan_value_counts)),
+        ("lower_bound", bound(DataFile::lower_bounds)?),
+        ("upper_bound", bound(DataFile::upper_bounds)?),
+    ];
+    let (fields, arrays): (Vec<_>, Vec<_>) = columns
+        .into_iter()
+        .map(|(name, array)| (Field::new(name, array.data_type().clone(), true), array))
+        .unzip();
+    Ok(Arc::new(StructArray::try_new(fields.into(), arrays, None)?))
+}
+
+fn metric_maps(files: &[&DataFile]) -> Result<Vec<(&'static str, bool, ArrayRef)>> {
+    let counts = |counts: fn(&DataFile) -> &HashMap<i32, u64>| {
+        let rows = files.iter().map(|file| known(counts(file)));
+        maps(
+            Int32Builder::new(),
+            Int64Builder::new(),
+            rows,
+            |keys, values, (key, value)| {
+                keys.append_value(*key);
+                values.append_option(long(*value));
+            },
+        )
+    };
+    let bounds = |bounds: fn(&DataFile) -> &HashMap<i32, Datum>| {
+        let rows = files.iter().map(|file| known(bounds(file)));
+        maps(
+            Int32Builder::new(),
+            BinaryBuilder::new(),
+            rows,
+            |keys, values, (key, value)| {
+                keys.append_value(*key);
+                values.append_option(value.to_bytes().ok());
+            },
+        )
+    };
+    Ok(vec![
+        ("column_sizes", true, counts(DataFile::column_sizes)?),
+        ("value_counts", true, counts(DataFile::value_counts)?),
+        (
+            "null_value_counts",
+            true,
+            counts(DataFile::null_value_counts)?,
+        ),
+        (
+            "nan_value_counts",
+            true,
+            counts(DataFile::nan_value_counts)?,
+        ),
+        ("lower_bounds", true, bounds(DataFile::lower_bounds)?),
+        ("upper_bounds", true, bounds(DataFile::upper_bounds)?),
+    ])
+}
+
+/// The entries in order of key; the decoded form does not tell an empty map from an absent one.
+fn known<V>(map: &HashMap<i32, V>) -> Option<BTreeMap<&i32, &V>> {
+    (!map.is_empty()).then(|| map.iter().collect())
+}
+
+fn file_details(files: &[&DataFile]) -> Vec<(&'static str, bool, ArrayRef)> {
+    let rows = || files.iter();
+    let mut offsets = ListBuilder::new(Int64Builder::new()).with_field(element(DataType::Int64));
+    let mut equality = ListBuilder::new(Int32Builder::new()).with_field(element(DataType::Int32));
+    for file in files {
+        offsets.append_option(
+            file.split_offsets()
+                .map(|offsets| offsets.iter().copied().map(Some)),
+        );
+        equality.append_option(file.equality_ids().map(|ids| ids.into_iter().map(Some)));
+    }
+    let referenced: Vec<_> = rows().map(|file| file.referenced_data_file()).collect();
+    vec![
+        (
+            "key_metadata",
+            true,
+            Arc::new(BinaryArray::from_iter(
+                rows().map(|file| file.key_metadata()),
+            )),
+        ),
+        ("split_offsets", true, Arc::new(offsets.finish())),
+        ("equality_ids", true, Arc::new(equality.finish())),
+        (
+            "sort_order_id",
+            true,
+            Arc::new(Int32Array::from_iter(
+                rows().map(|file| file.sort_order_id()),
+            )),
+        ),
+        (
+            "first_row_id",
+            true,
+            longs(rows().map(|file| file.first_row_id())),
+        ),
+        (
+            "referenced_data_file",
+            true,
+            Arc::new(StringArray::from(referenced)),
+        ),
+        (
+            "content_offset",
+            true,
+            longs(rows().map(|file| file.content_offset())),
+        ),
+        (
+            "content_size_in_bytes",
+            true,
+            longs(rows().map(|file| file.content_size_in_bytes())),
+        ),
+    ]
+}
+
+fn element(kind: DataType) -> Arc<Field> {
+    Arc::new(Field::new("element", kind, true))
+}
+
+fn longs(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
+    Arc::new(values.collect::<Int64Array>())
+}
+
+fn long(value: u64) -> Option<i64> {
+    i64::try_from(value).ok()
+}

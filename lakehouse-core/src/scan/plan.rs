@@ -1,0 +1,426 @@
+//! Which files of a snapshot a read has to open.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileFormat, Literal, ManifestContentType, ManifestEntry,
+    ManifestEntryRef, ManifestFile, PrimitiveType, TableMetadata, Transform,
+};
+
+use super::evaluate::{ColumnFacts, Facts, may_match};
+use super::manifest::{self, ReadManifest};
+use super::manifest_cache::ManifestCache;
+use super::partition::{PartitionColumn, PartitionLayout, SummaryFacts, TupleFacts, project};
+use super::predicate::Predicate;
+use super::value::Value;
+use crate::error::{Error, Result};
+use crate::table::Table;
+
+/// The files that a read of one snapshot has to open.
+#[derive(Debug, Clone, Default)]
+pub struct ScanPlan {
+    /// The snapshot; `None` for a table that nothing was written to.
+    pub snapshot_id: Option<i64>,
+    /// The files, in the order of the manifests.
+    pub files: Vec<ScanFile>,
+    /// What was looked at and skipped.
+    pub counts: PlanCounts,
+}
+
+/// What planning looked at and what it skipped, for EXPLAIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlanCounts {
+    /// Manifests of data files in the snapshot.
+    pub manifests_total: usize,
+    /// Manifests not read, because they hold no live file or none in a wanted partition.
+    pub manifests_skipped: usize,
+    /// Live data files in the manifests that were read.
+    pub files_total: usize,
+    /// Files skipped by their partition values.
+    pub files_skipped_partition: usize,
+    /// Files skipped by their columns' bounds and counts.
+    pub files_skipped_bounds: usize,
+    /// Files skipped because they hold no rows.
+    pub files_skipped_empty: usize,
+    /// Files not needed to reach a row limit, as far as they were seen.
+    pub files_skipped_limit: usize,
+}
+
+/// A live data file with all that a reader needs to know of it.
+#[derive(Debug, Clone)]
+pub struct ScanFile {
+    entry: ManifestEntryRef,
+    layout: Arc<PartitionLayout>,
+    /// The data sequence number: deletes apply to files with smaller ones.
+    pub sequence_number: i64,
+    /// The sequence number of the commit that added the file, where the manifest tells.
+    pub file_sequence_number: Option<i64>,
+    /// The snapshot that added the file.
+    pub added_snapshot_id: i64,
+    /// The row id of the file's first row, in tables of format version 3 with row lineage.
+    pub first_row_id: Option<i64>,
+}
+
+impl ScanFile {
+    /// Path, sizes, metrics.
+    pub fn data_file(&self) -> &DataFile {
+        self.entry.data_file()
+    }
+
+    /// The file's location, byte for byte as the manifest has it.
+    pub fn path(&self) -> &str {
+        self.entry.file_path()
+    }
+
+    /// The id of the partition spec that the file was written with.
+    pub fn spec_id(&self) -> i32 {
+        self.layout.spec_id
+    }
+
+    /// The partition fields of the file's spec with the file's values; `None` is NULL.
+    pub fn partition(&self) -> impl Iterator<Item = (&PartitionColumn, Option<&Literal>)> {
+        self.layout
+            .columns
+            .iter()
+            .zip(self.data_file().partition().fields())
+            .map(|(column, value)| (column, value.as_ref()))
+    }
+
+    /// The one value that a column has in the whole file, because the file is partitioned by it
+    /// without a transform: the value, `None` for NULL, and the type it had when the file was
+    /// written. No answer when the file is not partitioned so.
+    pub fn constant(&self, field_id: i32) -> Option<(&PrimitiveType, Option<&Literal>)> {
+        self.partition().find_map(|(column, value)| {
+            let wanted = column.source_id == field_id && column.transform == Transform::Identity;
+            Some((column.result_type.as_ref().filter(|_| wanted)?, value))
+        })
+    }
+}
+
+impl ScanPlan {
+    /// Rows in the plan's files.
+    pub fn row_count(&self) -> u64 {
+        let rows = self
+            .files
+            .iter()
+            .map(|file| file.data_file().record_count());
+        rows.fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of the plan's files.
+    pub fn size_bytes(&self) -> u64 {
+        let sizes = self
+            .files
+            .iter()
+            .map(|file| file.data_file().file_size_in_bytes());
+        sizes.fold(0, u64::saturating_add)
+    }
+}
+
+/// Plans a read of the table's snapshot: every file that may hold a matching row.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Unsupported`] before any file is planned when the snapshot has
+/// row-level deletes, or files that are encrypted or not Parquet;
+/// [`crate::error::ErrorKind::NotFound`] and [`crate::error::ErrorKind::Corrupt`] for a missing or
+/// damaged manifest.
+pub async fn plan(
+    table: &Table,
+    predicate: &Predicate,
+    manifests: &ManifestCache,
+) -> Result<ScanPlan> {
+    plan_files(table, predicate, None, manifests).await
+}
+
+/// Plans a read of any `rows_max` rows: no more files than hold that many, and no more manifests
+/// read than that takes. Only for reads without a condition.
+///
+/// # Errors
+/// As [`plan`].
+pub async fn plan_limit(
+    table: &Table,
+    rows_max: u64,
+    manifests: &ManifestCache,
+) -> Result<ScanPlan> {
+    plan_files(table, &Predicate::AlwaysTrue, Some(rows_max), manifests).await
+}
+
+#[tracing::instrument(
+    name = "plan_scan",
+    skip_all,
+    fields(table = %table.ident(), snapshot = table.snapshot_id())
+)]
+async fn plan_files(
+    table: &Table,
+    predicate: &Predicate,
+    rows_max: Option<u64>,
+    cache: &ManifestCache,
+) -> Result<ScanPlan> {
+    let Some(snapshot) = table.snapshot() else {
+        return Ok(ScanPlan::default());
+    };
+    let planned = async {
+        let storage = table.storage();
+        let list = manifest::read_list(storage, snapshot, cache).await?;
+        let deletes = live_delete_manifests(&list);
+        refuse_deletes(&manifest::read_manifests(storage, deletes, cache).await?)?;
+
+        let (wanted, total) = wanted_manifests(&list, table.metadata(), predicate);
+        let enough = rows_max.map_or(wanted.len(), |rows| manifests_for(&wanted, rows));
+        let mut read = manifest::read_manifests(storage, wanted[..enough].to_vec(), cache).await?;
+        let mut plan = select(&read, predicate, rows_max)?;
+        // The list's row counts are a promise; where it was not kept the other manifests are read.
+        if enough < wanted.len() && rows_max.is_some_and(|rows| plan.row_count() < rows) {
+            let rest = wanted[enough..].to_vec();
+            read.extend(manifest::read_manifests(storage, rest, cache).await?);
+            plan = select(&read, predicate, rows_max)?;
+        }
+        plan.snapshot_id = Some(snapshot.snapshot_id());
+        plan.counts.manifests_total = total;
+        plan.counts.manifests_skipped = total - read.len();
+        Ok(plan)
+    };
+    planned
+        .await
+        .map_err(|error: Error| error.with_context("table", table.ident()))
+}
+
+fn has_live_files(file: &ManifestFile) -> bool {
+    file.has_added_files() || file.has_existing_files()
+}
+
+fn live_delete_manifests(list: &[ManifestFile]) -> Vec<ManifestFile> {
+    list.iter()
+        .filter(|file| file.content == ManifestContentType::Deletes && has_live_files(file))
+        .cloned()
+        .collect()
+}
+
+/// Rows of a snapshot with deletes would come back wrong, so it is not read at all.
+fn refuse_deletes(manifests: &[ReadManifest]) -> Result<()> {
+    let live = manifests
+        .iter()
+        .flat_map(|read| read.manifest.entries.iter())
+        .find(|entry| entry.is_alive());
+    match live {
+        Some(entry) => Err(deletes(entry)),
+        None => Ok(()),
+    }
+}
+
+fn deletes(entry: &ManifestEntry) -> Error {
+    let kind = match (entry.content_type(), entry.file_format()) {
+        (DataContentType::EqualityDeletes, _) => "an equality delete file",
+        (_, DataFileFormat::Puffin) => "a deletion vector",
+        _ => "a position delete file",
+    };
+    Error::unsupported(format!(
+        "the table has row-level deletes ({kind}), which this version does not apply; rewrite the \
+         table's data files with the engine that deletes (in Spark: CALL system.rewrite_data_files \
+         with delete-file-threshold 1), or read a snapshot from before the deletes"
+    ))
+    .with_context("file", entry.file_path())
+}
+
+/// The data manifests that may list a wanted file, and how many there are in all.
+fn wanted_manifests(
+    list: &[ManifestFile],
+    metadata: &TableMetadata,
+    predicate: &Predicate,
+) -> (Vec<ManifestFile>, usize) {
+    let mut specs: HashMap<i32, Option<(PartitionLayout, Predicate)>> = HashMap::new();
+    let data = list
+        .iter()
+        .filter(|file| file.content == ManifestContentType::Data);
+    let mut total = 0;
+    let mut wanted = Vec::new();
+    for file in data {
+        total += 1;
+        let spec = specs.entry(file.partition_spec_id).or_insert_with(|| {
+            let layout = spec_layout(metadata, file.partition_spec_id)?;
+            let projected = project(predicate, &layout);
+            Some((layout, projected))
+        });
+        let may_match = match (spec, &file.partitions) {
+            (Some((layout, predicate)), Some(summaries)) => {
+                may_match(predicate, &SummaryFacts { layout, summaries })
+            }
+            _ => true,
+        };
+        if may_match && has_live_files(file) {
+            wanted.push(file.clone());
+        }
+    }
+    (wanted, total)
+}
+
+/// The layout of one of the table's specs; a source column that was dropped is looked for in older
+/// schemas.
+pub(super) fn spec_layout(metadata: &TableMetadata, spec_id: i32) -> Option<PartitionLayout> {
+    let spec = metadata.partition_spec_by_id(spec_id)?;
+    Some(PartitionLayout::new(spec, |source_id| {
+        std::iter::once(metadata.current_schema())
+            .chain(metadata.schemas_iter())
+            .find_map(|schema| schema.field_by_id(source_id))
+            .and_then(|field| field.field_type.as_primitive_type().cloned())
+    }))
+}
+
+/// How many of the manifests hold `rows_max` rows, by the manifest list's counts.
+fn manifests_for(manifests: &[ManifestFile], rows_max: u64) -> usize {
+    let mut rows = 0_u64;
+    for (position, file) in manifests.iter().enumerate() {
+        if rows >= rows_max {
+            return position;
+        }
+        let live = file.added_rows_count.unwrap_or(0);
+        rows = rows
+            .saturating_add(live)
+            .saturating_add(file.existing_rows_count.unwrap_or(0));
+    }
+    manifests.len()
+}
+
+/// The pure half of planning: the wanted files of manifests that were read.
+pub(crate) fn select(
+    manifests: &[ReadManifest],
+    predicate: &Predicate,
+    rows_max: Option<u64>,
+) -> Result<ScanPlan> {
+    let mut plan = ScanPlan::default();
+    let mut rows = 0_u64;
+    for read in manifests {
+        let layout = &read.manifest.layout;
+        let on_partition = project(predicate, layout);
+        let mut row_ids = RowIds::new(&read.file);
+        for entry in &read.manifest.entries {
+            let first_row_id = row_ids.next(entry);
+            if !entry.is_alive() {
+                continue;
+            }
+            let file = entry.data_file();
+            if file.content_type() != DataContentType::Data {
+                return Err(deletes(entry));
+            }
+            plan.counts.files_total += 1;
+            let tuple = file.partition();
+            if !may_match(&on_partition, &TupleFacts { layout, tuple }) {
+                plan.counts.files_skipped_partition += 1;
+            } else if !may_match(predicate, &FileFacts(file)) {
+                plan.counts.files_skipped_bounds += 1;
+            } else if file.record_count() == 0 {
+                plan.counts.files_skipped_empty += 1;
+            } else if rows_max.is_some_and(|rows_max| rows >= rows_max) {
+                plan.counts.files_skipped_limit += 1;
+            } else {
+                refuse_unreadable(file)?;
+                rows = rows.saturating_add(file.record_count());
+                plan.files
+                    .push(scan_file(entry, layout, &read.file, first_row_id)?);
+            }
+        }
+    }
+    Ok(plan)
+}
+
+/// Hands out the row ids that files inherit from their manifest, in the order of its entries.
+struct RowIds {
+    next: Option<i64>,
+}
+
+impl RowIds {
+    fn new(file: &ManifestFile) -> Self {
+        let next = file.first_row_id.and_then(|id| i64::try_from(id).ok());
+        Self { next }
+    }
+
+    /// The first row id of the next entry's file. A manifest without one has files without.
+    fn next(&mut self, entry: &ManifestEntry) -> Option<i64> {
+        let next = self.next?;
+        if !entry.is_alive() {
+            return None;
+        }
+        if let Some(own) = entry.data_file().first_row_id() {
+            return Some(own);
+        }
+        self.next = i64::try_from(entry.record_count())
+            .ok()
+            .and_then(|rows| next.checked_add(rows));
+        Some(next)
+    }
+}
+
+fn scan_file(
+    entry: &ManifestEntryRef,
+    layout: &Arc<PartitionLayout>,
+    manifest: &ManifestFile,
+    first_row_id: Option<i64>,
+) -> Result<ScanFile> {
+    let sequence_number = sequence_number(entry, manifest).ok_or_else(|| {
+        Error::corrupt(
+            "an existing file has no sequence number, and only added files inherit one; rewrite \
+             the manifest",
+        )
+        .with_context("file", entry.file_path())
+        .with_context("manifest", &manifest.manifest_path)
+    })?;
+    let inherited = inherits_sequence_number(entry, manifest).then_some(manifest.sequence_number);
+    Ok(ScanFile {
+        entry: Arc::clone(entry),
+        layout: Arc::clone(layout),
+        sequence_number,
+        file_sequence_number: entry.file_sequence_number.or(inherited),
+        added_snapshot_id: entry.snapshot_id.unwrap_or(manifest.added_snapshot_id),
+        first_row_id,
+    })
+}
+
+fn sequence_number(entry: &ManifestEntry, manifest: &ManifestFile) -> Option<i64> {
+    let inherited = inherits_sequence_number(entry, manifest).then_some(manifest.sequence_number);
+    entry.sequence_number.or(inherited)
+}
+
+/// Files of manifests from before sequence numbers were introduced have number 0, as their
+/// manifest.
+fn inherits_sequence_number(entry: &ManifestEntry, manifest: &ManifestFile) -> bool {
+    entry.status() == iceberg::spec::ManifestStatus::Added || manifest.sequence_number == 0
+}
+
+fn refuse_unreadable(file: &DataFile) -> Result<()> {
+    let refuse =
+        |message: String| Err(Error::unsupported(message).with_context("file", file.file_path()));
+    if file.key_metadata().is_some_and(|key| !key.is_empty()) {
+        return refuse(
+            "the data file is encrypted, and encrypted tables are not read; read the table with an \
+             engine that has its keys"
+                .to_owned(),
+        );
+    }
+    match file.file_format() {
+        DataFileFormat::Parquet => Ok(()),
+        other => refuse(format!(
+            "the data file has the format {other}, only Parquet is read; rewrite the table's data \
+             files as Parquet with the engine that wrote them"
+        )),
+    }
+}
+
+/// A file's metrics, as facts about its columns.
+pub(super) struct FileFacts<'a>(pub(super) &'a DataFile);
+
+impl ColumnFacts for FileFacts<'_> {
+    fn facts(&self, field_id: i32) -> Facts<'_> {
+        let file = self.0;
+        Facts {
+            lower: file.lower_bounds().get(&field_id).and_then(Value::of_datum),
+            upper: file.upper_bounds().get(&field_id).and_then(Value::of_datum),
+            nulls: file.null_value_counts().get(&field_id).copied(),
+            nans: file.nan_value_counts().get(&field_id).copied(),
+            values: file.value_counts().get(&field_id).copied(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Writing one data file in bounded memory.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Struct};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+
+use super::WrittenFile;
+use super::metrics::{FloatMetrics, MetricsPlan};
+use crate::error::{Error, Result};
+use crate::storage::{Storage, StorageWriter};
+
+/// What all data files of one write have in common.
+#[derive(Debug)]
+pub(super) struct FileFormat {
+    pub(super) stored: SchemaRef,
+    pub(super) options: ArrowWriterOptions,
+    pub(super) metrics: MetricsPlan,
+    pub(super) spec_id: i32,
+}
+
+/// A data file being written; nothing stands under its name before [`Self::finish`].
+///
+/// Rows are encoded by the task that hands them over: a batch takes milliseconds, about as long as
+/// any step of a query, and writers of other partitions run in tasks of their own.
+#[derive(Debug)]
+pub(super) struct ParquetFile {
+    format: Arc<FileFormat>,
+    partition: Struct,
+    encoder: ArrowWriter<Vec<u8>>,
+    sink: StorageWriter,
+    floats: Vec<FloatMetrics>,
+    rows: u64,
+}
+
+impl ParquetFile {
+    /// Begins a file at `location` for rows of one partition.
+    pub(super) fn create(
+        format: Arc<FileFormat>,
+        storage: &Storage,
+        location: &str,
+        partition: Struct,
+    ) -> Result<Self> {
+        let encoder = ArrowWriter::try_new_with_options(
+            Vec::new(),
+            Arc::clone(&format.stored),
+            format.options.clone(),
+        )?;
+        Ok(Self {
+            sink: storage.writer(location)?,
+            floats: format.metrics.floats(),
+            format,
+            partition,
+            encoder,
+            rows: 0,
+        })
+    }
+
+    /// Adds rows in stored form; full row groups go to the store.
+    ///
+    /// # Errors
+    /// What the encoder or the store answers; the file must then be given up with [`Self::abort`].
+    pub(super) async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.format.metrics.observe(&mut self.floats, rows)?;
+        self.rows += rows.num_rows() as u64;
+        let groups = self.encoder.flushed_row_groups().len();
+        self.encoder.write(rows)?;
+        if self.encoder.flushed_row_groups().len() > groups {
+            self.drain().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the row group that is being gathered and sends it to the store.
+    pub(super) async fn flush(&mut self) -> Result<()> {
+        self.encoder.flush()?;
+        self.drain().await
+    }
+
+    /// Bytes held in memory.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let encoded = self.encoder.inner().capacity();
+        self.encoder.memory_size() + encoded + self.sink.pending_bytes()
+    }
+
+    /// The size the file would have if it ended now, as far as it is known.
+    pub(super) fn size_bytes(&self) -> u64 {
+        (self.encoder.bytes_written() + self.encoder.in_progress_size()) as u64
+    }
+
+    /// Where the file will stand.
+    pub(super) fn location(&self) -> &str {
+        self.sink.location()
+    }
+
+    /// Ends the file: it now stands under its name, whole.
+    ///
+    /// # Errors
+    /// As [`Self::write`]; nothing then stands under the name.
+    pub(super) async fn finish(mut self) -> Result<WrittenFile> {
+        match self.end().await {
+            Ok(data_file) => Ok(WrittenFile {
+                data_file,
+                spec_id: self.format.spec_id,
+            }),
+            Err(error) => {
+                // The first error is the one to tell; parts left behind are no file.
+                let _ = self.sink.abort().await;
+                Err(error.with_context("file", self.sink.location()))
+            }
+        }
+    }
+
+    /// Gives the file up; nothing stands under its name.
+    pub(super) async fn abort(mut self) -> Result<()> {
+        self.sink.abort().await
+    }
+
+    async fn end(&mut self) -> Result<DataFile> {
+        let footer = self.encoder.finish()?;
+        self.drain().await?;
+        // All that can fail is done before the file stands under its name.
+        let metrics = self.format.metrics.file_metrics(&footer, &self.floats)?;
+        let data_file = DataFileBuilder::default()
+            .content(DataContentType::Data)
+            .file_path(self.sink.location().to_owned())
+            .file_format(DataFileFormat::Parquet)
+            .partition(self.partition.clone())
+            .partition_spec_id(self.format.spec_id)
+            .record_count(self.rows)
+            .file_size_in_bytes(self.sink.written_bytes())
+            .column_sizes(metrics.column_sizes)
+            .value_counts(metrics.value_counts)
+            .null_value_counts(metrics.null_value_counts)
+            .nan_value_counts(metrics.nan_value_counts)
+            .lower_bounds(metrics.lower_bounds)
+            .upper_bounds(metrics.upper_bounds)
+            .split_offsets(Some(metrics.split_offsets))
+            .build()
+            .map_err(|error| {
+                Error::internal("a data file must be described whole").with_source(error)
+            })?;
+        self.sink.finish().await?;
+        Ok(data_file)
+    }
+
+    async fn drain(&mut self) -> Result<()> {
+        let encoded = std::mem::take(self.encoder.inner_mut());
+        if encoded.is_empty() {
+            return Ok(());
+        }
+        self.sink.write(Bytes::from(encoded)).await
+    }
+}

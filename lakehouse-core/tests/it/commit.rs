@@ -1,0 +1,9 @@
+//! Commits over a catalog that fails on purpose, read back with the format crate's own parsers.
+
+mod append;
+mod cancel;
+mod catalog;
+mod create;
+mod fixture;
+mod outcome;
+mod references;

@@ -1,0 +1,253 @@
+//! Constant expressions: the operands of version clauses, procedure arguments and settings.
+
+use std::sync::Arc;
+
+use arrow::array::timezone::Tz;
+use arrow::compute::kernels::cast_utils::string_to_datetime;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ParamValues, ScalarValue};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::planner::ContextProvider;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::prelude::Expr;
+use datafusion::sql::planner::{PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast;
+use lakehouse_core::error::{Error, Result};
+use lakehouse_core::table::Version;
+
+use crate::parse::VersionClause;
+use crate::plan::{FunctionsOnly, parser_options};
+
+/// What constant expressions are evaluated with: one instant, one time zone and the parameters of a
+/// statement.
+#[derive(Debug)]
+pub(crate) struct Constants<'a> {
+    state: &'a SessionState,
+    instant: DateTime<Utc>,
+    zone: Tz,
+    parameters: Option<&'a ParamValues>,
+}
+
+impl<'a> Constants<'a> {
+    /// Of a statement whose `current_timestamp` is the state's.
+    ///
+    /// # Errors
+    /// When the session's time zone is none.
+    pub(crate) fn try_new(
+        state: &'a SessionState,
+        instant: DateTime<Utc>,
+        parameters: Option<&'a ParamValues>,
+    ) -> Result<Self> {
+        let zone = session_zone(state)?;
+        Ok(Self { state, instant, zone, parameters })
+    }
+
+    /// The value of an expression without columns.
+    ///
+    /// # Errors
+    /// When it is not constant, or cannot be evaluated.
+    pub(crate) fn evaluate(&self, expression: &ast::Expr) -> Result<ScalarValue> {
+        let context = FunctionsOnly::new(self.state);
+        let planner = SqlToRel::new_with_options(&context, parser_options(self.state));
+        let schema = DFSchema::empty();
+        let planned = planner
+            .sql_to_expr(expression.clone(), &schema, &mut PlannerContext::new())
+            .map_err(|error| not_constant(expression).with_source(Error::from(error)))?;
+        self.fold(planned, &context).map_err(|error| {
+            if error.kind() == lakehouse_core::error::ErrorKind::Internal {
+                not_constant(expression).with_source(error)
+            } else {
+                error.with_context("expression", expression)
+            }
+        })
+    }
+
+    /// The value of a planned expression.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub(crate) fn fold(&self, planned: Expr, context: &dyn ContextProvider) -> Result<ScalarValue> {
+        let planned = self.bind(planned)?;
+        let simplify = SimplifyContext::default()
+            .with_config_options(Arc::new(context.options().clone()))
+            .with_query_execution_start_time(Some(self.instant));
+        let simplifier = ExprSimplifier::new(simplify);
+        let schema = DFSchema::empty();
+        let coerced = simplifier.coerce(planned, &schema)?;
+        match simplifier.simplify(coerced)? {
+            Expr::Literal(value, _) => Ok(value),
+            other => Err(Error::invalid(format!(
+                "expected a constant expression, found {other}; columns, subqueries and functions \
+                 that change from call to call are not constant"
+            ))),
+        }
+    }
+
+    /// Puts the values of parameters in their places.
+    fn bind(&self, planned: Expr) -> Result<Expr> {
+        let bound = planned.transform_up(|node| match node {
+            Expr::Placeholder(placeholder) => {
+                let Some(parameters) = self.parameters else {
+                    return Err(Error::invalid(format!(
+                        "parameter {} has no value; give it one with `Session::sql_with`",
+                        placeholder.id
+                    ))
+                    .into());
+                };
+                let value = parameters.get_placeholders_with_values(&placeholder.id)?;
+                Ok(Transformed::yes(Expr::Literal(value.value, None)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(bound.data)
+    }
+
+    /// The version that a clause asks for.
+    ///
+    /// # Errors
+    /// When the operand is not constant or of no fitting type.
+    pub(crate) fn version(&self, clause: &VersionClause) -> Result<Version> {
+        match clause {
+            VersionClause::Timestamp(expression) => {
+                let value = self.evaluate(expression)?;
+                Ok(Version::Timestamp(self.timestamp_ms(&value).map_err(|error| {
+                    error.with_context("expression", expression)
+                })?))
+            }
+            VersionClause::Version(expression) => version_of(&self.evaluate(expression)?)
+                .map_err(|error| error.with_context("expression", expression)),
+        }
+    }
+
+    /// A value as milliseconds since 1970: text, dates and times without zone are read in the
+    /// session's zone, a number is seconds since 1970, and what is finer than a millisecond is cut.
+    ///
+    /// # Errors
+    /// When the value is NULL, of another type, or a text that is no time.
+    pub(crate) fn timestamp_ms(&self, value: &ScalarValue) -> Result<i64> {
+        match value {
+            ScalarValue::Utf8(Some(text))
+            | ScalarValue::LargeUtf8(Some(text))
+            | ScalarValue::Utf8View(Some(text)) => self.text_ms(text),
+            ScalarValue::Date32(Some(days)) => {
+                let date = NaiveDate::from_num_days_from_ce_opt(days.saturating_add(719_163));
+                self.local_ms(date.and_then(|date| date.and_hms_opt(0, 0, 0)), value)
+            }
+            ScalarValue::TimestampSecond(Some(at), zone) => self.stamp_ms(*at, 1_000_000_000, zone.is_some(), value),
+            ScalarValue::TimestampMillisecond(Some(at), zone) => self.stamp_ms(*at, 1_000_000, zone.is_some(), value),
+            ScalarValue::TimestampMicrosecond(Some(at), zone) => self.stamp_ms(*at, 1_000, zone.is_some(), value),
+            ScalarValue::TimestampNanosecond(Some(at), zone) => self.stamp_ms(*at, 1, zone.is_some(), value),
+            other => seconds_ms(other),
+        }
+    }
+
+    fn text_ms(&self, text: &str) -> Result<i64> {
+        string_to_datetime(&self.zone, text.trim())
+            .map(|time| time.timestamp_millis())
+            .map_err(|error| {
+                Error::invalid(format!(
+                    "{text:?} is no time; expected a form like '2026-01-31 12:30:00', with or \
+                     without a zone (session time zone: {})",
+                    self.zone
+                ))
+                .with_source(error)
+            })
+    }
+
+    fn stamp_ms(&self, at: i64, unit_ns: i64, has_zone: bool, value: &ScalarValue) -> Result<i64> {
+        let ns = i128::from(at) * i128::from(unit_ns);
+        let ms = i64::try_from(ns.div_euclid(1_000_000)).map_err(|_| out_of_range(value))?;
+        if has_zone {
+            return Ok(ms);
+        }
+        self.local_ms(DateTime::from_timestamp_millis(ms).map(|time| time.naive_utc()), value)
+    }
+
+    /// A wall-clock time of the session's zone; the earlier one of an hour that comes twice.
+    fn local_ms(&self, local: Option<NaiveDateTime>, value: &ScalarValue) -> Result<i64> {
+        let local = local.ok_or_else(|| out_of_range(value))?;
+        let time = self.zone.from_local_datetime(&local).earliest().ok_or_else(|| {
+            Error::invalid(format!(
+                "time {local} does not exist in the session time zone {}: clocks were set forward",
+                self.zone
+            ))
+        })?;
+        Ok(time.timestamp_millis())
+    }
+}
+
+/// The session's time zone; UTC when none was set.
+///
+/// # Errors
+/// When the configured one is no time zone.
+pub(crate) fn session_zone(state: &SessionState) -> Result<Tz> {
+    let zone = state.config_options().execution.time_zone.as_deref().unwrap_or("UTC");
+    parse_zone(zone)
+}
+
+/// A time zone by its IANA name or offset.
+///
+/// # Errors
+/// When there is no such zone.
+pub(crate) fn parse_zone(zone: &str) -> Result<Tz> {
+    zone.parse().map_err(|error: arrow::error::ArrowError| {
+        Error::invalid(format!(
+            "{zone:?} is no time zone; expected a name like 'Europe/Berlin' or an offset like '+02:00'"
+        ))
+        .with_source(error)
+    })
+}
+
+fn version_of(value: &ScalarValue) -> Result<Version> {
+    match value {
+        ScalarValue::Utf8(Some(text))
+        | ScalarValue::LargeUtf8(Some(text))
+        | ScalarValue::Utf8View(Some(text)) => {
+            // As in Spark, digits are a snapshot id before they are a name.
+            Ok(text.parse().map_or_else(|_| Version::Reference(text.clone()), Version::Snapshot))
+        }
+        other => integer(other).map(Version::Snapshot).ok_or_else(|| {
+            Error::invalid(format!(
+                "expected a snapshot id or the name of a tag or branch, found {other}"
+            ))
+        }),
+    }
+}
+
+fn integer(value: &ScalarValue) -> Option<i64> {
+    if !value.data_type().is_integer() || value.is_null() {
+        return None;
+    }
+    match value.cast_to(&arrow::datatypes::DataType::Int64) {
+        Ok(ScalarValue::Int64(number)) => number,
+        _ => None,
+    }
+}
+
+/// A number as seconds since 1970, cut to milliseconds.
+fn seconds_ms(value: &ScalarValue) -> Result<i64> {
+    if let Some(seconds) = integer(value) {
+        return seconds.checked_mul(1_000).ok_or_else(|| out_of_range(value));
+    }
+    if value.data_type().is_numeric() && !value.is_null() {
+        // Through nanoseconds as a decimal, so that 1700000000.123 is not rounded in binary.
+        let exact = value.cast_to(&arrow::datatypes::DataType::Decimal128(38, 9))?;
+        if let ScalarValue::Decimal128(Some(ns), _, _) = exact {
+            return i64::try_from(ns.div_euclid(1_000_000)).map_err(|_| out_of_range(value));
+        }
+    }
+    Err(Error::invalid(format!(
+        "expected a time (text, DATE, TIMESTAMP or seconds since 1970), found {value} of type {}",
+        value.data_type()
+    )))
+}
+
+fn out_of_range(value: &ScalarValue) -> Error {
+    Error::invalid(format!("time {value} is out of range"))
+}
+
+fn not_constant(expression: &ast::Expr) -> Error {
+    Error::invalid(format!("expected a constant expression, found {expression}"))
+}

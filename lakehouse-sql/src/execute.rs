@@ -1,0 +1,167 @@
+//! Plans run: rows as a stream, commands with their outcome.
+
+mod command;
+mod create;
+mod show;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::common::ParamValues;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::execute_stream;
+use futures::{StreamExt, TryStreamExt, stream};
+use lakehouse_core::error::{Error, Result};
+use tracing::Instrument;
+
+use crate::plan::{Plan, Work};
+use crate::session::Session;
+
+/// What a statement answers: a stream of rows. Dropping it cancels the work behind it.
+pub struct QueryResult {
+    stream: SendableRecordBatchStream,
+    is_query: bool,
+}
+
+impl QueryResult {
+    fn rows(stream: SendableRecordBatchStream, is_query: bool) -> Self {
+        Self { stream, is_query }
+    }
+
+    /// The answer of a command that has none.
+    pub(crate) fn empty() -> Self {
+        Self::of_batches(Arc::new(Schema::empty()), Vec::new(), false)
+    }
+
+    /// Rows that are known already.
+    pub(crate) fn of_batches(schema: SchemaRef, batches: Vec<RecordBatch>, is_query: bool) -> Self {
+        let batches = stream::iter(batches.into_iter().map(Ok));
+        Self::rows(Box::pin(RecordBatchStreamAdapter::new(schema, batches)), is_query)
+    }
+
+    /// The schema of the rows.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+
+    /// Whether the statement asked for rows; false for a command, whose rows tell its outcome.
+    pub fn is_query(&self) -> bool {
+        self.is_query
+    }
+
+    /// The rows as a stream, for programs that want them as they come.
+    ///
+    /// Errors of the stream turn into ours by [`Error::from`].
+    pub fn into_stream(self) -> SendableRecordBatchStream {
+        self.stream
+    }
+
+    /// All rows.
+    ///
+    /// # Errors
+    /// What the execution meets.
+    pub async fn collect(self) -> Result<Vec<RecordBatch>> {
+        self.stream.map_err(Error::from).try_collect().await
+    }
+
+    /// All rows as a table for people.
+    ///
+    /// # Errors
+    /// What the execution meets.
+    pub async fn to_table(self) -> Result<String> {
+        let schema = self.schema();
+        let mut batches = self.collect().await?;
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(schema));
+        }
+        Ok(pretty_format_batches(&batches)?.to_string())
+    }
+
+    /// Prints all rows as a table to standard output.
+    ///
+    /// # Errors
+    /// What the execution meets.
+    pub async fn show(self) -> Result<()> {
+        println!("{}", self.to_table().await?);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for QueryResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryResult")
+            .field("schema", &self.stream.schema())
+            .field("is_query", &self.is_query)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs a plan.
+///
+/// # Errors
+/// What execution meets before its first row.
+pub(crate) async fn execute(
+    plan: Plan,
+    session: &Session,
+    state: SessionState,
+    parameters: Option<ParamValues>,
+) -> Result<QueryResult> {
+    match plan.work {
+        Work::Rows(logical) => {
+            let logical = with_parameters(*logical, parameters)?;
+            if let LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) = &logical {
+                return engine_command(logical, session).await;
+            }
+            let is_query = !matches!(logical, LogicalPlan::Dml(_) | LogicalPlan::Copy(_));
+            let stream = run_rows(&logical, &state).await?;
+            if is_query {
+                return Ok(QueryResult::rows(stream, true));
+            }
+            // A write is done when the statement is, not when somebody reads its count.
+            let schema = stream.schema();
+            let batches = stream.map_err(Error::from).try_collect().await?;
+            Ok(QueryResult::of_batches(schema, batches, false))
+        }
+        Work::Command { command, source } => {
+            let source = source.map(|plan| with_parameters(*plan, parameters)).transpose()?;
+            command::run(*command, source, session, &state).await
+        }
+    }
+}
+
+/// What the engine itself defines, such as an external table of the session.
+async fn engine_command(logical: LogicalPlan, session: &Session) -> Result<QueryResult> {
+    let frame = session.context().execute_logical_plan(logical).await?;
+    let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
+    Ok(QueryResult::of_batches(schema, frame.collect().await?, false))
+}
+
+/// Optimises, plans and starts a logical plan.
+pub(super) async fn run_rows(
+    logical: &LogicalPlan,
+    state: &SessionState,
+) -> Result<SendableRecordBatchStream> {
+    let planning = tracing::info_span!("planning");
+    let physical = state.create_physical_plan(logical).instrument(planning).await?;
+    let stream = execute_stream(physical, state.task_ctx())?;
+    let schema = stream.schema();
+    let span = tracing::info_span!("execution");
+    let stream = stream.map(move |batch| {
+        let _entered = span.enter();
+        batch.map_err(|error| Error::from(error).into())
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+}
+
+fn with_parameters(plan: LogicalPlan, parameters: Option<ParamValues>) -> Result<LogicalPlan> {
+    match parameters {
+        Some(parameters) => Ok(plan.with_param_values(parameters)?),
+        None => Ok(plan),
+    }
+}

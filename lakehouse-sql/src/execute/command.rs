@@ -1,0 +1,158 @@
+//! Commands of ours: definitions, refs, procedures, variables.
+
+use datafusion::common::ScalarValue;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use lakehouse_core::commit::{Change, DropReference, ReferenceMode, Retention, SetReference};
+use lakehouse_core::error::{Error, Result};
+use lakehouse_core::lake::FoundTable;
+use lakehouse_core::procedure::{Arguments, CallContext, ParameterKind, Procedures};
+use lakehouse_core::table::ReferenceKind;
+
+use super::{QueryResult, create, show};
+use crate::constant::Constants;
+use crate::resolve::Command;
+use crate::session::Session;
+use crate::statement::{AlterAction, RefKind, RefOptions};
+
+/// Runs a command.
+pub(super) async fn run(
+    command: Command,
+    source: Option<LogicalPlan>,
+    session: &Session,
+    state: &SessionState,
+) -> Result<QueryResult> {
+    let lake = session.access().lake();
+    match command {
+        Command::Nothing => {}
+        Command::CreateNamespace { catalog, namespace, definition } => {
+            let mut properties: std::collections::HashMap<_, _> =
+                definition.properties.into_iter().collect();
+            if let Some(comment) = definition.comment {
+                properties.insert("comment".to_owned(), comment);
+            }
+            if let Some(location) = definition.location {
+                properties.insert("location".to_owned(), location);
+            }
+            catalog.create_namespace(&namespace, properties).await?;
+        }
+        Command::DropNamespaces { namespaces } => {
+            for (catalog, namespace) in namespaces {
+                catalog.drop_namespace(&namespace).await?;
+            }
+        }
+        Command::CreateTable { target, definition } => {
+            return create::create_table(target, *definition, source, session, state).await;
+        }
+        Command::DropTables { tables, purge } => {
+            for found in tables {
+                drop_table(session, &found, purge).await?;
+            }
+        }
+        Command::AlterTable { table, action } => {
+            let change = reference_change(action);
+            lake.commits().commit(&table.catalog, table.table.ident(), change).await?;
+        }
+        Command::Call { procedure, arguments } => {
+            return call(&procedure, arguments, session, state).await;
+        }
+        Command::Show(target) => return show::show(target, session).await,
+        Command::Set { name, value } => session.set(&name, value)?,
+        Command::Use { catalog_name, namespace } => session.use_namespace(catalog_name, namespace),
+    }
+    Ok(QueryResult::empty())
+}
+
+async fn drop_table(session: &Session, found: &FoundTable, purge: bool) -> Result<()> {
+    if !purge {
+        return found.catalog.drop_table(found.table.ident()).await;
+    }
+    let commits = session.access().lake().commits();
+    let purged = commits.purge(&found.catalog, found.table.ident()).await?;
+    if purged.failed_files > 0 {
+        return Err(Error::new(
+            lakehouse_core::error::ErrorKind::Unavailable,
+            format!(
+                "the table was dropped, but {} of its files could not be deleted; the log names them",
+                purged.failed_files
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn reference_change(action: AlterAction) -> Change {
+    match action {
+        AlterAction::CreateRef { kind, name, or_replace, if_not_exists, options } => {
+            let mode = match or_replace {
+                true => ReferenceMode::CreateOrReplace,
+                false => ReferenceMode::Create { if_not_exists },
+            };
+            set_reference(kind, name.value, options, mode).into()
+        }
+        AlterAction::ReplaceRef { kind, name, options } => {
+            set_reference(kind, name.value, options, ReferenceMode::Replace).into()
+        }
+        AlterAction::DropRef { kind, name, if_exists } => {
+            DropReference { name: name.value, kind: reference_kind(kind), if_exists }.into()
+        }
+    }
+}
+
+fn set_reference(
+    kind: RefKind,
+    name: String,
+    options: RefOptions,
+    mode: ReferenceMode,
+) -> SetReference {
+    SetReference {
+        name,
+        kind: reference_kind(kind),
+        snapshot_id: options.snapshot_id,
+        retention: Retention {
+            ref_age_ms_max: options.ref_age_max_ms,
+            snapshots_min: options.snapshots_min,
+            snapshot_age_ms_max: options.snapshot_age_max_ms,
+        },
+        mode,
+    }
+}
+
+fn reference_kind(kind: RefKind) -> ReferenceKind {
+    match kind {
+        RefKind::Branch => ReferenceKind::Branch,
+        RefKind::Tag => ReferenceKind::Tag,
+    }
+}
+
+async fn call(
+    name: &str,
+    given: Vec<(Option<String>, ScalarValue)>,
+    session: &Session,
+    state: &SessionState,
+) -> Result<QueryResult> {
+    let procedures = Procedures::of_core();
+    let procedure = procedures.get(name)?;
+    let instant = state.execution_props().query_execution_start_time.unwrap_or_default();
+    let constants = Constants::try_new(state, instant, None)?;
+    let parameters = procedure.parameters();
+    let mut arguments = Vec::with_capacity(given.len());
+    for (position, (name, value)) in given.into_iter().enumerate() {
+        let parameter = match &name {
+            Some(name) => parameters.iter().find(|parameter| parameter.name == name),
+            None => parameters.get(position),
+        };
+        // Times are read here, because they depend on the session's zone.
+        let is_time = parameter.is_some_and(|parameter| parameter.kind == ParameterKind::Timestamp);
+        let value = match is_time && !value.is_null() {
+            true => ScalarValue::Int64(Some(constants.timestamp_ms(&value)?)),
+            false => value,
+        };
+        arguments.push((name, value));
+    }
+    let arguments = Arguments::try_new(procedure.as_ref(), arguments)?;
+    let (catalog, namespace) = session.current_namespace();
+    let context = CallContext { access: session.access(), catalog, namespace };
+    let rows = procedure.call(&context, arguments).await?;
+    Ok(QueryResult::of_batches(rows.schema(), vec![rows], false))
+}

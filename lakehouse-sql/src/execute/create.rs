@@ -1,0 +1,287 @@
+//! New tables, with the rows of a query or without.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+use datafusion::common::DFSchema;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::execute_stream_partitioned;
+use datafusion::prelude::Expr;
+use datafusion::sql::sqlparser::ast;
+use iceberg::spec::{
+    FormatVersion, NestedField, NestedFieldRef, Schema, Transform, UnboundPartitionSpec,
+};
+use lakehouse_core::commit::{Append, FilesOnFailure, NewTable};
+use lakehouse_core::error::{Error, Result};
+use lakehouse_core::name::{Name, hint, quote};
+use lakehouse_core::provider::write_streams;
+use lakehouse_core::table::{Table, iceberg_schema, read_schema};
+
+use super::QueryResult;
+use crate::resolve::TableTarget;
+use crate::session::Session;
+use crate::sql_type::TypeReader;
+use crate::statement::{CreateTable, PartitionTerm};
+
+/// The property of a statement that chooses the Iceberg format version.
+const FORMAT_VERSION: &str = "format-version";
+
+/// Makes a table; with a source, its first snapshot holds the source's rows, in one commit.
+pub(super) async fn create_table(
+    target: TableTarget,
+    definition: CreateTable,
+    source: Option<LogicalPlan>,
+    session: &Session,
+    state: &SessionState,
+) -> Result<QueryResult> {
+    let mut properties = properties(&definition)?;
+    let format = format_version(&mut properties)?;
+    let schema = match &source {
+        Some(source) => source_schema(source, &definition.columns, format)?,
+        None => defined_schema(&definition.columns, format)?,
+    };
+    let partition_spec = partition_spec(&definition.partitioned_by, &schema)?;
+    let new = NewTable {
+        schema,
+        partition_spec,
+        sort_order: None,
+        properties,
+        location: definition.location,
+        format_version: format,
+    };
+    let lake = session.access().lake();
+    let staged = lake.commits().stage(&target.catalog, &target.ident, new).await?;
+    let Some(source) = source else {
+        let _ = lake.commits().create(&target.catalog, &staged, None).await?;
+        return Ok(QueryResult::empty());
+    };
+    let streams = source_streams(source, &staged, state).await?;
+    let written = write_streams(lake, &staged, streams).await?;
+    let rows = written.rows;
+    let first = match written.files.is_empty() {
+        true => None,
+        false => Some(
+            Append::new(&staged, written.files).with_files_on_failure(FilesOnFailure::Delete),
+        ),
+    };
+    let _ = lake.commits().create(&target.catalog, &staged, first).await?;
+    count_of(rows)
+}
+
+fn count_of(rows: u64) -> Result<QueryResult> {
+    let schema = Arc::new(ArrowSchema::new(vec![Field::new("count", DataType::UInt64, false)]));
+    let rows: UInt64Array = [rows].into_iter().collect();
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(rows)])?;
+    Ok(QueryResult::of_batches(schema, vec![batch], false))
+}
+
+fn properties(definition: &CreateTable) -> Result<HashMap<String, String>> {
+    let mut properties: HashMap<_, _> = definition.properties.iter().cloned().collect();
+    if let Some(comment) = &definition.comment {
+        properties.insert("comment".to_owned(), comment.clone());
+    }
+    Ok(properties)
+}
+
+/// Takes the format version out of the properties: it is never stored as one.
+fn format_version(properties: &mut HashMap<String, String>) -> Result<FormatVersion> {
+    let Some(text) = properties.remove(FORMAT_VERSION) else { return Ok(FormatVersion::V2) };
+    match text.trim() {
+        "1" => Ok(FormatVersion::V1),
+        "2" => Ok(FormatVersion::V2),
+        "3" => Ok(FormatVersion::V3),
+        other => Err(Error::unsupported(format!(
+            "format-version {other:?} is not offered; expected 1, 2 or 3"
+        ))),
+    }
+}
+
+/// The schema of a column list.
+fn defined_schema(
+    columns: &[crate::statement::ColumnDefinition],
+    format: FormatVersion,
+) -> Result<Schema> {
+    if columns.is_empty() {
+        return Err(Error::invalid("a new table needs a column at least"));
+    }
+    let mut types = TypeReader::new(format);
+    let ids: Vec<i32> = columns.iter().map(|_| types.next_id()).collect();
+    let mut fields: Vec<NestedFieldRef> = Vec::with_capacity(columns.len());
+    for (id, column) in ids.into_iter().zip(columns) {
+        if column.default.is_some() {
+            return Err(Error::unsupported(format!(
+                "column {}: DEFAULT is not offered yet",
+                quote(&column.name.value)
+            )));
+        }
+        let field_type = types.read(&column.data_type, &column.name.value)?;
+        let field = NestedField::new(id, &column.name.value, field_type, !column.nullable);
+        let field = match &column.comment {
+            Some(comment) => field.with_doc(comment),
+            None => field,
+        };
+        fields.push(Arc::new(field));
+    }
+    checked_schema(fields)
+}
+
+/// The schema of a query's rows, under the names of a column list when there is one. Columns are
+/// nullable, as in Spark, because a query's nullability is a guess of the planner.
+fn source_schema(
+    source: &LogicalPlan,
+    columns: &[crate::statement::ColumnDefinition],
+    format: FormatVersion,
+) -> Result<Schema> {
+    let arrow = source.schema().as_arrow();
+    if !columns.is_empty() && columns.len() != arrow.fields().len() {
+        return Err(Error::invalid(format!(
+            "the column list has {} names, the query has {} columns",
+            columns.len(),
+            arrow.fields().len()
+        )));
+    }
+    if columns.iter().any(|column| column.data_type != ast::DataType::Unspecified) {
+        return Err(Error::unsupported(
+            "CREATE TABLE … AS takes column names without types; cast in the query instead",
+        ));
+    }
+    let fields: Vec<Field> = arrow
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(index, field)| {
+            let name = columns.get(index).map_or(field.name().as_str(), |column| &column.name.value);
+            Field::new(name, stored_type(field.data_type(), format), true)
+        })
+        .collect();
+    let schema = iceberg_schema(&ArrowSchema::new(fields), format)?;
+    checked_schema(schema.as_struct().fields().to_vec())
+}
+
+/// A column without a type (`NULL AS x`) and what only this version cannot hold.
+fn stored_type(data_type: &DataType, format: FormatVersion) -> DataType {
+    use arrow::datatypes::TimeUnit;
+    match data_type {
+        // The engine's own timestamps are nanoseconds; format 3 alone has them.
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) if format != FormatVersion::V3 => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Names must differ in more than case, or no unquoted name could mean them.
+fn checked_schema(fields: Vec<NestedFieldRef>) -> Result<Schema> {
+    for (index, field) in fields.iter().enumerate() {
+        if field.name.is_empty() {
+            return Err(Error::invalid("a column needs a name"));
+        }
+        let folded = field.name.to_lowercase();
+        if let Some(twin) = fields[..index].iter().find(|other| other.name.to_lowercase() == folded) {
+            return Err(Error::invalid(format!(
+                "columns {} and {} have the same name",
+                quote(&twin.name),
+                quote(&field.name)
+            )));
+        }
+    }
+    Ok(Schema::builder().with_fields(fields).build()?)
+}
+
+fn partition_spec(
+    terms: &[PartitionTerm],
+    schema: &Schema,
+) -> Result<Option<UnboundPartitionSpec>> {
+    if terms.is_empty() {
+        return Ok(None);
+    }
+    let mut builder = UnboundPartitionSpec::builder();
+    for term in terms {
+        let (id, path) = source_column(term, schema)?;
+        let name = match &term.name {
+            Some(name) => name.value.clone(),
+            None => default_partition_name(&path, term.transform),
+        };
+        builder = builder
+            .add_partition_field(id, name, term.transform)
+            .map_err(|error| at_term(Error::from(error), term))?;
+    }
+    let spec = builder.build();
+    // Binding checks that each transform takes its column's type.
+    spec.clone().bind(schema.clone()).map_err(|error| {
+        let error = Error::from(error);
+        Error::invalid("the partitioning does not fit the columns").with_source(error)
+    })?;
+    Ok(Some(spec))
+}
+
+/// The column of a partition term, by its path without regard to case.
+fn source_column(term: &PartitionTerm, schema: &Schema) -> Result<(i32, String)> {
+    let mut fields = schema.as_struct().fields();
+    let mut path: Vec<&str> = Vec::new();
+    let mut found: Option<&NestedFieldRef> = None;
+    for part in &term.source {
+        let wanted = match part.quote_style {
+            Some(_) => Name::quoted(&part.value),
+            None => Name::new(&part.value),
+        };
+        let field = wanted.find(fields, |field| &field.name)?.ok_or_else(|| {
+            let names = fields.iter().map(|field| field.name.as_str());
+            let hint = hint(&part.value, names);
+            at_term(Error::not_found(format!("there is no column {part} to partition by{hint}")), term)
+        })?;
+        path.push(&field.name);
+        found = Some(field);
+        fields = match field.field_type.as_ref() {
+            iceberg::spec::Type::Struct(inner) => inner.fields(),
+            _ => &[],
+        };
+    }
+    let field = found.ok_or_else(|| at_term(Error::invalid("expected a column to partition by"), term))?;
+    Ok((field.id, path.join(".")))
+}
+
+/// The names that Iceberg's Java library gives.
+fn default_partition_name(path: &str, transform: Transform) -> String {
+    match transform {
+        Transform::Identity => path.to_owned(),
+        Transform::Bucket(_) => format!("{path}_bucket"),
+        Transform::Truncate(_) => format!("{path}_trunc"),
+        other => format!("{path}_{other}"),
+    }
+}
+
+fn at_term(error: Error, term: &PartitionTerm) -> Error {
+    error
+        .with_context("line", term.span.start.line)
+        .with_context("column", term.span.start.column)
+}
+
+/// The source's rows in the new table's schema.
+async fn source_streams(
+    source: LogicalPlan,
+    staged: &Table,
+    state: &SessionState,
+) -> Result<Vec<datafusion::execution::SendableRecordBatchStream>> {
+    let wanted = DFSchema::try_from(read_schema(staged.schema())?)?;
+    let given = Arc::clone(source.schema());
+    let columns = given.iter().zip(wanted.fields());
+    let casts: Vec<Expr> = columns
+        .map(|((qualifier, field), target)| {
+            let column = Expr::Column(datafusion::common::Column::from((qualifier, field)));
+            let cast = column.cast_to(target.data_type(), given.as_ref())?;
+            Ok(cast.alias(target.name()))
+        })
+        .collect::<datafusion::error::Result<_>>()?;
+    let plan = LogicalPlanBuilder::from(source).project(casts)?.build()?;
+    let plan = crate::exact_cast::exact_casts(plan)?;
+    let physical = state.create_physical_plan(&plan).await?;
+    let is_partitioned = !staged.partition_spec().is_unpartitioned();
+    if is_partitioned {
+        return Ok(vec![datafusion::physical_plan::execute_stream(physical, state.task_ctx())?]);
+    }
+    Ok(execute_stream_partitioned(physical, state.task_ctx())?)
+}

@@ -1,0 +1,273 @@
+//! Names and definitions as rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use iceberg::NamespaceIdent;
+use iceberg::spec::{PartitionSpec, Schema as TableSchema, Transform};
+use lakehouse_core::catalog::Catalog;
+use lakehouse_core::error::{Error, Result};
+use lakehouse_core::lake::{FoundTable, dotted};
+use lakehouse_core::name::quote;
+use lakehouse_core::table::{ReferenceKind, Table, type_text};
+
+use super::QueryResult;
+use crate::resolve::Show;
+use crate::session::Session;
+
+/// Answers a `SHOW` or `DESCRIBE`.
+pub(super) async fn show(show: Show, session: &Session) -> Result<QueryResult> {
+    match show {
+        Show::Catalogs { pattern } => {
+            let names = session.access().lake().catalogs().keys().cloned();
+            one_column("catalog", matching(names, pattern.as_deref()))
+        }
+        Show::Namespaces { catalog, parent, pattern } => {
+            namespaces(catalog.as_ref(), parent.as_ref(), pattern.as_deref()).await
+        }
+        Show::Tables { catalog, namespace, pattern } => {
+            let tables = catalog.list_tables(&namespace).await?;
+            let names = tables.iter().map(|ident| ident.name().to_owned());
+            let names = matching(names, pattern.as_deref());
+            let namespaces = vec![dotted(&namespace); names.len()];
+            texts(&["namespace", "table_name"], vec![namespaces, names])
+        }
+        Show::Columns(found) => columns(&found.table),
+        Show::Describe { table, extended } => describe(&table, extended),
+        Show::CreateTable(found) => {
+            let text = create_table_text(&found.table, &found.catalog_name)?;
+            one_column("create_statement", vec![text])
+        }
+        Show::Tags(found) => references(&found.table, ReferenceKind::Tag),
+        Show::Branches(found) => references(&found.table, ReferenceKind::Branch),
+        Show::Properties { table, key } => properties(&table, key.as_deref()),
+        Show::CurrentNamespace => {
+            let (catalog, namespace) = session.current_namespace();
+            texts(&["catalog", "namespace"], vec![vec![catalog], vec![dotted(&namespace)]])
+        }
+    }
+}
+
+async fn namespaces(
+    catalog: &dyn Catalog,
+    parent: Option<&NamespaceIdent>,
+    pattern: Option<&str>,
+) -> Result<QueryResult> {
+    let all = catalog.list_namespaces().await?;
+    let below = all.iter().filter(|namespace| {
+        parent.is_none_or(|parent| {
+            namespace.len() > parent.len() && namespace.as_ref().starts_with(parent.as_ref())
+        })
+    });
+    one_column("namespace", matching(below.map(dotted), pattern))
+}
+
+/// Names that a `LIKE` pattern matches, without regard to case.
+fn matching(names: impl Iterator<Item = String>, pattern: Option<&str>) -> Vec<String> {
+    match pattern {
+        None => names.collect(),
+        Some(pattern) => {
+            let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+            names
+                .filter(|name| like(&name.to_lowercase().chars().collect::<Vec<_>>(), &pattern))
+                .collect()
+        }
+    }
+}
+
+/// SQL's `LIKE`, and `*` as Spark's `SHOW` reads it.
+fn like(text: &[char], pattern: &[char]) -> bool {
+    match pattern {
+        [] => text.is_empty(),
+        ['%' | '*', rest @ ..] => (0..=text.len()).any(|skipped| like(&text[skipped..], rest)),
+        ['_', rest @ ..] => !text.is_empty() && like(&text[1..], rest),
+        [first, rest @ ..] => text.first() == Some(first) && like(&text[1..], rest),
+    }
+}
+
+fn columns(table: &Table) -> Result<QueryResult> {
+    let fields = table.schema().as_struct().fields();
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("column_name", DataType::Utf8, false),
+        Field::new("data_type", DataType::Utf8, false),
+        Field::new("is_nullable", DataType::Boolean, false),
+        Field::new("comment", DataType::Utf8, true),
+    ]));
+    let names: StringArray = fields.iter().map(|field| Some(field.name.as_str())).collect();
+    let types: StringArray = fields.iter().map(|field| Some(type_text(&field.field_type))).collect();
+    let nullable: BooleanArray = fields.iter().map(|field| Some(!field.required)).collect();
+    let comments: StringArray = fields.iter().map(|field| field.doc.as_deref()).collect();
+    let arrays: Vec<ArrayRef> =
+        vec![Arc::new(names), Arc::new(types), Arc::new(nullable), Arc::new(comments)];
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
+    Ok(QueryResult::of_batches(schema, vec![batch], true))
+}
+
+/// Columns, partitioning, and with `EXTENDED` what the table says of itself.
+fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
+    let table = &found.table;
+    let mut rows: Vec<[String; 3]> = table
+        .schema()
+        .as_struct()
+        .fields()
+        .iter()
+        .map(|field| {
+            let not_null = if field.required { " NOT NULL" } else { "" };
+            let data_type = format!("{}{not_null}", type_text(&field.field_type));
+            [field.name.clone(), data_type, field.doc.clone().unwrap_or_default()]
+        })
+        .collect();
+    let mut section = |title: &str, lines: Vec<(String, String)>| {
+        if !lines.is_empty() {
+            rows.push([format!("# {title}"), String::new(), String::new()]);
+            rows.extend(lines.into_iter().map(|(key, value)| [key, value, String::new()]));
+        }
+    };
+    let terms = partition_terms(table.partition_spec(), table.schema());
+    let parts = terms.into_iter().enumerate().map(|(index, term)| (format!("Part {index}"), term));
+    section("Partitioning", parts.collect());
+    if extended {
+        let metadata = table.metadata();
+        section(
+            "Table",
+            vec![
+                ("Name".to_owned(), format!("{}.{}", found.catalog_name, table.ident())),
+                ("Location".to_owned(), table.location().to_owned()),
+                ("Format version".to_owned(), (table.format_version() as u8).to_string()),
+                ("Table uuid".to_owned(), metadata.uuid().to_string()),
+                ("Metadata file".to_owned(), table.metadata_location().to_owned()),
+                (
+                    "Current snapshot".to_owned(),
+                    table.snapshot_id().map_or_else(|| "none".to_owned(), |id| id.to_string()),
+                ),
+            ],
+        );
+        let properties: BTreeMap<_, _> = table.properties().iter().collect();
+        let lines = properties.into_iter().map(|(key, value)| (key.clone(), value.clone()));
+        section("Properties", lines.collect());
+    }
+    let mut columns = vec![Vec::new(), Vec::new(), Vec::new()];
+    for row in rows {
+        for (column, value) in columns.iter_mut().zip(row) {
+            column.push(value);
+        }
+    }
+    texts(&["col_name", "data_type", "comment"], columns)
+}
+
+/// A table's definition as a statement that makes it again.
+fn create_table_text(table: &Table, catalog: &str) -> Result<String> {
+    let ident = table.ident();
+    let columns: Vec<String> = table
+        .schema()
+        .as_struct()
+        .fields()
+        .iter()
+        .map(|field| {
+            let not_null = if field.required { " NOT NULL" } else { "" };
+            let comment =
+                field.doc.as_ref().map(|doc| format!(" COMMENT {}", literal(doc))).unwrap_or_default();
+            format!("  {} {}{not_null}{comment}", quote(&field.name), type_text(&field.field_type))
+        })
+        .collect();
+    let name = format!("{}.{}.{}", quote(catalog), quote(&dotted(ident.namespace())), quote(ident.name()));
+    let mut text = format!("CREATE TABLE {name} (\n{}\n)", columns.join(",\n"));
+    let terms = partition_terms(table.partition_spec(), table.schema());
+    if !terms.is_empty() {
+        text.push_str(&format!("\nPARTITIONED BY ({})", terms.join(", ")));
+    }
+    let mut properties: BTreeMap<String, String> =
+        table.properties().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    if let Some(comment) = properties.remove("comment") {
+        text.push_str(&format!("\nCOMMENT {}", literal(&comment)));
+    }
+    properties.insert("format-version".to_owned(), (table.format_version() as u8).to_string());
+    let pairs: Vec<String> = properties
+        .iter()
+        .map(|(key, value)| format!("  {} = {}", literal(key), literal(value)))
+        .collect();
+    text.push_str(&format!("\nTBLPROPERTIES (\n{}\n)", pairs.join(",\n")));
+    Ok(text)
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The terms of `PARTITIONED BY`.
+fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
+    spec.fields()
+        .iter()
+        .filter(|field| field.transform != Transform::Void)
+        .map(|field| {
+            let name = schema.name_by_field_id(field.source_id).unwrap_or(&field.name);
+            let source: Vec<String> = name.split('.').map(quote).collect();
+            let source = source.join(".");
+            match field.transform {
+                Transform::Identity => source,
+                Transform::Bucket(buckets) => format!("bucket({buckets}, {source})"),
+                Transform::Truncate(width) => format!("truncate({width}, {source})"),
+                Transform::Year => format!("years({source})"),
+                Transform::Month => format!("months({source})"),
+                Transform::Day => format!("days({source})"),
+                Transform::Hour => format!("hours({source})"),
+                other => format!("{other}({source})"),
+            }
+        })
+        .collect()
+}
+
+fn references(table: &Table, kind: ReferenceKind) -> Result<QueryResult> {
+    let references: Vec<_> =
+        table.refs()?.iter().filter(|reference| reference.kind == kind).collect();
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("name", DataType::Utf8, false),
+        Field::new("snapshot_id", DataType::Int64, false),
+        Field::new("max_reference_age_in_ms", DataType::Int64, true),
+        Field::new("min_snapshots_to_keep", DataType::Int32, true),
+        Field::new("max_snapshot_age_in_ms", DataType::Int64, true),
+    ]));
+    let names: StringArray = references.iter().map(|r| Some(r.name.as_str())).collect();
+    let ids: Int64Array = references.iter().map(|r| Some(r.snapshot_id)).collect();
+    let ref_ages: Int64Array = references.iter().map(|r| r.ref_age_ms_max).collect();
+    let kept: Int32Array = references.iter().map(|r| r.snapshots_min).collect();
+    let ages: Int64Array = references.iter().map(|r| r.snapshot_age_ms_max).collect();
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(names),
+        Arc::new(ids),
+        Arc::new(ref_ages),
+        Arc::new(kept),
+        Arc::new(ages),
+    ];
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
+    Ok(QueryResult::of_batches(schema, vec![batch], true))
+}
+
+fn properties(found: &FoundTable, key: Option<&str>) -> Result<QueryResult> {
+    let all: BTreeMap<_, _> = found.table.properties().iter().collect();
+    let kept: Vec<_> = all.into_iter().filter(|(name, _)| key.is_none_or(|key| key == *name)).collect();
+    if let (Some(key), true) = (key, kept.is_empty()) {
+        return Err(Error::not_found(format!("the table has no property {key:?}")));
+    }
+    let (keys, values) = kept.into_iter().map(|(key, value)| (key.clone(), value.clone())).unzip();
+    texts(&["key", "value"], vec![keys, values])
+}
+
+fn one_column(name: &str, values: Vec<String>) -> Result<QueryResult> {
+    texts(&[name], vec![values])
+}
+
+/// Rows of text columns.
+fn texts(names: &[&str], columns: Vec<Vec<String>>) -> Result<QueryResult> {
+    let fields: Vec<Field> =
+        names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let arrays = columns
+        .into_iter()
+        .map(|values| Arc::new(StringArray::from(values)) as ArrayRef)
+        .collect();
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
+    Ok(QueryResult::of_batches(schema, vec![batch], true))
+}

@@ -1,0 +1,102 @@
+//! From names to tables pinned to a snapshot: the only stage that asks the catalog.
+
+mod command;
+mod relation;
+mod spelling;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use datafusion::catalog::TableProvider;
+use datafusion::common::{ParamValues, TableReference};
+use datafusion::execution::session_state::SessionState;
+use datafusion::sql::parser::Statement as EngineStatement;
+use datafusion::sql::sqlparser::ast;
+use iceberg::NamespaceIdent;
+use lakehouse_core::error::Result;
+use lakehouse_core::governance::Privilege;
+use lakehouse_core::lake::{FoundTable, Lake};
+use lakehouse_core::name::Name;
+use lakehouse_core::provider::LakeCatalog;
+
+pub(crate) use command::{Command, SettingValue, Show, TableTarget};
+
+use crate::statement::Statement;
+
+/// A statement whose names are resolved: each table is loaded once and pinned to one snapshot.
+#[derive(Debug)]
+pub struct Resolved {
+    intent: Intent,
+    tables: Vec<ResolvedTable>,
+}
+
+impl Resolved {
+    pub(crate) fn into_parts(self) -> (Intent, Vec<ResolvedTable>) {
+        (self.intent, self.tables)
+    }
+}
+
+/// What a resolved statement asks for.
+#[derive(Debug)]
+pub(crate) enum Intent {
+    /// Rows that the engine plans: a query, an insert, an explanation, a copy.
+    Rows(Box<EngineStatement>),
+    /// A command of ours, with the query whose rows a new table begins with.
+    Command { command: Box<Command>, source: Option<Box<ast::Query>> },
+}
+
+/// A table of a statement, under the name that now stands for it in the syntax tree.
+#[derive(Debug)]
+pub(crate) struct ResolvedTable {
+    pub(crate) key: TableReference,
+    pub(crate) source: TableOrigin,
+}
+
+/// Where a table of a statement comes from.
+#[derive(Debug)]
+pub(crate) enum TableOrigin {
+    /// The lake: governed.
+    Lake { found: Box<FoundTable>, privilege: Privilege },
+    /// The session's or program's own context: not the lake's to govern.
+    Context(Arc<dyn TableProvider>),
+}
+
+/// Everything names of one statement are looked up in.
+pub(crate) struct Scope<'a> {
+    pub(crate) lake: &'a Lake,
+    pub(crate) state: &'a SessionState,
+    pub(crate) local: &'a LakeCatalog,
+    pub(crate) catalog: String,
+    pub(crate) namespace: NamespaceIdent,
+    /// The time that fixes every table of the session at once, in milliseconds since 1970.
+    pub(crate) as_of_ms: Option<i64>,
+    /// One instant per statement: what `current_timestamp` answers.
+    pub(crate) instant: DateTime<Utc>,
+    pub(crate) parameters: Option<&'a ParamValues>,
+}
+
+/// Resolves the names of a statement.
+///
+/// # Errors
+/// Unknown names with the nearest ones, versions that do not exist, and what the catalog answers.
+pub(crate) async fn resolve(statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
+    match statement {
+        Statement::Query(_)
+        | Statement::Explain(_)
+        | Statement::Insert(_)
+        | Statement::DataFusion(_) => relation::resolve_rows(statement, scope).await,
+        other => command::resolve_command(other, scope).await,
+    }
+}
+
+/// A name's parts as the lake matches them.
+pub(crate) fn names(parts: &[ast::Ident]) -> Vec<Name> {
+    parts.iter().map(name).collect()
+}
+
+pub(crate) fn name(ident: &ast::Ident) -> Name {
+    match ident.quote_style {
+        Some(_) => Name::quoted(&ident.value),
+        None => Name::new(&ident.value),
+    }
+}

@@ -1,0 +1,390 @@
+//! Commands of our own with their names looked up.
+
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use iceberg::{NamespaceIdent, TableIdent};
+use lakehouse_core::catalog::Catalog;
+use lakehouse_core::error::{Error, ErrorKind, Result};
+use lakehouse_core::governance::Privilege;
+use lakehouse_core::lake::FoundTable;
+use lakehouse_core::name::Name;
+
+use super::relation::resolve_source;
+use super::{Intent, Resolved, Scope, names};
+use crate::constant::Constants;
+use crate::statement::{
+    AlterAction, CreateNamespace, CreateTable, Describe, DropNamespace, DropTable, SetValue,
+    ShowTarget, Statement,
+};
+
+/// A command whose names are resolved.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// There is nothing to do: `IF EXISTS` of what is not there, `IF NOT EXISTS` of what is.
+    Nothing,
+    CreateNamespace {
+        catalog: Arc<dyn Catalog>,
+        namespace: NamespaceIdent,
+        definition: CreateNamespace,
+    },
+    DropNamespaces {
+        namespaces: Vec<(Arc<dyn Catalog>, NamespaceIdent)>,
+    },
+    CreateTable {
+        target: TableTarget,
+        definition: Box<CreateTable>,
+    },
+    DropTables {
+        tables: Vec<FoundTable>,
+        purge: bool,
+    },
+    AlterTable {
+        table: FoundTable,
+        action: AlterAction,
+    },
+    Call {
+        procedure: String,
+        arguments: Vec<(Option<String>, ScalarValue)>,
+    },
+    Show(Show),
+    Set {
+        name: String,
+        value: Option<SettingValue>,
+    },
+    Use {
+        catalog_name: String,
+        namespace: NamespaceIdent,
+    },
+}
+
+/// A lookup of names and definitions.
+#[derive(Debug)]
+pub(crate) enum Show {
+    Catalogs { pattern: Option<String> },
+    Namespaces { catalog: Arc<dyn Catalog>, parent: Option<NamespaceIdent>, pattern: Option<String> },
+    Tables { catalog: Arc<dyn Catalog>, namespace: NamespaceIdent, pattern: Option<String> },
+    Columns(FoundTable),
+    Describe { table: FoundTable, extended: bool },
+    CreateTable(FoundTable),
+    Tags(FoundTable),
+    Branches(FoundTable),
+    Properties { table: FoundTable, key: Option<String> },
+    CurrentNamespace,
+}
+
+/// The right side of a `SET`, evaluated.
+#[derive(Debug)]
+pub(crate) enum SettingValue {
+    /// A constant.
+    Constant(ScalarValue),
+    /// A time in milliseconds since 1970.
+    TimeMs(i64),
+}
+
+impl SettingValue {
+    /// The value as the engine's options take it.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Constant(value) => match value.try_as_str().flatten() {
+                Some(text) => text.to_owned(),
+                None => value.to_string(),
+            },
+            Self::TimeMs(ms) => ms.to_string(),
+        }
+    }
+}
+
+/// A table that a command is about, which need not exist yet.
+#[derive(Debug, Clone)]
+pub(crate) struct TableTarget {
+    pub(crate) catalog_name: String,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) ident: TableIdent,
+}
+
+impl TableTarget {
+    fn of(found: &FoundTable) -> Self {
+        Self {
+            catalog_name: found.catalog_name.clone(),
+            catalog: Arc::clone(&found.catalog),
+            ident: found.table.ident().clone(),
+        }
+    }
+}
+
+impl Command {
+    /// What the policies are asked.
+    pub(crate) fn accesses(&self) -> Vec<(Privilege, TableTarget)> {
+        match self {
+            Self::CreateTable { target, .. } => vec![(Privilege::Create, target.clone())],
+            Self::DropTables { tables, .. } => {
+                tables.iter().map(|found| (Privilege::Drop, TableTarget::of(found))).collect()
+            }
+            Self::AlterTable { table, .. } => vec![(Privilege::Alter, TableTarget::of(table))],
+            Self::Show(show) => {
+                show.table().map(|found| (Privilege::Describe, TableTarget::of(found))).into_iter().collect()
+            }
+            // Namespaces have no policies yet; procedures ask for their tables themselves.
+            Self::Nothing
+            | Self::CreateNamespace { .. }
+            | Self::DropNamespaces { .. }
+            | Self::Call { .. }
+            | Self::Set { .. }
+            | Self::Use { .. } => Vec::new(),
+        }
+    }
+}
+
+impl Show {
+    fn table(&self) -> Option<&FoundTable> {
+        match self {
+            Self::Columns(table)
+            | Self::Describe { table, .. }
+            | Self::CreateTable(table)
+            | Self::Tags(table)
+            | Self::Branches(table)
+            | Self::Properties { table, .. } => Some(table),
+            Self::Catalogs { .. }
+            | Self::Namespaces { .. }
+            | Self::Tables { .. }
+            | Self::CurrentNamespace => None,
+        }
+    }
+}
+
+/// Looks up the names of a command.
+pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
+    refuse_writes_in_the_past(&statement, scope)?;
+    let command = match statement {
+        Statement::CreateTable(create) => return create_table(create, scope).await,
+        Statement::CreateNamespace(create) => create_namespace(create, scope).await?,
+        Statement::DropNamespace(drop) => drop_namespaces(drop, scope).await?,
+        Statement::DropTable(drop) => drop_tables(drop, scope).await?,
+        Statement::AlterTable(alter) => {
+            Command::AlterTable { table: whole_table(&alter.name, scope).await?, action: alter.action }
+        }
+        Statement::Call(call) => {
+            let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
+            let mut arguments = Vec::with_capacity(call.arguments.len());
+            for argument in call.arguments {
+                let name = argument.name.map(|name| name.value.to_lowercase());
+                arguments.push((name, constants.evaluate(&argument.value)?));
+            }
+            Command::Call { procedure: procedure_name(&call.procedure)?, arguments }
+        }
+        Statement::Show(target) => Command::Show(show(target, scope).await?),
+        Statement::Describe(Describe { table, extended }) => {
+            Command::Show(Show::Describe { table: whole_table(&table, scope).await?, extended })
+        }
+        Statement::Set(set) => {
+            let value = match set.value {
+                SetValue::Expression(value) => Some(setting_value(&set.name, &value, scope)?),
+                SetValue::Default => None,
+            };
+            Command::Set { name: set.name, value }
+        }
+        Statement::Reset(reset) => Command::Set { name: reset.name, value: None },
+        Statement::Use(used) => {
+            let (catalog_name, _, namespace) =
+                scope.lake.find_namespace(&names(&used.namespace), &scope.catalog).await?;
+            Command::Use { catalog_name, namespace }
+        }
+        Statement::Query(_)
+        | Statement::Explain(_)
+        | Statement::Insert(_)
+        | Statement::DataFusion(_) => {
+            return Err(Error::internal("a statement with rows was taken for a command"));
+        }
+    };
+    Ok(Resolved { intent: Intent::Command { command: Box::new(command), source: None }, tables: Vec::new() })
+}
+
+fn refuse_writes_in_the_past(statement: &Statement, scope: &Scope<'_>) -> Result<()> {
+    let writes = matches!(
+        statement,
+        Statement::CreateTable(_)
+            | Statement::CreateNamespace(_)
+            | Statement::DropNamespace(_)
+            | Statement::DropTable(_)
+            | Statement::AlterTable(_)
+            | Statement::Call(_)
+    );
+    if writes && scope.as_of_ms.is_some() {
+        return Err(Error::invalid(
+            "the session reads as of a time (`lakehouse.as_of`), so it cannot write; \
+             `RESET lakehouse.as_of` first",
+        ));
+    }
+    Ok(())
+}
+
+/// A table itself, not one of its metadata tables or versions.
+async fn whole_table(
+    path: &[datafusion::sql::sqlparser::ast::Ident],
+    scope: &Scope<'_>,
+) -> Result<FoundTable> {
+    let found = scope.lake.find_table(&names(path), &scope.catalog, &scope.namespace).await?;
+    if found.selector.is_some() {
+        let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+        return Err(Error::invalid(format!(
+            "{} selects a part or version of a table; this statement is about the table itself",
+            path.join(".")
+        )));
+    }
+    Ok(found)
+}
+
+async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved> {
+    let new = scope.lake.new_table_ident(&names(&create.name), &scope.catalog, &scope.namespace).await;
+    let (catalog_name, catalog, ident) = match new {
+        Ok(new) => new,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && create.if_not_exists => {
+            let command = Box::new(Command::Nothing);
+            return Ok(Resolved {
+                intent: Intent::Command { command, source: None },
+                tables: Vec::new(),
+            });
+        }
+        Err(error) => return Err(error),
+    };
+    let target = TableTarget { catalog_name, catalog, ident };
+    let mut create = create;
+    let (source, tables) = match create.query.take() {
+        Some(query) => {
+            let (query, tables) = resolve_source(query, scope).await?;
+            (Some(query), tables)
+        }
+        None => (None, Vec::new()),
+    };
+    let command = Box::new(Command::CreateTable { target, definition: Box::new(create) });
+    Ok(Resolved { intent: Intent::Command { command, source }, tables })
+}
+
+async fn create_namespace(create: CreateNamespace, scope: &Scope<'_>) -> Result<Command> {
+    let parts = names(&create.name);
+    let (catalog, parts) = match parts.as_slice() {
+        [first, rest @ ..] if !rest.is_empty() => match scope.lake.catalog(first) {
+            Ok((_, catalog)) => (catalog, rest),
+            Err(_) => (default_catalog(scope)?, parts.as_slice()),
+        },
+        _ => (default_catalog(scope)?, parts.as_slice()),
+    };
+    let levels = parts.iter().flat_map(|part| part.as_str().split('.')).map(str::to_owned);
+    let namespace = NamespaceIdent::from_vec(levels.collect())?;
+    let existing = catalog.list_namespaces().await?;
+    let text = lakehouse_core::lake::dotted(&namespace);
+    let named: Vec<String> = existing.iter().map(lakehouse_core::lake::dotted).collect();
+    if let Some(found) = Name::new(text.as_str()).find(&named, String::as_str)? {
+        if create.if_not_exists {
+            return Ok(Command::Nothing);
+        }
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!("namespace {} exists already", lakehouse_core::name::quote(found)),
+        ));
+    }
+    Ok(Command::CreateNamespace { catalog: Arc::clone(catalog), namespace, definition: create })
+}
+
+fn default_catalog<'a>(scope: &'a Scope<'_>) -> Result<&'a Arc<dyn Catalog>> {
+    Ok(scope.lake.catalog(&Name::quoted(&scope.catalog))?.1)
+}
+
+async fn drop_namespaces(drop: DropNamespace, scope: &Scope<'_>) -> Result<Command> {
+    if drop.cascade {
+        return Err(Error::unsupported(
+            "DROP … CASCADE is not offered; drop the namespace's tables first",
+        ));
+    }
+    let mut namespaces = Vec::new();
+    for path in &drop.names {
+        match scope.lake.find_namespace(&names(path), &scope.catalog).await {
+            Ok((_, catalog, namespace)) => namespaces.push((catalog, namespace)),
+            Err(error) if error.kind() == ErrorKind::NotFound && drop.if_exists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Command::DropNamespaces { namespaces })
+}
+
+async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
+    let mut tables = Vec::new();
+    for path in &drop.names {
+        match whole_table(path, scope).await {
+            Ok(found) => tables.push(found),
+            Err(error) if error.kind() == ErrorKind::NotFound && drop.if_exists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Command::DropTables { tables, purge: drop.purge })
+}
+
+/// `system.p` and `catalog.system.p` name the procedure `p`.
+fn procedure_name(path: &[datafusion::sql::sqlparser::ast::Ident]) -> Result<String> {
+    let is_system = match path {
+        [system, _] | [_, system, _] => system.value.eq_ignore_ascii_case("system"),
+        _ => false,
+    };
+    match path.last() {
+        Some(last) if is_system => Ok(last.value.to_lowercase()),
+        _ => Err(Error::invalid("expected CALL system.<procedure>(…)")),
+    }
+}
+
+fn setting_value(
+    name: &str,
+    value: &datafusion::sql::sqlparser::ast::Expr,
+    scope: &Scope<'_>,
+) -> Result<SettingValue> {
+    use datafusion::sql::sqlparser::ast::Expr;
+    // A bare word is its own text: `SET x = fast`.
+    if let Expr::Identifier(word) = value {
+        return Ok(SettingValue::Constant(ScalarValue::Utf8(Some(word.value.clone()))));
+    }
+    let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
+    let constant = constants.evaluate(value)?;
+    if name == crate::session::AS_OF {
+        return Ok(SettingValue::TimeMs(constants.timestamp_ms(&constant)?));
+    }
+    Ok(SettingValue::Constant(constant))
+}
+
+async fn show(target: ShowTarget, scope: &Scope<'_>) -> Result<Show> {
+    Ok(match target {
+        ShowTarget::Catalogs { pattern } => Show::Catalogs { pattern },
+        ShowTarget::CurrentNamespace => Show::CurrentNamespace,
+        ShowTarget::Namespaces { parent, pattern } => {
+            let (catalog, parent) = match parent.as_deref().map(names) {
+                None => (Arc::clone(default_catalog(scope)?), None),
+                Some(path) => match (path.as_slice(), scope.lake.catalog(&path[0])) {
+                    ([_], Ok((_, catalog))) => (Arc::clone(catalog), None),
+                    _ => {
+                        let (_, catalog, parent) =
+                            scope.lake.find_namespace(&path, &scope.catalog).await?;
+                        (catalog, Some(parent))
+                    }
+                },
+            };
+            Show::Namespaces { catalog, parent, pattern }
+        }
+        ShowTarget::Tables { namespace, pattern } => {
+            let (catalog, namespace) = match namespace {
+                None => (Arc::clone(default_catalog(scope)?), scope.namespace.clone()),
+                Some(path) => {
+                    let (_, catalog, namespace) =
+                        scope.lake.find_namespace(&names(&path), &scope.catalog).await?;
+                    (catalog, namespace)
+                }
+            };
+            Show::Tables { catalog, namespace, pattern }
+        }
+        ShowTarget::Columns { table } => Show::Columns(whole_table(&table, scope).await?),
+        ShowTarget::CreateTable { table } => Show::CreateTable(whole_table(&table, scope).await?),
+        ShowTarget::Tags { table } => Show::Tags(whole_table(&table, scope).await?),
+        ShowTarget::Branches { table } => Show::Branches(whole_table(&table, scope).await?),
+        ShowTarget::TableProperties { table, key } => {
+            Show::Properties { table: whole_table(&table, scope).await?, key }
+        }
+    })
+}

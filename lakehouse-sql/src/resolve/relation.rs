@@ -1,0 +1,456 @@
+//! The tables of queries and inserts: looked up, pinned, and named by keys the planner finds.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::sql::parser::{ExplainStatement, Statement as EngineStatement};
+use datafusion::sql::sqlparser::ast::{
+    self, Ident, Insert, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableObject,
+};
+use lakehouse_core::error::{Error, ErrorKind, Result};
+use lakehouse_core::governance::Privilege;
+use lakehouse_core::lake::{FoundTable, Selector, dotted};
+use lakehouse_core::name::quote;
+use lakehouse_core::table::Version;
+
+use super::spelling::{Learner, Speller, Spellings, table_key};
+use super::{Intent, Resolved, ResolvedTable, Scope, TableOrigin, name, names};
+use crate::constant::Constants;
+use crate::parse::version_clause;
+use crate::statement::relation::{Relation, visit_tables_mut, walk};
+use crate::statement::{Explain, Statement};
+
+/// One table factor as written.
+struct Written {
+    path: Vec<Ident>,
+    version: Option<ast::TableVersion>,
+}
+
+/// What stands for a table factor after its name was looked up.
+struct Replacement {
+    name: ObjectName,
+    alias: Option<Ident>,
+}
+
+/// Tables found so far, by the key that stands for them.
+#[derive(Default)]
+struct Found {
+    tables: Vec<ResolvedTable>,
+    spellings: HashMap<String, Spellings>,
+    /// Each table is loaded once for a statement, however often it is named.
+    loaded: HashMap<String, FoundTable>,
+}
+
+/// Resolves a statement that the engine plans.
+pub(super) async fn resolve_rows(mut statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
+    let found = resolve_tables(&mut statement, scope).await?;
+    let tables = found.tables;
+    Ok(Resolved { intent: Intent::Rows(Box::new(engine_statement(statement)?)), tables })
+}
+
+/// Resolves the query that a new table's rows come from.
+pub(super) async fn resolve_source(
+    query: Box<ast::Query>,
+    scope: &Scope<'_>,
+) -> Result<(Box<ast::Query>, Vec<ResolvedTable>)> {
+    let mut statement = Statement::Query(query);
+    let found = resolve_tables(&mut statement, scope).await?;
+    match statement {
+        Statement::Query(query) => Ok((query, found.tables)),
+        _ => Err(Error::internal("a query became another statement while it was resolved")),
+    }
+}
+
+async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<Found> {
+    let mut written = Vec::new();
+    visit_tables_mut(statement, |factor, relation| collect(factor, relation, &mut written))?;
+
+    let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
+    let mut found = Found::default();
+    let mut replacements = Vec::with_capacity(written.len());
+    for table in &written {
+        replacements.push(look_up(table, scope, &constants, &mut found).await?);
+    }
+    let mut replacements = replacements.into_iter();
+    visit_tables_mut(statement, |factor, relation| {
+        if relation == Relation::Table
+            && let Some(replacement) = replacements.next()
+        {
+            replace(factor, replacement);
+        }
+        Ok(())
+    })?;
+    if let Some(insert) = insert_of(statement) {
+        resolve_target(insert, scope, &mut found).await?;
+    }
+    spell(statement, &found.spellings)?;
+    Ok(found)
+}
+
+fn collect(factor: &TableFactor, relation: Relation, written: &mut Vec<Written>) -> Result<()> {
+    let TableFactor::Table { name, version, .. } = factor else { return Ok(()) };
+    if relation == Relation::Table {
+        written.push(Written { path: idents(name)?, version: version.clone() });
+    } else if let Some(version) = version {
+        return Err(Error::invalid(format!(
+            "`{version}` stands behind {name}, which is not a table of the lake"
+        )));
+    }
+    Ok(())
+}
+
+fn idents(name: &ObjectName) -> Result<Vec<Ident>> {
+    name.0
+        .iter()
+        .map(|part| {
+            part.as_ident().cloned().ok_or_else(|| {
+                Error::invalid(format!("{name} is no name of a table"))
+            })
+        })
+        .collect()
+}
+
+/// Finds what a table factor means and names it by a key.
+async fn look_up(
+    written: &Written,
+    scope: &Scope<'_>,
+    constants: &Constants<'_>,
+    found: &mut Found,
+) -> Result<Replacement> {
+    let version = match &written.version {
+        Some(version) => Some(constants.version(&version_clause(version)?)?),
+        None => None,
+    };
+    if let Some(provider) = context_table(&written.path, scope).await? {
+        if version.is_some() {
+            return Err(Error::unsupported(format!(
+                "table {} belongs to this session and has no versions",
+                path_text(&written.path)
+            )));
+        }
+        return Ok(found.add_context_table(&written.path, provider));
+    }
+    let table = match found.loaded.get(&path_key(&written.path)) {
+        Some(table) => table.clone(),
+        None => {
+            let table = scope
+                .lake
+                .find_table(&names(&written.path), &scope.catalog, &scope.namespace)
+                .await
+                .map_err(|error| at_place(error, &written.path))?;
+            found.loaded.insert(path_key(&written.path), table.clone());
+            table
+        }
+    };
+    let pinned = pin(table, version, scope).map_err(|error| at_place(error, &written.path))?;
+    found.add_lake_table(&written.path, pinned, Privilege::Select)
+}
+
+/// The table at the version that clause, name and session ask for, in this order.
+fn pin(mut found: FoundTable, clause: Option<Version>, scope: &Scope<'_>) -> Result<FoundTable> {
+    if let (Some(Selector::Version(_)), Some(_)) = (&found.selector, &clause) {
+        return Err(Error::invalid(
+            "a table takes one version: either in its name or in an AS OF clause",
+        ));
+    }
+    let version = match (&found.selector, clause) {
+        (Some(Selector::Version(version)), None) => Some(version.clone()),
+        (Some(Selector::Metadata(kind)), Some(_)) if !kind.allows_time_travel() => {
+            return Err(Error::unsupported(format!(
+                "metadata table {:?} is of the whole table and takes no version",
+                kind.name()
+            )));
+        }
+        (Some(Selector::Metadata(kind)), None) if !kind.allows_time_travel() => None,
+        (_, Some(version)) => Some(version),
+        (_, None) => scope.as_of_ms.map(Version::Timestamp),
+    };
+    if let Some(version) = version {
+        found.table = found.table.at(version)?;
+    }
+    if let Some(Selector::Version(_)) = found.selector {
+        found.selector = None;
+    }
+    Ok(found)
+}
+
+/// A table that the session or program registered, which wins over the lake's.
+async fn context_table(
+    path: &[Ident],
+    scope: &Scope<'_>,
+) -> Result<Option<Arc<dyn TableProvider>>> {
+    let qualifier = match path {
+        [_] => Some(dotted(&scope.namespace)),
+        [namespace, _] => Some(namespace.value.clone()),
+        _ => None,
+    };
+    if let (Some(namespace), Some(last)) = (qualifier, path.last())
+        && let Some((_, provider)) = scope.local.local_table(&namespace, &name(last))?
+    {
+        return Ok(Some(provider));
+    }
+    let reference = match path {
+        [table] => TableReference::bare(table.value.clone()),
+        [schema, table] => TableReference::partial(schema.value.clone(), table.value.clone()),
+        [catalog, schema, table] => TableReference::full(
+            catalog.value.clone(),
+            schema.value.clone(),
+            table.value.clone(),
+        ),
+        _ => return Ok(None),
+    };
+    let is_information_schema = reference
+        .schema()
+        .is_some_and(|schema| schema.eq_ignore_ascii_case("information_schema"));
+    let is_foreign = reference
+        .catalog()
+        .is_some_and(|catalog| !scope.lake.catalogs().contains_key(catalog))
+        && reference.catalog().is_some_and(|catalog| scope.state.catalog_list().catalog(catalog).is_some());
+    if is_information_schema {
+        scope.local.refresh().await?;
+    }
+    if !is_information_schema && !is_foreign && !looks_like_file(path) {
+        return Ok(None);
+    }
+    let reference = if is_information_schema { lower(&reference) } else { reference };
+    let schema = scope.state.schema_for_ref(reference.clone())?;
+    Ok(schema.table(reference.table()).await?)
+}
+
+fn lower(reference: &TableReference) -> TableReference {
+    let table = reference.table().to_lowercase();
+    match (reference.catalog(), reference.schema()) {
+        (Some(catalog), Some(schema)) => TableReference::full(catalog, schema.to_lowercase(), table),
+        (None, Some(schema)) => TableReference::partial(schema.to_lowercase(), table),
+        _ => TableReference::bare(table),
+    }
+}
+
+/// `SELECT * FROM 'folder/file.parquet'`: one quoted part with an extension the engine knows.
+fn looks_like_file(path: &[Ident]) -> bool {
+    matches!(path, [only] if only.quote_style.is_some()
+        && [".parquet", ".csv", ".json", ".ndjson", ".arrow"]
+            .iter()
+            .any(|extension| only.value.to_lowercase().contains(extension)))
+}
+
+impl Found {
+    fn add_context_table(&mut self, path: &[Ident], provider: Arc<dyn TableProvider>) -> Replacement {
+        let key = path_key(path);
+        let name = ObjectName(vec![quoted_part(&key)]);
+        let schema = provider.schema();
+        let columns = schema.fields().iter().map(|field| field.name().as_str());
+        self.spellings.insert(table_key(&name), Spellings::of_names(columns));
+        self.add(TableReference::bare(key), TableOrigin::Context(provider));
+        Replacement { name, alias: path.last().cloned() }
+    }
+
+    fn add_lake_table(
+        &mut self,
+        path: &[Ident],
+        found: FoundTable,
+        privilege: Privilege,
+    ) -> Result<Replacement> {
+        let ident = found.table.ident();
+        let mut table = ident.name().to_owned();
+        if let Some(Selector::Metadata(kind)) = &found.selector {
+            table = format!("{table}${}", kind.name());
+        }
+        if let Some(version) = found.table.version() {
+            table = format!("{table} at {version}");
+        }
+        let namespace = dotted(ident.namespace());
+        // What is read is governed apart from what is written, though it is the same table.
+        if privilege == Privilege::Insert && self.has(&found.catalog_name, &namespace, &table) {
+            table.push_str(" (target)");
+        }
+        let parts = [found.catalog_name.as_str(), namespace.as_str(), table.as_str()];
+        let name = ObjectName(parts.iter().map(|part| quoted_part(part)).collect());
+        // Under the engine's rules the name as typed must find its columns: `T.c` and `t.c`.
+        let typed = path.last().cloned();
+        let is_stored_name = typed.as_ref().is_some_and(|typed| {
+            table == if typed.quote_style.is_some() { typed.value.clone() } else { typed.value.to_lowercase() }
+        });
+        let spellings = match &found.selector {
+            Some(Selector::Metadata(kind)) => {
+                let schema = kind.schema(&found.table)?;
+                Spellings::of_names(schema.fields().iter().map(|field| field.name().as_str()))
+            }
+            _ => Spellings::of_schema(found.table.schema()),
+        };
+        self.spellings.insert(table_key(&name), spellings);
+        let key = TableReference::full(parts[0], parts[1], parts[2]);
+        self.add(key, TableOrigin::Lake { found: Box::new(found), privilege });
+        Ok(Replacement { name, alias: typed.filter(|_| !is_stored_name) })
+    }
+
+    fn add(&mut self, key: TableReference, source: TableOrigin) {
+        if !self.tables.iter().any(|table| table.key == key) {
+            self.tables.push(ResolvedTable { key, source });
+        }
+    }
+
+    fn has(&self, catalog: &str, namespace: &str, table: &str) -> bool {
+        let key = TableReference::full(catalog, namespace, table);
+        self.tables.iter().any(|known| known.key == key)
+    }
+}
+
+fn replace(factor: &mut TableFactor, replacement: Replacement) {
+    if let TableFactor::Table { name, alias, version, .. } = factor {
+        *name = replacement.name;
+        *version = None;
+        if alias.is_none() {
+            *alias = replacement.alias.map(|name| TableAlias {
+                explicit: true,
+                name,
+                columns: Vec::new(),
+            });
+        }
+    }
+}
+
+fn insert_of(statement: &mut Statement) -> Option<&mut Insert> {
+    match statement {
+        Statement::Insert(insert) => Some(insert),
+        Statement::Explain(explain) => insert_of(&mut explain.statement),
+        _ => None,
+    }
+}
+
+/// The table an insert writes to: in its current state, never a version.
+async fn resolve_target(insert: &mut Insert, scope: &Scope<'_>, found: &mut Found) -> Result<()> {
+    let TableObject::TableName(target) = &insert.table else {
+        return Err(Error::unsupported("INSERT INTO FUNCTION is not offered"));
+    };
+    if scope.as_of_ms.is_some() {
+        return Err(Error::invalid(
+            "the session reads as of a time (`lakehouse.as_of`), so it cannot write; \
+             `RESET lakehouse.as_of` first",
+        ));
+    }
+    let path = idents(target)?;
+    if let Some(provider) = context_table(&path, scope).await? {
+        let replacement = found.add_context_table(&path, provider);
+        insert.table = TableObject::TableName(replacement.name);
+        return Ok(());
+    }
+    let table = scope
+        .lake
+        .find_table(&names(&path), &scope.catalog, &scope.namespace)
+        .await
+        .map_err(|error| at_place(error, &path))?;
+    match &table.selector {
+        Some(Selector::Version(Version::Branch(branch))) => {
+            return Err(Error::unsupported(format!(
+                "writing to branch {} is not offered yet; write to the table itself",
+                quote(branch)
+            )));
+        }
+        Some(_) => {
+            return Err(Error::invalid(format!(
+                "{} can only be read; rows are inserted into the table itself",
+                path_text(&path)
+            )));
+        }
+        None => {}
+    }
+    spell_columns(insert, table.table.schema())?;
+    let replacement = found.add_lake_table(&path, table, Privilege::Insert)?;
+    insert.table = TableObject::TableName(replacement.name);
+    Ok(())
+}
+
+/// The column list of an insert, each name as it is stored.
+fn spell_columns(insert: &mut Insert, schema: &iceberg::spec::Schema) -> Result<()> {
+    let fields = schema.as_struct().fields();
+    for column in &mut insert.columns {
+        let found = name(column).find(fields, |field| &field.name)?.ok_or_else(|| {
+            let names = fields.iter().map(|field| field.name.as_str());
+            Error::not_found(format!(
+                "the table has no column {column}{}",
+                lakehouse_core::name::hint(&column.value, names)
+            ))
+            .with_context("line", column.span.start.line)
+            .with_context("column", column.span.start.column)
+        })?;
+        found.name.clone_into(&mut column.value);
+        column.quote_style = Some('"');
+    }
+    Ok(())
+}
+
+/// Writes every column name as it is stored.
+fn spell(statement: &mut Statement, tables: &HashMap<String, Spellings>) -> Result<()> {
+    let mut speller = Speller::new(tables);
+    for step in [true, false] {
+        let walked = if step {
+            walk(statement, &mut Learner(&mut speller))
+        } else {
+            walk(statement, &mut speller)
+        };
+        if let ControlFlow::Break(error) = walked {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// The statement in the form the engine's planner takes.
+fn engine_statement(statement: Statement) -> Result<EngineStatement> {
+    Ok(match statement {
+        Statement::Query(query) => EngineStatement::Statement(Box::new(ast::Statement::Query(query))),
+        Statement::Insert(insert) => {
+            EngineStatement::Statement(Box::new(ast::Statement::Insert(*insert)))
+        }
+        Statement::DataFusion(statement) => *statement,
+        Statement::Explain(Explain { analyze, verbose, format, statement }) => {
+            EngineStatement::Explain(ExplainStatement {
+                analyze,
+                verbose,
+                format: format.map(|format| format.to_string()),
+                statement: Box::new(engine_statement(*statement)?),
+            })
+        }
+        other => {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("this statement cannot be planned here: {other:?}"),
+            ));
+        }
+    })
+}
+
+fn quoted_part(part: &str) -> ObjectNamePart {
+    ObjectNamePart::Identifier(Ident::with_quote('"', part))
+}
+
+fn path_text(path: &[Ident]) -> String {
+    let parts: Vec<String> = path.iter().map(ToString::to_string).collect();
+    parts.join(".")
+}
+
+/// A path's identity within a statement: quoting matters, case of unquoted parts does not.
+fn path_key(path: &[Ident]) -> String {
+    let parts: Vec<String> = path
+        .iter()
+        .map(|ident| match ident.quote_style {
+            Some(_) => quote(&ident.value),
+            None => ident.value.to_lowercase(),
+        })
+        .collect();
+    parts.join(".")
+}
+
+/// An error about a name, with the name's place in the SQL.
+fn at_place(error: Error, path: &[Ident]) -> Error {
+    match path.first() {
+        Some(first) if first.span.start.line > 0 => error
+            .with_context("line", first.span.start.line)
+            .with_context("column", first.span.start.column),
+        _ => error,
+    }
+}

@@ -1,0 +1,163 @@
+//! A lake put together of settings and parts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lakehouse_core::catalog::{Catalog, CatalogParts};
+use lakehouse_core::commit::Commits;
+use lakehouse_core::governance::{AdmitAll, PolicySource};
+use lakehouse_core::lake::{Lake, LakeParts};
+use lakehouse_core::provider::ScanContext;
+use lakehouse_core::runtime::Runtime;
+use lakehouse_core::storage::Storage;
+
+use crate::open::{open_catalog, open_location};
+use crate::{Clock, Error, Lakehouse, Result, Settings, SystemClock};
+
+/// Puts a [`Lakehouse`] together: settings are data, catalogs and clock are parts.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> lakehouse::Result<()> {
+/// use lakehouse::{Lakehouse, Settings};
+///
+/// let settings = Settings { memory_budget_bytes: Some(256 << 20), ..Settings::default() };
+/// let lake = Lakehouse::builder().location("memory:").settings(settings).build().await?;
+/// assert_eq!(lake.default_catalog(), "lake");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "a builder makes nothing before `build`"]
+pub struct LakehouseBuilder {
+    location: Option<String>,
+    open_only: bool,
+    settings: Settings,
+    catalogs: BTreeMap<String, Arc<dyn Catalog>>,
+    clock: Option<Arc<dyn Clock>>,
+    storage: Option<Storage>,
+    policies: Option<Arc<dyn PolicySource>>,
+}
+
+impl LakehouseBuilder {
+    /// The lake's own folder or `memory:`, as [`Lakehouse::open`] takes it.
+    pub fn location(mut self, location: impl Into<String>) -> Self {
+        self.location = Some(location.into());
+        self
+    }
+
+    /// Whether a missing lake is made (the default) or an error.
+    pub fn create(mut self, create: bool) -> Self {
+        self.open_only = !create;
+        self
+    }
+
+    /// Numbers and switches, and the catalogs they describe.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// A catalog under a name of the program's choice.
+    pub fn catalog(mut self, name: impl Into<String>, catalog: Arc<dyn Catalog>) -> Self {
+        self.catalogs.insert(name.into(), catalog);
+        self
+    }
+
+    /// Where time and identifiers come from; the machine's when unset.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The stores of the lake's own catalogs; local files and a memory of its own when unset.
+    pub fn storage(mut self, storage: Storage) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// Who may do what; everybody everything when unset.
+    pub fn policies(mut self, policies: Arc<dyn PolicySource>) -> Self {
+        self.policies = Some(policies);
+        self
+    }
+
+    /// Opens the catalogs and puts the lake together.
+    ///
+    /// # Errors
+    /// As [`Lakehouse::open`]; also when there is no catalog, several and no default one, or two of
+    /// one name.
+    pub async fn build(self) -> Result<Lakehouse> {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let storage = match self.storage {
+            Some(storage) => storage,
+            None => Storage::new(clock.as_ref(), self.settings.durability)?,
+        };
+        let mut parts = CatalogParts::new(storage.clone(), Arc::clone(&clock));
+        parts.metadata_bytes_max = self.settings.caches.metadata_bytes_max;
+        let create = !self.open_only;
+
+        let mut catalogs = self.catalogs;
+        let mut own = None;
+        if let Some(location) = &self.location {
+            let catalog = open_location(location, create, parts.clone()).await?;
+            own = Some(catalog.name().to_owned());
+            add(&mut catalogs, catalog.name().to_owned(), catalog)?;
+        }
+        for (name, settings) in &self.settings.catalogs {
+            let catalog = open_catalog(name, settings, create, parts.clone()).await?;
+            add(&mut catalogs, name.clone(), catalog)?;
+        }
+        let default_catalog = default_catalog(&self.settings, own, &catalogs)?;
+
+        let runtime = Runtime::new(&self.settings, &storage, clock.as_ref())?;
+        for catalog in catalogs.values() {
+            runtime.register_storage(catalog.storage());
+        }
+        let lake = Lake::new(LakeParts {
+            scans: ScanContext::new(&self.settings.caches),
+            commits: Commits::new(Arc::clone(&clock)),
+            policies: self.policies.unwrap_or_else(|| Arc::new(AdmitAll)),
+            settings: self.settings,
+            clock,
+            storage,
+            runtime,
+            catalogs,
+            default_catalog,
+        })?;
+        Ok(Lakehouse { lake })
+    }
+}
+
+fn add(
+    catalogs: &mut BTreeMap<String, Arc<dyn Catalog>>,
+    name: String,
+    catalog: Arc<dyn Catalog>,
+) -> Result<()> {
+    if catalogs.contains_key(&name) {
+        return Err(Error::invalid(format!("there are two catalogs of the name {name:?}")));
+    }
+    catalogs.insert(name, catalog);
+    Ok(())
+}
+
+/// The one that is named, else the location's, else the only one.
+fn default_catalog(
+    settings: &Settings,
+    own: Option<String>,
+    catalogs: &BTreeMap<String, Arc<dyn Catalog>>,
+) -> Result<String> {
+    if let Some(name) = settings.default_catalog.clone().or(own) {
+        return Ok(name);
+    }
+    let mut names = catalogs.keys();
+    match (names.next(), names.next()) {
+        (Some(only), None) => Ok(only.clone()),
+        (None, _) => Err(Error::invalid(
+            "a lake needs a catalog: give a location, a catalog or settings that describe one",
+        )),
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "the lake has several catalogs; name the default one with `default_catalog`",
+        )),
+    }
+}
