@@ -1,7 +1,7 @@
 //! Manifest lists and manifests from their bytes, as lenient as a reader of foreign files must be.
 
 use std::collections::{BTreeMap, HashMap};
-use std::mem::size_of;
+use std::mem::{size_of, size_of_val};
 use std::sync::Arc;
 
 use iceberg::spec::{
@@ -57,7 +57,7 @@ fn entry_bytes(entry: &ManifestEntry) -> usize {
             _ => 0,
         })
         .sum();
-    let tuple = file.partition().fields().len() * size_of::<Option<iceberg::spec::Literal>>();
+    let tuple = size_of_val(file.partition().fields());
     size_of::<ManifestEntry>()
         + file.file_path().len()
         + counts * slot_bytes::<u64>()
