@@ -123,7 +123,9 @@ impl Lake {
         let wanted = join_names(parts);
         let names = known.iter().map(String::as_str);
         let hint = hint(&wanted, names);
-        Err(Error::not_found(format!("there is no namespace {wanted}{hint}")))
+        Err(Error::not_found(format!(
+            "there is no namespace {wanted}{hint}"
+        )))
     }
 
     /// Where a new table of this name belongs: a namespace that exists, and the name as written.
@@ -142,7 +144,11 @@ impl Lake {
         };
         let (catalog_name, catalog, namespace) = if qualifier.is_empty() {
             let (catalog_name, catalog) = self.catalog(&Name::quoted(default_catalog))?;
-            (catalog_name.to_owned(), Arc::clone(catalog), namespace.clone())
+            (
+                catalog_name.to_owned(),
+                Arc::clone(catalog),
+                namespace.clone(),
+            )
         } else {
             self.find_namespace(qualifier, default_catalog).await?
         };
@@ -154,20 +160,38 @@ impl Lake {
             )
             .with_context("namespace", dotted(&namespace)));
         }
-        Ok((catalog_name, catalog, TableIdent::new(namespace, name.as_str().to_owned())))
+        Ok((
+            catalog_name,
+            catalog,
+            TableIdent::new(namespace, name.as_str().to_owned()),
+        ))
     }
 
     /// The ways to read a name, the likelier first: a written catalog before the default one.
-    fn readings<'a>(&'a self, parts: &'a [Name], default_catalog: &str) -> Result<Vec<Reading<'a>>> {
+    fn readings<'a>(
+        &'a self,
+        parts: &'a [Name],
+        default_catalog: &str,
+    ) -> Result<Vec<Reading<'a>>> {
         let mut readings = Vec::new();
         if let [first, rest @ ..] = parts
             && !rest.is_empty()
             && let Some((catalog_name, catalog)) = self.find_catalog(first)?
         {
-            readings.push(Reading { catalog_name, catalog, parts: rest, written: true });
+            readings.push(Reading {
+                catalog_name,
+                catalog,
+                parts: rest,
+                written: true,
+            });
         }
         let (catalog_name, catalog) = self.catalog(&Name::quoted(default_catalog))?;
-        readings.push(Reading { catalog_name, catalog, parts, written: false });
+        readings.push(Reading {
+            catalog_name,
+            catalog,
+            parts,
+            written: false,
+        });
         Ok(readings)
     }
 
@@ -179,7 +203,9 @@ impl Lake {
     ) -> Error {
         let mut known = Vec::new();
         for reading in readings {
-            let Ok(namespaces) = reading.catalog.list_namespaces().await else { continue };
+            let Ok(namespaces) = reading.catalog.list_namespaces().await else {
+                continue;
+            };
             let qualifier = &reading.parts[..reading.parts.len() - 1];
             let here = match match_namespace(&namespaces, qualifier) {
                 Ok(Some(found)) => vec![found],
@@ -215,7 +241,9 @@ async fn find_in(
     parts: &[Name],
     current: &NamespaceIdent,
 ) -> Result<Option<Table>> {
-    let Some((name, qualifier)) = parts.split_last() else { return Ok(None) };
+    let Some((name, qualifier)) = parts.split_last() else {
+        return Ok(None);
+    };
     let namespace = if qualifier.is_empty() {
         // `catalog.t` leaves the namespace open; the current one belongs to the default catalog.
         if reading.written && reading.catalog.namespace_properties(current).await.is_err() {
@@ -234,7 +262,9 @@ async fn find_in(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let Some(ident) = name.find(&tables, TableIdent::name)? else { return Ok(None) };
+    let Some(ident) = name.find(&tables, TableIdent::name)? else {
+        return Ok(None);
+    };
     let pointer = reading.catalog.load_table(ident).await?;
     Ok(Some(Table::new(pointer, reading.catalog.storage().clone())))
 }
@@ -244,32 +274,51 @@ async fn find_selected(
     reading: &Reading<'_>,
     namespace: &NamespaceIdent,
 ) -> Result<Option<FoundTable>> {
-    let Some((last, qualifier)) = reading.parts.split_last() else { return Ok(None) };
+    let Some((last, qualifier)) = reading.parts.split_last() else {
+        return Ok(None);
+    };
     if !qualifier.is_empty()
         && let Some(selector) = Selector::parse(last.as_str())
         && let Some(table) = find_in(reading, qualifier, namespace).await?
     {
         return Ok(Some(reading.found(table, Some(selector))));
     }
-    let Some((name, selected)) = last.as_str().rsplit_once('$') else { return Ok(None) };
-    let Some(selector) = Selector::parse(selected) else { return Ok(None) };
+    let Some((name, selected)) = last.as_str().rsplit_once('$') else {
+        return Ok(None);
+    };
+    let Some(selector) = Selector::parse(selected) else {
+        return Ok(None);
+    };
     let mut parts = qualifier.to_vec();
-    parts.push(if last.is_quoted() { Name::quoted(name) } else { Name::new(name) });
+    parts.push(if last.is_quoted() {
+        Name::quoted(name)
+    } else {
+        Name::new(name)
+    });
     let table = find_in(reading, &parts, namespace).await?;
     Ok(table.map(|table| reading.found(table, Some(selector))))
 }
 
 /// The namespace whose parts match; a part in quotes may hold several, joined by dots.
-fn match_namespace(namespaces: &[NamespaceIdent], parts: &[Name]) -> Result<Option<NamespaceIdent>> {
+fn match_namespace(
+    namespaces: &[NamespaceIdent],
+    parts: &[Name],
+) -> Result<Option<NamespaceIdent>> {
     if parts.is_empty() {
         return Ok(None);
     }
     let quoted = parts.iter().all(Name::is_quoted);
     let joined: Vec<&str> = parts.iter().map(Name::as_str).collect();
     let joined = joined.join(".");
-    let wanted = if quoted { Name::quoted(joined) } else { Name::new(joined) };
-    let named: Vec<(String, &NamespaceIdent)> =
-        namespaces.iter().map(|namespace| (dotted(namespace), namespace)).collect();
+    let wanted = if quoted {
+        Name::quoted(joined)
+    } else {
+        Name::new(joined)
+    };
+    let named: Vec<(String, &NamespaceIdent)> = namespaces
+        .iter()
+        .map(|namespace| (dotted(namespace), namespace))
+        .collect();
     let found = wanted.find(&named, |(name, _)| name)?;
     Ok(found.map(|(_, namespace)| (*namespace).clone()))
 }

@@ -79,7 +79,13 @@ fn schema_of(path: &Path) -> Vec<String> {
 }
 
 async fn open_file(file: PathBuf, options: OpenOptions) -> Result<SqliteCatalog> {
-    SqliteCatalog::open(Some("lake".to_owned()), file, options, parts(Durability::None)).await
+    SqliteCatalog::open(
+        Some("lake".to_owned()),
+        file,
+        options,
+        parts(Durability::None),
+    )
+    .await
 }
 
 #[track_caller]
