@@ -239,7 +239,7 @@ async fn s03_nested_fields_are_found_by_id() {
     ]));
     assert_eq!(
         made.rows("SELECT * FROM t").await,
-        ["1|[{a: , b: 1}, {a: , b: 2}]|{k: 5}", "2|-|{}"]
+        ["1|[{a: -, b: 1}, {a: -, b: 2}]|{k: 5}", "2|-|{}"]
     );
     assert_eq!(
         made.rows("SELECT l[1]['b'] + 1, arrow_typeof(l[1]['b']) FROM t WHERE id = 1")
