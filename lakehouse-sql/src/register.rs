@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use chrono::{DateTime, Utc};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::plan_datafusion_err;
 use datafusion::datasource::source_as_provider;
@@ -26,6 +25,7 @@ use parking_lot::RwLock;
 use crate::constant::Constants;
 use crate::exact_cast::exact_casts;
 use crate::parse::VersionClause;
+use crate::session::instant;
 
 /// Installs a lake's catalogs, object store and version clauses in a program's own context.
 ///
@@ -127,8 +127,8 @@ impl RelationPlanner for VersionPlanner {
             .upgrade()
             .ok_or_else(|| Error::internal("a context planned after it was dropped"))?;
         let state = state.read().clone();
-        let instant = DateTime::<Utc>::from_timestamp_nanos(self.lake.clock().now_ns());
-        let pinned = table.at(Constants::try_new(&state, instant, None)?.version(&clause)?)?;
+        let constants = Constants::try_new(&state, instant(&self.lake), None)?;
+        let pinned = table.at(constants.version(&clause)?)?;
         let source = datafusion::catalog::default_table_source::provider_as_source(Arc::new(pinned));
         let plan = LogicalPlanBuilder::scan(reference, source, None)?.build()?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias.clone()))))

@@ -123,7 +123,7 @@ impl Session {
         parameters: Option<ParamValues>,
     ) -> Result<QueryResult> {
         let access = &self.inner.access;
-        let instant = DateTime::<Utc>::from_timestamp_nanos(access.lake().clock().now_ns());
+        let instant = instant(access.lake());
         let mut state = self.inner.context.state();
         state.execution_props_mut().query_execution_start_time = Some(instant);
 
@@ -309,6 +309,12 @@ fn session_config(lake: &Lake, catalog: &str) -> SessionConfig {
     options.sql_parser.collect_spans = true;
     options.execution.time_zone = Some("UTC".to_owned());
     config
+}
+
+/// What `current_timestamp` answers to one statement: whole microseconds, which every table holds.
+pub(crate) fn instant(lake: &Lake) -> DateTime<Utc> {
+    let ns = lake.clock().now_ns();
+    DateTime::from_timestamp_nanos(ns - ns.rem_euclid(1_000))
 }
 
 /// The only statement of a text.

@@ -128,7 +128,12 @@ impl LakeOpener {
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
         let batches = self.decode(opened, plan, &needed)?;
         match pruner {
-            Some(pruner) if self.predicate.as_ref().is_some_and(is_dynamic_physical_expr) => {
+            Some(pruner)
+                if self
+                    .predicate
+                    .as_ref()
+                    .is_some_and(is_dynamic_physical_expr) =>
+            {
                 Ok(StoppableBatches {
                     batches,
                     pruner: Some(pruner),
@@ -189,7 +194,10 @@ impl LakeOpener {
                 .await?;
         } else {
             let kept = row_groups.remaining_row_group_count();
-            opened.metrics.row_groups_pruned_statistics.add_matched(kept);
+            opened
+                .metrics
+                .row_groups_pruned_statistics
+                .add_matched(kept);
             opened
                 .metrics
                 .row_groups_pruned_bloom_filter
@@ -300,10 +308,8 @@ impl LakeOpener {
         }
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(
-            opened.reader.clone(),
-            metadata,
-        );
+        let mut builder =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(opened.reader.clone(), metadata);
         row_groups
             .prune_by_bloom_filters(schema, &mut builder, pruning, &opened.metrics)
             .await;
@@ -348,12 +354,7 @@ impl LakeOpener {
         ))
     }
 
-    fn decode(
-        &self,
-        opened: Opened,
-        plan: ParquetAccessPlan,
-        needed: &[usize],
-    ) -> Result<Batches> {
+    fn decode(&self, opened: Opened, plan: ParquetAccessPlan, needed: &[usize]) -> Result<Batches> {
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
         let mut roots: Vec<usize> = needed
@@ -462,7 +463,8 @@ fn options(mapping: &FileMapping) -> ArrowReaderOptions {
 /// The only leaf of a top-level column; `None` for nested ones.
 fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
     let schema = footer.file_metadata().schema_descr();
-    let mut leaves = (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
+    let mut leaves =
+        (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
     leaves.next().filter(|_| leaves.next().is_none())
 }
 

@@ -8,7 +8,7 @@ mod fit;
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{InList, Like, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Between, Cast, Expr, Operator};
+use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, Operator};
 use iceberg::spec::{Datum, NestedFieldRef, PrimitiveType, Schema, Type};
 
 use super::pruning::{is_utc, keeps_order};

@@ -8,7 +8,8 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::sql::parser::{ExplainStatement, Statement as EngineStatement};
 use datafusion::sql::sqlparser::ast::{
-    self, Ident, Insert, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableObject,
+    self, FunctionArg, FunctionArgExpr, Ident, Insert, ObjectName, ObjectNamePart, TableAlias,
+    TableFactor, TableFunctionArgs, TableObject,
 };
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::governance::Privilege;
@@ -23,10 +24,15 @@ use crate::parse::version_clause;
 use crate::statement::relation::{Relation, visit_tables_mut, walk};
 use crate::statement::{Explain, Statement};
 
+/// The table function that opens a table without a catalog.
+const READ_ICEBERG: &str = "read_iceberg";
+
 /// One table factor as written.
 struct Written {
     path: Vec<Ident>,
     version: Option<ast::TableVersion>,
+    /// The arguments of [`READ_ICEBERG`].
+    arguments: Option<TableFunctionArgs>,
 }
 
 /// What stands for a table factor after its name was looked up.
@@ -76,7 +82,7 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
     }
     let mut replacements = replacements.into_iter();
     visit_tables_mut(statement, |factor, relation| {
-        if relation == Relation::Table
+        if (relation == Relation::Table || is_read_iceberg(factor))
             && let Some(replacement) = replacements.next()
         {
             replace(factor, replacement);
@@ -91,15 +97,22 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
 }
 
 fn collect(factor: &TableFactor, relation: Relation, written: &mut Vec<Written>) -> Result<()> {
-    let TableFactor::Table { name, version, .. } = factor else { return Ok(()) };
-    if relation == Relation::Table {
-        written.push(Written { path: idents(name)?, version: version.clone() });
+    let TableFactor::Table { name, version, args, .. } = factor else { return Ok(()) };
+    if relation == Relation::Table || is_read_iceberg(factor) {
+        let (path, version) = (idents(name)?, version.clone());
+        written.push(Written { path, version, arguments: args.clone() });
     } else if let Some(version) = version {
         return Err(Error::invalid(format!(
             "`{version}` stands behind {name}, which is not a table of the lake"
         )));
     }
     Ok(())
+}
+
+fn is_read_iceberg(factor: &TableFactor) -> bool {
+    matches!(factor, TableFactor::Table { name, args: Some(_), .. }
+        if matches!(name.0.as_slice(), [ObjectNamePart::Identifier(function)]
+            if function.value.eq_ignore_ascii_case(READ_ICEBERG)))
 }
 
 fn idents(name: &ObjectName) -> Result<Vec<Ident>> {
@@ -124,6 +137,12 @@ async fn look_up(
         Some(version) => Some(constants.version(&version_clause(version)?)?),
         None => None,
     };
+    if let Some(arguments) = &written.arguments {
+        let location = file_argument(arguments, constants)?;
+        let table = scope.lake.open_file(&location).await.map_err(|e| at_place(e, &written.path))?;
+        let pinned = pin(table, version, scope).map_err(|error| at_place(error, &written.path))?;
+        return found.add_lake_table(&[], pinned, Privilege::Select);
+    }
     if let Some(provider) = context_table(&written.path, scope).await? {
         if version.is_some() {
             return Err(Error::unsupported(format!(
@@ -147,6 +166,20 @@ async fn look_up(
     };
     let pinned = pin(table, version, scope).map_err(|error| at_place(error, &written.path))?;
     found.add_lake_table(&written.path, pinned, Privilege::Select)
+}
+
+/// The one text argument of `read_iceberg('…')`.
+fn file_argument(arguments: &TableFunctionArgs, constants: &Constants<'_>) -> Result<String> {
+    let expected = || {
+        Error::invalid(format!(
+            "{READ_ICEBERG} takes one text: a metadata file, or a table's folder with version-hint.text"
+        ))
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = arguments.args.as_slice() else {
+        return Err(expected());
+    };
+    let value = constants.evaluate(argument)?;
+    value.try_as_str().flatten().map(str::to_owned).ok_or_else(expected)
 }
 
 /// The table at the version that clause, name and session ask for, in this order.
@@ -300,9 +333,10 @@ impl Found {
 }
 
 fn replace(factor: &mut TableFactor, replacement: Replacement) {
-    if let TableFactor::Table { name, alias, version, .. } = factor {
+    if let TableFactor::Table { name, alias, version, args, .. } = factor {
         *name = replacement.name;
         *version = None;
+        *args = None;
         if alias.is_none() {
             *alias = replacement.alias.map(|name| TableAlias {
                 explicit: true,
