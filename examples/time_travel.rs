@@ -112,29 +112,32 @@ impl Books {
         chapter("A line was billed at ten times its price: reverse it and replace it");
         let found = self
             .ask(
-                "SELECT l_orderkey, l_linenumber FROM lineitem \
-                 JOIN orders ON o_orderkey = l_orderkey \
-                 JOIN customer ON c_custkey = o_custkey \
-                 JOIN nation ON n_nationkey = c_nationkey \
-                 WHERE n_name = 'GERMANY' \
-                   AND l_shipdate BETWEEN DATE '1995-01-01' AND DATE '1995-03-31' \
+                "SELECT l_orderkey, l_linenumber, l_extendedprice\n\
+                 FROM lineitem\n\
+                 JOIN orders ON o_orderkey = l_orderkey\n\
+                 JOIN customer ON c_custkey = o_custkey\n\
+                 JOIN nation ON n_nationkey = c_nationkey\n\
+                 WHERE n_name = 'GERMANY'\n  \
+                   AND l_shipdate BETWEEN DATE '1995-01-01' AND DATE '1995-03-31'\n\
                  ORDER BY l_extendedprice DESC, l_orderkey, l_linenumber LIMIT 1",
             )
             .await?;
         let key = found[0].column(0).as_primitive::<Int64Type>().value(0);
         let line = found[0].column(1).as_primitive::<Int32Type>().value(0);
         // One statement, one commit: nobody ever sees the reversal without the replacement.
+        let copy = |quantity: &str, price: &str, reason: &str| {
+            format!(
+                "SELECT l_orderkey, l_partkey, l_suppkey, l_linenumber, {quantity}, {price},\n       \
+                        l_discount, l_tax, l_returnflag, l_linestatus, l_shipdate, l_commitdate,\n       \
+                        l_receiptdate, l_shipinstruct, l_shipmode, '{reason}'\n\
+                 FROM lineitem WHERE l_orderkey = {key} AND l_linenumber = {line}"
+            )
+        };
+        let reversal = copy("-l_quantity", "-l_extendedprice", "reversal");
+        let price = "CAST(l_extendedprice / 10 AS DECIMAL(15, 2))";
+        let replacement = copy("l_quantity", price, "replacement");
         self.run(&format!(
-            "INSERT INTO lineitem\n\
-             SELECT l_orderkey, l_partkey, l_suppkey, l_linenumber,\n       \
-                    CAST(sign * l_quantity AS DECIMAL(15, 2)),\n       \
-                    CAST(sign * l_extendedprice / divisor AS DECIMAL(15, 2)),\n       \
-                    l_discount, l_tax, l_returnflag, l_linestatus,\n       \
-                    l_shipdate, l_commitdate, l_receiptdate, l_shipinstruct, l_shipmode, reason\n\
-             FROM lineitem\n\
-             CROSS JOIN (VALUES (-1, 1, 'reversal'), (1, 10, 'replacement'))\n        \
-                     AS correction (sign, divisor, reason)\n\
-             WHERE l_orderkey = {key} AND l_linenumber = {line}"
+            "INSERT INTO lineitem\n{reversal}\nUNION ALL\n{replacement}"
         ))
         .await?;
         for table in ["orders", "lineitem"] {

@@ -11,6 +11,7 @@ mod format;
 mod output;
 mod progress;
 mod run;
+mod settings_file;
 mod shell;
 
 use std::process::ExitCode;
