@@ -28,7 +28,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
-use super::footer::FileReader;
+use super::file_reader::FileReader;
 use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
@@ -99,7 +99,7 @@ impl LakeOpener {
         let storage = &self.shape.storage;
         let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
         let timer = metrics.metadata_load_time.timer();
-        let footer = self.shape.footers.footer(&mut reader).await?;
+        let footer = self.shape.footers.footer(file.data_file().file_path(), file.data_file().file_size_in_bytes(), &mut reader).await?;
         let needed = self.projection.column_indices();
         let wanted = self.predicate_columns();
         let mapping = FileMapping::new(
@@ -337,7 +337,7 @@ impl LakeOpener {
         opened.footer = self
             .shape
             .footers
-            .with_page_index(Arc::clone(&opened.footer), &mut opened.reader)
+            .with_page_index(file.data_file().file_path(), Arc::clone(&opened.footer), &mut opened.reader)
             .await?;
         Ok(pages.prune_plan_with_page_index(
             plan,
