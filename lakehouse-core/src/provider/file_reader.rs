@@ -48,6 +48,11 @@ impl FileReader {
         })
     }
 
+    /// Where the file stands.
+    pub(super) fn location(&self) -> &str {
+        &self.location
+    }
+
     fn count(&self, bytes: u64) {
         self.metrics
             .bytes_scanned

@@ -60,8 +60,17 @@ impl FooterCache {
         footer: Arc<ParquetMetaData>,
         reader: &mut F,
     ) -> Result<Arc<ParquetMetaData>> {
-        if footer.column_index().is_some() && footer.offset_index().is_some() {
+        let has_index = |footer: &ParquetMetaData| {
+            footer.column_index().is_some() && footer.offset_index().is_some()
+        };
+        if has_index(&footer) {
             return Ok(footer);
+        }
+        // Another range of the file may have read it meanwhile.
+        if let Some(known) = self.footers.get(&location.to_owned())
+            && has_index(&known)
+        {
+            return Ok(known);
         }
         let mut loader = ParquetMetaDataReader::new_with_metadata(footer.as_ref().clone())
             .with_page_index_policy(PageIndexPolicy::Optional);
