@@ -133,8 +133,8 @@ impl Session {
             .find_table(&parts, &variables.catalog, &variables.namespace)
             .await?;
         Ok(self
-            .inner
-            .context
+            .environment
+            .context()
             .read_table(self.environment.access().open(found)?)?)
     }
 
@@ -147,7 +147,7 @@ impl Session {
             Error::invalid("a table needs one batch at least to tell its schema; it may be empty")
         })?;
         let table = MemTable::try_new(schema, vec![batches])?;
-        self.inner.local.register(
+        self.environment.local().register(
             &dotted(&self.environment.variables().namespace),
             name,
             Arc::new(table),

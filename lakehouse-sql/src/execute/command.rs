@@ -198,11 +198,11 @@ async fn call(
         arguments.push((name, value));
     }
     let arguments = Arguments::try_new(procedure.as_ref(), arguments)?;
-    let (catalog, namespace) = current(session);
+    let current = session.variables();
     let context = CallContext {
         access: session.access(),
-        catalog,
-        namespace,
+        catalog: current.catalog,
+        namespace: current.namespace,
     };
     let rows = procedure.call(&context, arguments).await?;
     Ok(QueryResult::of_batches(rows.schema(), vec![rows], false))

@@ -50,10 +50,11 @@ pub(super) async fn show(show: Show, session: &Environment) -> Result<QueryResul
         Show::Branches(found) => references(&found.table, ReferenceKind::Branch),
         Show::Properties { table, key } => properties(&table, key.as_deref()),
         Show::CurrentNamespace => {
-            let (catalog, namespace) = current(session);
+            let current = session.variables();
+            let namespace = dotted(&current.namespace);
             texts(
                 &["catalog", "namespace"],
-                vec![vec![catalog], vec![dotted(&namespace)]],
+                vec![vec![current.catalog], vec![namespace]],
             )
         }
     }

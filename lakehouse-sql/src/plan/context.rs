@@ -1,6 +1,5 @@
 //! What the engine's planner may look up: the governed tables of one statement, and functions.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
