@@ -51,7 +51,6 @@ impl<K: Clone + Eq + Hash, V: Clone> ByteCache<K, V> {
     }
 
     /// The value of `key`, which then counts as just used.
-    #[cfg(test)]
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         self.state().touch(key)
     }

@@ -10,6 +10,8 @@ mod partition;
 mod plan;
 mod predicate;
 mod summary;
+#[cfg(test)]
+mod testing;
 mod value;
 
 pub use manifest_cache::ManifestCache;

@@ -1,6 +1,7 @@
 //! Privileges checked: the only maker of what may be planned.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use datafusion::catalog::default_table_source::provider_as_source;
@@ -12,10 +13,16 @@ use crate::plan::GovernedTables;
 use crate::resolve::{Intent, Resolved, TableOrigin};
 
 /// A statement that the lake's policies admit, with the tables as its principal may see them.
-#[derive(Debug)]
 pub struct Governed {
     intent: Intent,
     tables: GovernedTables,
+}
+
+impl fmt::Debug for Governed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tables: Vec<String> = self.tables.keys().map(ToString::to_string).collect();
+        f.debug_struct("Governed").field("intent", &self.intent).field("tables", &tables).finish()
+    }
 }
 
 impl Governed {

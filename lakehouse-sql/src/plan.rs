@@ -7,7 +7,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::planner::SqlToRel;
 use lakehouse_core::error::{Error, Result};
 
-pub(crate) use context::{FunctionsOnly, GovernedContext, parser_options};
+pub(crate) use context::{FunctionsOnly, GovernedContext, GovernedTables, parser_options};
 
 use crate::govern::Governed;
 use crate::resolve::{Command, Intent};

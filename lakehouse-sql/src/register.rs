@@ -1,12 +1,14 @@
 //! A lake inside a program's own engine context.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Weak};
 
 use chrono::{DateTime, Utc};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::plan_datafusion_err;
 use datafusion::datasource::source_as_provider;
 use datafusion::error::Result as EngineResult;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, WriteOp};
 use datafusion::logical_expr::planner::{
@@ -19,6 +21,7 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Principal;
 use lakehouse_core::lake::Lake;
 use lakehouse_core::provider::{Access, LakeCatalog, LakeTable};
+use parking_lot::RwLock;
 
 use crate::constant::Constants;
 use crate::exact_cast::exact_casts;
@@ -50,7 +53,7 @@ pub async fn register(lake: &Lake, context: &SessionContext) -> Result<()> {
         catalog.refresh().await?;
         context.register_catalog(name, catalog);
     }
-    let planner = VersionPlanner { lake: lake.clone(), context: context.clone() };
+    let planner = VersionPlanner::new(lake, context);
     context.register_relation_planner(Arc::new(planner))?;
     context.add_analyzer_rule(Arc::new(WriteRule));
     Ok(())
@@ -70,7 +73,7 @@ pub(crate) fn register_catalogs(
         }
         context.register_catalog(name, catalog);
     }
-    let planner = VersionPlanner { lake: access.lake().clone(), context: context.clone() };
+    let planner = VersionPlanner::new(access.lake(), context);
     context.register_relation_planner(Arc::new(planner))?;
     context.add_analyzer_rule(Arc::new(WriteRule));
     local.ok_or_else(|| Error::internal("a lake without its default catalog"))
@@ -79,10 +82,22 @@ pub(crate) fn register_catalogs(
 /// Claims every version clause: pins a lake's table, refuses the rest.
 ///
 /// The engine's own planner ignores a clause that nobody claims and reads current data.
-#[derive(Debug)]
 struct VersionPlanner {
     lake: Lake,
-    context: SessionContext,
+    /// Weak, because the context owns its planners.
+    state: Weak<RwLock<SessionState>>,
+}
+
+impl VersionPlanner {
+    fn new(lake: &Lake, context: &SessionContext) -> Self {
+        Self { lake: lake.clone(), state: context.state_weak_ref() }
+    }
+}
+
+impl fmt::Debug for VersionPlanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VersionPlanner").finish_non_exhaustive()
+    }
 }
 
 impl RelationPlanner for VersionPlanner {
@@ -107,7 +122,11 @@ impl RelationPlanner for VersionPlanner {
         let table = provider.as_any().downcast_ref::<LakeTable>().ok_or_else(|| {
             Error::unsupported(format!("{name} is no table of a lake and has no versions"))
         })?;
-        let state = self.context.state();
+        let state = self
+            .state
+            .upgrade()
+            .ok_or_else(|| Error::internal("a context planned after it was dropped"))?;
+        let state = state.read().clone();
         let instant = DateTime::<Utc>::from_timestamp_nanos(self.lake.clock().now_ns());
         let pinned = table.at(Constants::try_new(&state, instant, None)?.version(&clause)?)?;
         let source = datafusion::catalog::default_table_source::provider_as_source(Arc::new(pinned));

@@ -19,7 +19,7 @@ use lakehouse_core::lake::{FoundTable, Lake};
 use lakehouse_core::name::Name;
 use lakehouse_core::provider::LakeCatalog;
 
-pub(crate) use command::{Command, TableTarget};
+pub(crate) use command::{Command, SettingValue, Show, TableTarget};
 
 use crate::statement::Statement;
 

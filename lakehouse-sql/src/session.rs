@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::MemTable;
 use datafusion::common::ParamValues;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use iceberg::NamespaceIdent;
 use lakehouse_core::error::{Error, Result};

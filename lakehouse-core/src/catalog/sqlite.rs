@@ -62,7 +62,8 @@ impl Default for OpenOptions {
 }
 
 impl SqliteCatalog {
-    /// Opens the catalog in `file`, which statements address as `name`.
+    /// Opens the catalog in `file`, which statements address as `name`, or by its name inside the
+    /// file when there is none.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::NotFound`] when there is no file and none is to be made;
@@ -71,7 +72,7 @@ impl SqliteCatalog {
     /// was chosen, or when the lake was moved (the message names both places);
     /// [`crate::error::ErrorKind::PermissionDenied`] when it may not be opened.
     pub async fn open(
-        name: impl Into<String>,
+        name: Option<String>,
         file: impl Into<PathBuf>,
         options: OpenOptions,
         parts: CatalogParts,
@@ -79,12 +80,8 @@ impl SqliteCatalog {
         let file = file.into();
         let durability = parts.storage.durability();
         let opened = runtime::blocking(move || open_now(&file, options, durability)).await??;
-        Ok(Self::over(
-            opened.pointers,
-            name.into(),
-            opened.warehouse,
-            parts,
-        ))
+        let name = name.unwrap_or_else(|| opened.pointers.catalog_name().to_owned());
+        Ok(Self::over(opened.pointers, name, opened.warehouse, parts))
     }
 
     /// The catalog's name inside the file, under which PyIceberg opens it.

@@ -21,10 +21,12 @@ impl Procedure for RegisterTableProcedure {
     }
 
     fn parameters(&self) -> &'static [Parameter] {
-        &[
-            Parameter::required("table", ParameterKind::Text),
-            Parameter::required("metadata_file", ParameterKind::Text),
-        ]
+        const {
+            &[
+                Parameter::required("table", ParameterKind::Text),
+                Parameter::required("metadata_file", ParameterKind::Text),
+            ]
+        }
     }
 
     async fn call(&self, context: &CallContext<'_>, arguments: Arguments) -> Result<RecordBatch> {

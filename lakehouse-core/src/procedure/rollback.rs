@@ -21,10 +21,12 @@ impl Procedure for RollbackToSnapshotProcedure {
     }
 
     fn parameters(&self) -> &'static [Parameter] {
-        &[
-            Parameter::required("table", ParameterKind::Text),
-            Parameter::required("snapshot_id", ParameterKind::Long),
-        ]
+        const {
+            &[
+                Parameter::required("table", ParameterKind::Text),
+                Parameter::required("snapshot_id", ParameterKind::Long),
+            ]
+        }
     }
 
     async fn call(&self, context: &CallContext<'_>, arguments: Arguments) -> Result<RecordBatch> {
@@ -44,10 +46,12 @@ impl Procedure for RollbackToTimestampProcedure {
     }
 
     fn parameters(&self) -> &'static [Parameter] {
-        &[
-            Parameter::required("table", ParameterKind::Text),
-            Parameter::required("timestamp", ParameterKind::Timestamp),
-        ]
+        const {
+            &[
+                Parameter::required("table", ParameterKind::Text),
+                Parameter::required("timestamp", ParameterKind::Timestamp),
+            ]
+        }
     }
 
     async fn call(&self, context: &CallContext<'_>, arguments: Arguments) -> Result<RecordBatch> {
@@ -67,11 +71,13 @@ impl Procedure for SetCurrentSnapshotProcedure {
     }
 
     fn parameters(&self) -> &'static [Parameter] {
-        &[
-            Parameter::required("table", ParameterKind::Text),
-            Parameter::optional("snapshot_id", ParameterKind::Long),
-            Parameter::optional("ref", ParameterKind::Text),
-        ]
+        const {
+            &[
+                Parameter::required("table", ParameterKind::Text),
+                Parameter::optional("snapshot_id", ParameterKind::Long),
+                Parameter::optional("ref", ParameterKind::Text),
+            ]
+        }
     }
 
     async fn call(&self, context: &CallContext<'_>, arguments: Arguments) -> Result<RecordBatch> {

@@ -107,15 +107,20 @@ pub(crate) fn options(pool: &Arc<dyn MemoryPool>) -> WriteOptions {
     WriteOptions::new(Reservation::new(pool, "a test"), SystemClock.new_uuid())
 }
 
+/// Writes are polled by whatever thread is free.
+fn sendable<T: Send>(future: T) -> T {
+    future
+}
+
 pub(crate) async fn write(table: &Table, batches: Vec<RecordBatch>) -> Result<Vec<WrittenFile>> {
     let mut writer = TableWriter::try_new(table, options(&unbounded()))?;
     for batch in batches {
-        if let Err(error) = writer.write(batch).await {
-            writer.abort().await?;
+        if let Err(error) = sendable(writer.write(batch)).await {
+            sendable(writer.abort()).await?;
             return Err(error);
         }
     }
-    writer.close().await
+    sendable(writer.close()).await
 }
 
 pub(crate) fn batch<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
@@ -622,7 +627,7 @@ async fn values_that_would_change_are_refused_by_column_and_value() {
 
 #[tokio::test]
 async fn null_in_a_required_column_is_refused_by_name() {
-    let inner = NestedField::required(2, "inner", primitive(PrimitiveType::Int));
+    let inner = NestedField::required(20, "inner", primitive(PrimitiveType::Int));
     let group = Type::Struct(iceberg::spec::StructType::new(vec![Arc::new(inner)]));
     let table = table(
         &[("g", group), ("r!", primitive(PrimitiveType::Int))],

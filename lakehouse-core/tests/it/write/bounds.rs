@@ -123,9 +123,9 @@ async fn m02_nan_is_counted_and_outside_the_bounds() {
 async fn a_row_group_of_nulls_takes_no_bound_away() {
     let values = |values: Vec<Option<i32>>| Arc::new(Int32Array::from(values)) as ArrayRef;
     let batches = vec![
-        values(vec![None, None]),
         values(vec![Some(5)]),
         values(vec![Some(-5)]),
+        values(vec![None, None]),
     ];
     let file = one_column(PrimitiveType::Int, &[SMALL_GROUPS], batches).await;
     assert_eq!(file.data_file.split_offsets().unwrap().len(), 3);

@@ -1,4 +1,8 @@
 //! Partition transforms and bounds once more, one value at a time and as simple as can be.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "test values are made to fit"
+)]
 
 use chrono::{DateTime, Datelike};
 use iceberg::spec::{PrimitiveLiteral, PrimitiveType, Transform};

@@ -1,4 +1,8 @@
 //! Random rows of every type: metrics and partitions against a count by hand.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "test values are made to fit"
+)]
 
 use std::sync::Arc;
 
