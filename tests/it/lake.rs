@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -20,6 +21,12 @@ pub(crate) struct TestLake {
     pub(crate) session: Session,
     pub(crate) clock: Arc<FakeClock>,
     folder: Option<TempDir>,
+}
+
+/// A seed of its own for every lake: identifiers name folders that lakes must not share.
+fn next_seed() -> u64 {
+    static LAKES: AtomicU64 = AtomicU64::new(0);
+    (u64::from(std::process::id()) << 32) | LAKES.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Settings that do not make tests wait for the disk.
@@ -45,7 +52,7 @@ impl TestLake {
     }
 
     async fn at(location: &str, folder: Option<TempDir>) -> Self {
-        let clock = Arc::new(FakeClock::new(START_MS, 42));
+        let clock = Arc::new(FakeClock::new(START_MS, next_seed()));
         let lake = open(location, Arc::clone(&clock) as Arc<dyn Clock>).await;
         let session = lake.session().unwrap();
         Self {

@@ -7,6 +7,7 @@ mod bad_input;
 mod cases;
 mod lake;
 mod many_writers;
+mod process;
 mod pruning;
 mod script;
 mod scripts;

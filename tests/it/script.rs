@@ -3,8 +3,8 @@
 //! Before its SQL a statement may have lines that the lake does not see:
 //! `-- clock: 2026-01-01 00:00:00` sets the lake's time, alone or before a statement;
 //! `-- let name` keeps the first cell of the answer, and `{name}` stands for it from then on, in SQL
-//! and in answers; `-- parameters: 1, 'x'` gives the statement's parameters `$1`, `$2`.
-//! In answers `{lake}` is where the lake is, and a text of several lines has a row for each.
+//! and in answers; `-- metadata file: t` keeps where the metadata of `t` is as `{metadata}`;
+//! `-- parameters: 1, 'x'` gives the statement's parameters `$1`, `$2`. In answers `{lake}` is where the lake is, and a text of several lines has a row for each.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use arrow::datatypes::DataType;
 use chrono::NaiveDateTime;
 use datafusion::common::ScalarValue;
-use lakehouse::{Error, Result, Session};
+use lakehouse::{Error, Lakehouse, Result, Session};
 use lakehouse_testkit::FakeClock;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType};
 
@@ -21,6 +21,7 @@ use crate::lake::{TestLake, cells};
 
 /// A connection of a script: a session, and the names that all of its sessions share.
 pub(crate) struct Script {
+    lake: Lakehouse,
     session: Session,
     clock: Arc<FakeClock>,
     root: String,
@@ -52,6 +53,7 @@ impl Script {
         names: Arc<Mutex<BTreeMap<String, String>>>,
     ) -> Result<Self> {
         Ok(Self {
+            lake: lake.lake.clone(),
             session: lake.lake.session()?,
             clock: Arc::clone(&lake.clock),
             root: lake.root(),
@@ -64,7 +66,7 @@ impl Script {
         let mut sql = String::new();
         for line in text.lines() {
             match line.strip_prefix("-- ").filter(|_| sql.is_empty()) {
-                Some(directive) => self.directive(directive, &mut directives)?,
+                Some(directive) => self.directive(directive, &mut directives).await?,
                 None => sql += &format!("{line}\n"),
             }
         }
@@ -95,13 +97,16 @@ impl Script {
         })
     }
 
-    fn directive(&self, text: &str, directives: &mut Directives) -> Result<()> {
+    async fn directive(&self, text: &str, directives: &mut Directives) -> Result<()> {
         if let Some(time) = text.strip_prefix("clock: ") {
             let time = NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S%.f");
             let time = time.map_err(|error| Error::invalid(format!("{text}: {error}")))?;
             self.clock.set_ms(time.and_utc().timestamp_millis());
         } else if let Some(name) = text.strip_prefix("let ") {
             directives.keep_as = Some(name.to_owned());
+        } else if let Some(table) = text.strip_prefix("metadata file: ") {
+            let file = self.lake.table(table).await?.metadata_location().to_owned();
+            self.names.lock().unwrap().insert("metadata".to_owned(), file);
         } else if let Some(list) = text.strip_prefix("parameters: ") {
             directives.parameters = Some(list.to_owned());
         }
@@ -116,14 +121,16 @@ impl Script {
 
     fn with_values(&self, text: &str) -> String {
         let names = self.names.lock().unwrap();
+        let text = text.replace("{lake}", &self.root);
         names
             .iter()
-            .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+            .fold(text, |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
     }
 
     /// What differs from run to run, by its name.
     fn with_names(&self, text: &str) -> String {
-        let text = text.replace(&self.root, "{lake}");
+        let url = format!("file://{}", self.root);
+        let text = text.replace(&url, "{lake}").replace(&self.root, "{lake}");
         let names = self.names.lock().unwrap();
         names
             .iter()
@@ -150,7 +157,7 @@ impl Script {
     }
 }
 
-#[sqllogictest::async_trait]
+#[async_trait::async_trait]
 impl AsyncDB for Script {
     type Error = ScriptError;
     type ColumnType = DefaultColumnType;
