@@ -135,7 +135,9 @@ fn add(
     catalog: Arc<dyn Catalog>,
 ) -> Result<()> {
     if catalogs.contains_key(&name) {
-        return Err(Error::invalid(format!("there are two catalogs of the name {name:?}")));
+        return Err(Error::invalid(format!(
+            "there are two catalogs of the name {name:?}"
+        )));
     }
     catalogs.insert(name, catalog);
     Ok(())

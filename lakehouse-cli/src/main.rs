@@ -1,2 +1,42 @@
-//! The `lake` command.
-fn main() {}
+//! The command `lake`: SQL on a lakehouse for jobs and people.
+//!
+//! Results go to standard output, everything else to standard error. Exit codes: 0 when all
+//! statements succeeded, 1 when one failed, 2 when the command line is wrong, 130 when the work was
+//! cancelled with Ctrl-C.
+
+mod arguments;
+mod complete;
+mod failure;
+mod format;
+mod output;
+mod progress;
+mod run;
+mod settings_file;
+mod shell;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+
+/// How long the end of the process waits for threads that read a terminal or a pipe.
+const SHUTDOWN_MAX: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let Arguments {
+        command: Command::Sql(arguments),
+    } = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::from(error).report(),
+    };
+    let outcome = runtime.block_on(run::run(arguments));
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -166,7 +166,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A place in the text of the caller comes first, as compilers write it.
         let place = |wanted: &str| {
-            self.inner.context.iter().find(|(key, _)| *key == wanted).map(|(_, value)| value)
+            self.inner
+                .context
+                .iter()
+                .find(|(key, _)| *key == wanted)
+                .map(|(_, value)| value)
         };
         if let (Some(line), Some(column)) = (place("line"), place("column")) {
             write!(f, "line {line}, column {column}: ")?;

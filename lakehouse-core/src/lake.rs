@@ -68,7 +68,9 @@ impl Lake {
                 hint(&parts.default_catalog, names)
             )));
         }
-        Ok(Self { parts: Arc::new(parts) })
+        Ok(Self {
+            parts: Arc::new(parts),
+        })
     }
 
     /// Numbers and switches.
@@ -123,7 +125,10 @@ impl Lake {
     pub fn catalog(&self, name: &Name) -> Result<(&str, &Arc<dyn Catalog>)> {
         self.find_catalog(name)?.ok_or_else(|| {
             let names = self.parts.catalogs.keys().map(String::as_str);
-            Error::not_found(format!("there is no catalog {name}{}", hint(name.as_str(), names)))
+            Error::not_found(format!(
+                "there is no catalog {name}{}",
+                hint(name.as_str(), names)
+            ))
         })
     }
 

@@ -5,7 +5,7 @@
 //! | Floor | Modules | What they are for |
 //! |---|---|---|
 //! | 0 | [`error`], [`name`], [`settings`], [`clock`] | words everything else speaks |
-//! | 1 | [`runtime`], [`storage`], [`governance`] | tasks and budgets; files; who may see what |
+//! | 1 | [`runtime`], [`storage`], [`governance`], `cache` | tasks and budgets; files; who may see what; what was read before |
 //! | 2 | [`catalog`] | names of tables; the only place that swaps a metadata pointer |
 //! | 3 | [`table`] | an unchanging view of a table at one snapshot |
 //! | 4 | [`scan`], [`write`] | from snapshot to Arrow rows; from Arrow rows to files nobody sees yet |

@@ -43,12 +43,20 @@ pub struct Parameter {
 impl Parameter {
     /// A parameter that a call must give.
     pub const fn required(name: &'static str, kind: ParameterKind) -> Self {
-        Self { name, kind, is_required: true }
+        Self {
+            name,
+            kind,
+            is_required: true,
+        }
     }
 
     /// A parameter that a call may leave out.
     pub const fn optional(name: &'static str, kind: ParameterKind) -> Self {
-        Self { name, kind, is_required: false }
+        Self {
+            name,
+            kind,
+            is_required: false,
+        }
     }
 }
 
@@ -71,7 +79,9 @@ impl CallContext<'_> {
     pub async fn table(&self, name: &str) -> Result<FoundTable> {
         let parts: Vec<Name> = parse_name(name);
         let lake = self.access.lake();
-        let found = lake.find_table(&parts, &self.catalog, &self.namespace).await?;
+        let found = lake
+            .find_table(&parts, &self.catalog, &self.namespace)
+            .await?;
         if found.selector.is_some() {
             return Err(Error::invalid(format!(
                 "{name:?} selects a part or version of a table; a procedure takes the table itself"
@@ -107,7 +117,11 @@ pub(crate) fn parse_name(text: &str) -> Vec<Name> {
 }
 
 fn name_of(part: String, quoted: bool) -> Name {
-    if quoted { Name::quoted(part) } else { Name::new(part) }
+    if quoted {
+        Name::quoted(part)
+    } else {
+        Name::new(part)
+    }
 }
 
 /// One procedure.
@@ -181,7 +195,10 @@ impl Arguments {
     }
 
     fn get(&self, name: &str) -> Option<&ScalarValue> {
-        let index = self.parameters.iter().position(|parameter| parameter.name == name)?;
+        let index = self
+            .parameters
+            .iter()
+            .position(|parameter| parameter.name == name)?;
         self.values.get(index)?.as_ref()
     }
 
@@ -203,7 +220,8 @@ impl Arguments {
     /// # Errors
     /// When it was not; [`Self::try_new`] refuses such calls before.
     pub fn required_text(&self, name: &str) -> Result<&str> {
-        self.text(name).ok_or_else(|| Error::invalid(format!("argument {name:?} is missing")))
+        self.text(name)
+            .ok_or_else(|| Error::invalid(format!("argument {name:?} is missing")))
     }
 
     /// A number that a call must give.
@@ -211,20 +229,24 @@ impl Arguments {
     /// # Errors
     /// As [`Self::required_text`].
     pub fn required_long(&self, name: &str) -> Result<i64> {
-        self.long(name).ok_or_else(|| Error::invalid(format!("argument {name:?} is missing")))
+        self.long(name)
+            .ok_or_else(|| Error::invalid(format!("argument {name:?} is missing")))
     }
 }
 
 fn position_of(procedure: &dyn Procedure, name: &str) -> Result<usize> {
     let parameters = procedure.parameters();
-    parameters.iter().position(|parameter| parameter.name == name).ok_or_else(|| {
-        let names = parameters.iter().map(|parameter| parameter.name);
-        Error::invalid(format!(
-            "procedure {} has no argument {name:?}{}",
-            procedure.name(),
-            hint(name, names)
-        ))
-    })
+    parameters
+        .iter()
+        .position(|parameter| parameter.name == name)
+        .ok_or_else(|| {
+            let names = parameters.iter().map(|parameter| parameter.name);
+            Error::invalid(format!(
+                "procedure {} has no argument {name:?}{}",
+                procedure.name(),
+                hint(name, names)
+            ))
+        })
 }
 
 fn fit(value: ScalarValue, parameter: &Parameter) -> Result<ScalarValue> {
@@ -274,10 +296,16 @@ impl Procedures {
     /// # Errors
     /// [`crate::error::ErrorKind::NotFound`] with the nearest names.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn Procedure>> {
-        self.procedures.iter().find(|procedure| procedure.name() == name).ok_or_else(|| {
-            let names = self.procedures.iter().map(|procedure| procedure.name());
-            Error::not_found(format!("there is no procedure {name:?}{}", hint(name, names)))
-        })
+        self.procedures
+            .iter()
+            .find(|procedure| procedure.name() == name)
+            .ok_or_else(|| {
+                let names = self.procedures.iter().map(|procedure| procedure.name());
+                Error::not_found(format!(
+                    "there is no procedure {name:?}{}",
+                    hint(name, names)
+                ))
+            })
     }
 }
 

@@ -60,7 +60,8 @@ impl Runtime {
 
     /// Makes another storage's files known to the engine.
     pub fn register_storage(&self, storage: &Storage) {
-        self.env.register_object_store(storage.url().as_ref(), storage.routing_store());
+        self.env
+            .register_object_store(storage.url().as_ref(), storage.routing_store());
     }
 
     /// The engine's form of these budgets.

@@ -21,7 +21,10 @@ pub struct Governed {
 impl fmt::Debug for Governed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tables: Vec<String> = self.tables.keys().map(ToString::to_string).collect();
-        f.debug_struct("Governed").field("intent", &self.intent).field("tables", &tables).finish()
+        f.debug_struct("Governed")
+            .field("intent", &self.intent)
+            .field("tables", &tables)
+            .finish()
     }
 }
 
@@ -42,7 +45,10 @@ pub(crate) fn govern(resolved: Resolved, access: &Access) -> Result<Governed> {
     for table in resolved_tables {
         let provider = match table.source {
             TableOrigin::Context(provider) => provider,
-            TableOrigin::Lake { found, privilege: Privilege::Select } => access.open(*found)?,
+            TableOrigin::Lake {
+                found,
+                privilege: Privilege::Select,
+            } => access.open(*found)?,
             TableOrigin::Lake { found, .. } => access.target(*found)?,
         };
         tables.insert(table.key, provider_as_source(Arc::clone(&provider)));

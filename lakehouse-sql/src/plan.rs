@@ -2,15 +2,21 @@
 
 mod context;
 
+use datafusion::common::{Column, SchemaError};
+use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::planner::SqlToRel;
 use lakehouse_core::error::{Error, Result};
+use lakehouse_core::name::{hint, quote};
 
 pub(crate) use context::{FunctionsOnly, GovernedContext, GovernedTables, parser_options};
 
 use crate::govern::Governed;
 use crate::resolve::{Command, Intent};
+
+/// How many columns an error names when none is near the one that was asked for.
+const COLUMNS_LISTED: usize = 8;
 
 /// What is executed: rows of a logical plan, or a command of ours.
 #[derive(Debug)]
@@ -42,15 +48,18 @@ pub(crate) fn plan(governed: Governed, state: &SessionState) -> Result<Plan> {
     let planner = SqlToRel::new_with_options(&context, parser_options(state));
     let work = match intent {
         Intent::Rows(statement) => {
-            let planned = planner.statement_to_plan(*statement).map_err(planning_error)?;
+            let planned = planner
+                .statement_to_plan(*statement)
+                .map_err(planning_error)?;
             Work::Rows(Box::new(planned))
         }
         Intent::Command { command, source } => {
             let source = match source {
                 Some(query) => {
                     let query = datafusion::sql::sqlparser::ast::Statement::Query(query);
-                    let planned =
-                        planner.sql_statement_to_plan(query).map_err(planning_error)?;
+                    let planned = planner
+                        .sql_statement_to_plan(query)
+                        .map_err(planning_error)?;
                     Some(Box::new(planned))
                 }
                 None => None,
@@ -62,11 +71,52 @@ pub(crate) fn plan(governed: Governed, state: &SessionState) -> Result<Plan> {
 }
 
 /// The engine's planning error with the place it names, when it does.
-fn planning_error(error: datafusion::error::DataFusionError) -> Error {
+fn planning_error(error: DataFusionError) -> Error {
     let place = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    let error = Error::from(error);
+    let error = match unknown_column(&error) {
+        Some(clearer) => clearer,
+        None => Error::from(error),
+    };
     match place {
-        Some(span) => error.with_context("line", span.start.line).with_context("column", span.start.column),
+        Some(span) => error
+            .with_context("line", span.start.line)
+            .with_context("column", span.start.column),
         None => error,
     }
+}
+
+/// The engine lists every column there is; the nearest ones say more.
+fn unknown_column(error: &DataFusionError) -> Option<Error> {
+    let DataFusionError::SchemaError(schema, _) = error.find_root() else {
+        return None;
+    };
+    let SchemaError::FieldNotFound {
+        field,
+        valid_fields,
+    } = schema.as_ref()
+    else {
+        return None;
+    };
+    let names: Vec<&str> = valid_fields.iter().map(Column::name).collect();
+    let hint = match hint(&field.name, names.iter().copied()) {
+        hint if hint.is_empty() && names.is_empty() => String::new(),
+        hint if hint.is_empty() => {
+            let some: Vec<String> = names
+                .iter()
+                .take(COLUMNS_LISTED)
+                .map(|name| quote(name))
+                .collect();
+            let more = if names.len() > COLUMNS_LISTED {
+                ", …"
+            } else {
+                ""
+            };
+            format!("; there are {}{more}", some.join(", "))
+        }
+        hint => hint,
+    };
+    Some(Error::not_found(format!(
+        "there is no column {}{hint}",
+        quote(&field.name)
+    )))
 }

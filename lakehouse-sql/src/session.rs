@@ -72,8 +72,19 @@ impl Session {
         let context = SessionContext::new_with_state(state).enable_url_table();
         let access = Access::new(lake, principal);
         let local = crate::register::register_catalogs(&access, &context)?;
-        let variables = Mutex::new(Variables { catalog, namespace, as_of_ms: None });
-        Ok(Self { inner: Arc::new(Inner { access, context, local, variables }) })
+        let variables = Mutex::new(Variables {
+            catalog,
+            namespace,
+            as_of_ms: None,
+        });
+        Ok(Self {
+            inner: Arc::new(Inner {
+                access,
+                context,
+                local,
+                variables,
+            }),
+        })
     }
 
     /// Runs one SQL statement.
@@ -113,7 +124,9 @@ impl Session {
         let lake = self.inner.access.lake();
         let query_id = lake.clock().new_uuid();
         let span = tracing::info_span!("statement", %query_id, kind = statement.kind());
-        Box::pin(self.stages(statement, parameters)).instrument(span).await
+        Box::pin(self.stages(statement, parameters))
+            .instrument(span)
+            .await
     }
 
     /// The way of a statement, on one screen.
@@ -123,7 +136,7 @@ impl Session {
         parameters: Option<ParamValues>,
     ) -> Result<QueryResult> {
         let access = &self.inner.access;
-        let instant = DateTime::<Utc>::from_timestamp_nanos(access.lake().clock().now_ns());
+        let instant = instant(access.lake());
         let mut state = self.inner.context.state();
         state.execution_props_mut().query_execution_start_time = Some(instant);
 
@@ -160,8 +173,13 @@ impl Session {
         let parts: Vec<Name> = name.split('.').map(Name::new).collect();
         let variables = self.variables();
         let lake = self.inner.access.lake();
-        let found = lake.find_table(&parts, &variables.catalog, &variables.namespace).await?;
-        Ok(self.inner.context.read_table(self.inner.access.open(found)?)?)
+        let found = lake
+            .find_table(&parts, &variables.catalog, &variables.namespace)
+            .await?;
+        Ok(self
+            .inner
+            .context
+            .read_table(self.inner.access.open(found)?)?)
     }
 
     /// Makes rows a table of this session alone, which wins over the lake's of that name.
@@ -173,7 +191,9 @@ impl Session {
             Error::invalid("a table needs one batch at least to tell its schema; it may be empty")
         })?;
         let table = MemTable::try_new(schema, vec![batches])?;
-        self.inner.local.register(&dotted(&self.variables().namespace), name, Arc::new(table));
+        self.inner
+            .local
+            .register(&dotted(&self.variables().namespace), name, Arc::new(table));
         Ok(())
     }
 
@@ -191,7 +211,9 @@ impl Session {
             for ident in catalog.list_tables(&namespace).await? {
                 names.push(ident.name().to_owned());
                 // A table that cannot be read has no columns to complete, and is no error here.
-                let Ok(pointer) = catalog.load_table(&ident).await else { continue };
+                let Ok(pointer) = catalog.load_table(&ident).await else {
+                    continue;
+                };
                 let fields = pointer.metadata.current_schema().as_struct().fields();
                 names.extend(fields.iter().map(|field| field.name.clone()));
             }
@@ -214,7 +236,11 @@ impl Session {
     /// Makes a namespace the current one.
     pub(crate) fn use_namespace(&self, catalog: String, namespace: NamespaceIdent) {
         {
-            let mut variables = self.inner.variables.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut variables = self
+                .inner
+                .variables
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             variables.catalog.clone_from(&catalog);
             variables.namespace = namespace.clone();
         }
@@ -239,8 +265,11 @@ impl Session {
                     }
                     None => None,
                 };
-                let mut variables =
-                    self.inner.variables.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut variables = self
+                    .inner
+                    .variables
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 variables.as_of_ms = as_of_ms;
                 Ok(())
             }
@@ -270,24 +299,38 @@ impl Session {
         let lake = self.inner.access.lake();
         let defaults = session_config(lake, lake.default_catalog());
         let entries = defaults.options().entries();
-        let entry = entries.iter().find(|entry| entry.key == name).ok_or_else(|| {
-            let names = entries.iter().map(|entry| entry.key.as_str());
-            Error::invalid(format!("there is no variable {name:?}{}", hint(name, names)))
-        })?;
+        let entry = entries
+            .iter()
+            .find(|entry| entry.key == name)
+            .ok_or_else(|| {
+                let names = entries.iter().map(|entry| entry.key.as_str());
+                Error::invalid(format!(
+                    "there is no variable {name:?}{}",
+                    hint(name, names)
+                ))
+            })?;
         match &entry.value {
             Some(value) => self.set_engine_option(name, value),
-            None => Err(Error::unsupported(format!("{name} has no default to go back to"))),
+            None => Err(Error::unsupported(format!(
+                "{name} has no default to go back to"
+            ))),
         }
     }
 
     fn variables(&self) -> Variables {
-        self.inner.variables.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner
+            .variables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("variables", &self.variables()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("variables", &self.variables())
+            .finish_non_exhaustive()
     }
 }
 
@@ -311,6 +354,12 @@ fn session_config(lake: &Lake, catalog: &str) -> SessionConfig {
     config
 }
 
+/// What `current_timestamp` answers to one statement: whole microseconds, which every table holds.
+pub(crate) fn instant(lake: &Lake) -> DateTime<Utc> {
+    let ns = lake.clock().now_ns();
+    DateTime::from_timestamp_nanos(ns - ns.rem_euclid(1_000))
+}
+
 /// The only statement of a text.
 fn single(text: &str) -> Result<Statement> {
     let mut statements = parse(text)?;
@@ -324,4 +373,3 @@ fn single(text: &str) -> Result<Statement> {
         ))),
     }
 }
-

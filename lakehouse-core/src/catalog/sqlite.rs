@@ -20,8 +20,8 @@ pub use pointers::SqlitePointers;
 
 /// The name of the catalog file in a lake's folder.
 pub const CATALOG_FILE: &str = "catalog.db";
-/// The name that a new file's rows carry, the one that PyIceberg takes when none is given.
-pub const CATALOG_NAME: &str = "default";
+/// The name that a new file's rows carry; PyIceberg opens it by this name.
+pub const CATALOG_NAME: &str = "lake";
 
 /// A catalog in one SQLite file that PyIceberg, Java's JDBC catalog and several processes of this
 /// library can use at the same time.

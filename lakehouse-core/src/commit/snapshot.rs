@@ -216,21 +216,27 @@ fn refuse_repeated(files: &[WrittenFile]) -> Result<()> {
 /// The time of a new snapshot: the clock's, unless that would not lie after the last entry of the
 /// snapshot log and the parent, so that no two states of a table have the same time.
 ///
-/// A clock that lags behind the table's last update by more than a minute is led to within it,
-/// because no reader takes a snapshot that lags further.
+/// A clock that lags behind the table's last updates by more than a minute is not followed, because
+/// no reader takes such a snapshot: the time of the last update is taken instead.
 pub(super) fn timestamp_ms(
     metadata: &TableMetadata,
     parent: Option<&Snapshot>,
     now_ms: i64,
 ) -> i64 {
-    let after_log = metadata
-        .history()
+    let updated_ms = metadata
+        .metadata_log()
         .last()
-        .map(|entry| entry.timestamp_ms().saturating_add(1));
-    let after_parent = parent.map(|parent| parent.timestamp_ms().saturating_add(1));
-    let within_lag = metadata.last_updated_ms().saturating_sub(LAG_MS_MAX);
-    [after_log, after_parent]
+        .map_or(i64::MIN, |entry| entry.timestamp_ms)
+        .max(metadata.last_updated_ms());
+    let now_ms = match now_ms < updated_ms.saturating_sub(LAG_MS_MAX) {
+        true => updated_ms,
+        false => now_ms,
+    };
+    let logged = metadata.history().last().map(|entry| entry.timestamp_ms());
+    [logged, parent.map(Snapshot::timestamp_ms)]
         .into_iter()
         .flatten()
-        .fold(now_ms.max(within_lag), i64::max)
+        .fold(now_ms, |time_ms, before| {
+            time_ms.max(before.saturating_add(1))
+        })
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use iceberg::{NamespaceIdent, TableIdent};
 
 use super::{Lake, dotted};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, find_metadata_file, load_by_metadata_file};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{Name, hint, quote};
 use crate::scan::MetadataTable;
-use crate::table::{Table, Version};
+use crate::table::{MAIN_BRANCH, Table, Version};
 
 /// What follows a table's name: a metadata table or a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +100,33 @@ impl Lake {
         Err(self.no_table(parts, &readings, namespace).await)
     }
 
+    /// A table that no catalog names: by its metadata file, or by its folder when
+    /// `version-hint.text` there names the version.
+    ///
+    /// Its ident is made of its folder's name; it can only be read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::InvalidInput`] for a folder without a hint, with its
+    /// metadata files listed, because the newest by number may be the loser of a race.
+    pub async fn open_file(&self, location: &str) -> Result<FoundTable> {
+        let location = absolute(location)?;
+        let file = match location.ends_with(".json") {
+            true => location,
+            false => find_metadata_file(self.storage(), &location, false).await?,
+        };
+        let pointer = load_by_metadata_file(self.storage(), &file).await?;
+        let (catalog_name, catalog) = self.catalog(&Name::quoted(self.default_catalog()))?;
+        // Pinned to what the file says is current, so that nobody takes it for a target.
+        let main = Version::Branch(MAIN_BRANCH.to_owned());
+        let table = Table::new(pointer, self.storage().clone()).at(main)?;
+        Ok(FoundTable {
+            catalog_name: catalog_name.to_owned(),
+            catalog: Arc::clone(catalog),
+            table,
+            selector: None,
+        })
+    }
+
     /// The namespace a name means, with its catalog.
     ///
     /// # Errors
@@ -123,7 +150,9 @@ impl Lake {
         let wanted = join_names(parts);
         let names = known.iter().map(String::as_str);
         let hint = hint(&wanted, names);
-        Err(Error::not_found(format!("there is no namespace {wanted}{hint}")))
+        Err(Error::not_found(format!(
+            "there is no namespace {wanted}{hint}"
+        )))
     }
 
     /// Where a new table of this name belongs: a namespace that exists, and the name as written.
@@ -142,7 +171,11 @@ impl Lake {
         };
         let (catalog_name, catalog, namespace) = if qualifier.is_empty() {
             let (catalog_name, catalog) = self.catalog(&Name::quoted(default_catalog))?;
-            (catalog_name.to_owned(), Arc::clone(catalog), namespace.clone())
+            (
+                catalog_name.to_owned(),
+                Arc::clone(catalog),
+                namespace.clone(),
+            )
         } else {
             self.find_namespace(qualifier, default_catalog).await?
         };
@@ -154,20 +187,38 @@ impl Lake {
             )
             .with_context("namespace", dotted(&namespace)));
         }
-        Ok((catalog_name, catalog, TableIdent::new(namespace, name.as_str().to_owned())))
+        Ok((
+            catalog_name,
+            catalog,
+            TableIdent::new(namespace, name.as_str().to_owned()),
+        ))
     }
 
     /// The ways to read a name, the likelier first: a written catalog before the default one.
-    fn readings<'a>(&'a self, parts: &'a [Name], default_catalog: &str) -> Result<Vec<Reading<'a>>> {
+    fn readings<'a>(
+        &'a self,
+        parts: &'a [Name],
+        default_catalog: &str,
+    ) -> Result<Vec<Reading<'a>>> {
         let mut readings = Vec::new();
         if let [first, rest @ ..] = parts
             && !rest.is_empty()
             && let Some((catalog_name, catalog)) = self.find_catalog(first)?
         {
-            readings.push(Reading { catalog_name, catalog, parts: rest, written: true });
+            readings.push(Reading {
+                catalog_name,
+                catalog,
+                parts: rest,
+                written: true,
+            });
         }
         let (catalog_name, catalog) = self.catalog(&Name::quoted(default_catalog))?;
-        readings.push(Reading { catalog_name, catalog, parts, written: false });
+        readings.push(Reading {
+            catalog_name,
+            catalog,
+            parts,
+            written: false,
+        });
         Ok(readings)
     }
 
@@ -179,7 +230,9 @@ impl Lake {
     ) -> Error {
         let mut known = Vec::new();
         for reading in readings {
-            let Ok(namespaces) = reading.catalog.list_namespaces().await else { continue };
+            let Ok(namespaces) = reading.catalog.list_namespaces().await else {
+                continue;
+            };
             let qualifier = &reading.parts[..reading.parts.len() - 1];
             let here = match match_namespace(&namespaces, qualifier) {
                 Ok(Some(found)) => vec![found],
@@ -215,7 +268,9 @@ async fn find_in(
     parts: &[Name],
     current: &NamespaceIdent,
 ) -> Result<Option<Table>> {
-    let Some((name, qualifier)) = parts.split_last() else { return Ok(None) };
+    let Some((name, qualifier)) = parts.split_last() else {
+        return Ok(None);
+    };
     let namespace = if qualifier.is_empty() {
         // `catalog.t` leaves the namespace open; the current one belongs to the default catalog.
         if reading.written && reading.catalog.namespace_properties(current).await.is_err() {
@@ -234,7 +289,9 @@ async fn find_in(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let Some(ident) = name.find(&tables, TableIdent::name)? else { return Ok(None) };
+    let Some(ident) = name.find(&tables, TableIdent::name)? else {
+        return Ok(None);
+    };
     let pointer = reading.catalog.load_table(ident).await?;
     Ok(Some(Table::new(pointer, reading.catalog.storage().clone())))
 }
@@ -244,34 +301,70 @@ async fn find_selected(
     reading: &Reading<'_>,
     namespace: &NamespaceIdent,
 ) -> Result<Option<FoundTable>> {
-    let Some((last, qualifier)) = reading.parts.split_last() else { return Ok(None) };
+    let Some((last, qualifier)) = reading.parts.split_last() else {
+        return Ok(None);
+    };
     if !qualifier.is_empty()
         && let Some(selector) = Selector::parse(last.as_str())
         && let Some(table) = find_in(reading, qualifier, namespace).await?
     {
         return Ok(Some(reading.found(table, Some(selector))));
     }
-    let Some((name, selected)) = last.as_str().rsplit_once('$') else { return Ok(None) };
-    let Some(selector) = Selector::parse(selected) else { return Ok(None) };
+    let Some((name, selected)) = last.as_str().rsplit_once('$') else {
+        return Ok(None);
+    };
+    let Some(selector) = Selector::parse(selected) else {
+        return Ok(None);
+    };
     let mut parts = qualifier.to_vec();
-    parts.push(if last.is_quoted() { Name::quoted(name) } else { Name::new(name) });
+    parts.push(if last.is_quoted() {
+        Name::quoted(name)
+    } else {
+        Name::new(name)
+    });
     let table = find_in(reading, &parts, namespace).await?;
     Ok(table.map(|table| reading.found(table, Some(selector))))
 }
 
 /// The namespace whose parts match; a part in quotes may hold several, joined by dots.
-fn match_namespace(namespaces: &[NamespaceIdent], parts: &[Name]) -> Result<Option<NamespaceIdent>> {
+fn match_namespace(
+    namespaces: &[NamespaceIdent],
+    parts: &[Name],
+) -> Result<Option<NamespaceIdent>> {
     if parts.is_empty() {
         return Ok(None);
     }
     let quoted = parts.iter().all(Name::is_quoted);
     let joined: Vec<&str> = parts.iter().map(Name::as_str).collect();
     let joined = joined.join(".");
-    let wanted = if quoted { Name::quoted(joined) } else { Name::new(joined) };
-    let named: Vec<(String, &NamespaceIdent)> =
-        namespaces.iter().map(|namespace| (dotted(namespace), namespace)).collect();
+    let wanted = if quoted {
+        Name::quoted(joined)
+    } else {
+        Name::new(joined)
+    };
+    let named: Vec<(String, &NamespaceIdent)> = namespaces
+        .iter()
+        .map(|namespace| (dotted(namespace), namespace))
+        .collect();
     let found = wanted.find(&named, |(name, _)| name)?;
     Ok(found.map(|(_, namespace)| (*namespace).clone()))
+}
+
+/// A relative path as the absolute one of this process; URLs stay as they are.
+fn absolute(location: &str) -> Result<String> {
+    let is_url = location.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.len() > 1
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '+')
+    });
+    if is_url || location.starts_with('/') {
+        return Ok(location.to_owned());
+    }
+    let path = std::path::absolute(location)?;
+    path.into_os_string().into_string().map_err(|_| {
+        Error::invalid("the path is not valid Unicode").with_context("location", location)
+    })
 }
 
 fn join_names(parts: &[Name]) -> String {

@@ -32,11 +32,15 @@ impl Procedure for RegisterTableProcedure {
     async fn call(&self, context: &CallContext<'_>, arguments: Arguments) -> Result<RecordBatch> {
         let name = parse_name(arguments.required_text("table")?);
         let lake = context.access.lake();
-        let (catalog_name, catalog, ident) =
-            lake.new_table_ident(&name, &context.catalog, &context.namespace).await?;
-        context.access.check_ident(Privilege::Create, &catalog_name, &ident)?;
-        let pointer =
-            catalog.register_table(&ident, arguments.required_text("metadata_file")?).await?;
+        let (catalog_name, catalog, ident) = lake
+            .new_table_ident(&name, &context.catalog, &context.namespace)
+            .await?;
+        context
+            .access
+            .check_ident(Privilege::Create, &catalog_name, &ident)?;
+        let pointer = catalog
+            .register_table(&ident, arguments.required_text("metadata_file")?)
+            .await?;
 
         let snapshot = pointer.metadata.current_snapshot();
         let total = |key: &str| -> Option<i64> {
@@ -48,9 +52,16 @@ impl Procedure for RegisterTableProcedure {
             total("total-records"),
             total("total-data-files"),
         ];
-        let fields = ["current_snapshot_id", "total_records_count", "total_data_files_count"]
-            .map(|name| Field::new(name, DataType::Int64, true));
+        let fields = [
+            "current_snapshot_id",
+            "total_records_count",
+            "total_data_files_count",
+        ]
+        .map(|name| Field::new(name, DataType::Int64, true));
         let columns = values.map(|value| Arc::new(Int64Array::from(vec![value])) as ArrayRef);
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), columns.to_vec())?)
+        Ok(RecordBatch::try_new(
+            Arc::new(Schema::new(fields.to_vec())),
+            columns.to_vec(),
+        )?)
     }
 }

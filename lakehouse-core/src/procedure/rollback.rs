@@ -98,7 +98,9 @@ async fn move_main(
 ) -> Result<RecordBatch> {
     let found = context.table(arguments.required_text("table")?).await?;
     let commits = context.access.lake().commits();
-    let committed = commits.commit(&found.catalog, found.table.ident(), change).await?;
+    let committed = commits
+        .commit(&found.catalog, found.table.ident(), change)
+        .await?;
     let schema = Schema::new(vec![
         Field::new("previous_snapshot_id", DataType::Int64, true),
         Field::new("current_snapshot_id", DataType::Int64, true),

@@ -57,7 +57,11 @@ impl Access {
             Decision::Admit => Ok(()),
             Decision::Deny(_) => Err(Error::new(
                 ErrorKind::PermissionDenied,
-                format!("{} may not do this with table {}", self.principal.name(), quote(ident.name())),
+                format!(
+                    "{} may not do this with table {}",
+                    self.principal.name(),
+                    quote(ident.name())
+                ),
             )),
         }
     }
@@ -96,7 +100,11 @@ impl Access {
             }
             Some(Selector::Metadata(kind)) => {
                 let manifests = self.lake.scans().manifests().clone();
-                Ok(Arc::new(MetadataTableProvider::try_new(found.table, kind, manifests)?))
+                Ok(Arc::new(MetadataTableProvider::try_new(
+                    found.table,
+                    kind,
+                    manifests,
+                )?))
             }
         }
     }

@@ -43,7 +43,12 @@ impl LakeCatalog {
     pub fn try_new(access: Access, name: &str) -> Result<Self> {
         let (name, catalog) = access.lake().catalog(&Name::quoted(name))?;
         let (name, catalog) = (name.to_owned(), Arc::clone(catalog));
-        Ok(Self { access, name, catalog, names: Arc::default() })
+        Ok(Self {
+            access,
+            name,
+            catalog,
+            names: Arc::default(),
+        })
     }
 
     /// Reads the names of namespaces and tables again, for `information_schema` and lists.
@@ -57,7 +62,10 @@ impl LakeCatalog {
             let names = names.iter().map(|ident| ident.name().to_owned()).collect();
             tables.insert(dotted(&namespace), names);
         }
-        self.names.write().unwrap_or_else(PoisonError::into_inner).tables = tables;
+        self.names
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .tables = tables;
         Ok(())
     }
 
@@ -83,7 +91,9 @@ impl LakeCatalog {
     /// Makes a table the context's own.
     pub fn register(&self, namespace: &str, name: &str, table: Arc<dyn TableProvider>) {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        names.local.insert((namespace.to_owned(), name.to_owned()), table);
+        names
+            .local
+            .insert((namespace.to_owned(), name.to_owned()), table);
     }
 
     fn schema_of(&self, namespace: &str) -> Arc<LakeSchema> {
@@ -104,7 +114,14 @@ impl CatalogProvider for LakeCatalog {
     fn schema_names(&self) -> Vec<String> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         let local = names.local.keys().map(|(schema, _)| schema.clone());
-        names.tables.keys().cloned().chain(local).collect::<BTreeSet<_>>().into_iter().collect()
+        names
+            .tables
+            .keys()
+            .cloned()
+            .chain(local)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
@@ -125,7 +142,10 @@ struct LakeSchema {
 impl LakeSchema {
     fn local(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        names.local.get(&(self.namespace.clone(), name.to_owned())).map(Arc::clone)
+        names
+            .local
+            .get(&(self.namespace.clone(), name.to_owned()))
+            .map(Arc::clone)
     }
 }
 
@@ -137,9 +157,19 @@ impl SchemaProvider for LakeSchema {
 
     fn table_names(&self) -> Vec<String> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let stored = names.tables.get(&self.namespace).into_iter().flatten().cloned();
-        let local = names.local.keys().filter(|(schema, _)| *schema == self.namespace);
-        stored.chain(local.map(|(_, table)| table.clone())).collect()
+        let stored = names
+            .tables
+            .get(&self.namespace)
+            .into_iter()
+            .flatten()
+            .cloned();
+        let local = names
+            .local
+            .keys()
+            .filter(|(schema, _)| *schema == self.namespace);
+        stored
+            .chain(local.map(|(_, table)| table.clone()))
+            .collect()
     }
 
     async fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
@@ -147,9 +177,16 @@ impl SchemaProvider for LakeSchema {
             return Ok(Some(local));
         }
         // The engine folds unquoted names to lower case itself; a mixed-case one was quoted.
-        let name =
-            if name.to_lowercase() == name { Name::new(name) } else { Name::quoted(name) };
-        let parts = [Name::quoted(&self.catalog_name), Name::new(&self.namespace), name];
+        let name = if name.to_lowercase() == name {
+            Name::new(name)
+        } else {
+            Name::quoted(name)
+        };
+        let parts = [
+            Name::quoted(&self.catalog_name),
+            Name::new(&self.namespace),
+            name,
+        ];
         let current = NamespaceIdent::new(self.namespace.clone());
         let lake = self.access.lake();
         match lake.find_table(&parts, &self.catalog_name, &current).await {
@@ -170,7 +207,10 @@ impl SchemaProvider for LakeSchema {
 
     fn deregister_table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        match names.local.remove(&(self.namespace.clone(), name.to_owned())) {
+        match names
+            .local
+            .remove(&(self.namespace.clone(), name.to_owned()))
+        {
             Some(table) => Ok(Some(table)),
             None => Err(DataFusionError::from(Error::unsupported(format!(
                 "table {name:?} belongs to the lake and not to this context; \

@@ -10,7 +10,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit,
+};
 use datafusion::common::ScalarValue;
 use iceberg::spec::{Literal, NameMapping, NestedFieldRef, Schema, Type};
 use parquet::arrow::parquet_to_arrow_schema;
@@ -128,7 +130,8 @@ struct Mapper<'a> {
 impl Mapper<'_> {
     fn column(&mut self, columns: &TableColumns, position: usize) -> Result<ColumnSource> {
         let wanted = columns.iceberg.as_struct().fields().get(position);
-        let wanted = wanted.ok_or_else(|| Error::internal("a column lies outside of the schema"))?;
+        let wanted =
+            wanted.ok_or_else(|| Error::internal("a column lies outside of the schema"))?;
         let target = columns.read.field(position);
         let found = self
             .fields
@@ -161,8 +164,9 @@ impl Mapper<'_> {
 /// The value of a field that a file does not have.
 fn missing(wanted: &NestedFieldRef, target: &DataType, path: &str) -> Result<ScalarValue> {
     match &wanted.initial_default {
-        Some(default) => values::literal_scalar(default, target)
-            .ok_or_else(|| unreadable_value("default", path)),
+        Some(default) => {
+            values::literal_scalar(default, target).ok_or_else(|| unreadable_value("default", path))
+        }
         None if wanted.required => Err(Error::corrupt(format!(
             "the data file has no column {path:?} (field id {}), which is required and has no \
              default",

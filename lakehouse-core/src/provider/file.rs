@@ -87,15 +87,12 @@ impl FilePruner {
         if self.generation.replace(generation) == Some(generation) {
             return Ok(false);
         }
-        let same = |column: &Column| -> Option<Arc<dyn PhysicalExpr>> {
-            Some(Arc::new(column.clone()))
-        };
+        let same =
+            |column: &Column| -> Option<Arc<dyn PhysicalExpr>> { Some(Arc::new(column.clone())) };
         let trust = |position: usize| {
             let field = self.schema.fields().get(position);
             match (self.field_ids.get(position), field) {
-                (Some(id), Some(field)) => {
-                    self.file.trust(*id, field.data_type().is_floating())
-                }
+                (Some(id), Some(field)) => self.file.trust(*id, field.data_type().is_floating()),
                 _ => Trust::Nothing,
             }
         };

@@ -40,18 +40,20 @@ impl FooterCache {
     /// # Errors
     /// When the file is missing or no Parquet file.
     pub(super) async fn footer(&self, reader: &mut FileReader) -> Result<Arc<ParquetMetaData>> {
-        if let Some(footer) = self.footers.get(&reader.location) {
-            return Ok(footer);
-        }
-        let size = reader.size_bytes;
-        let hint = usize::try_from(size.min(FOOTER_BYTES)).ok();
-        let footer = ParquetMetaDataReader::new()
-            .with_prefetch_hint(hint)
-            .with_page_index_policy(PageIndexPolicy::Skip)
-            .load_and_finish(&mut *reader, size)
-            .await
-            .map_err(|error| Error::from(error).with_context("file", &reader.location))?;
-        Ok(self.keep(&reader.location, footer))
+        let location = reader.location.clone();
+        let load = async {
+            let size = reader.size_bytes;
+            let hint = usize::try_from(size.min(FOOTER_BYTES)).ok();
+            let footer = ParquetMetaDataReader::new()
+                .with_prefetch_hint(hint)
+                .with_page_index_policy(PageIndexPolicy::Skip)
+                .load_and_finish(&mut *reader, size)
+                .await
+                .map_err(|error| Error::from(error).with_context("file", &location))?;
+            let bytes = footer.memory_size() as u64;
+            Ok((Arc::new(footer), bytes))
+        };
+        self.footers.get_or_load(&location, load).await
     }
 
     /// `footer` with its page index.
@@ -74,15 +76,11 @@ impl FooterCache {
         };
         let footer =
             loaded.map_err(|error| Error::from(error).with_context("file", &reader.location))?;
-        Ok(self.keep(&reader.location, footer))
-    }
-
-    fn keep(&self, location: &str, footer: ParquetMetaData) -> Arc<ParquetMetaData> {
         let footer = Arc::new(footer);
         let bytes = footer.memory_size() as u64;
-        self.footers
-            .insert(location.to_owned(), Arc::clone(&footer), bytes);
-        footer
+        let location = reader.location.clone();
+        self.footers.insert(location, Arc::clone(&footer), bytes);
+        Ok(footer)
     }
 }
 

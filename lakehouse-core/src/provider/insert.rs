@@ -51,7 +51,10 @@ pub async fn write_streams(
         let writer = TableWriter::try_new(table, options)?;
         tasks.push(runtime::spawn(write_stream(writer, stream)));
     }
-    let mut written = WrittenRows { files: Vec::new(), rows: 0 };
+    let mut written = WrittenRows {
+        files: Vec::new(),
+        rows: 0,
+    };
     let mut failed = None;
     for task in tasks {
         match task.await.and_then(|outcome| outcome) {
@@ -117,7 +120,12 @@ impl InsertExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { lake, target, input, properties: Arc::new(properties) }
+        Self {
+            lake,
+            target,
+            input,
+            properties: Arc::new(properties),
+        }
     }
 
     /// Rows of a partitioned table go through one writer, or each task would make a file of its
@@ -128,12 +136,21 @@ impl InsertExec {
 }
 
 fn count_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new("count", DataType::UInt64, false)]))
+    Arc::new(Schema::new(vec![Field::new(
+        "count",
+        DataType::UInt64,
+        false,
+    )]))
 }
 
 impl DisplayAs for InsertExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "InsertExec: table={}.{}", self.target.catalog_name, self.target.table.ident())
+        write!(
+            f,
+            "InsertExec: table={}.{}",
+            self.target.catalog_name,
+            self.target.table.ident()
+        )
     }
 }
 
@@ -176,7 +193,11 @@ impl ExecutionPlan for InsertExec {
         let input = children
             .pop()
             .ok_or_else(|| DataFusionError::from(Error::internal("an insert needs an input")))?;
-        Ok(Arc::new(Self::new(self.lake.clone(), self.target.clone(), input)))
+        Ok(Arc::new(Self::new(
+            self.lake.clone(),
+            self.target.clone(),
+            input,
+        )))
     }
 
     fn execute(
@@ -198,7 +219,10 @@ impl ExecutionPlan for InsertExec {
             Ok(RecordBatch::try_new(count_schema(), vec![Arc::new(rows)])?)
         };
         let stream = futures::stream::once(count);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(count_schema(), stream)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            count_schema(),
+            stream,
+        )))
     }
 }
 
@@ -212,8 +236,10 @@ async fn insert(
     if written.files.is_empty() {
         return Ok(0);
     }
-    let append = Append::new(&target.table, written.files)
-        .with_files_on_failure(FilesOnFailure::Delete);
-    lake.commits().commit(&target.catalog, target.table.ident(), append).await?;
+    let append =
+        Append::new(&target.table, written.files).with_files_on_failure(FilesOnFailure::Delete);
+    lake.commits()
+        .commit(&target.catalog, target.table.ident(), append)
+        .await?;
     Ok(written.rows)
 }

@@ -32,7 +32,12 @@ impl MetadataTableProvider {
         manifests: ManifestCache,
     ) -> Result<Self> {
         let schema = kind.schema(&table)?;
-        Ok(Self { table, kind, manifests, schema })
+        Ok(Self {
+            table,
+            kind,
+            manifests,
+            schema,
+        })
     }
 }
 

@@ -31,7 +31,7 @@ use super::file::{FilePruner, LakeFile};
 use super::footer::FileReader;
 use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
 
@@ -62,13 +62,7 @@ impl FileOpener for LakeOpener {
         Ok(Box::pin(async move {
             let location = lake_file.data_file().file_path().to_owned();
             let opened = opener.open_file(lake_file, file.range).await;
-            opened.map_err(|error| {
-                DataFusionError::from(if error.context().iter().any(|(key, _)| *key == "file") {
-                    error
-                } else {
-                    error.with_context("file", location)
-                })
-            })
+            opened.map_err(|error| DataFusionError::from(in_file(error, &location)))
         }))
     }
 }
@@ -126,9 +120,14 @@ impl LakeOpener {
             return Ok(futures::stream::empty().boxed());
         };
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
-        let batches = self.decode(opened, plan, &needed)?;
+        let batches = self.decode(&file, opened, plan, &needed)?;
         match pruner {
-            Some(pruner) if self.predicate.as_ref().is_some_and(is_dynamic_physical_expr) => {
+            Some(pruner)
+                if self
+                    .predicate
+                    .as_ref()
+                    .is_some_and(is_dynamic_physical_expr) =>
+            {
                 Ok(StoppableBatches {
                     batches,
                     pruner: Some(pruner),
@@ -189,7 +188,10 @@ impl LakeOpener {
                 .await?;
         } else {
             let kept = row_groups.remaining_row_group_count();
-            opened.metrics.row_groups_pruned_statistics.add_matched(kept);
+            opened
+                .metrics
+                .row_groups_pruned_statistics
+                .add_matched(kept);
             opened
                 .metrics
                 .row_groups_pruned_bloom_filter
@@ -300,10 +302,8 @@ impl LakeOpener {
         }
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(
-            opened.reader.clone(),
-            metadata,
-        );
+        let mut builder =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(opened.reader.clone(), metadata);
         row_groups
             .prune_by_bloom_filters(schema, &mut builder, pruning, &opened.metrics)
             .await;
@@ -350,6 +350,7 @@ impl LakeOpener {
 
     fn decode(
         &self,
+        file: &LakeFile,
         opened: Opened,
         plan: ParquetAccessPlan,
         needed: &[usize],
@@ -385,10 +386,13 @@ impl LakeOpener {
             &roots,
         )?;
         let stream = builder.build()?;
+        let location = file.data_file().file_path().to_owned();
         Ok(stream
             .map(move |batch| {
-                let batch = batch.map_err(|error| DataFusionError::from(Error::from(error)))?;
-                assembly.assemble(&batch)
+                let batch = batch.map_err(Error::from);
+                let table = batch.and_then(|batch| assembly.table_batch(&batch));
+                let table = table.map_err(|error| in_file(error, &location))?;
+                assembly.projector.project_batch(&table)
             })
             .boxed())
     }
@@ -436,22 +440,29 @@ impl Assembly {
         })
     }
 
-    fn assemble(&self, batch: &RecordBatch) -> EngineResult<RecordBatch> {
+    /// A decoded batch in the table's form.
+    fn table_batch(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         let mut columns = Vec::with_capacity(self.sources.len());
         for source in &self.sources {
             columns.push(source.array(rows, |position| batch.columns().get(position))?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let table = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options);
-        let table = table.map_err(|error| {
-            Error::new(
-                ErrorKind::Corrupt,
-                "a data file holds values that its table's schema does not admit",
-            )
-            .with_source(error)
-        })?;
-        self.projector.project_batch(&table)
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(
+            |error| {
+                Error::corrupt("a data file holds values that its table's schema does not admit")
+                    .with_source(error)
+            },
+        )
+    }
+}
+
+/// An error with the data file it is about.
+fn in_file(error: Error, location: &str) -> Error {
+    if error.context().iter().any(|(key, _)| *key == "file") {
+        error
+    } else {
+        error.with_context("file", location)
     }
 }
 
@@ -462,7 +473,8 @@ fn options(mapping: &FileMapping) -> ArrowReaderOptions {
 /// The only leaf of a top-level column; `None` for nested ones.
 fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
     let schema = footer.file_metadata().schema_descr();
-    let mut leaves = (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
+    let mut leaves =
+        (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
     leaves.next().filter(|_| leaves.next().is_none())
 }
 

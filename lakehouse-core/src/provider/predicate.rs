@@ -8,7 +8,7 @@ mod fit;
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{InList, Like, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Between, Cast, Expr, Operator};
+use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, Operator};
 use iceberg::spec::{Datum, NestedFieldRef, PrimitiveType, Schema, Type};
 
 use super::pruning::{is_utc, keeps_order};
@@ -225,7 +225,7 @@ impl<'a> Converter<'a> {
         // A backslash may escape what follows: the prefix ends before it.
         let escape = like.escape_char.unwrap_or('\\');
         let end = pattern
-            .find(|c| c == '%' || c == '_' || c == '\\' || c == escape)
+            .find(['%', '_', '\\', escape])
             .unwrap_or(pattern.len());
         self.prefix(&like.expr, &pattern[..end])
     }

@@ -15,8 +15,8 @@ use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{
     BinaryExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
 };
-use datafusion::physical_expr::{PhysicalExpr, PhysicalExprSimplifier, conjunction_opt};
 use datafusion::physical_expr::split_conjunction;
+use datafusion::physical_expr::{PhysicalExpr, PhysicalExprSimplifier, conjunction_opt};
 use datafusion::physical_expr_common::physical_expr::snapshot_physical_expr;
 
 /// What the bounds and counts of one column may be used for.

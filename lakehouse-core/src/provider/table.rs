@@ -194,8 +194,10 @@ impl LakeTable {
                     .null_count
                     .and_then(|count| usize::try_from(count).ok())
                     .map_or(Precision::Absent, Precision::Exact);
-                slot.min_value = bound(summary.min, data_type);
-                slot.max_value = bound(summary.max, data_type);
+                let bounds = (bound(summary.min, data_type), bound(summary.max, data_type));
+                if !spans_type(&bounds.0, &bounds.1) {
+                    (slot.min_value, slot.max_value) = bounds;
+                }
             }
             *slot = with_size(std::mem::take(slot), plan, field.id, data_type, rows);
         }
@@ -216,6 +218,19 @@ fn bound(
         },
         None => Precision::Absent,
     }
+}
+
+/// Whether bounds reach from the least to the greatest 64-bit number. The engine counts the values
+/// between bounds in 64 bits, in which that count has no place.
+fn spans_type(
+    min: &Precision<datafusion::common::ScalarValue>,
+    max: &Precision<datafusion::common::ScalarValue>,
+) -> bool {
+    use datafusion::common::ScalarValue::Int64;
+    matches!(
+        (min.get_value(), max.get_value()),
+        (Some(Int64(Some(i64::MIN))), Some(Int64(Some(i64::MAX))))
+    )
 }
 
 /// The size a column takes in memory: its width, or what it takes in the files at least.

@@ -69,6 +69,12 @@ impl<'a> AvroHeader<'a> {
         bytes
     }
 
+    /// Whether the names in the rows' schema are Avro names; the decoder panics on some others.
+    pub(crate) fn has_valid_names(&self) -> bool {
+        self.json("avro.schema")
+            .is_some_and(|schema| names_are_valid(&schema))
+    }
+
     /// Whether the rows have a top-level field of this name.
     pub(crate) fn has_field(&self, name: &str) -> bool {
         let schema = self.json("avro.schema").unwrap_or_default();
@@ -76,6 +82,34 @@ impl<'a> AvroHeader<'a> {
             .as_array()
             .is_some_and(|fields| fields.iter().any(|field| field["name"] == name))
     }
+}
+
+fn names_are_valid(schema: &Json) -> bool {
+    match schema {
+        Json::Array(parts) => parts.iter().all(names_are_valid),
+        Json::Object(entries) => entries.iter().all(|(key, value)| match key.as_str() {
+            "name" | "namespace" => value.as_str().is_some_and(is_name),
+            // Iceberg writes none, and the decoder does not check them before it uses them.
+            "aliases" => value.as_array().is_some_and(|aliases| {
+                aliases
+                    .iter()
+                    .all(|alias| alias.as_str().is_some_and(is_name))
+            }),
+            _ => names_are_valid(value),
+        }),
+        _ => true,
+    }
+}
+
+/// Letters, digits and underscores, in parts with dots between.
+fn is_name(name: &str) -> bool {
+    name.split('.').all(|part| {
+        let mut chars = part.chars();
+        chars
+            .next()
+            .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+            && chars.all(|char| char.is_ascii_alphanumeric() || char == '_')
+    })
 }
 
 /// A zig-zag varint.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use iceberg::spec::{ManifestContentType, ManifestFile, Snapshot};
+use iceberg::spec::{ManifestFile, Snapshot};
 
 pub(crate) use decode::DecodedManifest;
 
-use super::manifest_cache::{Decoded, ManifestCache};
+use super::manifest_cache::ManifestCache;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime;
 use crate::storage::Storage;
@@ -37,15 +37,13 @@ pub(crate) async fn read_list(
     if snapshot.encryption_key_id().is_some() {
         return Err(encrypted("manifest list", path));
     }
-    if let Some(Decoded::List(list)) = cache.get(path) {
-        return Ok(list);
-    }
-    let bytes = read_file(storage, "manifest list", path).await?;
-    let list = decoded(bytes, "manifest list", path, decode::list).await?;
-    let list = Arc::new(list);
-    let size_bytes = decode::list_size_bytes(&list);
-    cache.insert(path, Decoded::List(Arc::clone(&list)), size_bytes);
-    Ok(list)
+    let load = async {
+        let bytes = read_file(storage, "manifest list", path).await?;
+        let list = decoded(bytes, "manifest list", path, decode::list).await?;
+        let size_bytes = decode::list_size_bytes(&list);
+        Ok((Arc::new(list), size_bytes))
+    };
+    cache.list(path, load).await
 }
 
 /// Reads manifests, at most [`MANIFEST_READS_MAX`] at a time; the answers keep the order.
@@ -77,9 +75,16 @@ async fn read_manifest(
     {
         return Err(encrypted("manifest", path));
     }
-    if let Some(Decoded::Manifest(manifest)) = cache.get(path) {
-        return Ok(manifest);
-    }
+    let load = async {
+        let manifest = load_manifest(storage, file).await?;
+        let size_bytes = manifest.size_bytes();
+        Ok((Arc::new(manifest), size_bytes))
+    };
+    cache.manifest(path, load).await
+}
+
+async fn load_manifest(storage: &Storage, file: &ManifestFile) -> Result<DecodedManifest> {
+    let path = &file.manifest_path;
     let bytes = read_file(storage, "manifest", path).await?;
     // A file that was cut between two blocks decodes without an error, with files missing.
     let expected = u64::try_from(file.manifest_length).unwrap_or_default();
@@ -91,16 +96,15 @@ async fn read_manifest(
         ))
         .with_context("manifest", path));
     }
-    let manifest = Arc::new(decoded(bytes, "manifest", path, decode::manifest).await?);
-    if manifest.content != file.content && file.content == ManifestContentType::Data {
-        return Err(Error::corrupt(
-            "the manifest list says that the manifest holds data files, the manifest says delete \
-             files; restore the files from before they were damaged",
-        )
+    let manifest = decoded(bytes, "manifest", path, decode::manifest).await?;
+    if manifest.content != file.content {
+        return Err(Error::corrupt(format!(
+            "the manifest list says that the manifest holds {} files, the manifest itself says {}; \
+             restore the file",
+            file.content, manifest.content
+        ))
         .with_context("manifest", path));
     }
-    let size_bytes = manifest.size_bytes();
-    cache.insert(path, Decoded::Manifest(Arc::clone(&manifest)), size_bytes);
     Ok(manifest)
 }
 

@@ -147,8 +147,8 @@ pub(crate) fn project(predicate: &Predicate, layout: &PartitionLayout) -> Predic
     match predicate {
         Predicate::AlwaysTrue => Predicate::AlwaysTrue,
         Predicate::AlwaysFalse => Predicate::AlwaysFalse,
-        Predicate::And(parts) => all(parts.iter().map(|part| project(part, layout))),
-        Predicate::Or(parts) => any(parts.iter().map(|part| project(part, layout))),
+        Predicate::And(parts) => all_of(parts.iter().map(|part| project(part, layout))),
+        Predicate::Or(parts) => any_of(parts.iter().map(|part| project(part, layout))),
         Predicate::Compare { field_id, .. }
         | Predicate::In { field_id, .. }
         | Predicate::NotIn { field_id, .. }
@@ -156,14 +156,16 @@ pub(crate) fn project(predicate: &Predicate, layout: &PartitionLayout) -> Predic
         | Predicate::IsNotNull { field_id }
         | Predicate::StartsWith { field_id, .. } => {
             let columns = layout.columns.iter();
-            all(columns
-                .filter(|column| column.source_id == *field_id && column.result_type.is_some())
-                .map(|column| project_leaf(predicate, column).unwrap_or(Predicate::AlwaysTrue)))
+            all_of(
+                columns
+                    .filter(|column| column.source_id == *field_id && column.result_type.is_some())
+                    .map(|column| project_leaf(predicate, column).unwrap_or(Predicate::AlwaysTrue)),
+            )
         }
     }
 }
 
-fn all(parts: impl Iterator<Item = Predicate>) -> Predicate {
+fn all_of(parts: impl Iterator<Item = Predicate>) -> Predicate {
     let mut kept = Vec::new();
     for part in parts {
         match part {
@@ -179,7 +181,7 @@ fn all(parts: impl Iterator<Item = Predicate>) -> Predicate {
     }
 }
 
-fn any(parts: impl Iterator<Item = Predicate>) -> Predicate {
+fn any_of(parts: impl Iterator<Item = Predicate>) -> Predicate {
     let mut kept = Vec::new();
     for part in parts {
         match part {

@@ -325,18 +325,18 @@ pub(crate) fn select(
 }
 
 /// Hands out the row ids that files inherit from their manifest, in the order of its entries.
-struct RowIds {
+pub(super) struct RowIds {
     next: Option<i64>,
 }
 
 impl RowIds {
-    fn new(file: &ManifestFile) -> Self {
+    pub(super) fn new(file: &ManifestFile) -> Self {
         let next = file.first_row_id.and_then(|id| i64::try_from(id).ok());
         Self { next }
     }
 
     /// The first row id of the next entry's file. A manifest without one has files without.
-    fn next(&mut self, entry: &ManifestEntry) -> Option<i64> {
+    pub(super) fn next(&mut self, entry: &ManifestEntry) -> Option<i64> {
         let next = self.next?;
         if !entry.is_alive() {
             return None;

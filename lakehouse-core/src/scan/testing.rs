@@ -137,6 +137,32 @@ impl Lake {
         self.manifests.last_mut().unwrap()
     }
 
+    /// The table before its first snapshot.
+    pub(super) fn empty_table(&self) -> Table {
+        self.table_of(self.metadata())
+    }
+
+    fn table_of(&self, metadata: TableMetadataBuilder) -> Table {
+        let pointer = TablePointer {
+            ident: TableIdent::new(NamespaceIdent::new("db".into()), "t".into()),
+            metadata_location: self.path("v1.metadata.json"),
+            metadata: Arc::new(metadata.build().unwrap().metadata),
+        };
+        Table::new(pointer, storage())
+    }
+
+    fn metadata(&self) -> TableMetadataBuilder {
+        TableMetadataBuilder::new(
+            schema(),
+            self.spec.clone(),
+            SortOrder::unsorted_order(),
+            self.folder.path().to_str().unwrap().to_owned(),
+            self.format,
+            HashMap::new(),
+        )
+        .unwrap()
+    }
+
     /// The table with one snapshot that has the manifests.
     pub(super) async fn table(&self) -> Table {
         let list = self.path("list.avro");
@@ -158,15 +184,6 @@ impl Lake {
             .add_manifests(self.manifests.iter().cloned())
             .unwrap();
         writer.close().await.unwrap();
-        let mut metadata = TableMetadataBuilder::new(
-            schema(),
-            self.spec.clone(),
-            SortOrder::unsorted_order(),
-            self.folder.path().to_str().unwrap().to_owned(),
-            self.format,
-            HashMap::new(),
-        )
-        .unwrap();
         let sequence = if self.format == FormatVersion::V1 {
             0
         } else {
@@ -191,14 +208,8 @@ impl Lake {
         } else {
             snapshot.build()
         };
-        metadata = metadata.set_branch_snapshot(snapshot, "main").unwrap();
-        let metadata = metadata.build().unwrap().metadata;
-        let pointer = TablePointer {
-            ident: TableIdent::new(NamespaceIdent::new("db".into()), "t".into()),
-            metadata_location: self.path("v1.metadata.json"),
-            metadata: Arc::new(metadata),
-        };
-        Table::new(pointer, storage())
+        let metadata = self.metadata();
+        self.table_of(metadata.set_branch_snapshot(snapshot, "main").unwrap())
     }
 }
 

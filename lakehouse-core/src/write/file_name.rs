@@ -12,9 +12,10 @@ use super::properties::Properties;
 use crate::error::{Error, Result};
 use crate::storage::join;
 
-/// The most bytes a partition value takes in a path; file systems allow 255 for a name. The path
-/// is for people: the partition value itself stands in the metadata.
-const SEGMENT_BYTES_MAX: usize = 200;
+/// The most bytes a partition field's name or its value takes in a path: both stand in one folder's
+/// name, for which file systems allow 255. The path is for people: the partition value itself
+/// stands in the metadata.
+const SEGMENT_BYTES_MAX: usize = 120;
 /// Bits of a name's hash that spread files over an object store's prefixes.
 const HASH_BITS: usize = 20;
 /// Folders the hash is cut into, each of [`HASH_FOLDER_BITS`] bits; the rest is one more.

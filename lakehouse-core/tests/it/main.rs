@@ -6,4 +6,6 @@ mod catalog;
 #[cfg(test)]
 mod commit;
 #[cfg(test)]
+mod reader;
+#[cfg(test)]
 mod write;

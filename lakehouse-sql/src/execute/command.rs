@@ -25,7 +25,11 @@ pub(super) async fn run(
     let lake = session.access().lake();
     match command {
         Command::Nothing => {}
-        Command::CreateNamespace { catalog, namespace, definition } => {
+        Command::CreateNamespace {
+            catalog,
+            namespace,
+            definition,
+        } => {
             let mut properties: std::collections::HashMap<_, _> =
                 definition.properties.into_iter().collect();
             if let Some(comment) = definition.comment {
@@ -51,14 +55,22 @@ pub(super) async fn run(
         }
         Command::AlterTable { table, action } => {
             let change = reference_change(action);
-            lake.commits().commit(&table.catalog, table.table.ident(), change).await?;
+            lake.commits()
+                .commit(&table.catalog, table.table.ident(), change)
+                .await?;
         }
-        Command::Call { procedure, arguments } => {
+        Command::Call {
+            procedure,
+            arguments,
+        } => {
             return call(&procedure, arguments, session, state).await;
         }
         Command::Show(target) => return show::show(target, session).await,
         Command::Set { name, value } => session.set(&name, value)?,
-        Command::Use { catalog_name, namespace } => session.use_namespace(catalog_name, namespace),
+        Command::Use {
+            catalog_name,
+            namespace,
+        } => session.use_namespace(catalog_name, namespace),
     }
     Ok(QueryResult::empty())
 }
@@ -83,19 +95,34 @@ async fn drop_table(session: &Session, found: &FoundTable, purge: bool) -> Resul
 
 fn reference_change(action: AlterAction) -> Change {
     match action {
-        AlterAction::CreateRef { kind, name, or_replace, if_not_exists, options } => {
+        AlterAction::CreateRef {
+            kind,
+            name,
+            or_replace,
+            if_not_exists,
+            options,
+        } => {
             let mode = match or_replace {
                 true => ReferenceMode::CreateOrReplace,
                 false => ReferenceMode::Create { if_not_exists },
             };
             set_reference(kind, name.value, options, mode).into()
         }
-        AlterAction::ReplaceRef { kind, name, options } => {
-            set_reference(kind, name.value, options, ReferenceMode::Replace).into()
+        AlterAction::ReplaceRef {
+            kind,
+            name,
+            options,
+        } => set_reference(kind, name.value, options, ReferenceMode::Replace).into(),
+        AlterAction::DropRef {
+            kind,
+            name,
+            if_exists,
+        } => DropReference {
+            name: name.value,
+            kind: reference_kind(kind),
+            if_exists,
         }
-        AlterAction::DropRef { kind, name, if_exists } => {
-            DropReference { name: name.value, kind: reference_kind(kind), if_exists }.into()
-        }
+        .into(),
     }
 }
 
@@ -133,7 +160,10 @@ async fn call(
 ) -> Result<QueryResult> {
     let procedures = Procedures::of_core();
     let procedure = procedures.get(name)?;
-    let instant = state.execution_props().query_execution_start_time.unwrap_or_default();
+    let instant = state
+        .execution_props()
+        .query_execution_start_time
+        .unwrap_or_default();
     let constants = Constants::try_new(state, instant, None)?;
     let parameters = procedure.parameters();
     let mut arguments = Vec::with_capacity(given.len());
@@ -152,7 +182,11 @@ async fn call(
     }
     let arguments = Arguments::try_new(procedure.as_ref(), arguments)?;
     let (catalog, namespace) = session.current_namespace();
-    let context = CallContext { access: session.access(), catalog, namespace };
+    let context = CallContext {
+        access: session.access(),
+        catalog,
+        namespace,
+    };
     let rows = procedure.call(&context, arguments).await?;
     Ok(QueryResult::of_batches(rows.schema(), vec![rows], false))
 }

@@ -30,7 +30,10 @@ pub(crate) struct GovernedContext<'a> {
 
 impl<'a> GovernedContext<'a> {
     pub(crate) fn new(state: &'a SessionState, tables: GovernedTables) -> Self {
-        Self { functions: FunctionsOnly::new(state), tables }
+        Self {
+            functions: FunctionsOnly::new(state),
+            tables,
+        }
     }
 }
 
@@ -47,12 +50,10 @@ impl<'a> FunctionsOnly<'a> {
     /// A table made by a function such as `range(1, 10)`, whose arguments must be constant.
     fn table_function(&self, name: &str, arguments: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
         let functions = self.state.table_functions();
-        let function = functions
-            .get(&name.to_lowercase())
-            .ok_or_else(|| {
-                let hint = lakehouse_core::name::hint(name, functions.keys().map(String::as_str));
-                plan_datafusion_err!("there is no table function {name}{hint}")
-            })?;
+        let function = functions.get(&name.to_lowercase()).ok_or_else(|| {
+            let hint = lakehouse_core::name::hint(name, functions.keys().map(String::as_str));
+            plan_datafusion_err!("there is no table function {name}{hint}")
+        })?;
         let simplify = SimplifyContext::default()
             .with_config_options(Arc::clone(self.state.config_options()))
             .with_query_execution_start_time(
@@ -63,10 +64,14 @@ impl<'a> FunctionsOnly<'a> {
         let arguments: Vec<Expr> = arguments
             .into_iter()
             .map(|argument| {
-                simplifier.coerce(argument, &schema).and_then(|expr| simplifier.simplify(expr))
+                simplifier
+                    .coerce(argument, &schema)
+                    .and_then(|expr| simplifier.simplify(expr))
             })
             .collect::<Result<_>>()?;
-        Ok(provider_as_source(function.create_table_provider(&arguments)?))
+        Ok(provider_as_source(
+            function.create_table_provider(&arguments)?,
+        ))
     }
 }
 
@@ -96,12 +101,18 @@ impl ContextProvider for GovernedContext<'_> {
         self.functions.state.relation_planners()
     }
 
-    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        args: Vec<Expr>,
+    ) -> Result<Arc<dyn TableSource>> {
         self.functions.table_function(name, args)
     }
 
     fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
-        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(
+            name, schema,
+        ))))
     }
 
     fn get_file_type(&self, extension: &str) -> Result<Arc<dyn FileType>> {
@@ -147,7 +158,9 @@ impl ContextProvider for GovernedContext<'_> {
 
 impl ContextProvider for FunctionsOnly<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
-        Err(plan_datafusion_err!("table {name} cannot stand in a constant expression"))
+        Err(plan_datafusion_err!(
+            "table {name} cannot stand in a constant expression"
+        ))
     }
 
     fn get_file_type(&self, extension: &str) -> Result<Arc<dyn FileType>> {

@@ -112,13 +112,14 @@ fn open_with(access: &Access, mode: OpenFlags) -> Result<Connection> {
             Durability::Full => "EXTRA",
             Durability::None => "OFF",
         };
+        // These read the file, so they may have to wait for another process.
         connection.pragma_update(None, "synchronous", synchronous)?;
         if access.durability == Durability::Full {
             connection.pragma_update(None, "fullfsync", true)?;
         }
         Ok(connection)
     };
-    opened().map_err(|error| at(&access.path, error))
+    waiting(access, opened)
 }
 
 /// One caller's use of a connection.
@@ -153,7 +154,7 @@ impl<'a> Session<'a> {
 
     /// Reads, waiting while another process is just ending a commit.
     pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        self.waiting(|| query(self.connection))
+        waiting(self.access, || query(self.connection))
     }
 
     /// Runs `work` in a transaction that no other writer can come between; an error of either kind
@@ -177,7 +178,9 @@ impl<'a> Session<'a> {
             )
             .with_context("file", self.access.path.display()));
         }
-        self.waiting(|| self.connection.execute_batch("BEGIN IMMEDIATE"))?;
+        waiting(self.access, || {
+            self.connection.execute_batch("BEGIN IMMEDIATE")
+        })?;
         let done = work(self.connection).unwrap_or_else(|error| Err(self.at(error)));
         let value = match done {
             Ok(value) => value,
@@ -186,7 +189,7 @@ impl<'a> Session<'a> {
                 return Err(error);
             }
         };
-        let committed = self.waiting(|| self.connection.execute_batch("COMMIT"));
+        let committed = waiting(self.access, || self.connection.execute_batch("COMMIT"));
         let Err(error) = committed else {
             return Ok(Ended::Committed(value));
         };
@@ -217,35 +220,35 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Repeats `call` while another process holds the lock, up to the stated time.
-    fn waiting<T>(&self, call: impl Fn() -> rusqlite::Result<T>) -> Result<T> {
-        let mut jitter = Jitter::new();
-        let mut waited_ms = 0;
-        loop {
-            match call() {
-                Err(error) if is_lock(&error) => {
-                    if waited_ms >= self.access.lock_wait_ms_max {
-                        return Err(Error::new(
-                            ErrorKind::Unavailable,
-                            format!(
-                                "other processes held the catalog file for {waited_ms} ms; \
-                                 try again later"
-                            ),
-                        )
-                        .with_context("file", self.access.path.display())
-                        .with_source(error));
-                    }
-                    let wait_ms = jitter.next_wait_ms();
-                    thread::sleep(Duration::from_millis(wait_ms));
-                    waited_ms += wait_ms;
-                }
-                other => return other.map_err(|error| self.at(error)),
-            }
-        }
-    }
-
     pub(super) fn at(&self, error: rusqlite::Error) -> Error {
         at(&self.access.path, error)
+    }
+}
+
+/// Repeats `call` while another process holds the lock, up to the stated time.
+fn waiting<T>(access: &Access, call: impl Fn() -> rusqlite::Result<T>) -> Result<T> {
+    let mut jitter = Jitter::new();
+    let mut waited_ms = 0;
+    loop {
+        match call() {
+            Err(error) if is_lock(&error) => {
+                if waited_ms >= access.lock_wait_ms_max {
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        format!(
+                            "other processes held the catalog file for {waited_ms} ms; \
+                             try again later"
+                        ),
+                    )
+                    .with_context("file", access.path.display())
+                    .with_source(error));
+                }
+                let wait_ms = jitter.next_wait_ms();
+                thread::sleep(Duration::from_millis(wait_ms));
+                waited_ms += wait_ms;
+            }
+            other => return other.map_err(|error| at(&access.path, error)),
+        }
     }
 }
 

@@ -54,11 +54,7 @@ pub(super) fn file_fields(
     Ok(fields)
 }
 
-fn file_field(
-    field: &FieldRef,
-    parquet: &SchemaDescriptor,
-    leaf: &mut usize,
-) -> Result<FileField> {
+fn file_field(field: &FieldRef, parquet: &SchemaDescriptor, leaf: &mut usize) -> Result<FileField> {
     let inner: Vec<&FieldRef> = match field.data_type() {
         DataType::Struct(fields) => fields.iter().collect(),
         DataType::List(element) => vec![element],

@@ -28,14 +28,18 @@ pub(super) fn fit(value: &ScalarValue, kind: &PrimitiveType) -> Option<Fit> {
             ScalarValue::Boolean(Some(value)) => Some(Fit::Exact(Datum::bool(*value))),
             _ => None,
         },
-        PrimitiveType::Int => whole(number(value)?, i128::from(i32::MIN), i128::from(i32::MAX), |v| {
-            i32::try_from(v).ok().map(Datum::int)
-        }),
-        PrimitiveType::Long => {
-            whole(number(value)?, i128::from(i64::MIN), i128::from(i64::MAX), |v| {
-                i64::try_from(v).ok().map(Datum::long)
-            })
-        }
+        PrimitiveType::Int => whole(
+            number(value)?,
+            i128::from(i32::MIN),
+            i128::from(i32::MAX),
+            |v| i32::try_from(v).ok().map(Datum::int),
+        ),
+        PrimitiveType::Long => whole(
+            number(value)?,
+            i128::from(i64::MIN),
+            i128::from(i64::MAX),
+            |v| i64::try_from(v).ok().map(Datum::long),
+        ),
         PrimitiveType::Decimal { precision, scale } => decimal(value, *precision, *scale, kind),
         PrimitiveType::Float => float(value),
         PrimitiveType::Double => match value {

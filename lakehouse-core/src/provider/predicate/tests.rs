@@ -83,13 +83,13 @@ fn m09_literals_outside_of_the_column_are_constants() {
         compare(
             7,
             Comparison::LtEq,
-            Datum::decimal_from_str("12.34").unwrap().to(&Type::Primitive(
-                PrimitiveType::Decimal {
+            Datum::decimal_from_str("12.34")
+                .unwrap()
+                .to(&Type::Primitive(PrimitiveType::Decimal {
                     precision: 9,
                     scale: 2
-                }
-            ))
-            .unwrap()
+                }))
+                .unwrap()
         )
     );
 }

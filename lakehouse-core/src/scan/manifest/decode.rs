@@ -1,7 +1,7 @@
 //! Manifest lists and manifests from their bytes, as lenient as a reader of foreign files must be.
 
 use std::collections::{BTreeMap, HashMap};
-use std::mem::size_of;
+use std::mem::{size_of, size_of_val};
 use std::sync::Arc;
 
 use iceberg::spec::{
@@ -57,7 +57,7 @@ fn entry_bytes(entry: &ManifestEntry) -> usize {
             _ => 0,
         })
         .sum();
-    let tuple = file.partition().fields().len() * size_of::<Option<iceberg::spec::Literal>>();
+    let tuple = size_of_val(file.partition().fields());
     size_of::<ManifestEntry>()
         + file.file_path().len()
         + counts * slot_bytes::<u64>()
@@ -84,6 +84,9 @@ pub(super) fn list_size_bytes(list: &[ManifestFile]) -> u64 {
 /// the lists of their old snapshots.
 pub(super) fn list(bytes: &[u8]) -> Result<Vec<ManifestFile>> {
     let header = AvroHeader::parse(bytes).ok_or_else(not_avro)?;
+    if !header.has_valid_names() {
+        return Err(invalid_names());
+    }
     let list = if header.has_field("content") {
         ManifestList::parse_with_version(bytes, FormatVersion::V3)?
     } else {
@@ -101,17 +104,25 @@ pub(super) fn list(bytes: &[u8]) -> Result<Vec<ManifestFile>> {
 /// for a partition name that is no Avro name, for an unknown transform and for a dropped source
 /// column. Such files are read a second time under a header of ours that avoids all four.
 pub(super) fn manifest(bytes: &[u8]) -> Result<DecodedManifest> {
-    let first = match Manifest::parse_avro(bytes) {
-        Ok(manifest) if !has_unknown_transform(&manifest) => return Ok(plain(manifest)),
-        Ok(_) => Error::corrupt("the manifest has partition values of an unknown transform"),
-        Err(error) => Error::from(error),
-    };
     let header = AvroHeader::parse(bytes).ok_or_else(not_avro)?;
-    let Some(lenient) = Lenient::new(header) else {
-        return Err(first);
+    let first = if header.has_valid_names() {
+        match Manifest::parse_avro(bytes) {
+            Ok(manifest) if !has_unknown_transform(&manifest) => return Ok(plain(manifest)),
+            Ok(_) => Error::corrupt("the manifest has partition values of an unknown transform"),
+            Err(error) => Error::from(error),
+        }
+    } else {
+        invalid_names()
     };
     // The first error names the cause best when the second reading fails too.
-    lenient.read().map_err(|_| first)
+    match Lenient::new(header) {
+        Some(lenient) => lenient.read().map_err(|_| first),
+        None => Err(first),
+    }
+}
+
+fn invalid_names() -> Error {
+    Error::corrupt("the file's schema has names that are no Avro names")
 }
 
 fn not_avro() -> Error {
@@ -152,15 +163,18 @@ struct Lenient<'a> {
 impl<'a> Lenient<'a> {
     fn new(mut header: AvroHeader<'a>) -> Option<Self> {
         let schema: Schema = serde_json::from_value(header.json("schema")?).ok()?;
-        let fields: Vec<PartitionField> =
-            serde_json::from_value(header.json("partition-spec")?).ok()?;
+        let spec = header.json("partition-spec")?;
+        // Fields that cannot be read, such as those of transforms of a later version, say nothing.
+        let fields = spec
+            .as_array()?
+            .iter()
+            .filter_map(|field| serde_json::from_value::<PartitionField>(field.clone()).ok());
         let spec_id = header
             .text("partition-spec-id")
             .map_or(Some(0), |id| id.parse().ok())?;
         let mut types = BTreeMap::new();
         leaf_types(&Type::Struct(schema.as_struct().clone()), None, &mut types);
         let columns: Vec<_> = fields
-            .into_iter()
             .filter_map(|field| {
                 let source = types.get(&field.source_id)?.clone();
                 Some(PartitionColumn {
@@ -173,6 +187,9 @@ impl<'a> Lenient<'a> {
             })
             .collect();
         rename_partition_fields(&mut header)?;
+        if !header.has_valid_names() {
+            return None;
+        }
         header.set_json("schema", &bytes_schema(&types, &columns)?);
         header.set_json("partition-spec", &plain_spec(&types, &columns)?);
         Some(Self {

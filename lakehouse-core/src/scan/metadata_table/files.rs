@@ -17,7 +17,7 @@ use super::schema_of;
 use crate::error::Result;
 use crate::scan::manifest::ReadManifest;
 use crate::scan::partition::PartitionLayout;
-use crate::scan::plan::spec_layout;
+use crate::scan::plan::{RowIds, spec_layout};
 use crate::scan::value::Value;
 
 /// A partition field of any of the table's specs.
@@ -51,7 +51,7 @@ impl FilesTable {
         };
         // Columns without rows have the types that columns with rows have.
         let fields = table
-            .columns(&[], &PartitionLayout::default())?
+            .columns(&[], &[], &PartitionLayout::default())?
             .into_iter()
             .map(|(name, nullable, column)| Field::new(name, column.data_type().clone(), nullable))
             .collect();
@@ -65,13 +65,16 @@ impl FilesTable {
 
     /// The live files of one manifest.
     pub(super) fn batch(&self, read: &ReadManifest) -> Result<RecordBatch> {
-        let live = read
+        let mut row_ids = RowIds::new(&read.file);
+        let (files, first_row_ids): (Vec<_>, Vec<_>) = read
             .manifest
             .entries
             .iter()
-            .filter(|entry| entry.is_alive());
-        let files: Vec<_> = live.map(|entry| entry.data_file()).collect();
-        let columns = self.columns(&files, &read.manifest.layout)?;
+            .map(|entry| (entry, row_ids.next(entry)))
+            .filter(|(entry, _)| entry.is_alive())
+            .map(|(entry, first_row_id)| (entry.data_file(), first_row_id))
+            .unzip();
+        let columns = self.columns(&files, &first_row_ids, &read.manifest.layout)?;
         let columns = columns.into_iter().map(|(_, _, column)| column).collect();
         Ok(RecordBatch::try_new(self.schema(), columns)?)
     }
@@ -80,6 +83,7 @@ impl FilesTable {
     fn columns(
         &self,
         files: &[&DataFile],
+        first_row_ids: &[Option<i64>],
         layout: &PartitionLayout,
     ) -> Result<Vec<(&'static str, bool, ArrayRef)>> {
         let rows = || files.iter();
@@ -124,7 +128,7 @@ impl FilesTable {
             longs(rows().map(|file| long(file.file_size_in_bytes()))),
         ));
         columns.extend(metric_maps(files)?);
-        columns.extend(file_details(files));
+        columns.extend(file_details(files, first_row_ids));
         columns.push(("readable_metrics", false, self.readable_metrics(files)?));
         Ok(columns)
     }
@@ -324,7 +328,10 @@ fn known<V>(map: &HashMap<i32, V>) -> Option<BTreeMap<&i32, &V>> {
     (!map.is_empty()).then(|| map.iter().collect())
 }
 
-fn file_details(files: &[&DataFile]) -> Vec<(&'static str, bool, ArrayRef)> {
+fn file_details(
+    files: &[&DataFile],
+    first_row_ids: &[Option<i64>],
+) -> Vec<(&'static str, bool, ArrayRef)> {
     let rows = || files.iter();
     let mut offsets = ListBuilder::new(Int64Builder::new()).with_field(element(DataType::Int64));
     let mut equality = ListBuilder::new(Int32Builder::new()).with_field(element(DataType::Int32));
@@ -353,11 +360,7 @@ fn file_details(files: &[&DataFile]) -> Vec<(&'static str, bool, ArrayRef)> {
                 rows().map(|file| file.sort_order_id()),
             )),
         ),
-        (
-            "first_row_id",
-            true,
-            longs(rows().map(|file| file.first_row_id())),
-        ),
+        ("first_row_id", true, longs(first_row_ids.iter().copied())),
         (
             "referenced_data_file",
             true,

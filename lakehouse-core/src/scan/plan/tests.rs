@@ -96,12 +96,7 @@ async fn version_1_manifests_and_missing_summaries_are_read() {
 #[tokio::test]
 async fn a_table_without_snapshot_is_empty() {
     let lake = Lake::new(FormatVersion::V2, &[]);
-    let table = lake.table().await;
-    let mut metadata = (**table.metadata()).clone().into_builder(None);
-    metadata = metadata.remove_ref("main");
-    let mut pointer = table.pointer().clone();
-    pointer.metadata = Arc::new(metadata.build().unwrap().metadata);
-    let table = Table::new(pointer, table.storage().clone());
+    let table = lake.empty_table();
     let plan = plan(&table, &Predicate::AlwaysTrue, &cache())
         .await
         .unwrap();

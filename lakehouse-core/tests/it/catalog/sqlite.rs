@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lakehouse_core::catalog::{Catalog, OpenOptions, SqliteCatalog, find_catalog_file};
+use lakehouse_core::catalog::{
+    CATALOG_NAME, Catalog, OpenOptions, SqliteCatalog, find_catalog_file,
+};
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::NamespaceIdent;
 use lakehouse_core::settings::Durability;
@@ -79,7 +81,13 @@ fn schema_of(path: &Path) -> Vec<String> {
 }
 
 async fn open_file(file: PathBuf, options: OpenOptions) -> Result<SqliteCatalog> {
-    SqliteCatalog::open(Some("lake".to_owned()), file, options, parts(Durability::None)).await
+    SqliteCatalog::open(
+        Some("lake".to_owned()),
+        file,
+        options,
+        parts(Durability::None),
+    )
+    .await
 }
 
 #[track_caller]
@@ -96,7 +104,7 @@ fn refused(opened: Result<SqliteCatalog>, kind: ErrorKind, told: &[&str]) -> Err
 async fn a_new_file_has_pyicebergs_tables_statement_for_statement() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = open(folder.path(), Durability::Full).await.unwrap();
-    assert_eq!(catalog.catalog_name(), "default");
+    assert_eq!(catalog.catalog_name(), CATALOG_NAME);
     let schema = schema_of(&folder.path().join("catalog.db"));
     assert!(schema.contains(&TABLES.to_owned()), "{schema:?}");
     assert!(schema.contains(&PROPERTIES.to_owned()), "{schema:?}");
@@ -398,6 +406,31 @@ async fn a_lock_that_is_not_given_back_ends_in_a_clear_error_before_the_swap() {
     assert_eq!(current.metadata_location, made.metadata_location);
     let done = catalog.commit(&made, vec![], set_property("a", "b")).await;
     committed(done.unwrap());
+}
+
+#[tokio::test]
+async fn opening_waits_for_a_process_that_is_just_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("catalog.db");
+    let other = make_pyiceberg_file(&file);
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let impatient = OpenOptions {
+        lock_wait_ms_max: 20,
+        ..OpenOptions::default()
+    };
+    let opened = open_file(file.clone(), impatient).await;
+    refused(
+        opened,
+        ErrorKind::Unavailable,
+        &["other processes held", "catalog.db"],
+    );
+    let waiting = open_file(file, OpenOptions::default());
+    let ending = async {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        other.execute_batch("COMMIT").unwrap();
+    };
+    let (opened, ()) = tokio::join!(waiting, ending);
+    opened.unwrap();
 }
 
 #[tokio::test]

@@ -385,7 +385,7 @@ async fn check(seed: u64, rows: usize, choice: usize, group_bytes: usize) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 96,
+        cases: 48,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -1,0 +1,25 @@
+//! The comparison with peers as a command; see `compare --help`.
+
+use std::process::ExitCode;
+
+use lakehouse_benches::compare::{Command, USAGE, print_first_row, run};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Command::parse(std::env::args().skip(1)) {
+        Ok(Command::Help) => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Ok(Command::FirstRow(lake)) => print_first_row(&lake).await,
+        Ok(Command::Compare(options)) => run(options).await,
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

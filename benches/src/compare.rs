@@ -1,0 +1,172 @@
+//! TPC-H on the same files by several engines, interleaved in one run: answers first, then times.
+
+mod answer;
+mod duckdb;
+mod engine;
+mod first_row;
+mod machine;
+mod options;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lakehouse::{Clock, Error, Lakehouse, Result, SystemClock};
+
+pub use first_row::print_first_row;
+pub use options::{Command, Options, USAGE};
+
+use crate::tpch;
+use answer::Answer;
+use engine::{Engine, Files};
+
+/// What one engine did with one query.
+#[derive(Debug, Default)]
+struct Measured {
+    runs: Vec<Duration>,
+    peak_bytes: Option<u64>,
+    /// Why there are no times, or why they do not count.
+    note: Option<String>,
+}
+
+/// All that a comparison found.
+#[derive(Debug)]
+struct Comparison {
+    options: Options,
+    engines: Vec<String>,
+    not_run: Vec<(String, String)>,
+    queries: Vec<QueryResults>,
+    first_row: Option<first_row::FirstRow>,
+}
+
+/// What the engines did with one query, in the order of [`Comparison::engines`].
+#[derive(Debug)]
+struct QueryResults {
+    number: usize,
+    standard: String,
+    measured: Vec<Measured>,
+}
+
+/// Runs the comparison, prints its table and keeps its raw numbers.
+///
+/// # Errors
+/// When the lake cannot be made or read, or the numbers cannot be kept. An engine that fails or
+/// answers differently is part of the result.
+pub async fn run(options: Options) -> Result<()> {
+    let folder = lake_folder(&options)?;
+    let lake = prepared(&folder, options.scale).await?;
+    let files = Files::of(&lake).await?;
+    let (mut engines, not_run) = engine::start(&options.engines, &lake, &files).await?;
+    let mut queries = Vec::with_capacity(options.queries.len());
+    for number in options.queries.clone() {
+        eprintln!("Q{number}");
+        queries.push(measure(&mut engines, number, &options).await?);
+    }
+    let first_row = first_row::measure(&folder, options.runs)
+        .inspect_err(|error| eprintln!("the first row in a new process was not measured: {error}"))
+        .ok();
+    let comparison = Comparison {
+        options,
+        engines: engines
+            .iter()
+            .map(|engine| engine.name().to_owned())
+            .collect(),
+        not_run,
+        queries,
+        first_row,
+    };
+    report::publish(&comparison)
+}
+
+/// Runs one query everywhere: once for its answer, then several times in turn for its time.
+async fn measure(engines: &mut [Engine], number: usize, options: &Options) -> Result<QueryResults> {
+    let sql = tpch::query(number)
+        .ok_or_else(|| Error::invalid(format!("TPC-H has no query {number}")))?;
+    let mut measured: Vec<Measured> = Vec::with_capacity(engines.len());
+    let mut expected: Option<Answer> = None;
+    for engine in engines.iter_mut() {
+        let mut note = None;
+        match engine.run(sql).await {
+            Err(error) => note = Some(format!("failed: {error}")),
+            Ok(run) => match &expected {
+                None => expected = Some(run.answer),
+                Some(expected) => {
+                    note = expected
+                        .difference(&run.answer)
+                        .map(|text| format!("differs: {text}"));
+                }
+            },
+        }
+        if let Some(note) = &note {
+            eprintln!("  {}: {note}", engine.name());
+        }
+        measured.push(Measured {
+            note,
+            ..Measured::default()
+        });
+    }
+    for _ in 0..options.runs {
+        for (engine, measured) in engines.iter_mut().zip(&mut measured) {
+            if measured.note.is_some() {
+                continue;
+            }
+            let run = engine.run(sql).await?;
+            measured.runs.push(run.elapsed);
+            measured.peak_bytes = measured.peak_bytes.max(run.peak_bytes);
+        }
+    }
+    let standard = standard_verdict(number, options.scale, expected.as_ref());
+    Ok(QueryResults {
+        number,
+        standard,
+        measured,
+    })
+}
+
+/// Whether the first engine's answer is the one the standard prints, where it prints one.
+fn standard_verdict(number: usize, scale: f64, found: Option<&Answer>) -> String {
+    let (Some(found), Some(standard)) = (found, tpch::answer(number)) else {
+        return "no answer".to_owned();
+    };
+    if scale != 1.0 {
+        return "known at scale 1 only".to_owned();
+    }
+    found
+        .difference_from_standard(standard)
+        .unwrap_or_else(|| "equal".to_owned())
+}
+
+/// Where the lake of this scale is kept between runs.
+fn lake_folder(options: &Options) -> Result<PathBuf> {
+    let folder = match &options.lake {
+        Some(folder) => folder.clone(),
+        None => machine::target_folder()?
+            .join("compare")
+            .join(format!("tpch-sf{}", options.scale)),
+    };
+    Ok(std::path::absolute(folder)?)
+}
+
+/// Opens the lake, and makes and fills it first unless that was done to its end before.
+async fn prepared(folder: &Path, scale: f64) -> Result<Lakehouse> {
+    let marker = folder.with_extension("complete");
+    let kept = std::fs::read_to_string(&marker).is_ok_and(|text| text == scale.to_string());
+    if kept {
+        return Lakehouse::open(folder.to_string_lossy()).await;
+    }
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::create_dir_all(folder)?;
+    eprintln!("loading TPC-H at scale {scale} into {}", folder.display());
+    let clock = SystemClock;
+    let started = clock.instant();
+    let lake = Lakehouse::open(folder.to_string_lossy()).await?;
+    tpch::load(&lake, scale).await?;
+    eprintln!(
+        "loaded in {:.1} s",
+        clock.instant().duration_since(started).as_secs_f64()
+    );
+    std::fs::write(&marker, scale.to_string())?;
+    Ok(lake)
+}

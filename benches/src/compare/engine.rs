@@ -1,0 +1,199 @@
+//! The engines that are compared, each over the same data files.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use iceberg::TableIdent;
+use iceberg::io::FileIO;
+use iceberg::table::StaticTable;
+use iceberg_datafusion::IcebergStaticTableProvider;
+use lakehouse::sql::Session;
+use lakehouse::{Clock, Error, Lakehouse, Result, SystemClock};
+
+use super::answer::Answer;
+use super::duckdb::DuckDb;
+use super::machine;
+use crate::tpch;
+
+/// One table's files: what every engine reads.
+#[derive(Debug, Clone)]
+pub(super) struct TableFiles {
+    pub(super) name: &'static str,
+    pub(super) metadata: String,
+    pub(super) data: Vec<String>,
+}
+
+/// The files of all tables.
+#[derive(Debug)]
+pub(super) struct Files(pub(super) Vec<TableFiles>);
+
+impl Files {
+    /// Asks the lake which files its tables have now.
+    pub(super) async fn of(lake: &Lakehouse) -> Result<Self> {
+        let session = lake.session()?;
+        let mut files = Vec::new();
+        for name in tpch::tables() {
+            let sql = format!("SELECT file_path FROM {name}.files ORDER BY file_path");
+            let batches = session.sql(&sql).await?.collect().await?;
+            let rows = Answer::of(&batches)?.rows;
+            let data: Vec<String> = rows.into_iter().flatten().flatten().collect();
+            let table = lake.table(&format!("default.{name}")).await?;
+            let metadata = table.metadata_location().to_owned();
+            files.push(TableFiles {
+                name,
+                metadata,
+                data,
+            });
+        }
+        Ok(Self(files))
+    }
+}
+
+/// What one run of a query gave.
+pub(super) struct Run {
+    pub(super) elapsed: Duration,
+    pub(super) answer: Answer,
+    /// The most memory the engine's process held during the run, where the system tells.
+    pub(super) peak_bytes: Option<u64>,
+}
+
+/// An engine that is ready to run queries.
+pub(super) enum Engine {
+    Lakehouse(Session),
+    DataFusion {
+        name: &'static str,
+        context: Box<SessionContext>,
+    },
+    DuckDb(DuckDb),
+}
+
+/// Engines that are ready, and those that are not with the reason.
+type Started = (Vec<Engine>, Vec<(String, String)>);
+
+/// Starts the engines of these names; one that cannot run here is left out with the reason.
+pub(super) async fn start(names: &[String], lake: &Lakehouse, files: &Files) -> Result<Started> {
+    let mut engines = Vec::new();
+    let mut not_run = Vec::new();
+    for name in names {
+        match start_one(name, lake, files).await {
+            Ok(engine) => engines.push(engine),
+            Err(error) => {
+                eprintln!("{name} is not run: {error}");
+                not_run.push((name.clone(), error.to_string()));
+            }
+        }
+    }
+    Ok((engines, not_run))
+}
+
+async fn start_one(name: &str, lake: &Lakehouse, files: &Files) -> Result<Engine> {
+    match name {
+        "lakehouse" => Ok(Engine::Lakehouse(lake.session()?)),
+        "datafusion" => {
+            let context = bare_datafusion(files).await?;
+            Ok(Engine::DataFusion {
+                name: "datafusion",
+                context: Box::new(context),
+            })
+        }
+        "iceberg-datafusion" => {
+            let context = iceberg_datafusion(files).await?;
+            Ok(Engine::DataFusion {
+                name: "iceberg-datafusion",
+                context: Box::new(context),
+            })
+        }
+        "duckdb-parquet" => Ok(Engine::DuckDb(DuckDb::start(
+            "duckdb-parquet",
+            "parquet",
+            files,
+        )?)),
+        "duckdb-iceberg" => Ok(Engine::DuckDb(DuckDb::start(
+            "duckdb-iceberg",
+            "iceberg",
+            files,
+        )?)),
+        other => Err(Error::invalid(format!("there is no engine {other}"))),
+    }
+}
+
+impl Engine {
+    /// The name in results.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Lakehouse(_) => "lakehouse",
+            Self::DataFusion { name, .. } => name,
+            Self::DuckDb(engine) => engine.name(),
+        }
+    }
+
+    /// Runs a query from its text to its last row.
+    pub(super) async fn run(&mut self, sql: &str) -> Result<Run> {
+        if let Self::DuckDb(engine) = self {
+            return engine.run(sql);
+        }
+        machine::reset_peak();
+        let clock = SystemClock;
+        let started = clock.instant();
+        let batches = match self {
+            Self::Lakehouse(session) => session.sql(sql).await?.collect().await?,
+            Self::DataFusion { context, .. } => context.sql(sql).await?.collect().await?,
+            Self::DuckDb(_) => Vec::new(),
+        };
+        let elapsed = clock.instant().duration_since(started);
+        Ok(Run {
+            elapsed,
+            peak_bytes: machine::peak_bytes(),
+            answer: Answer::of(&batches)?,
+        })
+    }
+}
+
+/// DataFusion as it comes, over the bare Parquet files.
+async fn bare_datafusion(files: &Files) -> Result<SessionContext> {
+    let context = context();
+    for table in &files.0 {
+        let urls = table
+            .data
+            .iter()
+            .map(ListingTableUrl::parse)
+            .collect::<Result<_, _>>()?;
+        let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
+            .with_session_config_options(&context.copied_config());
+        let config = ListingTableConfig::new_with_multi_paths(urls)
+            .with_listing_options(options)
+            .infer_schema(&context.state())
+            .await?;
+        // The cache that tables of CREATE EXTERNAL TABLE have.
+        let cache = context
+            .runtime_env()
+            .cache_manager
+            .get_file_statistic_cache();
+        let provider = ListingTable::try_new(config)?.with_cache(cache);
+        context.register_table(table.name, Arc::new(provider))?;
+    }
+    Ok(context)
+}
+
+/// DataFusion with the format crate's own table provider.
+async fn iceberg_datafusion(files: &Files) -> Result<SessionContext> {
+    let context = context();
+    for table in &files.0 {
+        let ident = TableIdent::from_strs(["default", table.name])?;
+        let io = FileIO::new_with_fs();
+        let loaded = StaticTable::from_metadata_file(&table.metadata, ident, io).await?;
+        let provider = IcebergStaticTableProvider::try_new_from_table(loaded.into_table()).await?;
+        context.register_table(table.name, Arc::new(provider))?;
+    }
+    Ok(context)
+}
+
+fn context() -> SessionContext {
+    let config = SessionConfig::new().with_target_partitions(machine::cores());
+    SessionContext::new_with_config(config)
+}

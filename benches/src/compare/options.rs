@@ -1,0 +1,123 @@
+//! The command line of the comparison.
+
+use std::path::PathBuf;
+
+use lakehouse::{Error, Result};
+
+use crate::tpch::QUERY_COUNT;
+
+/// What the command line of `compare` asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Compare engines.
+    Compare(Options),
+    /// Show the usage.
+    Help,
+    /// Open this lake, print a row and end: what a new process is measured by.
+    FirstRow(PathBuf),
+}
+
+/// How to compare.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// TPC-H's scale: 1 is about 1 GB of text.
+    pub scale: f64,
+    /// Timed runs of each query by each engine; the best one counts.
+    pub runs: usize,
+    /// The engines by name, the one that the others' answers are compared with first.
+    pub engines: Vec<String>,
+    /// The numbers of the queries.
+    pub queries: Vec<usize>,
+    /// Where the lake is; below the build folder unless given.
+    pub lake: Option<PathBuf>,
+    /// Where raw numbers are kept; nowhere unless given.
+    pub results: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            scale: 1.0,
+            runs: 5,
+            engines: ENGINES.map(str::to_owned).to_vec(),
+            queries: (1..=QUERY_COUNT).collect(),
+            lake: None,
+            results: None,
+        }
+    }
+}
+
+/// Every engine there is.
+pub(super) const ENGINES: [&str; 5] = [
+    "lakehouse",
+    "datafusion",
+    "iceberg-datafusion",
+    "duckdb-parquet",
+    "duckdb-iceberg",
+];
+
+/// How the command is used.
+pub const USAGE: &str = "\
+compare [--scale N] [--runs N] [--engines A,B] [--queries 1,6] [--lake FOLDER] [--results FOLDER]
+
+engines: lakehouse, datafusion, iceberg-datafusion, duckdb-parquet, duckdb-iceberg";
+
+impl Command {
+    /// Reads the arguments that follow the program's name.
+    ///
+    /// # Errors
+    /// [`lakehouse::ErrorKind::InvalidInput`] for arguments that are not in [`USAGE`].
+    pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self> {
+        let mut options = Options::default();
+        let mut arguments = arguments.into_iter();
+        while let Some(name) = arguments.next() {
+            if name == "--help" || name == "-h" {
+                return Ok(Self::Help);
+            }
+            let value = arguments
+                .next()
+                .ok_or_else(|| Error::invalid(format!("{name} needs a value\n\n{USAGE}")))?;
+            match name.as_str() {
+                "--scale" => options.scale = number(&name, &value)?,
+                "--runs" => options.runs = number::<usize>(&name, &value)?.max(1),
+                "--engines" => options.engines = engines(&value)?,
+                "--queries" => options.queries = queries(&name, &value)?,
+                "--lake" => options.lake = Some(value.into()),
+                "--results" => options.results = Some(value.into()),
+                "--first-row" => return Ok(Self::FirstRow(value.into())),
+                _ => return Err(Error::invalid(format!("there is no {name}\n\n{USAGE}"))),
+            }
+        }
+        Ok(Self::Compare(options))
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
+    value
+        .parse()
+        .map_err(|_| Error::invalid(format!("{name} is no such number: {value}")))
+}
+
+fn engines(value: &str) -> Result<Vec<String>> {
+    let named = value.split(',').map(str::trim);
+    named
+        .map(|name| match ENGINES.contains(&name) {
+            true => Ok(name.to_owned()),
+            false => Err(Error::invalid(format!(
+                "there is no engine {name}\n\n{USAGE}"
+            ))),
+        })
+        .collect()
+}
+
+fn queries(name: &str, value: &str) -> Result<Vec<usize>> {
+    let numbers = value
+        .split(',')
+        .map(|text| number::<usize>(name, text.trim()));
+    numbers
+        .map(|number| match number? {
+            number @ 1..=QUERY_COUNT => Ok(number),
+            other => Err(Error::invalid(format!("TPC-H has no query {other}"))),
+        })
+        .collect()
+}

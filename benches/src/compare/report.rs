@@ -1,0 +1,196 @@
+//! The comparison as a table for people and as raw numbers.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use arrow::temporal_conversions::timestamp_ms_to_datetime;
+use lakehouse::{Clock, Error, Result, SystemClock};
+use serde_json::{Value, json};
+
+use super::{Comparison, Measured, machine};
+
+/// Prints the table, and keeps the raw numbers when a folder for them was named.
+pub(super) fn publish(comparison: &Comparison) -> Result<()> {
+    let date = timestamp_ms_to_datetime(SystemClock.now_ms())
+        .ok_or_else(|| Error::internal("the clock shows no date"))?
+        .date()
+        .to_string();
+    println!("{}", markdown(comparison, &date));
+    if let Some(folder) = &comparison.options.results {
+        keep(folder, comparison, &date)?;
+    }
+    Ok(())
+}
+
+fn keep(folder: &Path, comparison: &Comparison, date: &str) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join(format!("{date}-tpch-sf{}.json", comparison.options.scale));
+    let text = serde_json::to_string_pretty(&raw(comparison, date))?;
+    std::fs::write(&path, text + "\n")?;
+    eprintln!("raw numbers: {}", path.display());
+    Ok(())
+}
+
+fn markdown(comparison: &Comparison, date: &str) -> String {
+    let mut text = format!(
+        "TPC-H at scale {}, {date}: {} ({}), best of {} interleaved runs, milliseconds.\n\n",
+        comparison.options.scale,
+        machine::description(),
+        machine::profile(),
+        comparison.options.runs
+    );
+    let versions: Vec<String> = machine::versions()
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    let names = comparison.engines.join(" | ");
+    let rules = "---: | ".repeat(comparison.engines.len());
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        text,
+        "{}.\n\n| | {names} | standard's answer |",
+        versions.join(", ")
+    );
+    let _ = writeln!(text, "|---|{}---|", rules.replace(' ', ""));
+    for query in &comparison.queries {
+        let cells: Vec<String> = query.measured.iter().map(cell).collect();
+        let _ = writeln!(
+            text,
+            "| Q{} | {} | {} |",
+            query.number,
+            cells.join(" | "),
+            query.standard
+        );
+    }
+    let sums: Vec<Option<Duration>> = (0..comparison.engines.len())
+        .map(|engine| sum(comparison, engine))
+        .collect();
+    let row = |cells: Vec<String>| cells.join(" | ");
+    let shown = |sum: &Option<Duration>| sum.map_or_else(|| "–".to_owned(), milliseconds);
+    let _ = writeln!(
+        text,
+        "| sum | {} | |",
+        row(sums.iter().map(shown).collect())
+    );
+    for (name, peer) in comparison.engines.iter().zip(&sums) {
+        let ratio = |sum: &Option<Duration>| match (sum, peer) {
+            (Some(sum), Some(peer)) => format!("{:.2}", sum.as_secs_f64() / peer.as_secs_f64()),
+            _ => "–".to_owned(),
+        };
+        let ratios = row(sums.iter().map(ratio).collect());
+        let _ = writeln!(text, "| ratio to {name} | {ratios} | |");
+    }
+    let peaks = (0..comparison.engines.len()).map(|engine| peak(comparison, engine));
+    let peaks = peaks
+        .map(|peak| peak.map_or_else(|| "–".to_owned(), mebibytes))
+        .collect();
+    let _ = writeln!(text, "| peak memory, MiB | {} | |", row(peaks));
+    let _ = writeln!(
+        text,
+        "\nThe peak of an engine in this process includes what the others keep cached; DuckDB has \
+         its own process.",
+    );
+    if let Some(first_row) = comparison.first_row {
+        let _ = writeln!(
+            text,
+            "\nFrom the start of a new process to the first row of a small table: best {} ms, \
+             median {} ms.",
+            milliseconds(first_row.best),
+            milliseconds(first_row.median)
+        );
+    }
+    for (name, reason) in &comparison.not_run {
+        let _ = writeln!(text, "\n{name} was not run: {reason}.");
+    }
+    for query in &comparison.queries {
+        for (name, measured) in comparison.engines.iter().zip(&query.measured) {
+            if let Some(note) = &measured.note {
+                let _ = writeln!(text, "\nQ{}, {name}: {note}.", query.number);
+            }
+        }
+    }
+    text
+}
+
+fn cell(measured: &Measured) -> String {
+    best(measured).map_or_else(|| "no".to_owned(), milliseconds)
+}
+
+fn best(measured: &Measured) -> Option<Duration> {
+    measured.runs.iter().min().copied()
+}
+
+/// The sum over all queries; none when an engine has no time for one of them.
+fn sum(comparison: &Comparison, engine: usize) -> Option<Duration> {
+    comparison
+        .queries
+        .iter()
+        .map(|query| query.measured.get(engine).and_then(best))
+        .sum()
+}
+
+fn peak(comparison: &Comparison, engine: usize) -> Option<u64> {
+    let measured = comparison
+        .queries
+        .iter()
+        .filter_map(|query| query.measured.get(engine));
+    measured.filter_map(|measured| measured.peak_bytes).max()
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64() * 1e3)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    (bytes >> 20).to_string()
+}
+
+/// Everything that was measured, with what is needed to judge it.
+fn raw(comparison: &Comparison, date: &str) -> Value {
+    let versions: serde_json::Map<String, Value> = machine::versions()
+        .into_iter()
+        .map(|(name, version)| (name, version.into()))
+        .collect();
+    let queries: Vec<Value> = comparison
+        .queries
+        .iter()
+        .map(|query| {
+            let engines: serde_json::Map<String, Value> = comparison
+                .engines
+                .iter()
+                .zip(&query.measured)
+                .map(|(name, measured)| (name.clone(), raw_measured(measured)))
+                .collect();
+            json!({
+                "query": query.number,
+                "standard_answer": query.standard,
+                "engines": engines,
+            })
+        })
+        .collect();
+    json!({
+        "benchmark": "TPC-H",
+        "scale": comparison.options.scale,
+        "date": date,
+        "machine": machine::description(),
+        "profile": machine::profile(),
+        "durability": "full",
+        "versions": versions,
+        "not_run": comparison.not_run,
+        "first_row_ms": comparison.first_row.map(|first_row| json!({
+            "best": first_row.best.as_secs_f64() * 1e3,
+            "median": first_row.median.as_secs_f64() * 1e3,
+        })),
+        "queries": queries,
+    })
+}
+
+fn raw_measured(measured: &Measured) -> Value {
+    let runs: Vec<f64> = measured
+        .runs
+        .iter()
+        .map(|run| run.as_secs_f64() * 1e3)
+        .collect();
+    json!({ "runs_ms": runs, "peak_bytes": measured.peak_bytes, "note": measured.note })
+}

@@ -1,0 +1,103 @@
+//! TPC-H: its tables loaded into a lake, its 22 queries, and the standard's answers.
+
+#[path = "../../examples/tpch/rows.rs"]
+mod rows;
+
+use lakehouse::core::runtime::blocking;
+use lakehouse::{Lakehouse, Result};
+use tpchgen::q_and_a::answers_sf1;
+use tpchgen::text::TextPool;
+
+/// Order lines of one commit, roughly; smaller tables are inserted whole.
+const LINES_PER_COMMIT: f64 = 1_000_000.0;
+
+/// Order lines at scale 1.
+const LINES_AT_SCALE_1: f64 = 6_001_215.0;
+
+/// The names of the tables; a table stands after those its rows refer to.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    rows::TABLES.iter().map(|table| table.name)
+}
+
+/// Makes the eight tables in the lake's default namespace and fills them.
+///
+/// # Errors
+/// When a table of such a name exists, or the lake cannot be written to.
+pub async fn load(lake: &Lakehouse, scale: f64) -> Result<()> {
+    let session = lake.session()?;
+    for table in rows::TABLES {
+        let parts = parts(table.name, scale);
+        for part in 1..=parts {
+            let batches = blocking(move || {
+                let source = rows::Source {
+                    scale,
+                    text: TextPool::get_or_init_default(),
+                };
+                table.batches(&source, part, parts)
+            })
+            .await??;
+            if let (1, Some(first)) = (part, batches.first()) {
+                let columns = rows::definition(&first.schema());
+                let create = format!("CREATE TABLE {} ({columns})", table.name);
+                session.sql(&create).await?.collect().await?;
+            }
+            session.register_batches("part_of_table", batches).await?;
+            let insert = format!("INSERT INTO {} SELECT * FROM part_of_table", table.name);
+            session.sql(&insert).await?.collect().await?;
+        }
+    }
+    Ok(())
+}
+
+/// In how many commits a table is loaded.
+fn parts(table: &str, scale: f64) -> i32 {
+    let lines = match table {
+        "lineitem" => LINES_AT_SCALE_1,
+        "orders" | "partsupp" => LINES_AT_SCALE_1 / 3.0,
+        _ => 0.0,
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float is cut to the range of the int"
+    )]
+    let parts = (lines * scale / LINES_PER_COMMIT).ceil() as i32;
+    parts.max(1)
+}
+
+/// The query of a number from 1 to 22, with the parameters of the standard's validation run.
+pub fn query(number: usize) -> Option<&'static str> {
+    QUERIES.get(number.checked_sub(1)?).copied()
+}
+
+/// The standard's answer to a query at scale 1: a header and rows, columns separated by `|`.
+pub fn answer(number: usize) -> Option<&'static str> {
+    answers_sf1::answer(i32::try_from(number).ok()?)
+}
+
+/// How many queries there are.
+pub const QUERY_COUNT: usize = QUERIES.len();
+
+const QUERIES: [&str; 22] = [
+    include_str!("../queries/q01.sql"),
+    include_str!("../queries/q02.sql"),
+    include_str!("../queries/q03.sql"),
+    include_str!("../queries/q04.sql"),
+    include_str!("../queries/q05.sql"),
+    include_str!("../queries/q06.sql"),
+    include_str!("../queries/q07.sql"),
+    include_str!("../queries/q08.sql"),
+    include_str!("../queries/q09.sql"),
+    include_str!("../queries/q10.sql"),
+    include_str!("../queries/q11.sql"),
+    include_str!("../queries/q12.sql"),
+    include_str!("../queries/q13.sql"),
+    include_str!("../queries/q14.sql"),
+    include_str!("../queries/q15.sql"),
+    include_str!("../queries/q16.sql"),
+    include_str!("../queries/q17.sql"),
+    include_str!("../queries/q18.sql"),
+    include_str!("../queries/q19.sql"),
+    include_str!("../queries/q20.sql"),
+    include_str!("../queries/q21.sql"),
+    include_str!("../queries/q22.sql"),
+];

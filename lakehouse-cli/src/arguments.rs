@@ -1,0 +1,58 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::format::Format;
+
+/// SQL on Apache Iceberg tables, without a server.
+#[derive(Debug, Parser)]
+#[command(name = "lake", version, about)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the command can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run SQL statements, or open a shell when none are given.
+    ///
+    /// Several statements are separated by ';' and run in order; the first that fails ends the run.
+    /// Nothing runs when the text as a whole cannot be read as SQL.
+    Sql(SqlArguments),
+}
+
+/// What `lake sql` is told.
+#[derive(Debug, Args)]
+pub(crate) struct SqlArguments {
+    /// The lake: a folder, a file: URL or memory:
+    #[arg(long, value_name = "PATH", required_unless_present = "config")]
+    pub(crate) lake: Option<String>,
+
+    /// Make the lake when the folder is missing or empty.
+    #[arg(long, requires = "lake")]
+    pub(crate) create: bool,
+
+    /// Settings, as a JSON or TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// How results are written.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+
+    /// Write results to this file, which appears when all statements have succeeded.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Read the statements from this file; '-' is standard input.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "sql")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The statements.
+    #[arg(value_name = "SQL")]
+    pub(crate) sql: Option<String>,
+}

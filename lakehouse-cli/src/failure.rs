@@ -1,0 +1,55 @@
+//! How a run of the command can fail, and what the process then says and returns.
+
+use std::io;
+use std::process::ExitCode;
+
+use lakehouse::Error;
+
+/// Why the command ends without success.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line asks for something that cannot be done.
+    Usage(String),
+    /// A statement, the lake or a file failed.
+    Lake(Error),
+    /// Whoever read standard output has seen enough.
+    PipeClosed,
+    /// The user pressed Ctrl-C.
+    Cancelled,
+}
+
+impl Failure {
+    /// Tells standard error what happened, and the process what to return.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Self::Usage(message) => {
+                eprintln!("error: {message}\n\nFor more information, try 'lake sql --help'.");
+                ExitCode::from(2)
+            }
+            Self::Lake(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+            Self::PipeClosed => ExitCode::SUCCESS,
+            Self::Cancelled => {
+                eprintln!("cancelled");
+                ExitCode::from(130)
+            }
+        }
+    }
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Lake(error.into())
+    }
+}
+
+/// What failed when standard output was written to.
+pub(crate) fn stdout_failure(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        Failure::PipeClosed
+    } else {
+        Failure::Lake(Error::from(error).with_context("while", "writing to standard output"))
+    }
+}
