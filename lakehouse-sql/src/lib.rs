@@ -13,6 +13,7 @@ mod exact_cast;
 mod execute;
 mod functions;
 mod govern;
+mod kept_cast;
 pub mod parse;
 mod plan;
 mod register;
@@ -20,6 +21,7 @@ mod resolve;
 mod session;
 mod sql_type;
 pub mod statement;
+mod type_planner;
 
 pub use execute::QueryResult;
 pub use govern::Governed;
