@@ -11,6 +11,7 @@ mod constant;
 mod exact_cast;
 mod execute;
 mod govern;
+mod lossy_cast;
 pub mod parse;
 mod plan;
 mod register;

@@ -24,6 +24,7 @@ use parking_lot::RwLock;
 
 use crate::constant::Constants;
 use crate::exact_cast::exact_casts;
+use crate::lossy_cast::LossyCastRule;
 use crate::parse::VersionClause;
 use crate::session::instant;
 
@@ -57,6 +58,7 @@ pub async fn register(lake: &Lake, context: &SessionContext) -> Result<()> {
     let planner = VersionPlanner::new(lake, context);
     context.register_relation_planner(Arc::new(planner))?;
     context.add_analyzer_rule(Arc::new(WriteRule));
+    context.add_analyzer_rule(Arc::new(LossyCastRule));
     Ok(())
 }
 
@@ -77,6 +79,7 @@ pub(crate) fn register_catalogs(
     let planner = VersionPlanner::new(access.lake(), context);
     context.register_relation_planner(Arc::new(planner))?;
     context.add_analyzer_rule(Arc::new(WriteRule));
+    context.add_analyzer_rule(Arc::new(LossyCastRule));
     local.ok_or_else(|| Error::internal("a lake without its default catalog"))
 }
 

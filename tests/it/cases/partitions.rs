@@ -110,7 +110,7 @@ async fn t10_a_column_the_file_lacks_takes_the_manifests_value() {
             .unwrap();
         files.push(WrittenFile { data_file, spec_id: table.partition_spec().spec_id() });
     }
-    let catalog = lake.lake.catalog("lake").unwrap();
+    let catalog = lake.lake.catalog("default").unwrap();
     let append = Append::new(&table, files);
     let commits = lake.lake.lake().commits();
     let _ = commits.commit(catalog, table.ident(), append).await.unwrap();
