@@ -15,9 +15,7 @@ use arrow::datatypes::Int64Type;
 use arrow::util::pretty::pretty_format_batches;
 use lakehouse::Lakehouse;
 use lakehouse::datafusion::dataframe::DataFrameWriteOptions;
-use lakehouse::datafusion::prelude::{
-    CsvReadOptions, JsonReadOptions, ParquetReadOptions, SessionContext,
-};
+use lakehouse::datafusion::prelude::SessionContext;
 use lakehouse::sql::Session;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -89,10 +87,11 @@ async fn write_files(folder: &Path) -> Outcome {
 
     let readings = SessionContext::new()
         .sql(
-            "SELECT station, TIMESTAMP '2026-03-01' + hour * INTERVAL '1 hour' AS at,
-                    round(station * 4.0 + 5.0 * sin(hour / 24.0 * 6.283), 1) AS celsius
+            "SELECT station, at,
+                    round(station * 4.0 + 5.0 * sin(date_part('hour', at) * 0.2618), 1) AS celsius
              FROM (SELECT unnest(range(1, 4)) AS station)
-             CROSS JOIN (SELECT unnest(range(0, 72)) AS hour)",
+             CROSS JOIN (SELECT unnest(range(TIMESTAMP '2026-03-01', TIMESTAMP '2026-03-04',
+                                             INTERVAL '1 hour')) AS at)",
         )
         .await?;
     let path = folder.join("readings.parquet");
@@ -122,44 +121,26 @@ async fn create_tables(session: &Session) -> Outcome {
     .await
 }
 
-/// The engine reads the files, and `INSERT … SELECT` writes the tables.
+/// A file stands where a table can stand; its name tells the format.
 async fn load(session: &Session, folder: &Path) -> Outcome {
-    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    let files = SessionContext::new();
-    let parquet = ParquetReadOptions::default();
-    let readings = files
-        .read_parquet(path("readings.parquet"), parquet)
-        .await?;
-    let stations = files
-        .read_csv(path("stations.csv"), CsvReadOptions::new())
-        .await?;
-    let json = JsonReadOptions::default();
-    let alarms = files.read_json(path("alarms.json"), json).await?;
-
-    session
-        .register_batches("new_readings", readings.collect().await?)
-        .await?;
-    session
-        .register_batches("new_stations", stations.collect().await?)
-        .await?;
-    session
-        .register_batches("new_alarms", alarms.collect().await?)
-        .await?;
-    run(
-        session,
-        "INSERT INTO readings SELECT station, at, celsius FROM new_readings",
-    )
-    .await?;
-    run(
-        session,
-        "INSERT INTO stations SELECT id, city, country FROM new_stations",
-    )
-    .await?;
-    run(
-        session,
-        "INSERT INTO alarms SELECT station, CAST(at AS TIMESTAMP), note FROM new_alarms",
-    )
-    .await
+    let file = |name: &str| folder.join(name).to_string_lossy().replace('\'', "''");
+    for insert in [
+        format!(
+            "INSERT INTO readings SELECT station, at, celsius FROM '{}'",
+            file("readings.parquet")
+        ),
+        format!(
+            "INSERT INTO stations SELECT id, city, country FROM '{}'",
+            file("stations.csv")
+        ),
+        format!(
+            "INSERT INTO alarms SELECT station, CAST(at AS TIMESTAMP), note FROM '{}'",
+            file("alarms.json")
+        ),
+    ] {
+        run(session, &insert).await?;
+    }
+    Ok(())
 }
 
 async fn run(session: &Session, sql: &str) -> Outcome {

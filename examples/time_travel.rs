@@ -104,6 +104,8 @@ impl Books {
             self.run(&format!("ALTER TABLE {table} CREATE TAG close_1"))
                 .await?;
         }
+        println!("The question of this story, asked now and again:\n");
+        show(QUESTION);
         self.moment().await
     }
 
@@ -127,9 +129,9 @@ impl Books {
         // One statement, one commit: nobody ever sees the reversal without the replacement.
         let copy = |quantity: &str, price: &str, reason: &str| {
             format!(
-                "SELECT l_orderkey, l_partkey, l_suppkey, l_linenumber, {quantity}, {price},\n       \
-                        l_discount, l_tax, l_returnflag, l_linestatus, l_shipdate, l_commitdate,\n       \
-                        l_receiptdate, l_shipinstruct, l_shipmode, '{reason}'\n\
+                "SELECT l_orderkey, l_partkey, l_suppkey, l_linenumber,\n       \
+                        {quantity}, {price}, l_discount, l_tax, l_returnflag, l_linestatus, l_shipdate,\n       \
+                        l_commitdate, l_receiptdate, l_shipinstruct, l_shipmode, '{reason}'\n\
                  FROM lineitem WHERE l_orderkey = {key} AND l_linenumber = {line}"
             )
         };
@@ -170,41 +172,39 @@ impl Books {
             self.run(&format!("ALTER TABLE {} CREATE TAG close_2", table.name))
                 .await?;
         }
-        self.ask(QUESTION).await?;
+        self.question("").await?;
         Ok(())
     }
 
     /// The same question, as of three kinds of moments.
     async fn travel(&self, closed: &Moment, corrected: &Moment) -> Outcome {
         chapter("The same question as of a tag, a version and a time");
-        let version =
-            |lines: &str| QUESTION.replacen("FROM lineitem", &format!("FROM lineitem {lines}"), 1);
-        let by_tag = self.ask(&version("FOR VERSION AS OF 'close_1'")).await?;
+        let by_tag = self.question("FOR VERSION AS OF 'close_1'").await?;
         assert_same(&by_tag, &closed.answer);
 
-        let id = corrected.snapshot_id;
-        let by_version = self
-            .ask(&version(&format!("FOR SYSTEM_VERSION AS OF {id}")))
-            .await?;
-        assert_same(&by_version, &corrected.answer);
+        let version = format!("FOR SYSTEM_VERSION AS OF {}", corrected.snapshot_id);
+        assert_same(&self.question(&version).await?, &corrected.answer);
 
         let time = &closed.time;
-        let by_time = version(&format!("FOR SYSTEM_TIME AS OF TIMESTAMP '{time}'"));
-        assert_same(&self.ask(&by_time).await?, &closed.answer);
+        let time_clause = format!("FOR SYSTEM_TIME AS OF TIMESTAMP '{time}'");
+        assert_same(&self.question(&time_clause).await?, &closed.answer);
 
         println!("Or every table of the session at once:\n");
         self.run(&format!("SET lakehouse.as_of = TIMESTAMP '{time}'"))
             .await?;
-        assert_same(&self.ask(QUESTION).await?, &closed.answer);
+        assert_same(&self.question("").await?, &closed.answer);
         self.run("RESET lakehouse.as_of").await?;
 
         println!("In Rust, a table at a version is a value:\n");
-        let table = self.table("lineitem").await?;
-        let tagged = table.at(Version::Tag("close_1".to_owned()))?;
-        println!(
-            "  lineitem at close_1 is snapshot {:?}",
-            tagged.snapshot_id()
-        );
+        let tagged = self
+            .table("lineitem")
+            .await?
+            .at(Version::Tag("close_1".to_owned()))?;
+        let current = self.table("lineitem").await?;
+        for (name, table) in [("close_1", &tagged), ("now", &current)] {
+            let snapshot = table.snapshot_id().ok_or("rows were inserted")?;
+            println!("  lineitem at {name} is snapshot {snapshot}");
+        }
         assert_eq!(tagged.snapshot_id(), Some(closed.snapshot_id));
         Ok(())
     }
@@ -252,13 +252,13 @@ impl Books {
         let lines = rows::TABLES.iter().find(|table| table.name == "lineitem");
         let batches = delivery(lines.ok_or("TPC-H has order lines")?, scale, 2)?;
         self.insert("lineitem", batches).await?;
-        let doubled = self.ask(QUESTION).await?;
+        let doubled = self.question("").await?;
         assert!(revenue(&doubled) > revenue(&good.answer));
 
         println!("The table's snapshots say when it happened:\n");
         let snapshots = self
             .ask(
-                "SELECT committed_at, snapshot_id, parent_id, operation \
+                "SELECT committed_at, snapshot_id, parent_id, operation\n\
                  FROM lineitem.snapshots ORDER BY committed_at",
             )
             .await?;
@@ -270,7 +270,7 @@ impl Books {
             "CALL system.rollback_to_snapshot('default.lineitem', {id})"
         ))
         .await?;
-        assert_same(&self.ask(QUESTION).await?, &good.answer);
+        assert_same(&self.question("").await?, &good.answer);
 
         let table = self.table("lineitem").await?;
         assert_eq!(table.snapshot_id(), Some(id));
@@ -295,7 +295,7 @@ impl Books {
 
     /// Asks the question now, and notes how to come back to now.
     async fn moment(&self) -> Outcome<Moment> {
-        let answer = self.ask(QUESTION).await?;
+        let answer = self.question("").await?;
         let table = self.table("lineitem").await?;
         let now = table
             .history()
@@ -314,6 +314,14 @@ impl Books {
         Ok(self.lake.table(&format!("default.{name}")).await?)
     }
 
+    /// Asks the question with a version clause on the order lines, or with none.
+    async fn question(&self, clause: &str) -> Outcome<Vec<RecordBatch>> {
+        let from = format!("FROM lineitem {clause}");
+        println!("  the same question … {} …\n", from.trim_end());
+        let sql = QUESTION.replacen("FROM lineitem", &from, 1);
+        self.answer(&sql).await
+    }
+
     /// Shows a statement and runs it.
     async fn run(&self, sql: &str) -> Outcome {
         show(sql);
@@ -324,6 +332,10 @@ impl Books {
     /// Shows a query and its rows.
     async fn ask(&self, sql: &str) -> Outcome<Vec<RecordBatch>> {
         show(sql);
+        self.answer(sql).await
+    }
+
+    async fn answer(&self, sql: &str) -> Outcome<Vec<RecordBatch>> {
         let batches = self.session.sql(sql).await?.collect().await?;
         println!("{}\n", pretty_format_batches(&batches)?);
         Ok(batches)

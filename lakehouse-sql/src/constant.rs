@@ -15,10 +15,11 @@ use datafusion::prelude::Expr;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use lakehouse_core::error::{Error, Result};
+use lakehouse_core::lake::Lake;
 use lakehouse_core::table::Version;
 
+use crate::functions::{FunctionsOnly, parser_options};
 use crate::parse::VersionClause;
-use crate::plan::{FunctionsOnly, parser_options};
 
 /// What constant expressions are evaluated with: one instant, one time zone and the parameters of a
 /// statement.
@@ -192,6 +193,12 @@ impl<'a> Constants<'a> {
         })?;
         Ok(time.timestamp_millis())
     }
+}
+
+/// What `current_timestamp` answers to one statement: whole microseconds, which every table holds.
+pub(crate) fn instant(lake: &Lake) -> DateTime<Utc> {
+    let ns = lake.clock().now_ns();
+    DateTime::from_timestamp_nanos(ns - ns.rem_euclid(1_000))
 }
 
 /// The session's time zone; UTC when none was set.

@@ -20,8 +20,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lakehouse_core::error::{Error, Result};
 use tracing::Instrument;
 
+use crate::environment::Environment;
 use crate::plan::{Plan, Work};
-use crate::session::Session;
 
 /// What a statement answers: a stream of rows. Dropping it cancels the work behind it.
 pub struct QueryResult {
@@ -111,7 +111,7 @@ impl fmt::Debug for QueryResult {
 /// What execution meets before its first row.
 pub(crate) async fn execute(
     plan: Plan,
-    session: &Session,
+    session: &Environment,
     state: SessionState,
     parameters: Option<ParamValues>,
 ) -> Result<QueryResult> {
@@ -141,7 +141,7 @@ pub(crate) async fn execute(
 }
 
 /// What the engine itself defines, such as an external table of the session.
-async fn engine_command(logical: LogicalPlan, session: &Session) -> Result<QueryResult> {
+async fn engine_command(logical: LogicalPlan, session: &Environment) -> Result<QueryResult> {
     let frame = session.context().execute_logical_plan(logical).await?;
     let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
     Ok(QueryResult::of_batches(

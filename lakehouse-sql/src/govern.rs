@@ -5,12 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::catalog::default_table_source::provider_as_source;
+use datafusion::common::TableReference;
+use datafusion::logical_expr::TableSource;
 use lakehouse_core::error::Result;
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::provider::Access;
 
-use crate::plan::GovernedTables;
 use crate::resolve::{Intent, Resolved, TableOrigin};
+
+/// Tables of one statement by their keys.
+pub(crate) type GovernedTables = HashMap<TableReference, Arc<dyn TableSource>>;
 
 /// A statement that the lake's policies admit, with the tables as its principal may see them.
 pub struct Governed {

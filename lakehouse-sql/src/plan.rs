@@ -10,8 +10,9 @@ use datafusion::sql::planner::SqlToRel;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
 
-pub(crate) use context::{FunctionsOnly, GovernedContext, GovernedTables, parser_options};
+use context::GovernedContext;
 
+use crate::functions::parser_options;
 use crate::govern::Governed;
 use crate::resolve::{Command, Intent};
 

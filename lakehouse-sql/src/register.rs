@@ -22,11 +22,10 @@ use lakehouse_core::lake::Lake;
 use lakehouse_core::provider::{Access, LakeCatalog, LakeTable};
 use parking_lot::RwLock;
 
-use crate::constant::Constants;
+use crate::constant::{Constants, instant};
 use crate::exact_cast::exact_casts;
 use crate::lossy_cast::LossyCastRule;
 use crate::parse::VersionClause;
-use crate::session::instant;
 
 /// Installs a lake's catalogs, object store and version clauses in a program's own context.
 ///

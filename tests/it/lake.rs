@@ -149,7 +149,11 @@ pub(crate) async fn open(location: &str, clock: Arc<dyn Clock>) -> Lakehouse {
 /// All rows of a result as texts.
 pub(crate) async fn rows_of(result: QueryResult) -> Result<Vec<String>> {
     let batches = result.collect().await?;
-    Ok(batches.iter().flat_map(|batch| cells(batch)).map(|row| row.join("|")).collect())
+    Ok(batches
+        .iter()
+        .flat_map(|batch| cells(batch))
+        .map(|row| row.join("|"))
+        .collect())
 }
 
 /// The cells of a batch as texts; NULL is written so.

@@ -12,14 +12,19 @@ const INSERTS: usize = 3;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_processes_of_four_tasks_lose_no_row() {
     let lake = TestLake::folder().await;
-    lake.run("CREATE TABLE t (process INT, task INT, n INT)").await;
+    lake.run("CREATE TABLE t (process INT, task INT, n INT)")
+        .await;
     let children: Vec<Child> = (0..PROCESSES)
         .map(|process| {
             let inserts: Vec<String> = (0..INSERTS)
                 .map(|n| format!("INSERT INTO t VALUES ({process}, {{task}}, {n})"))
                 .collect();
             let mut child = command(&lake.path(), &inserts.join(";"), TASKS);
-            child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            child
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
         })
         .collect();
     for child in children {
@@ -36,8 +41,14 @@ async fn eight_processes_of_four_tasks_lose_no_row() {
     let table = lake.lake.table("t").await.unwrap();
     let history = table.history();
     assert!(history.iter().all(|entry| entry.is_current_ancestor));
-    let times: Vec<i64> = history.iter().map(|entry| entry.made_current_at_ms).collect();
-    assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "no two compare equal: {times:?}");
+    let times: Vec<i64> = history
+        .iter()
+        .map(|entry| entry.made_current_at_ms)
+        .collect();
+    assert!(
+        times.windows(2).all(|pair| pair[0] < pair[1]),
+        "no two compare equal: {times:?}"
+    );
 }
 
 #[tokio::test]
@@ -47,7 +58,11 @@ async fn one_of_several_processes_makes_the_table() {
     let children: Vec<Child> = (0..4)
         .map(|_| {
             let mut child = command(&lake.path(), statement, 2);
-            child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            child
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
         })
         .collect();
     let mut made = 0;

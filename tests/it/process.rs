@@ -27,7 +27,12 @@ pub(crate) fn command(lake: &Path, statements: &str, tasks: usize) -> Command {
 /// Adds what [`command`] would to a command that runs this binary in another way.
 pub(crate) fn describe(command: &mut Command, lake: &Path, statements: &str, tasks: usize) {
     command
-        .args(["--exact", "process::of_another_test", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "process::of_another_test",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(LAKE, lake)
         .env(STATEMENTS, statements)
         .env(TASKS, tasks.to_string());
@@ -37,7 +42,11 @@ pub(crate) fn describe(command: &mut Command, lake: &Path, statements: &str, tas
 pub(crate) fn answers(output: &Output) -> Vec<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the process ended by {}\n{text}\n{errors}", output.status);
+    assert!(
+        output.status.success(),
+        "the process ended by {}\n{text}\n{errors}",
+        output.status
+    );
     let answers = text.lines().filter_map(|line| line.split_once(ANSWER));
     answers.map(|(_, answer)| answer.to_owned()).collect()
 }

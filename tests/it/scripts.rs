@@ -68,13 +68,8 @@ async fn run(name: &str, lake: TestLake, may_complete: bool) {
     if std::env::var_os(COMPLETE).is_some() {
         if may_complete {
             let columns = strict_column_validator;
-            let updated = runner.update_test_file(
-                file,
-                " ",
-                default_validator,
-                default_normalizer,
-                columns,
-            );
+            let updated =
+                runner.update_test_file(file, " ", default_validator, default_normalizer, columns);
             updated.await.unwrap();
         }
         return;
@@ -88,7 +83,16 @@ async fn run(name: &str, lake: TestLake, may_complete: bool) {
 fn every_script_is_run() {
     let found: BTreeSet<String> = std::fs::read_dir(folder())
         .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     let listed: BTreeSet<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(found, listed);

@@ -11,15 +11,15 @@ use lakehouse_core::table::ReferenceKind;
 
 use super::{QueryResult, create, show};
 use crate::constant::Constants;
-use crate::resolve::Command;
-use crate::session::Session;
+use crate::environment::Environment;
+use crate::resolve::{Command, SettingValue};
 use crate::statement::{AlterAction, RefKind, RefOptions};
 
 /// Runs a command.
 pub(super) async fn run(
     command: Command,
     source: Option<LogicalPlan>,
-    session: &Session,
+    session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
     let lake = session.access().lake();
@@ -66,7 +66,7 @@ pub(super) async fn run(
             return call(&procedure, arguments, session, state).await;
         }
         Command::Show(target) => return show::show(target, session).await,
-        Command::Set { name, value } => session.set(&name, value)?,
+        Command::Set { name, value } => set(session, &name, value)?,
         Command::Use {
             catalog_name,
             namespace,
@@ -75,7 +75,24 @@ pub(super) async fn run(
     Ok(QueryResult::empty())
 }
 
-async fn drop_table(session: &Session, found: &FoundTable, purge: bool) -> Result<()> {
+fn set(session: &Environment, name: &str, value: Option<SettingValue>) -> Result<()> {
+    match value {
+        Some(SettingValue::TimeMs(ms)) => {
+            session.set_as_of(Some(ms));
+            Ok(())
+        }
+        Some(SettingValue::Constant(value)) => {
+            let text = match value.try_as_str().flatten() {
+                Some(text) => text.to_owned(),
+                None => value.to_string(),
+            };
+            session.set(name, Some(text))
+        }
+        None => session.set(name, None),
+    }
+}
+
+async fn drop_table(session: &Environment, found: &FoundTable, purge: bool) -> Result<()> {
     if !purge {
         return found.catalog.drop_table(found.table.ident()).await;
     }
@@ -155,7 +172,7 @@ fn reference_kind(kind: RefKind) -> ReferenceKind {
 async fn call(
     name: &str,
     given: Vec<(Option<String>, ScalarValue)>,
-    session: &Session,
+    session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
     let procedures = Procedures::of_core();
@@ -181,11 +198,11 @@ async fn call(
         arguments.push((name, value));
     }
     let arguments = Arguments::try_new(procedure.as_ref(), arguments)?;
-    let (catalog, namespace) = session.current_namespace();
+    let current = session.variables();
     let context = CallContext {
         access: session.access(),
-        catalog,
-        namespace,
+        catalog: current.catalog,
+        namespace: current.namespace,
     };
     let rows = procedure.call(&context, arguments).await?;
     Ok(QueryResult::of_batches(rows.schema(), vec![rows], false))

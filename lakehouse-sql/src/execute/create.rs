@@ -21,8 +21,8 @@ use lakehouse_core::provider::write_streams;
 use lakehouse_core::table::{Table, iceberg_schema, read_schema};
 
 use super::QueryResult;
+use crate::environment::Environment;
 use crate::resolve::TableTarget;
-use crate::session::Session;
 use crate::sql_type::TypeReader;
 use crate::statement::{CreateTable, PartitionTerm};
 
@@ -34,7 +34,7 @@ pub(super) async fn create_table(
     target: TableTarget,
     definition: CreateTable,
     source: Option<LogicalPlan>,
-    session: &Session,
+    session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
     let mut properties = properties(&definition)?;

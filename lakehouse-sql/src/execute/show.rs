@@ -14,11 +14,11 @@ use lakehouse_core::name::quote;
 use lakehouse_core::table::{ReferenceKind, Table, type_text};
 
 use super::QueryResult;
+use crate::environment::Environment;
 use crate::resolve::Show;
-use crate::session::Session;
 
 /// Answers a `SHOW` or `DESCRIBE`.
-pub(super) async fn show(show: Show, session: &Session) -> Result<QueryResult> {
+pub(super) async fn show(show: Show, session: &Environment) -> Result<QueryResult> {
     match show {
         Show::Catalogs { pattern } => {
             let names = session.access().lake().catalogs().keys().cloned();
@@ -50,10 +50,11 @@ pub(super) async fn show(show: Show, session: &Session) -> Result<QueryResult> {
         Show::Branches(found) => references(&found.table, ReferenceKind::Branch),
         Show::Properties { table, key } => properties(&table, key.as_deref()),
         Show::CurrentNamespace => {
-            let (catalog, namespace) = session.current_namespace();
+            let current = session.variables();
+            let namespace = dotted(&current.namespace);
             texts(
                 &["catalog", "namespace"],
-                vec![vec![catalog], vec![dotted(&namespace)]],
+                vec![vec![current.catalog], vec![namespace]],
             )
         }
     }

@@ -98,19 +98,6 @@ pub(crate) enum SettingValue {
     TimeMs(i64),
 }
 
-impl SettingValue {
-    /// The value as the engine's options take it.
-    pub(crate) fn text(&self) -> String {
-        match self {
-            Self::Constant(value) => match value.try_as_str().flatten() {
-                Some(text) => text.to_owned(),
-                None => value.to_string(),
-            },
-            Self::TimeMs(ms) => ms.to_string(),
-        }
-    }
-}
-
 /// A table that a command is about, which need not exist yet.
 #[derive(Debug, Clone)]
 pub(crate) struct TableTarget {
@@ -425,7 +412,7 @@ fn setting_value(
     }
     let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
     let constant = constants.evaluate(value)?;
-    if name == crate::session::AS_OF {
+    if name == crate::environment::AS_OF {
         return Ok(SettingValue::TimeMs(constants.timestamp_ms(&constant)?));
     }
     Ok(SettingValue::Constant(constant))

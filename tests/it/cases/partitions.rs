@@ -49,7 +49,8 @@ async fn t03_no_time_zone_changes_a_partition() {
         )
     };
     for (n, zone) in [(1, "UTC"), (2, "Asia/Tokyo"), (3, "America/Los_Angeles")] {
-        lake.run(&format!("SET TIME ZONE '{zone}'; {}", insert(n))).await;
+        lake.run(&format!("SET TIME ZONE '{zone}'; {}", insert(n)))
+            .await;
     }
     let mut machine = command(&lake.path(), &insert(4), 1);
     machine.env("TZ", "Pacific/Auckland").stdout(Stdio::piped());
@@ -76,13 +77,17 @@ async fn t04_a_truncated_negative_number_is_found() {
     let partitions = "SELECT partition.i_trunc, record_count FROM t.files ORDER BY 1";
     assert_eq!(lake.rows(partitions).await, ["-20|1", "-10|2", "0|2"]);
     assert_eq!(lake.rows("SELECT i FROM t WHERE i = -1").await, ["-1"]);
-    assert_eq!(lake.sorted("SELECT i FROM t WHERE i < -9").await, ["-10", "-11"]);
+    assert_eq!(
+        lake.sorted("SELECT i FROM t WHERE i < -9").await,
+        ["-10", "-11"]
+    );
 }
 
 #[tokio::test]
 async fn t10_a_column_the_file_lacks_takes_the_manifests_value() {
     let lake = TestLake::folder().await;
-    lake.run("CREATE TABLE t (id INT, part VARCHAR) PARTITIONED BY (part)").await;
+    lake.run("CREATE TABLE t (id INT, part VARCHAR) PARTITIONED BY (part)")
+        .await;
     let table = lake.lake.table("t").await.unwrap();
     let mut files = Vec::new();
     for (number, part) in [Some("x"), None].into_iter().enumerate() {
@@ -98,7 +103,11 @@ async fn t10_a_column_the_file_lacks_takes_the_manifests_value() {
         writer.close().unwrap();
         let location = format!("{}/data/hive-{number}.parquet", table.location());
         let size = bytes.len() as u64;
-        table.storage().write_new(&location, bytes.into()).await.unwrap();
+        table
+            .storage()
+            .write_new(&location, bytes.into())
+            .await
+            .unwrap();
         let data_file = DataFileBuilder::default()
             .content(DataContentType::Data)
             .file_path(location)
@@ -108,17 +117,32 @@ async fn t10_a_column_the_file_lacks_takes_the_manifests_value() {
             .file_size_in_bytes(size)
             .build()
             .unwrap();
-        files.push(WrittenFile { data_file, spec_id: table.partition_spec().spec_id() });
+        files.push(WrittenFile {
+            data_file,
+            spec_id: table.partition_spec().spec_id(),
+        });
     }
     let catalog = lake.lake.catalog("default").unwrap();
     let append = Append::new(&table, files);
     let commits = lake.lake.lake().commits();
-    let _ = commits.commit(catalog, table.ident(), append).await.unwrap();
+    let _ = commits
+        .commit(catalog, table.ident(), append)
+        .await
+        .unwrap();
 
-    assert_eq!(lake.rows("SELECT id, part FROM t ORDER BY id").await, ["0|x", "1|NULL"]);
+    assert_eq!(
+        lake.rows("SELECT id, part FROM t ORDER BY id").await,
+        ["0|x", "1|NULL"]
+    );
     assert_eq!(lake.rows("SELECT id FROM t WHERE part = 'x'").await, ["0"]);
-    assert_eq!(lake.rows("SELECT id FROM t WHERE part IS NULL").await, ["1"]);
-    assert_eq!(lake.rows("SELECT id FROM t WHERE part <> 'x'").await, [""; 0]);
+    assert_eq!(
+        lake.rows("SELECT id FROM t WHERE part IS NULL").await,
+        ["1"]
+    );
+    assert_eq!(
+        lake.rows("SELECT id FROM t WHERE part <> 'x'").await,
+        [""; 0]
+    );
     let counts = "SELECT part, count(*) FROM t GROUP BY part ORDER BY part";
     assert_eq!(lake.rows(counts).await, ["x|1", "NULL|1"]);
 }
@@ -126,10 +150,17 @@ async fn t10_a_column_the_file_lacks_takes_the_manifests_value() {
 #[tokio::test]
 async fn t14_special_characters_are_encoded_once() {
     let lake = TestLake::folder().await;
-    let values = ["a/b", "a#b", "a?b", "100%", "%2F", "a b", "..", "ü", "日本", "a=b&c", "\\"];
-    lake.run("CREATE TABLE \"t%20 #?\" (v VARCHAR) PARTITIONED BY (v)").await;
+    let values = [
+        "a/b", "a#b", "a?b", "100%", "%2F", "a b", "..", "ü", "日本", "a=b&c", "\\",
+    ];
+    lake.run("CREATE TABLE \"t%20 #?\" (v VARCHAR) PARTITIONED BY (v)")
+        .await;
     let rows: Vec<String> = values.iter().map(|value| format!("('{value}')")).collect();
-    lake.run(&format!("INSERT INTO \"t%20 #?\" VALUES {}", rows.join(", "))).await;
+    lake.run(&format!(
+        "INSERT INTO \"t%20 #?\" VALUES {}",
+        rows.join(", ")
+    ))
+    .await;
     let mut expected: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
     expected.sort_unstable();
     assert_eq!(lake.sorted("SELECT v FROM \"t%20 #?\"").await, expected);
@@ -151,8 +182,15 @@ async fn t14_special_characters_are_encoded_once() {
 #[tokio::test]
 async fn t15_locations_keep_every_byte() {
     let lake = TestLake::folder().await;
-    for (number, end) in ["/slash/", "/a//b", "/a//b//", "/per%20cent/"].into_iter().enumerate() {
-        let location = format!("{}{end}{number}{}", lake.root(), &end[..usize::from(number % 2 == 0)]);
+    for (number, end) in ["/slash/", "/a//b", "/a//b//", "/per%20cent/"]
+        .into_iter()
+        .enumerate()
+    {
+        let location = format!(
+            "{}{end}{number}{}",
+            lake.root(),
+            &end[..usize::from(number % 2 == 0)]
+        );
         lake.run(&format!(
             "CREATE TABLE t{number} (a INT) LOCATION '{location}'; \
              INSERT INTO t{number} VALUES ({number})"
@@ -162,7 +200,8 @@ async fn t15_locations_keep_every_byte() {
         assert_eq!(table.location(), location);
         let read = lake.one(&format!("SELECT a FROM t{number}")).await;
         assert_eq!(read, number.to_string());
-        let below = format!("SELECT bool_and(starts_with(file_path, '{location}')) FROM t{number}.files");
+        let below =
+            format!("SELECT bool_and(starts_with(file_path, '{location}')) FROM t{number}.files");
         assert_eq!(lake.one(&below).await, "true");
     }
 }

@@ -14,7 +14,13 @@ async fn lake(definition: &str, rows: &[&str]) -> TestLake {
 
 #[tokio::test]
 async fn m02_nan_and_zeros_are_found_with_pruning() {
-    let rows = ["(1, 'NaN')", "(2, '-0.0')", "(3, '0.0')", "(4, 1), (5, 'NaN')", "(6, NULL)"];
+    let rows = [
+        "(1, 'NaN')",
+        "(2, '-0.0')",
+        "(3, '0.0')",
+        "(4, 1), (5, 'NaN')",
+        "(6, NULL)",
+    ];
     let lake = lake("n INT, f DOUBLE", &rows).await;
     for (filter, expected) in [
         ("f BETWEEN -0.0 AND 0.0", vec!["2", "3"]),
@@ -25,7 +31,9 @@ async fn m02_nan_and_zeros_are_found_with_pruning() {
         ("NOT (f < 6)", vec!["1", "5"]),
         ("f = CAST('NaN' AS DOUBLE)", vec!["1", "5"]),
     ] {
-        let found = lake.sorted(&format!("SELECT n FROM t WHERE {filter}")).await;
+        let found = lake
+            .sorted(&format!("SELECT n FROM t WHERE {filter}"))
+            .await;
         assert_eq!(found, expected, "{filter}");
     }
 }
@@ -37,7 +45,11 @@ async fn m06_casts_around_columns_stay() {
         "(2, 1, 10, '2026-01-02 00:00:00', '11')",
         "(3, 2.5, 10.51, '2026-01-02 12:00:00', '9')",
     ];
-    let lake = lake("n INT, f DOUBLE, d DECIMAL(6, 2), ts TIMESTAMP, s VARCHAR", &rows).await;
+    let lake = lake(
+        "n INT, f DOUBLE, d DECIMAL(6, 2), ts TIMESTAMP, s VARCHAR",
+        &rows,
+    )
+    .await;
     for (filter, expected) in [
         ("CAST(f AS REAL) = CAST(1 AS REAL)", vec!["1", "2"]),
         ("CAST(d AS BIGINT) = 10", vec!["1", "2"]),
@@ -55,14 +67,21 @@ async fn m06_casts_around_columns_stay() {
         ("ts = TIMESTAMP '2026-01-01 23:59:59.999999001'", vec![]),
         ("CAST(n AS VARCHAR) = '2'", vec!["2"]),
     ] {
-        let found = lake.sorted(&format!("SELECT n FROM t WHERE {filter}")).await;
+        let found = lake
+            .sorted(&format!("SELECT n FROM t WHERE {filter}"))
+            .await;
         assert_eq!(found, expected, "{filter}");
     }
 }
 
 #[tokio::test]
 async fn m09_literals_outside_of_the_type_do_not_wrap() {
-    let rows = ["(1, -2147483648, 0.01)", "(2, 0, 99.99)", "(3, 2147483647, NULL)", "(4, NULL, 1)"];
+    let rows = [
+        "(1, -2147483648, 0.01)",
+        "(2, 0, 99.99)",
+        "(3, 2147483647, NULL)",
+        "(4, NULL, 1)",
+    ];
     let lake = lake("n INT, i INT, d DECIMAL(4, 2)", &rows).await;
     for (filter, expected) in [
         ("i < 2147483648", vec!["1", "2", "3"]),
@@ -78,7 +97,9 @@ async fn m09_literals_outside_of_the_type_do_not_wrap() {
         ("d = 0.014", vec![]),
         ("d < 0.014", vec!["1"]),
     ] {
-        let found = lake.sorted(&format!("SELECT n FROM t WHERE {filter}")).await;
+        let found = lake
+            .sorted(&format!("SELECT n FROM t WHERE {filter}"))
+            .await;
         assert_eq!(found, expected, "{filter}");
     }
 }
@@ -100,12 +121,21 @@ async fn m11_partition_fields_and_a_column_filter_together() {
 
 #[tokio::test]
 async fn m12_texts_order_by_their_bytes() {
-    let rows = ["('Z'), ('a')", "('é')", "('\u{ffff}')", "('🦀')", "('日本')"];
+    let rows = [
+        "('Z'), ('a')",
+        "('é')",
+        "('\u{ffff}')",
+        "('🦀')",
+        "('日本')",
+    ];
     let lake = lake("s VARCHAR", &rows).await;
     let ordered = ["Z", "a", "é", "日本", "\u{ffff}", "🦀"];
     assert_eq!(lake.rows("SELECT s FROM t ORDER BY s").await, ordered);
     assert_eq!(lake.rows("SELECT min(s), max(s) FROM t").await, ["Z|🦀"]);
-    assert_eq!(lake.rows("SELECT s FROM t WHERE s > '\u{ffff}'").await, ["🦀"]);
+    assert_eq!(
+        lake.rows("SELECT s FROM t WHERE s > '\u{ffff}'").await,
+        ["🦀"]
+    );
     let between = "SELECT s FROM t WHERE s > 'é' AND s < '🦀' ORDER BY s";
     assert_eq!(lake.rows(between).await, ["日本", "\u{ffff}"]);
 }

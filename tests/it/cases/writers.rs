@@ -20,7 +20,11 @@ async fn c05_c06_c07_rows_of_all_writers_survive() {
         }
     });
     join_all(writers).await;
-    assert_eq!(lake.rows("SELECT count(*), count(DISTINCT writer * 10 + n) FROM t").await, ["15|15"]);
+    assert_eq!(
+        lake.rows("SELECT count(*), count(DISTINCT writer * 10 + n) FROM t")
+            .await,
+        ["15|15"]
+    );
     let names = "SELECT count(*), count(DISTINCT path) FROM t.manifests";
     let names = lake.one(names).await;
     let (all, distinct) = names.split_once('|').unwrap();
@@ -63,10 +67,23 @@ async fn c19_a_table_stays_itself() {
     let lake = TestLake::folder().await;
     lake.run("CREATE TABLE t (n INT)").await;
     let before = lake.lake.table("t").await.unwrap().metadata().uuid();
-    lake.run("INSERT INTO t VALUES (1); ALTER TABLE t CREATE TAG x").await;
-    assert_eq!(lake.reopen().await.table("t").await.unwrap().metadata().uuid(), before);
+    lake.run("INSERT INTO t VALUES (1); ALTER TABLE t CREATE TAG x")
+        .await;
+    assert_eq!(
+        lake.reopen()
+            .await
+            .table("t")
+            .await
+            .unwrap()
+            .metadata()
+            .uuid(),
+        before
+    );
     lake.run("DROP TABLE t; CREATE TABLE t (n INT)").await;
-    assert_ne!(lake.lake.table("t").await.unwrap().metadata().uuid(), before);
+    assert_ne!(
+        lake.lake.table("t").await.unwrap().metadata().uuid(),
+        before
+    );
 }
 
 #[tokio::test]
@@ -90,7 +107,11 @@ async fn j01_j02_c17_c20_manifests_are_whole() {
         assert!(header.contains("\"field-id\":100"));
         let (entries, metadata) = Manifest::parse_avro(&bytes).unwrap().into_parts();
         assert_eq!(metadata.schema().as_struct(), table.schema().as_struct());
-        assert!(entries.iter().all(|entry| entry.sequence_number().is_none()));
+        assert!(
+            entries
+                .iter()
+                .all(|entry| entry.sequence_number().is_none())
+        );
         let data = iceberg::spec::DataContentType::Data;
         assert!(entries.iter().all(|entry| entry.content_type() == data));
     }

@@ -162,7 +162,7 @@ async fn changes_carry_the_lakes_time_and_identifiers_follow_from_its_seed() {
     for _ in 0..2 {
         let clock = Arc::new(FakeClock::new(1_700_000_000_000, 42));
         let storage = Storage::new(&SystemClock, Durability::None).unwrap();
-        let parts = CatalogParts::new(storage, clock.clone());
+        let parts = CatalogParts::new(storage, Arc::clone(&clock) as _);
         let catalog = MemoryCatalog::new("lake", MEMORY_WAREHOUSE, parts);
         let made = make_table(&catalog, &["n", "t"]).await;
         assert_eq!(made.metadata.last_updated_ms(), 1_700_000_000_000);

@@ -92,7 +92,7 @@ async fn open_file(file: PathBuf, options: OpenOptions) -> Result<SqliteCatalog>
 
 #[track_caller]
 fn refused(opened: Result<SqliteCatalog>, kind: ErrorKind, told: &[&str]) -> Error {
-    let error = opened.err().expect("must be refused");
+    let error = opened.expect_err("must be refused");
     assert_eq!(error.kind(), kind, "{error}");
     for part in told {
         assert!(error.to_string().contains(part), "{part:?} in {error}");

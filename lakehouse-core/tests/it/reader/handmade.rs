@@ -16,8 +16,9 @@ use iceberg::spec::{
 use lakehouse_core::catalog::TablePointer;
 use lakehouse_core::clock::{Clock, SystemClock};
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
-use lakehouse_core::provider::{LakeTable, ScanContext};
+use lakehouse_core::provider::LakeTable;
 use lakehouse_core::runtime::Runtime;
+use lakehouse_core::scan::ScanContext;
 use lakehouse_core::settings::{CacheSettings, Durability, Settings};
 use lakehouse_core::storage::Storage;
 use lakehouse_core::table::{Table, write_schema};
