@@ -1,15 +1,17 @@
-//! Nanoseconds into microseconds on the way into a table: only when nothing is lost.
+//! Values on the way into a table: cast only when nothing is lost.
 //!
-//! The engine casts the rows of an insert to the table's types and cuts fractions silently. Casts
-//! that the engine put there are replaced by one that refuses; casts that the user wrote lie
-//! deeper in the plan and stay.
+//! The engine casts the rows of an insert to the table's types. It cuts nanoseconds silently, also
+//! those in a text, and leaves out the fields of a struct that the column does not have. Casts that
+//! the engine put there are replaced by one that refuses, or are refused; casts that the user wrote
+//! lie deeper in the plan and stay.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimeUnit, TimestampNanosecondType};
+use arrow::compute::{cast, cast_with_options};
+use arrow::datatypes::{DataType, Fields, TimeUnit, TimestampNanosecondType};
+use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::expr::{Alias, Cast, ScalarFunction};
@@ -19,6 +21,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
+use lakehouse_core::name::{hint, quote};
 
 /// Replaces the outermost casts of a plan that cut nanoseconds.
 pub(crate) fn exact_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -65,11 +68,11 @@ fn exact(expression: Expr, schema: &DFSchema) -> EngineResult<Expr> {
             }))
         }
         Expr::Cast(Cast { expr, data_type }) => {
+            let given = expr.get_type(schema)?;
+            refuse_lost_fields(&given, &data_type)?;
             let cuts = matches!(&data_type, DataType::Timestamp(TimeUnit::Microsecond, _))
-                && matches!(
-                    expr.get_type(schema)?,
-                    DataType::Timestamp(TimeUnit::Nanosecond, _)
-                );
+                && (given.is_string()
+                    || matches!(given, DataType::Timestamp(TimeUnit::Nanosecond, _)));
             if !cuts {
                 return Ok(Expr::Cast(Cast { expr, data_type }));
             }
@@ -79,6 +82,57 @@ fn exact(expression: Expr, schema: &DFSchema) -> EngineResult<Expr> {
         }
         other => Ok(other),
     }
+}
+
+/// A struct is cast field by field, by name, or by place when no name fits; a field that has no
+/// place in the column would be lost.
+fn refuse_lost_fields(given: &DataType, column: &DataType) -> Result<()> {
+    match (given, column) {
+        (DataType::Struct(given), DataType::Struct(column)) => {
+            let place = |name: &str| column.iter().find(|place| place.name() == name);
+            if given.iter().all(|field| place(field.name()).is_none()) {
+                return refuse_lost_fields_by_place(given, column);
+            }
+            for field in given {
+                let Some(place) = place(field.name()) else {
+                    let names = column.iter().map(|place| place.name().as_str());
+                    return Err(Error::invalid(format!(
+                        "the value has a field {}, which the column does not have{}",
+                        quote(field.name()),
+                        hint(field.name(), names)
+                    )));
+                };
+                refuse_lost_fields(field.data_type(), place.data_type())?;
+            }
+            Ok(())
+        }
+        (
+            DataType::List(given) | DataType::LargeList(given) | DataType::FixedSizeList(given, _),
+            DataType::List(column),
+        ) => refuse_lost_fields(given.data_type(), column.data_type()),
+        (DataType::Map(given, _), DataType::Map(column, _)) => {
+            match (given.data_type(), column.data_type()) {
+                // Libraries call keys and values differently.
+                (DataType::Struct(given), DataType::Struct(column)) => {
+                    refuse_lost_fields_by_place(given, column)
+                }
+                _ => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse_lost_fields_by_place(given: &Fields, column: &Fields) -> Result<()> {
+    if given.len() > column.len() {
+        return Err(Error::invalid(format!(
+            "the value has {} fields, the column has {}",
+            given.len(),
+            column.len()
+        )));
+    }
+    let mut pairs = given.iter().zip(column);
+    pairs.try_for_each(|(given, column)| refuse_lost_fields(given.data_type(), column.data_type()))
 }
 
 /// A cast to microseconds that refuses a value with nanoseconds.
@@ -120,8 +174,14 @@ impl ScalarUDFImpl for ExactMicroseconds {
         let [values] = arrays.as_slice() else {
             return Err(Error::internal("a cast takes one value").into());
         };
-        refuse_nanoseconds(values.as_ref())?;
-        let cut = cast(values, &self.target)?;
+        let DataType::Timestamp(_, zone) = &self.target else {
+            return Err(Error::internal("a cast to microseconds makes timestamps").into());
+        };
+        // What a text says is finer than a microsecond shows in nanoseconds; times beyond their
+        // range are NULL there, and no text says them that finely.
+        let nanoseconds = DataType::Timestamp(TimeUnit::Nanosecond, zone.clone());
+        refuse_nanoseconds(cast(values, &nanoseconds)?.as_ref())?;
+        let cut = cast_with_options(values, &self.target, &DEFAULT_CAST_OPTIONS)?;
         if is_scalar {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cut, 0)?));
         }

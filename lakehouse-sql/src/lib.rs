@@ -13,7 +13,7 @@ mod exact_cast;
 mod execute;
 mod functions;
 mod govern;
-mod kept_cast;
+mod lossy_cast;
 pub mod parse;
 mod plan;
 mod register;

@@ -24,7 +24,7 @@ use parking_lot::RwLock;
 
 use crate::constant::{Constants, instant};
 use crate::exact_cast::exact_casts;
-use crate::kept_cast::KeepLossyCasts;
+use crate::lossy_cast::LossyCastRule;
 use crate::parse::VersionClause;
 
 /// Installs a lake's catalogs, object store and version clauses in a program's own context.
@@ -57,7 +57,7 @@ pub async fn register(lake: &Lake, context: &SessionContext) -> Result<()> {
     let planner = VersionPlanner::new(lake, context);
     context.register_relation_planner(Arc::new(planner))?;
     context.add_analyzer_rule(Arc::new(WriteRule));
-    context.add_analyzer_rule(Arc::new(KeepLossyCasts));
+    context.add_analyzer_rule(Arc::new(LossyCastRule));
     Ok(())
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn register_catalogs(
     let planner = VersionPlanner::new(access.lake(), context);
     context.register_relation_planner(Arc::new(planner))?;
     context.add_analyzer_rule(Arc::new(WriteRule));
-    context.add_analyzer_rule(Arc::new(KeepLossyCasts));
+    context.add_analyzer_rule(Arc::new(LossyCastRule));
     local.ok_or_else(|| Error::internal("a lake without its default catalog"))
 }
 

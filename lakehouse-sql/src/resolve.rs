@@ -3,6 +3,7 @@
 mod command;
 mod relation;
 mod spelling;
+mod unnamed;
 
 use std::sync::Arc;
 

@@ -1,1 +1,5 @@
-//! placeholder
+//! Broken input: one clear error each, nothing changed, no panic.
+
+mod disk;
+mod files;
+mod places;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, new_null_array};
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::{DataType, Field, Schema};
+use iceberg::spec::{PrimitiveType, Type};
 use lakehouse::ErrorKind;
 
 use crate::lake::TestLake;
@@ -61,9 +62,7 @@ fn spaceless(text: &str) -> String {
 /// The column of a table as the document writes it: Iceberg type, Arrow type, shown type.
 async fn column(lake: &TestLake, table: &str) -> [String; 3] {
     let loaded = lake.lake.table(table).await.unwrap();
-    let iceberg = loaded.schema().as_struct().fields()[0]
-        .field_type
-        .to_string();
+    let iceberg = type_name(&loaded.schema().as_struct().fields()[0].field_type);
     let rows = lake
         .session
         .sql(&format!("SELECT * FROM {table}"))
@@ -76,9 +75,33 @@ async fn column(lake: &TestLake, table: &str) -> [String; 3] {
     [iceberg, arrow, shown]
 }
 
+/// An Iceberg type as the format's specification writes it.
+fn type_name(field_type: &Type) -> String {
+    match field_type {
+        Type::Primitive(PrimitiveType::Fixed(length)) => format!("fixed[{length}]"),
+        Type::Primitive(primitive) => primitive.to_string(),
+        Type::List(list) => format!("list<{}>", type_name(&list.element_field.field_type)),
+        Type::Map(map) => {
+            let key = type_name(&map.key_field.field_type);
+            format!("map<{key},{}>", type_name(&map.value_field.field_type))
+        }
+        Type::Struct(fields) => {
+            let fields = fields.fields().iter();
+            let fields: Vec<String> = fields
+                .map(|field| format!("{}:{}", field.name, type_name(&field.field_type)))
+                .collect();
+            format!("struct<{}>", fields.join(","))
+        }
+    }
+}
+
 /// One value and one NULL of a type, or two NULLs.
 fn values(data_type: &DataType) -> ArrayRef {
-    let number = Int32Array::from(vec![Some(1), None]);
+    // Thousands, so that nothing is lost when nanoseconds become microseconds.
+    let number = Int32Array::from(vec![Some(1_000), None]);
+    let small = Int32Array::from(vec![Some(1), None]);
+    let is_time = matches!(data_type, DataType::Timestamp(..));
+    let number = if is_time { number } else { small };
     if can_cast_types(&DataType::Int32, data_type)
         && let Ok(values) = cast(&number, data_type)
     {
@@ -117,7 +140,7 @@ fn is_same_arrow(row: &Row<'_>, actual: &str) -> bool {
         }
         other => other,
     };
-    spaceless(&expected.replace(", ", ",")) == spaceless(&actual.replace("field: ", ""))
+    spaceless(&expected.replace(", ", ",")) == spaceless(&actual.replace(", field: 'element'", ""))
 }
 
 fn compare(row: &Row<'_>, from: &str, column: &[String; 3], wrong: &mut Vec<String>) {

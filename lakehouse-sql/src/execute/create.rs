@@ -230,7 +230,10 @@ fn partition_spec(
         };
         builder = builder
             .add_partition_field(id, name, term.transform)
-            .map_err(|error| at_term(Error::from(error), term))?;
+            .map_err(|error| {
+                let error = Error::invalid("the partitioning is not possible").with_source(error);
+                at_term(error, term)
+            })?;
     }
     let spec = builder.build();
     // Binding checks that each transform takes its column's type.

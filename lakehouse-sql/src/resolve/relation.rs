@@ -18,6 +18,7 @@ use lakehouse_core::name::quote;
 use lakehouse_core::table::Version;
 
 use super::spelling::{Learner, Speller, Spellings, table_key};
+use super::unnamed::name_repeated_columns;
 use super::{Intent, Resolved, ResolvedTable, Scope, TableOrigin, name, names};
 use crate::constant::Constants;
 use crate::parse::version_clause;
@@ -76,6 +77,7 @@ pub(super) async fn resolve_source(
 }
 
 async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<Found> {
+    name_repeated_columns(statement);
     let mut written = Vec::new();
     visit_tables_mut(statement, |factor, relation| {
         collect(factor, relation, &mut written)

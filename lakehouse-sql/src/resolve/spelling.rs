@@ -10,7 +10,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select,
-    SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, VisitorMut,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
+    Value, VisitorMut,
 };
 use iceberg::spec::{NestedFieldRef, Schema, Type};
 use lakehouse_core::error::{Error, Result};
@@ -82,9 +83,33 @@ pub(crate) struct Speller<'a> {
     /// Spellings of each table by the key that stands for it in the statement.
     tables: &'a HashMap<String, Spellings>,
     all: Spellings,
-    /// For each query around the present place: the tables of its `FROM`, by the name they are
-    /// known under there.
-    scopes: Vec<Vec<(String, Spellings)>>,
+    /// For each query around the present place: the tables of its `FROM`.
+    scopes: Vec<Vec<InScope>>,
+}
+
+/// A table of a `FROM`, as column names of that query may qualify themselves by it.
+struct InScope {
+    /// Its name or alias in lower case.
+    lower: String,
+    /// Its name or alias as the engine compares it.
+    name: String,
+    columns: Spellings,
+}
+
+impl InScope {
+    fn new(name: &Ident, columns: Spellings) -> Self {
+        let lower = name.value.to_lowercase();
+        // The engine folds what stands without quotes; stored names stand in quotes by now.
+        let name = match name.quote_style {
+            Some(_) => name.value.clone(),
+            None => name.value.to_ascii_lowercase(),
+        };
+        Self {
+            lower,
+            name,
+            columns,
+        }
+    }
 }
 
 impl<'a> Speller<'a> {
@@ -142,8 +167,8 @@ impl<'a> Speller<'a> {
         for scope in self.scopes.iter().rev() {
             let here: BTreeSet<String> = scope
                 .iter()
-                .filter(|(name, _)| qualifier.is_none_or(|wanted| wanted == name))
-                .filter_map(|(_, spellings)| spellings.get(lower))
+                .filter(|table| qualifier.is_none_or(|wanted| wanted == table.lower))
+                .filter_map(|table| table.columns.get(lower))
                 .flatten()
                 .cloned()
                 .collect();
@@ -156,9 +181,10 @@ impl<'a> Speller<'a> {
 
     fn spell_path(&self, path: &mut [Ident]) -> Result<()> {
         let qualifier = path.first().map(|ident| ident.value.to_lowercase());
-        let known = |name: &str| self.scopes.iter().flatten().any(|(table, _)| table == name);
         // The first part is a table's name or a struct column; the rest are columns or fields.
-        let is_table = qualifier.as_deref().is_some_and(known);
+        let is_table = path
+            .first_mut()
+            .is_some_and(|first| self.spell_table(first));
         for (index, ident) in path.iter_mut().enumerate() {
             match (index, is_table) {
                 (0, true) => {}
@@ -167,6 +193,32 @@ impl<'a> Speller<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A field behind a dot (`list[1].field`), in the form that the engine's planner takes.
+    fn spell_field(&self, field: &mut Expr) -> Result<()> {
+        if let Expr::Identifier(ident) = field {
+            self.spell(ident, None)?;
+            *field = Expr::value(Value::SingleQuotedString(ident.value.clone()));
+        }
+        Ok(())
+    }
+
+    /// Writes a table's name as the engine compares it; false when no table around has the name.
+    fn spell_table(&self, ident: &mut Ident) -> bool {
+        let lower = ident.value.to_lowercase();
+        let mut around = self.scopes.iter().rev();
+        let Some(tables) = around.find(|tables| tables.iter().any(|table| table.lower == lower))
+        else {
+            return false;
+        };
+        let mut named = tables.iter().filter(|table| table.lower == lower);
+        // Of several that differ in case the engine's own rules choose.
+        if let (Some(only), None) = (named.next(), named.next()) {
+            only.name.clone_into(&mut ident.value);
+            ident.quote_style = Some('"');
+        }
+        true
     }
 
     fn learn_select(&mut self, select: &Select) {
@@ -215,7 +267,13 @@ impl<'a> Speller<'a> {
         for item in &mut select.projection {
             match item {
                 SelectItem::ExprWithAlias { alias, .. } => self.spell(alias, None)?,
-                SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => {
+                SelectItem::Wildcard(options) => self.spell_wildcard(options)?,
+                SelectItem::QualifiedWildcard(table, options) => {
+                    if let SelectItemQualifiedWildcardKind::ObjectName(name) = table
+                        && let [ObjectNamePart::Identifier(table)] = name.0.as_mut_slice()
+                    {
+                        self.spell_table(table);
+                    }
                     self.spell_wildcard(options)?;
                 }
                 SelectItem::UnnamedExpr(_) => {}
@@ -292,7 +350,7 @@ impl<'a> Speller<'a> {
         }
     }
 
-    fn scope_of(&self, body: &SetExpr) -> Vec<(String, Spellings)> {
+    fn scope_of(&self, body: &SetExpr) -> Vec<InScope> {
         let mut scope = Vec::new();
         for_each_select(body, &mut |select| {
             for table in &select.from {
@@ -305,16 +363,18 @@ impl<'a> Speller<'a> {
         scope
     }
 
-    fn add_to_scope(&self, factor: &TableFactor, scope: &mut Vec<(String, Spellings)>) {
+    fn add_to_scope(&self, factor: &TableFactor, scope: &mut Vec<InScope>) {
         match factor {
             TableFactor::Table { name, alias, .. } => {
-                let key = table_key(name);
-                let known_as = alias.as_ref().map_or_else(
-                    || name.0.last().map(ToString::to_string).unwrap_or_default(),
-                    |alias| alias.name.value.clone(),
-                );
-                let known_as = known_as.trim_matches('"').to_lowercase();
-                scope.push((known_as, self.tables.get(&key).cloned().unwrap_or_default()));
+                let columns = self
+                    .tables
+                    .get(&table_key(name))
+                    .cloned()
+                    .unwrap_or_default();
+                let last = name.0.last().and_then(ObjectNamePart::as_ident);
+                if let Some(name) = alias.as_ref().map(|alias| &alias.name).or(last) {
+                    scope.push(InScope::new(name, columns));
+                }
             }
             TableFactor::NestedJoin {
                 table_with_joins, ..
@@ -327,7 +387,7 @@ impl<'a> Speller<'a> {
             TableFactor::Derived {
                 alias: Some(alias), ..
             } => {
-                scope.push((alias.name.value.to_lowercase(), Spellings::default()));
+                scope.push(InScope::new(&alias.name, Spellings::default()));
             }
             _ => {}
         }
@@ -430,8 +490,8 @@ impl VisitorMut for Speller<'_> {
             Expr::CompoundIdentifier(path) => self.spell_path(path),
             Expr::CompoundFieldAccess { access_chain, .. } => {
                 access_chain.iter_mut().try_for_each(|access| match access {
-                    AccessExpr::Dot(Expr::Identifier(ident)) => self.spell(ident, None),
-                    _ => Ok(()),
+                    AccessExpr::Dot(field) => self.spell_field(field),
+                    AccessExpr::Subscript(_) => Ok(()),
                 })
             }
             _ => Ok(()),

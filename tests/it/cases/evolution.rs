@@ -17,7 +17,7 @@ async fn evolve(
     table: &str,
     change: impl Fn(Vec<NestedFieldRef>) -> Vec<NestedFieldRef>,
 ) {
-    let catalog = lake.catalog("lake").unwrap();
+    let catalog = lake.catalog("default").unwrap();
     let base = lake.table(table).await.unwrap().pointer().clone();
     let present = base.metadata.current_schema();
     let fields = change(present.as_struct().fields().to_vec());

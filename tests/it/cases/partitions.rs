@@ -122,7 +122,7 @@ async fn t10_a_column_the_file_lacks_takes_the_manifests_value() {
             spec_id: table.partition_spec().spec_id(),
         });
     }
-    let catalog = lake.lake.catalog("lake").unwrap();
+    let catalog = lake.lake.catalog("default").unwrap();
     let append = Append::new(&table, files);
     let commits = lake.lake.lake().commits();
     let _ = commits

@@ -30,7 +30,7 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
-            &["sql_type", "type_planner", "exact_cast", "kept_cast"],
+            &["sql_type", "type_planner", "exact_cast", "lossy_cast"],
             &["functions"],
             &["constant"],
             &["register"],
