@@ -7,8 +7,8 @@ use lakehouse_core::catalog::{Catalog, CatalogParts};
 use lakehouse_core::commit::Commits;
 use lakehouse_core::governance::{AdmitAll, PolicySource};
 use lakehouse_core::lake::{Lake, LakeParts};
-use lakehouse_core::provider::ScanContext;
 use lakehouse_core::runtime::Runtime;
+use lakehouse_core::scan::ScanContext;
 use lakehouse_core::storage::Storage;
 
 use crate::open::{open_catalog, open_location};
@@ -135,7 +135,9 @@ fn add(
     catalog: Arc<dyn Catalog>,
 ) -> Result<()> {
     if catalogs.contains_key(&name) {
-        return Err(Error::invalid(format!("there are two catalogs of the name {name:?}")));
+        return Err(Error::invalid(format!(
+            "there are two catalogs of the name {name:?}"
+        )));
     }
     catalogs.insert(name, catalog);
     Ok(())

@@ -27,6 +27,7 @@
 mod builder;
 mod location;
 mod open;
+mod settings_file;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub use lakehouse_core::error::{Error, ErrorKind, Result};
 pub use lakehouse_core::settings::Settings;
 pub use lakehouse_core::table::{Table, Version};
 pub use lakehouse_sql::{QueryResult, Session};
+pub use settings_file::read_settings;
 
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::governance::Principal;

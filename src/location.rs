@@ -18,9 +18,14 @@ impl LakeLocation {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         if text.is_empty() {
-            return Err(Error::invalid("the lake's location is empty; give a folder or \"memory:\""));
+            return Err(Error::invalid(
+                "the lake's location is empty; give a folder or \"memory:\"",
+            ));
         }
-        let scheme = text.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| is_scheme(scheme));
+        let scheme = text
+            .split_once(':')
+            .map(|(scheme, _)| scheme)
+            .filter(|scheme| is_scheme(scheme));
         let path = match scheme {
             None => text,
             Some("memory") => return Ok(Self::Memory),
@@ -49,7 +54,9 @@ impl LakeLocation {
 fn is_scheme(text: &str) -> bool {
     text.len() > 1
         && text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
 #[cfg(test)]
@@ -62,8 +69,16 @@ mod tests {
         assert_eq!(LakeLocation::parse("/a/b").unwrap(), folder("/a/b"));
         assert_eq!(LakeLocation::parse("file:///a/b").unwrap(), folder("/a/b"));
         assert_eq!(LakeLocation::parse("file:/a/b").unwrap(), folder("/a/b"));
-        assert_eq!(LakeLocation::parse("memory:").unwrap(), LakeLocation::Memory);
-        assert!(LakeLocation::parse("s3://bucket").unwrap_err().to_string().contains("\"s3:\""));
+        assert_eq!(
+            LakeLocation::parse("memory:").unwrap(),
+            LakeLocation::Memory
+        );
+        assert!(
+            LakeLocation::parse("s3://bucket")
+                .unwrap_err()
+                .to_string()
+                .contains("\"s3:\"")
+        );
         assert!(LakeLocation::parse("").is_err());
         assert!(LakeLocation::parse("file://host/a").is_err());
     }

@@ -32,10 +32,15 @@ pub(crate) async fn open_location(
 async fn open_folder(folder: &Path, create: bool, parts: CatalogParts) -> Result<Arc<dyn Catalog>> {
     if is_missing_or_empty(folder)? {
         if !create {
-            return Err(Error::not_found("there is no lake here; ask for one to be made, or check the path")
-                .with_context("folder", folder.display()));
+            return Err(Error::not_found(
+                "there is no lake here; ask for one to be made, or check the path",
+            )
+            .with_context("folder", folder.display()));
         }
-        let options = OpenOptions { create: true, ..OpenOptions::default() };
+        let options = OpenOptions {
+            create: true,
+            ..OpenOptions::default()
+        };
         let catalog = SqliteCatalog::open(None, folder.join(CATALOG_FILE), options, parts).await?;
         return with_default_namespace(Arc::new(catalog)).await;
     }
@@ -46,7 +51,9 @@ async fn open_folder(folder: &Path, create: bool, parts: CatalogParts) -> Result
         ))
         .with_context("folder", folder.display()));
     };
-    Ok(Arc::new(SqliteCatalog::open(None, file, OpenOptions::default(), parts).await?))
+    Ok(Arc::new(
+        SqliteCatalog::open(None, file, OpenOptions::default(), parts).await?,
+    ))
 }
 
 fn is_missing_or_empty(folder: &Path) -> Result<bool> {
@@ -55,9 +62,11 @@ fn is_missing_or_empty(folder: &Path) -> Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
         Err(error) => {
             let error = Error::from(error);
-            Err(Error::new(error.kind(), "the lake's folder cannot be opened")
-                .with_context("folder", folder.display())
-                .with_source(error))
+            Err(
+                Error::new(error.kind(), "the lake's folder cannot be opened")
+                    .with_context("folder", folder.display())
+                    .with_source(error),
+            )
         }
     }
 }
@@ -74,7 +83,11 @@ pub(crate) async fn open_catalog(
             let warehouse = warehouse.as_deref().unwrap_or(MEMORY_WAREHOUSE);
             with_default_namespace(Arc::new(MemoryCatalog::new(name, warehouse, parts))).await
         }
-        CatalogSettings::Sqlite { file, warehouse, catalog_name } => {
+        CatalogSettings::Sqlite {
+            file,
+            warehouse,
+            catalog_name,
+        } => {
             let is_new = !file.exists();
             let options = OpenOptions {
                 create,
@@ -84,7 +97,11 @@ pub(crate) async fn open_catalog(
             };
             let catalog: Arc<dyn Catalog> =
                 Arc::new(SqliteCatalog::open(Some(name.to_owned()), file, options, parts).await?);
-            if is_new { with_default_namespace(catalog).await } else { Ok(catalog) }
+            if is_new {
+                with_default_namespace(catalog).await
+            } else {
+                Ok(catalog)
+            }
         }
     }
 }
@@ -92,7 +109,10 @@ pub(crate) async fn open_catalog(
 /// Two programs may make the same lake at once: the namespace may be there already.
 async fn with_default_namespace(catalog: Arc<dyn Catalog>) -> Result<Arc<dyn Catalog>> {
     let namespace = NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned());
-    match catalog.create_namespace(&namespace, std::collections::HashMap::new()).await {
+    match catalog
+        .create_namespace(&namespace, std::collections::HashMap::new())
+        .await
+    {
         Ok(()) => Ok(catalog),
         Err(error) if error.kind() == crate::ErrorKind::AlreadyExists => Ok(catalog),
         Err(error) => Err(error),

@@ -15,8 +15,8 @@ use crate::commit::Commits;
 use crate::error::{Error, Result};
 use crate::governance::PolicySource;
 use crate::name::{Name, hint};
-use crate::provider::ScanContext;
 use crate::runtime::Runtime;
+use crate::scan::ScanContext;
 use crate::settings::Settings;
 use crate::storage::Storage;
 

@@ -2,7 +2,9 @@
 //! were read before.
 
 mod avro_header;
+mod context;
 mod evaluate;
+mod footer;
 mod manifest;
 mod manifest_cache;
 mod metadata_table;
@@ -14,6 +16,8 @@ mod summary;
 mod testing;
 mod value;
 
+pub use context::ScanContext;
+pub(crate) use footer::FooterCache;
 pub use manifest_cache::ManifestCache;
 pub use metadata_table::MetadataTable;
 pub use partition::{PartitionColumn, PartitionLayout};

@@ -15,10 +15,11 @@ use datafusion::prelude::Expr;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use lakehouse_core::error::{Error, Result};
+use lakehouse_core::lake::Lake;
 use lakehouse_core::table::Version;
 
+use crate::functions::{FunctionsOnly, parser_options};
 use crate::parse::VersionClause;
-use crate::plan::{FunctionsOnly, parser_options};
 
 /// What constant expressions are evaluated with: one instant, one time zone and the parameters of a
 /// statement.
@@ -41,7 +42,12 @@ impl<'a> Constants<'a> {
         parameters: Option<&'a ParamValues>,
     ) -> Result<Self> {
         let zone = session_zone(state)?;
-        Ok(Self { state, instant, zone, parameters })
+        Ok(Self {
+            state,
+            instant,
+            zone,
+            parameters,
+        })
     }
 
     /// The value of an expression without columns.
@@ -112,9 +118,9 @@ impl<'a> Constants<'a> {
         match clause {
             VersionClause::Timestamp(expression) => {
                 let value = self.evaluate(expression)?;
-                Ok(Version::Timestamp(self.timestamp_ms(&value).map_err(|error| {
-                    error.with_context("expression", expression)
-                })?))
+                Ok(Version::Timestamp(self.timestamp_ms(&value).map_err(
+                    |error| error.with_context("expression", expression),
+                )?))
             }
             VersionClause::Version(expression) => version_of(&self.evaluate(expression)?)
                 .map_err(|error| error.with_context("expression", expression)),
@@ -135,10 +141,18 @@ impl<'a> Constants<'a> {
                 let date = NaiveDate::from_num_days_from_ce_opt(days.saturating_add(719_163));
                 self.local_ms(date.and_then(|date| date.and_hms_opt(0, 0, 0)), value)
             }
-            ScalarValue::TimestampSecond(Some(at), zone) => self.stamp_ms(*at, 1_000_000_000, zone.is_some(), value),
-            ScalarValue::TimestampMillisecond(Some(at), zone) => self.stamp_ms(*at, 1_000_000, zone.is_some(), value),
-            ScalarValue::TimestampMicrosecond(Some(at), zone) => self.stamp_ms(*at, 1_000, zone.is_some(), value),
-            ScalarValue::TimestampNanosecond(Some(at), zone) => self.stamp_ms(*at, 1, zone.is_some(), value),
+            ScalarValue::TimestampSecond(Some(at), zone) => {
+                self.stamp_ms(*at, 1_000_000_000, zone.is_some(), value)
+            }
+            ScalarValue::TimestampMillisecond(Some(at), zone) => {
+                self.stamp_ms(*at, 1_000_000, zone.is_some(), value)
+            }
+            ScalarValue::TimestampMicrosecond(Some(at), zone) => {
+                self.stamp_ms(*at, 1_000, zone.is_some(), value)
+            }
+            ScalarValue::TimestampNanosecond(Some(at), zone) => {
+                self.stamp_ms(*at, 1, zone.is_some(), value)
+            }
             other => seconds_ms(other),
         }
     }
@@ -162,7 +176,10 @@ impl<'a> Constants<'a> {
         if has_zone {
             return Ok(ms);
         }
-        self.local_ms(DateTime::from_timestamp_millis(ms).map(|time| time.naive_utc()), value)
+        self.local_ms(
+            DateTime::from_timestamp_millis(ms).map(|time| time.naive_utc()),
+            value,
+        )
     }
 
     /// A wall-clock time of the session's zone; the earlier one of an hour that comes twice.
@@ -178,12 +195,23 @@ impl<'a> Constants<'a> {
     }
 }
 
+/// What `current_timestamp` answers to one statement: whole microseconds, which every table holds.
+pub(crate) fn instant(lake: &Lake) -> DateTime<Utc> {
+    let ns = lake.clock().now_ns();
+    DateTime::from_timestamp_nanos(ns - ns.rem_euclid(1_000))
+}
+
 /// The session's time zone; UTC when none was set.
 ///
 /// # Errors
 /// When the configured one is no time zone.
 pub(crate) fn session_zone(state: &SessionState) -> Result<Tz> {
-    let zone = state.config_options().execution.time_zone.as_deref().unwrap_or("UTC");
+    let zone = state
+        .config_options()
+        .execution
+        .time_zone
+        .as_deref()
+        .unwrap_or("UTC");
     parse_zone(zone)
 }
 
@@ -206,7 +234,9 @@ fn version_of(value: &ScalarValue) -> Result<Version> {
         | ScalarValue::LargeUtf8(Some(text))
         | ScalarValue::Utf8View(Some(text)) => {
             // As in Spark, digits are a snapshot id before they are a name.
-            Ok(text.parse().map_or_else(|_| Version::Reference(text.clone()), Version::Snapshot))
+            Ok(text
+                .parse()
+                .map_or_else(|_| Version::Reference(text.clone()), Version::Snapshot))
         }
         other => integer(other).map(Version::Snapshot).ok_or_else(|| {
             Error::invalid(format!(
@@ -229,7 +259,9 @@ fn integer(value: &ScalarValue) -> Option<i64> {
 /// A number as seconds since 1970, cut to milliseconds.
 fn seconds_ms(value: &ScalarValue) -> Result<i64> {
     if let Some(seconds) = integer(value) {
-        return seconds.checked_mul(1_000).ok_or_else(|| out_of_range(value));
+        return seconds
+            .checked_mul(1_000)
+            .ok_or_else(|| out_of_range(value));
     }
     if value.data_type().is_numeric() && !value.is_null() {
         // Through nanoseconds as a decimal, so that 1700000000.123 is not rounded in binary.
@@ -249,5 +281,7 @@ fn out_of_range(value: &ScalarValue) -> Error {
 }
 
 fn not_constant(expression: &ast::Expr) -> Error {
-    Error::invalid(format!("expected a constant expression, found {expression}"))
+    Error::invalid(format!(
+        "expected a constant expression, found {expression}"
+    ))
 }

@@ -25,7 +25,11 @@ pub(crate) fn exact_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(match plan {
         LogicalPlan::Projection(mut projection) => {
             let input = Arc::unwrap_or_clone(projection.input);
-            let input = if let LogicalPlan::Values(_) = input { exact_casts(input)? } else { input };
+            let input = if let LogicalPlan::Values(_) = input {
+                exact_casts(input)?
+            } else {
+                input
+            };
             let schema = Arc::clone(input.schema());
             projection.expr = exact_all(projection.expr, &schema)?;
             projection.input = Arc::new(input);
@@ -45,18 +49,27 @@ pub(crate) fn exact_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 fn exact_all(expressions: Vec<Expr>, schema: &DFSchema) -> EngineResult<Vec<Expr>> {
-    expressions.into_iter().map(|expression| exact(expression, schema)).collect()
+    expressions
+        .into_iter()
+        .map(|expression| exact(expression, schema))
+        .collect()
 }
 
 fn exact(expression: Expr, schema: &DFSchema) -> EngineResult<Expr> {
     match expression {
         Expr::Alias(alias) => {
             let inner = exact(*alias.expr, schema)?;
-            Ok(Expr::Alias(Alias { expr: Box::new(inner), ..alias }))
+            Ok(Expr::Alias(Alias {
+                expr: Box::new(inner),
+                ..alias
+            }))
         }
         Expr::Cast(Cast { expr, data_type }) => {
             let cuts = matches!(&data_type, DataType::Timestamp(TimeUnit::Microsecond, _))
-                && matches!(expr.get_type(schema)?, DataType::Timestamp(TimeUnit::Nanosecond, _));
+                && matches!(
+                    expr.get_type(schema)?,
+                    DataType::Timestamp(TimeUnit::Nanosecond, _)
+                );
             if !cuts {
                 return Ok(Expr::Cast(Cast { expr, data_type }));
             }
@@ -77,7 +90,10 @@ struct ExactMicroseconds {
 
 impl ExactMicroseconds {
     fn new(target: DataType) -> Self {
-        Self { signature: Signature::any(1, Volatility::Immutable), target }
+        Self {
+            signature: Signature::any(1, Volatility::Immutable),
+            target,
+        }
     }
 }
 

@@ -14,14 +14,14 @@ use datafusion::common::ParamValues;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt, stream};
 use lakehouse_core::error::{Error, Result};
 use tracing::Instrument;
 
+use crate::environment::Environment;
 use crate::plan::{Plan, Work};
-use crate::session::Session;
 
 /// What a statement answers: a stream of rows. Dropping it cancels the work behind it.
 pub struct QueryResult {
@@ -42,7 +42,10 @@ impl QueryResult {
     /// Rows that are known already.
     pub(crate) fn of_batches(schema: SchemaRef, batches: Vec<RecordBatch>, is_query: bool) -> Self {
         let batches = stream::iter(batches.into_iter().map(Ok));
-        Self::rows(Box::pin(RecordBatchStreamAdapter::new(schema, batches)), is_query)
+        Self::rows(
+            Box::pin(RecordBatchStreamAdapter::new(schema, batches)),
+            is_query,
+        )
     }
 
     /// The schema of the rows.
@@ -108,7 +111,7 @@ impl fmt::Debug for QueryResult {
 /// What execution meets before its first row.
 pub(crate) async fn execute(
     plan: Plan,
-    session: &Session,
+    session: &Environment,
     state: SessionState,
     parameters: Option<ParamValues>,
 ) -> Result<QueryResult> {
@@ -129,17 +132,23 @@ pub(crate) async fn execute(
             Ok(QueryResult::of_batches(schema, batches, false))
         }
         Work::Command { command, source } => {
-            let source = source.map(|plan| with_parameters(*plan, parameters)).transpose()?;
+            let source = source
+                .map(|plan| with_parameters(*plan, parameters))
+                .transpose()?;
             command::run(*command, source, session, &state).await
         }
     }
 }
 
 /// What the engine itself defines, such as an external table of the session.
-async fn engine_command(logical: LogicalPlan, session: &Session) -> Result<QueryResult> {
+async fn engine_command(logical: LogicalPlan, session: &Environment) -> Result<QueryResult> {
     let frame = session.context().execute_logical_plan(logical).await?;
     let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
-    Ok(QueryResult::of_batches(schema, frame.collect().await?, false))
+    Ok(QueryResult::of_batches(
+        schema,
+        frame.collect().await?,
+        false,
+    ))
 }
 
 /// Optimises, plans and starts a logical plan.
@@ -148,7 +157,10 @@ pub(super) async fn run_rows(
     state: &SessionState,
 ) -> Result<SendableRecordBatchStream> {
     let planning = tracing::info_span!("planning");
-    let physical = state.create_physical_plan(logical).instrument(planning).await?;
+    let physical = state
+        .create_physical_plan(logical)
+        .instrument(planning)
+        .await?;
     let stream = execute_stream(physical, state.task_ctx())?;
     let schema = stream.schema();
     let span = tracing::info_span!("execution");

@@ -5,12 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::catalog::default_table_source::provider_as_source;
+use datafusion::common::TableReference;
+use datafusion::logical_expr::TableSource;
 use lakehouse_core::error::Result;
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::provider::Access;
 
-use crate::plan::GovernedTables;
 use crate::resolve::{Intent, Resolved, TableOrigin};
+
+/// Tables of one statement by their keys.
+pub(crate) type GovernedTables = HashMap<TableReference, Arc<dyn TableSource>>;
 
 /// A statement that the lake's policies admit, with the tables as its principal may see them.
 pub struct Governed {
@@ -21,7 +25,10 @@ pub struct Governed {
 impl fmt::Debug for Governed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tables: Vec<String> = self.tables.keys().map(ToString::to_string).collect();
-        f.debug_struct("Governed").field("intent", &self.intent).field("tables", &tables).finish()
+        f.debug_struct("Governed")
+            .field("intent", &self.intent)
+            .field("tables", &tables)
+            .finish()
     }
 }
 
@@ -42,7 +49,10 @@ pub(crate) fn govern(resolved: Resolved, access: &Access) -> Result<Governed> {
     for table in resolved_tables {
         let provider = match table.source {
             TableOrigin::Context(provider) => provider,
-            TableOrigin::Lake { found, privilege: Privilege::Select } => access.open(*found)?,
+            TableOrigin::Lake {
+                found,
+                privilege: Privilege::Select,
+            } => access.open(*found)?,
             TableOrigin::Lake { found, .. } => access.target(*found)?,
         };
         tables.insert(table.key, provider_as_source(Arc::clone(&provider)));

@@ -8,8 +8,10 @@
 //! runs them in this order.
 
 mod constant;
+mod environment;
 mod exact_cast;
 mod execute;
+mod functions;
 mod govern;
 pub mod parse;
 mod plan;

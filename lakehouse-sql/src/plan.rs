@@ -10,8 +10,9 @@ use datafusion::sql::planner::SqlToRel;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
 
-pub(crate) use context::{FunctionsOnly, GovernedContext, GovernedTables, parser_options};
+use context::GovernedContext;
 
+use crate::functions::parser_options;
 use crate::govern::Governed;
 use crate::resolve::{Command, Intent};
 
@@ -48,15 +49,18 @@ pub(crate) fn plan(governed: Governed, state: &SessionState) -> Result<Plan> {
     let planner = SqlToRel::new_with_options(&context, parser_options(state));
     let work = match intent {
         Intent::Rows(statement) => {
-            let planned = planner.statement_to_plan(*statement).map_err(planning_error)?;
+            let planned = planner
+                .statement_to_plan(*statement)
+                .map_err(planning_error)?;
             Work::Rows(Box::new(planned))
         }
         Intent::Command { command, source } => {
             let source = match source {
                 Some(query) => {
                     let query = datafusion::sql::sqlparser::ast::Statement::Query(query);
-                    let planned =
-                        planner.sql_statement_to_plan(query).map_err(planning_error)?;
+                    let planned = planner
+                        .sql_statement_to_plan(query)
+                        .map_err(planning_error)?;
                     Some(Box::new(planned))
                 }
                 None => None,
@@ -84,17 +88,36 @@ fn planning_error(error: DataFusionError) -> Error {
 
 /// The engine lists every column there is; the nearest ones say more.
 fn unknown_column(error: &DataFusionError) -> Option<Error> {
-    let DataFusionError::SchemaError(schema, _) = error.find_root() else { return None };
-    let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref() else { return None };
+    let DataFusionError::SchemaError(schema, _) = error.find_root() else {
+        return None;
+    };
+    let SchemaError::FieldNotFound {
+        field,
+        valid_fields,
+    } = schema.as_ref()
+    else {
+        return None;
+    };
     let names: Vec<&str> = valid_fields.iter().map(Column::name).collect();
     let hint = match hint(&field.name, names.iter().copied()) {
         hint if hint.is_empty() && names.is_empty() => String::new(),
         hint if hint.is_empty() => {
-            let some: Vec<String> = names.iter().take(COLUMNS_LISTED).map(|name| quote(name)).collect();
-            let more = if names.len() > COLUMNS_LISTED { ", …" } else { "" };
+            let some: Vec<String> = names
+                .iter()
+                .take(COLUMNS_LISTED)
+                .map(|name| quote(name))
+                .collect();
+            let more = if names.len() > COLUMNS_LISTED {
+                ", …"
+            } else {
+                ""
+            };
             format!("; there are {}{more}", some.join(", "))
         }
         hint => hint,
     };
-    Some(Error::not_found(format!("there is no column {}{hint}", quote(&field.name))))
+    Some(Error::not_found(format!(
+        "there is no column {}{hint}",
+        quote(&field.name)
+    )))
 }

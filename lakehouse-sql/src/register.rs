@@ -9,10 +9,10 @@ use datafusion::datasource::source_as_provider;
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, WriteOp};
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, WriteOp};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{Expr, TableFactor, TableVersion};
@@ -22,10 +22,9 @@ use lakehouse_core::lake::Lake;
 use lakehouse_core::provider::{Access, LakeCatalog, LakeTable};
 use parking_lot::RwLock;
 
-use crate::constant::Constants;
+use crate::constant::{Constants, instant};
 use crate::exact_cast::exact_casts;
 use crate::parse::VersionClause;
-use crate::session::instant;
 
 /// Installs a lake's catalogs, object store and version clauses in a program's own context.
 ///
@@ -45,9 +44,10 @@ pub async fn register(lake: &Lake, context: &SessionContext) -> Result<()> {
         }
     }
     let access = Access::new(lake.clone(), Principal::owner());
-    context
-        .runtime_env()
-        .register_object_store(lake.storage().url().as_ref(), lake.storage().routing_store());
+    context.runtime_env().register_object_store(
+        lake.storage().url().as_ref(),
+        lake.storage().routing_store(),
+    );
     for name in lake.catalogs().keys() {
         let catalog = Arc::new(LakeCatalog::try_new(access.clone(), name)?);
         catalog.refresh().await?;
@@ -90,7 +90,10 @@ struct VersionPlanner {
 
 impl VersionPlanner {
     fn new(lake: &Lake, context: &SessionContext) -> Self {
-        Self { lake: lake.clone(), state: context.state_weak_ref() }
+        Self {
+            lake: lake.clone(),
+            state: context.state_weak_ref(),
+        }
     }
 }
 
@@ -106,22 +109,37 @@ impl RelationPlanner for VersionPlanner {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> EngineResult<RelationPlanning> {
-        let TableFactor::Table { name, alias, version: Some(version), args: None, .. } = &relation
+        let TableFactor::Table {
+            name,
+            alias,
+            version: Some(version),
+            args: None,
+            ..
+        } = &relation
         else {
             return match relation {
-                TableFactor::Table { name, version: Some(version), .. } => Err(
-                    plan_datafusion_err!("`{version}` behind {name}: a function has no versions"),
-                ),
+                TableFactor::Table {
+                    name,
+                    version: Some(version),
+                    ..
+                } => Err(plan_datafusion_err!(
+                    "`{version}` behind {name}: a function has no versions"
+                )),
                 other => Ok(RelationPlanning::Original(Box::new(other))),
             };
         };
         let clause = foreign_clause(version)?;
         let reference = context.object_name_to_table_reference(name.clone())?;
-        let source = context.context_provider().get_table_source(reference.clone())?;
+        let source = context
+            .context_provider()
+            .get_table_source(reference.clone())?;
         let provider = source_as_provider(&source)?;
-        let table = provider.as_any().downcast_ref::<LakeTable>().ok_or_else(|| {
-            Error::unsupported(format!("{name} is no table of a lake and has no versions"))
-        })?;
+        let table = provider
+            .as_any()
+            .downcast_ref::<LakeTable>()
+            .ok_or_else(|| {
+                Error::unsupported(format!("{name} is no table of a lake and has no versions"))
+            })?;
         let state = self
             .state
             .upgrade()
@@ -129,9 +147,13 @@ impl RelationPlanner for VersionPlanner {
         let state = state.read().clone();
         let constants = Constants::try_new(&state, instant(&self.lake), None)?;
         let pinned = table.at(constants.version(&clause)?)?;
-        let source = datafusion::catalog::default_table_source::provider_as_source(Arc::new(pinned));
+        let source =
+            datafusion::catalog::default_table_source::provider_as_source(Arc::new(pinned));
         let plan = LogicalPlanBuilder::scan(reference, source, None)?.build()?;
-        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias.clone()))))
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(
+            plan,
+            alias.clone(),
+        ))))
     }
 }
 
@@ -149,7 +171,9 @@ impl AnalyzerRule for WriteRule {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> EngineResult<LogicalPlan> {
-        let LogicalPlan::Dml(mut dml) = plan else { return Ok(plan) };
+        let LogicalPlan::Dml(mut dml) = plan else {
+            return Ok(plan);
+        };
         let is_lake_table = source_as_provider(&dml.target)
             .is_ok_and(|provider| provider.as_any().is::<LakeTable>());
         if !is_lake_table {

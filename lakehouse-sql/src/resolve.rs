@@ -42,7 +42,10 @@ pub(crate) enum Intent {
     /// Rows that the engine plans: a query, an insert, an explanation, a copy.
     Rows(Box<EngineStatement>),
     /// A command of ours, with the query whose rows a new table begins with.
-    Command { command: Box<Command>, source: Option<Box<ast::Query>> },
+    Command {
+        command: Box<Command>,
+        source: Option<Box<ast::Query>>,
+    },
 }
 
 /// A table of a statement, under the name that now stands for it in the syntax tree.
@@ -56,7 +59,10 @@ pub(crate) struct ResolvedTable {
 #[derive(Debug)]
 pub(crate) enum TableOrigin {
     /// The lake: governed.
-    Lake { found: Box<FoundTable>, privilege: Privilege },
+    Lake {
+        found: Box<FoundTable>,
+        privilege: Privilege,
+    },
     /// The session's or program's own context: not the lake's to govern.
     Context(Arc<dyn TableProvider>),
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, DataType, ExactNumberInfo, ObjectName, StructField,
-    TimezoneInfo,
+    ArrayElemTypeDef, DataType, ExactNumberInfo, ObjectName, StructField, TimezoneInfo,
 };
 use iceberg::spec::{
     FormatVersion, ListType, MapType, NestedField, PrimitiveType, StructType, Type,
@@ -45,7 +44,9 @@ impl TypeReader {
                 };
                 let id = self.next_id();
                 let element = self.read(element, column)?;
-                Ok(Type::List(ListType::new(Arc::new(NestedField::list_element(id, element, false)))))
+                Ok(Type::List(ListType::new(Arc::new(
+                    NestedField::list_element(id, element, false),
+                ))))
             }
             DataType::Map(key, value) => {
                 let (key_id, value_id) = (self.next_id(), self.next_id());
@@ -68,7 +69,9 @@ impl TypeReader {
         let mut read = Vec::with_capacity(fields.len());
         for (id, field) in ids.into_iter().zip(fields) {
             let name = field.field_name.as_ref().ok_or_else(|| {
-                Error::invalid(format!("the struct type of column {column:?} has a field without a name"))
+                Error::invalid(format!(
+                    "the struct type of column {column:?} has a field without a name"
+                ))
             })?;
             let field_type = self.read(&field.field_type, &format!("{column}.{}", name.value))?;
             read.push(Arc::new(NestedField::optional(id, &name.value, field_type)));
@@ -104,7 +107,9 @@ fn primitive(data_type: &DataType, format: FormatVersion) -> Option<PrimitiveTyp
         }
         DataType::Decimal(size) | DataType::Numeric(size) | DataType::Dec(size) => decimal(size)?,
         DataType::Date => PrimitiveType::Date,
-        DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => PrimitiveType::Time,
+        DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            PrimitiveType::Time
+        }
         DataType::Timestamp(precision, zone) => timestamp(*precision, zone, format)?,
         DataType::TimestampNtz(precision) => {
             timestamp(*precision, &TimezoneInfo::WithoutTimeZone, format)?
@@ -147,8 +152,12 @@ fn decimal(size: &ExactNumberInfo) -> Option<PrimitiveType> {
         ExactNumberInfo::Precision(precision) => (*precision, 0),
         ExactNumberInfo::PrecisionAndScale(precision, scale) => (*precision, *scale),
     };
-    let precision = u32::try_from(precision).ok().filter(|precision| (1..=38).contains(precision))?;
-    let scale = u32::try_from(scale).ok().filter(|scale| *scale <= precision)?;
+    let precision = u32::try_from(precision)
+        .ok()
+        .filter(|precision| (1..=38).contains(precision))?;
+    let scale = u32::try_from(scale)
+        .ok()
+        .filter(|scale| *scale <= precision)?;
     Some(PrimitiveType::Decimal { precision, scale })
 }
 

@@ -353,7 +353,10 @@ fn match_namespace(
 /// A relative path as the absolute one of this process; URLs stay as they are.
 fn absolute(location: &str) -> Result<String> {
     let is_url = location.split_once(':').is_some_and(|(scheme, _)| {
-        scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+')
+        scheme.len() > 1
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '+')
     });
     if is_url || location.starts_with('/') {
         return Ok(location.to_owned());

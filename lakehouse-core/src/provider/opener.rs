@@ -1,11 +1,12 @@
 //! Opens one data file, or a byte range of it: what to skip, what to decode, what comes out.
 
+mod assembly;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use arrow::array::RecordBatch;
 use datafusion::datasource::listing::{FileRange, PartitionedFile};
 use datafusion::datasource::physical_plan::parquet::{
     PagePruningAccessPlanFilter, ParquetAccessPlan, RowGroupAccessPlanFilter,
@@ -14,8 +15,8 @@ use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener, ParquetF
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
-use datafusion::physical_expr::projection::{ProjectionExprs, Projector};
-use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, PruningMetrics};
@@ -26,12 +27,14 @@ use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
+use assembly::Assembly;
+
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
-use super::footer::FileReader;
+use super::file_reader::FileReader;
 use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
 
@@ -62,13 +65,7 @@ impl FileOpener for LakeOpener {
         Ok(Box::pin(async move {
             let location = lake_file.data_file().file_path().to_owned();
             let opened = opener.open_file(lake_file, file.range).await;
-            opened.map_err(|error| {
-                DataFusionError::from(if error.context().iter().any(|(key, _)| *key == "file") {
-                    error
-                } else {
-                    error.with_context("file", location)
-                })
-            })
+            opened.map_err(|error| DataFusionError::from(in_file(error, &location)))
         }))
     }
 }
@@ -105,7 +102,15 @@ impl LakeOpener {
         let storage = &self.shape.storage;
         let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
         let timer = metrics.metadata_load_time.timer();
-        let footer = self.shape.footers.footer(&mut reader).await?;
+        let footer = self
+            .shape
+            .footers
+            .footer(
+                file.data_file().file_path(),
+                file.data_file().file_size_in_bytes(),
+                &mut reader,
+            )
+            .await?;
         let needed = self.projection.column_indices();
         let wanted = self.predicate_columns();
         let mapping = FileMapping::new(
@@ -126,7 +131,7 @@ impl LakeOpener {
             return Ok(futures::stream::empty().boxed());
         };
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
-        let batches = self.decode(opened, plan, &needed)?;
+        let batches = self.decode(&file, opened, plan, &needed)?;
         match pruner {
             Some(pruner)
                 if self
@@ -340,10 +345,11 @@ impl LakeOpener {
         if pages.filter_number() == 0 || !has_index {
             return Ok(plan);
         }
-        opened.footer = self
-            .shape
-            .footers
-            .with_page_index(Arc::clone(&opened.footer), &mut opened.reader)
+        let location = opened.reader.location().to_owned();
+        let footer = Arc::clone(&opened.footer);
+        let footers = &self.shape.footers;
+        opened.footer = footers
+            .with_page_index(&location, footer, &mut opened.reader)
             .await?;
         Ok(pages.prune_plan_with_page_index(
             plan,
@@ -354,7 +360,13 @@ impl LakeOpener {
         ))
     }
 
-    fn decode(&self, opened: Opened, plan: ParquetAccessPlan, needed: &[usize]) -> Result<Batches> {
+    fn decode(
+        &self,
+        file: &LakeFile,
+        opened: Opened,
+        plan: ParquetAccessPlan,
+        needed: &[usize],
+    ) -> Result<Batches> {
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
         let mut roots: Vec<usize> = needed
@@ -386,73 +398,19 @@ impl LakeOpener {
             &roots,
         )?;
         let stream = builder.build()?;
+        let location = file.data_file().file_path().to_owned();
         Ok(stream
-            .map(move |batch| {
-                let batch = batch.map_err(|error| DataFusionError::from(Error::from(error)))?;
-                assembly.assemble(&batch)
-            })
+            .map(move |batch| assembly.assemble(batch.map_err(Error::from), &location))
             .boxed())
     }
 }
 
-/// Puts decoded columns together as the table has them, then computes what was asked for.
-struct Assembly {
-    /// The needed columns' sources, in the order of `schema`, with positions in decoded batches.
-    sources: Vec<ColumnSource>,
-    schema: SchemaRef,
-    projector: Projector,
-}
-
-impl Assembly {
-    fn new(
-        read: &ArrowSchema,
-        projection: &ProjectionExprs,
-        mut mapping: FileMapping,
-        needed: &[usize],
-        roots: &[usize],
-    ) -> Result<Self> {
-        let mut sources = Vec::with_capacity(needed.len());
-        for position in needed {
-            let source = mapping.sources.remove(position);
-            sources.push(match source {
-                Some(ColumnSource::File(root, conversion)) => {
-                    let decoded = roots.binary_search(&root).map_err(|_| {
-                        Error::internal("a column that is needed is not among those decoded")
-                    })?;
-                    ColumnSource::File(decoded, conversion)
-                }
-                Some(constant) => constant,
-                None => return Err(Error::internal("a column that is needed has no source")),
-            });
-        }
-        let schema = Arc::new(read.project(needed)?);
-        let projector = projection
-            .clone()
-            .try_map_exprs(|expr| reassign_expr_columns(expr, &schema))?
-            .make_projector(&schema)?;
-        Ok(Self {
-            sources,
-            schema,
-            projector,
-        })
-    }
-
-    fn assemble(&self, batch: &RecordBatch) -> EngineResult<RecordBatch> {
-        let rows = batch.num_rows();
-        let mut columns = Vec::with_capacity(self.sources.len());
-        for source in &self.sources {
-            columns.push(source.array(rows, |position| batch.columns().get(position))?);
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let table = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options);
-        let table = table.map_err(|error| {
-            Error::new(
-                ErrorKind::Corrupt,
-                "a data file holds values that its table's schema does not admit",
-            )
-            .with_source(error)
-        })?;
-        self.projector.project_batch(&table)
+/// An error with the data file it is about.
+fn in_file(error: Error, location: &str) -> Error {
+    if error.context().iter().any(|(key, _)| *key == "file") {
+        error
+    } else {
+        error.with_context("file", location)
     }
 }
 

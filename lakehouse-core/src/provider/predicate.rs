@@ -225,7 +225,7 @@ impl<'a> Converter<'a> {
         // A backslash may escape what follows: the prefix ends before it.
         let escape = like.escape_char.unwrap_or('\\');
         let end = pattern
-            .find(|c| c == '%' || c == '_' || c == '\\' || c == escape)
+            .find(['%', '_', '\\', escape])
             .unwrap_or(pattern.len());
         self.prefix(&like.expr, &pattern[..end])
     }

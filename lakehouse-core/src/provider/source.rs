@@ -16,8 +16,8 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use object_store::ObjectStore;
 
 use super::field_mapping::TableColumns;
-use super::footer::FooterCache;
 use super::opener::LakeOpener;
+use crate::scan::FooterCache;
 use crate::storage::Storage;
 
 /// What is the same for all files of a scan.

@@ -22,42 +22,18 @@ use object_store::ObjectMeta;
 
 use super::field_mapping::TableColumns;
 use super::file::LakeFile;
-use super::footer::FooterCache;
 use super::insert::InsertExec;
 use super::predicate;
 use super::source::{LakeSource, ScanShape};
 use super::values;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake};
-use crate::scan::{self, BoundSummary, ManifestCache, Predicate, ScanPlan};
-use crate::settings::CacheSettings;
+use crate::scan::{self, BoundSummary, Predicate, ScanContext, ScanPlan};
 use crate::storage::Location;
 use crate::table::{self, Table, Version};
 
 /// The table property that gives field ids to files without any.
 const NAME_MAPPING_PROPERTY: &str = "schema.name-mapping.default";
-
-/// The caches that all scans of a lake share. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct ScanContext {
-    manifests: ManifestCache,
-    footers: Arc<FooterCache>,
-}
-
-impl ScanContext {
-    /// Empty caches of the sizes in `settings`.
-    pub fn new(settings: &CacheSettings) -> Self {
-        Self {
-            manifests: ManifestCache::new(settings.manifest_bytes_max),
-            footers: Arc::new(FooterCache::new(settings.footer_bytes_max)),
-        }
-    }
-
-    /// Decoded manifests.
-    pub fn manifests(&self) -> &ManifestCache {
-        &self.manifests
-    }
-}
 
 /// A table at one snapshot, for the engine.
 ///
@@ -135,7 +111,7 @@ impl LakeTable {
     }
 
     async fn plan(&self, filters: &[Expr], limit: Option<usize>) -> Result<ScanPlan> {
-        let manifests = &self.context.manifests;
+        let manifests = self.context.manifests();
         match limit {
             // Filters may drop rows, so a limit says nothing about how many files it takes.
             Some(limit) if filters.is_empty() => {
@@ -194,8 +170,10 @@ impl LakeTable {
                     .null_count
                     .and_then(|count| usize::try_from(count).ok())
                     .map_or(Precision::Absent, Precision::Exact);
-                slot.min_value = bound(summary.min, data_type);
-                slot.max_value = bound(summary.max, data_type);
+                let bounds = (bound(summary.min, data_type), bound(summary.max, data_type));
+                if !spans_type(&bounds.0, &bounds.1) {
+                    (slot.min_value, slot.max_value) = bounds;
+                }
             }
             *slot = with_size(std::mem::take(slot), plan, field.id, data_type, rows);
         }
@@ -216,6 +194,19 @@ fn bound(
         },
         None => Precision::Absent,
     }
+}
+
+/// Whether bounds reach from the least to the greatest 64-bit number. The engine counts the values
+/// between bounds in 64 bits, in which that count has no place.
+fn spans_type(
+    min: &Precision<datafusion::common::ScalarValue>,
+    max: &Precision<datafusion::common::ScalarValue>,
+) -> bool {
+    use datafusion::common::ScalarValue::Int64;
+    matches!(
+        (min.get_value(), max.get_value()),
+        (Some(Int64(Some(i64::MIN))), Some(Int64(Some(i64::MAX))))
+    )
 }
 
 /// The size a column takes in memory: its width, or what it takes in the files at least.
@@ -285,7 +276,7 @@ impl TableProvider for LakeTable {
         let plan = self.plan(filters, limit).await?;
         let shape = Arc::new(ScanShape {
             storage: self.table.storage().clone(),
-            footers: Arc::clone(&self.context.footers),
+            footers: Arc::clone(self.context.footers()),
             columns: TableColumns {
                 iceberg: Arc::clone(self.table.schema()),
                 read: Arc::clone(&self.schema),

@@ -3,6 +3,7 @@
 mod append;
 mod cancel;
 mod catalog;
+mod catalogs;
 mod create;
 mod fixture;
 mod outcome;

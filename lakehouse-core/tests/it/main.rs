@@ -1,6 +1,11 @@
 //! The integration tests of the crate, in one binary.
 
+// The lints know test code by this attribute.
+#[cfg(test)]
 mod catalog;
+#[cfg(test)]
 mod commit;
+#[cfg(test)]
 mod reader;
+#[cfg(test)]
 mod write;

@@ -11,21 +11,25 @@ use lakehouse_core::table::ReferenceKind;
 
 use super::{QueryResult, create, show};
 use crate::constant::Constants;
-use crate::resolve::Command;
-use crate::session::Session;
+use crate::environment::Environment;
+use crate::resolve::{Command, SettingValue};
 use crate::statement::{AlterAction, RefKind, RefOptions};
 
 /// Runs a command.
 pub(super) async fn run(
     command: Command,
     source: Option<LogicalPlan>,
-    session: &Session,
+    session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
     let lake = session.access().lake();
     match command {
         Command::Nothing => {}
-        Command::CreateNamespace { catalog, namespace, definition } => {
+        Command::CreateNamespace {
+            catalog,
+            namespace,
+            definition,
+        } => {
             let mut properties: std::collections::HashMap<_, _> =
                 definition.properties.into_iter().collect();
             if let Some(comment) = definition.comment {
@@ -51,19 +55,44 @@ pub(super) async fn run(
         }
         Command::AlterTable { table, action } => {
             let change = reference_change(action);
-            lake.commits().commit(&table.catalog, table.table.ident(), change).await?;
+            lake.commits()
+                .commit(&table.catalog, table.table.ident(), change)
+                .await?;
         }
-        Command::Call { procedure, arguments } => {
+        Command::Call {
+            procedure,
+            arguments,
+        } => {
             return call(&procedure, arguments, session, state).await;
         }
         Command::Show(target) => return show::show(target, session).await,
-        Command::Set { name, value } => session.set(&name, value)?,
-        Command::Use { catalog_name, namespace } => session.use_namespace(catalog_name, namespace),
+        Command::Set { name, value } => set(session, &name, value)?,
+        Command::Use {
+            catalog_name,
+            namespace,
+        } => session.use_namespace(catalog_name, namespace),
     }
     Ok(QueryResult::empty())
 }
 
-async fn drop_table(session: &Session, found: &FoundTable, purge: bool) -> Result<()> {
+fn set(session: &Environment, name: &str, value: Option<SettingValue>) -> Result<()> {
+    match value {
+        Some(SettingValue::TimeMs(ms)) => {
+            session.set_as_of(Some(ms));
+            Ok(())
+        }
+        Some(SettingValue::Constant(value)) => {
+            let text = match value.try_as_str().flatten() {
+                Some(text) => text.to_owned(),
+                None => value.to_string(),
+            };
+            session.set(name, Some(text))
+        }
+        None => session.set(name, None),
+    }
+}
+
+async fn drop_table(session: &Environment, found: &FoundTable, purge: bool) -> Result<()> {
     if !purge {
         return found.catalog.drop_table(found.table.ident()).await;
     }
@@ -83,19 +112,34 @@ async fn drop_table(session: &Session, found: &FoundTable, purge: bool) -> Resul
 
 fn reference_change(action: AlterAction) -> Change {
     match action {
-        AlterAction::CreateRef { kind, name, or_replace, if_not_exists, options } => {
+        AlterAction::CreateRef {
+            kind,
+            name,
+            or_replace,
+            if_not_exists,
+            options,
+        } => {
             let mode = match or_replace {
                 true => ReferenceMode::CreateOrReplace,
                 false => ReferenceMode::Create { if_not_exists },
             };
             set_reference(kind, name.value, options, mode).into()
         }
-        AlterAction::ReplaceRef { kind, name, options } => {
-            set_reference(kind, name.value, options, ReferenceMode::Replace).into()
+        AlterAction::ReplaceRef {
+            kind,
+            name,
+            options,
+        } => set_reference(kind, name.value, options, ReferenceMode::Replace).into(),
+        AlterAction::DropRef {
+            kind,
+            name,
+            if_exists,
+        } => DropReference {
+            name: name.value,
+            kind: reference_kind(kind),
+            if_exists,
         }
-        AlterAction::DropRef { kind, name, if_exists } => {
-            DropReference { name: name.value, kind: reference_kind(kind), if_exists }.into()
-        }
+        .into(),
     }
 }
 
@@ -128,12 +172,15 @@ fn reference_kind(kind: RefKind) -> ReferenceKind {
 async fn call(
     name: &str,
     given: Vec<(Option<String>, ScalarValue)>,
-    session: &Session,
+    session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
     let procedures = Procedures::of_core();
     let procedure = procedures.get(name)?;
-    let instant = state.execution_props().query_execution_start_time.unwrap_or_default();
+    let instant = state
+        .execution_props()
+        .query_execution_start_time
+        .unwrap_or_default();
     let constants = Constants::try_new(state, instant, None)?;
     let parameters = procedure.parameters();
     let mut arguments = Vec::with_capacity(given.len());
@@ -151,8 +198,12 @@ async fn call(
         arguments.push((name, value));
     }
     let arguments = Arguments::try_new(procedure.as_ref(), arguments)?;
-    let (catalog, namespace) = session.current_namespace();
-    let context = CallContext { access: session.access(), catalog, namespace };
+    let current = session.variables();
+    let context = CallContext {
+        access: session.access(),
+        catalog: current.catalog,
+        namespace: current.namespace,
+    };
     let rows = procedure.call(&context, arguments).await?;
     Ok(QueryResult::of_batches(rows.schema(), vec![rows], false))
 }

@@ -21,8 +21,8 @@ use lakehouse_core::provider::write_streams;
 use lakehouse_core::table::{Table, iceberg_schema, read_schema};
 
 use super::QueryResult;
+use crate::environment::Environment;
 use crate::resolve::TableTarget;
-use crate::session::Session;
 use crate::sql_type::TypeReader;
 use crate::statement::{CreateTable, PartitionTerm};
 
@@ -34,7 +34,7 @@ pub(super) async fn create_table(
     target: TableTarget,
     definition: CreateTable,
     source: Option<LogicalPlan>,
-    session: &Session,
+    session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
     let mut properties = properties(&definition)?;
@@ -53,9 +53,15 @@ pub(super) async fn create_table(
         format_version: format,
     };
     let lake = session.access().lake();
-    let staged = lake.commits().stage(&target.catalog, &target.ident, new).await?;
+    let staged = lake
+        .commits()
+        .stage(&target.catalog, &target.ident, new)
+        .await?;
     let Some(source) = source else {
-        let _ = lake.commits().create(&target.catalog, &staged, None).await?;
+        let _ = lake
+            .commits()
+            .create(&target.catalog, &staged, None)
+            .await?;
         return Ok(QueryResult::empty());
     };
     let streams = source_streams(source, &staged, state).await?;
@@ -63,16 +69,23 @@ pub(super) async fn create_table(
     let rows = written.rows;
     let first = match written.files.is_empty() {
         true => None,
-        false => Some(
-            Append::new(&staged, written.files).with_files_on_failure(FilesOnFailure::Delete),
-        ),
+        false => {
+            Some(Append::new(&staged, written.files).with_files_on_failure(FilesOnFailure::Delete))
+        }
     };
-    let _ = lake.commits().create(&target.catalog, &staged, first).await?;
+    let _ = lake
+        .commits()
+        .create(&target.catalog, &staged, first)
+        .await?;
     count_of(rows)
 }
 
 fn count_of(rows: u64) -> Result<QueryResult> {
-    let schema = Arc::new(ArrowSchema::new(vec![Field::new("count", DataType::UInt64, false)]));
+    let schema = Arc::new(ArrowSchema::new(vec![Field::new(
+        "count",
+        DataType::UInt64,
+        false,
+    )]));
     let rows: UInt64Array = [rows].into_iter().collect();
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(rows)])?;
     Ok(QueryResult::of_batches(schema, vec![batch], false))
@@ -88,7 +101,9 @@ fn properties(definition: &CreateTable) -> Result<HashMap<String, String>> {
 
 /// Takes the format version out of the properties: it is never stored as one.
 fn format_version(properties: &mut HashMap<String, String>) -> Result<FormatVersion> {
-    let Some(text) = properties.remove(FORMAT_VERSION) else { return Ok(FormatVersion::V2) };
+    let Some(text) = properties.remove(FORMAT_VERSION) else {
+        return Ok(FormatVersion::V2);
+    };
     match text.trim() {
         "1" => Ok(FormatVersion::V1),
         "2" => Ok(FormatVersion::V2),
@@ -143,7 +158,10 @@ fn source_schema(
             arrow.fields().len()
         )));
     }
-    if columns.iter().any(|column| column.data_type != ast::DataType::Unspecified) {
+    if columns
+        .iter()
+        .any(|column| column.data_type != ast::DataType::Unspecified)
+    {
         return Err(Error::unsupported(
             "CREATE TABLE … AS takes column names without types; cast in the query instead",
         ));
@@ -153,7 +171,9 @@ fn source_schema(
         .iter()
         .enumerate()
         .map(|(index, field)| {
-            let name = columns.get(index).map_or(field.name().as_str(), |column| &column.name.value);
+            let name = columns
+                .get(index)
+                .map_or(field.name().as_str(), |column| &column.name.value);
             Field::new(name, stored_type(field.data_type(), format), true)
         })
         .collect();
@@ -180,7 +200,10 @@ fn checked_schema(fields: Vec<NestedFieldRef>) -> Result<Schema> {
             return Err(Error::invalid("a column needs a name"));
         }
         let folded = field.name.to_lowercase();
-        if let Some(twin) = fields[..index].iter().find(|other| other.name.to_lowercase() == folded) {
+        if let Some(twin) = fields[..index]
+            .iter()
+            .find(|other| other.name.to_lowercase() == folded)
+        {
             return Err(Error::invalid(format!(
                 "columns {} and {} have the same name",
                 quote(&twin.name),
@@ -231,7 +254,10 @@ fn source_column(term: &PartitionTerm, schema: &Schema) -> Result<(i32, String)>
         let field = wanted.find(fields, |field| &field.name)?.ok_or_else(|| {
             let names = fields.iter().map(|field| field.name.as_str());
             let hint = hint(&part.value, names);
-            at_term(Error::not_found(format!("there is no column {part} to partition by{hint}")), term)
+            at_term(
+                Error::not_found(format!("there is no column {part} to partition by{hint}")),
+                term,
+            )
         })?;
         path.push(&field.name);
         found = Some(field);
@@ -240,7 +266,8 @@ fn source_column(term: &PartitionTerm, schema: &Schema) -> Result<(i32, String)>
             _ => &[],
         };
     }
-    let field = found.ok_or_else(|| at_term(Error::invalid("expected a column to partition by"), term))?;
+    let field =
+        found.ok_or_else(|| at_term(Error::invalid("expected a column to partition by"), term))?;
     Ok((field.id, path.join(".")))
 }
 
@@ -281,7 +308,10 @@ async fn source_streams(
     let physical = state.create_physical_plan(&plan).await?;
     let is_partitioned = !staged.partition_spec().is_unpartitioned();
     if is_partitioned {
-        return Ok(vec![datafusion::physical_plan::execute_stream(physical, state.task_ctx())?]);
+        return Ok(vec![datafusion::physical_plan::execute_stream(
+            physical,
+            state.task_ctx(),
+        )?]);
     }
     Ok(execute_stream_partitioned(physical, state.task_ctx())?)
 }

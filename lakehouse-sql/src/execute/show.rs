@@ -14,20 +14,26 @@ use lakehouse_core::name::quote;
 use lakehouse_core::table::{ReferenceKind, Table, type_text};
 
 use super::QueryResult;
+use crate::environment::Environment;
 use crate::resolve::Show;
-use crate::session::Session;
 
 /// Answers a `SHOW` or `DESCRIBE`.
-pub(super) async fn show(show: Show, session: &Session) -> Result<QueryResult> {
+pub(super) async fn show(show: Show, session: &Environment) -> Result<QueryResult> {
     match show {
         Show::Catalogs { pattern } => {
             let names = session.access().lake().catalogs().keys().cloned();
             one_column("catalog", matching(names, pattern.as_deref()))
         }
-        Show::Namespaces { catalog, parent, pattern } => {
-            namespaces(catalog.as_ref(), parent.as_ref(), pattern.as_deref()).await
-        }
-        Show::Tables { catalog, namespace, pattern } => {
+        Show::Namespaces {
+            catalog,
+            parent,
+            pattern,
+        } => namespaces(catalog.as_ref(), parent.as_ref(), pattern.as_deref()).await,
+        Show::Tables {
+            catalog,
+            namespace,
+            pattern,
+        } => {
             let tables = catalog.list_tables(&namespace).await?;
             let names = tables.iter().map(|ident| ident.name().to_owned());
             let names = matching(names, pattern.as_deref());
@@ -44,8 +50,12 @@ pub(super) async fn show(show: Show, session: &Session) -> Result<QueryResult> {
         Show::Branches(found) => references(&found.table, ReferenceKind::Branch),
         Show::Properties { table, key } => properties(&table, key.as_deref()),
         Show::CurrentNamespace => {
-            let (catalog, namespace) = session.current_namespace();
-            texts(&["catalog", "namespace"], vec![vec![catalog], vec![dotted(&namespace)]])
+            let current = session.variables();
+            let namespace = dotted(&current.namespace);
+            texts(
+                &["catalog", "namespace"],
+                vec![vec![current.catalog], vec![namespace]],
+            )
         }
     }
 }
@@ -95,12 +105,22 @@ fn columns(table: &Table) -> Result<QueryResult> {
         Field::new("is_nullable", DataType::Boolean, false),
         Field::new("comment", DataType::Utf8, true),
     ]));
-    let names: StringArray = fields.iter().map(|field| Some(field.name.as_str())).collect();
-    let types: StringArray = fields.iter().map(|field| Some(type_text(&field.field_type))).collect();
+    let names: StringArray = fields
+        .iter()
+        .map(|field| Some(field.name.as_str()))
+        .collect();
+    let types: StringArray = fields
+        .iter()
+        .map(|field| Some(type_text(&field.field_type)))
+        .collect();
     let nullable: BooleanArray = fields.iter().map(|field| Some(!field.required)).collect();
     let comments: StringArray = fields.iter().map(|field| field.doc.as_deref()).collect();
-    let arrays: Vec<ArrayRef> =
-        vec![Arc::new(names), Arc::new(types), Arc::new(nullable), Arc::new(comments)];
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(names),
+        Arc::new(types),
+        Arc::new(nullable),
+        Arc::new(comments),
+    ];
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
     Ok(QueryResult::of_batches(schema, vec![batch], true))
 }
@@ -116,36 +136,60 @@ fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
         .map(|field| {
             let not_null = if field.required { " NOT NULL" } else { "" };
             let data_type = format!("{}{not_null}", type_text(&field.field_type));
-            [field.name.clone(), data_type, field.doc.clone().unwrap_or_default()]
+            [
+                field.name.clone(),
+                data_type,
+                field.doc.clone().unwrap_or_default(),
+            ]
         })
         .collect();
     let mut section = |title: &str, lines: Vec<(String, String)>| {
         if !lines.is_empty() {
             rows.push([format!("# {title}"), String::new(), String::new()]);
-            rows.extend(lines.into_iter().map(|(key, value)| [key, value, String::new()]));
+            rows.extend(
+                lines
+                    .into_iter()
+                    .map(|(key, value)| [key, value, String::new()]),
+            );
         }
     };
     let terms = partition_terms(table.partition_spec(), table.schema());
-    let parts = terms.into_iter().enumerate().map(|(index, term)| (format!("Part {index}"), term));
+    let parts = terms
+        .into_iter()
+        .enumerate()
+        .map(|(index, term)| (format!("Part {index}"), term));
     section("Partitioning", parts.collect());
     if extended {
         let metadata = table.metadata();
         section(
             "Table",
             vec![
-                ("Name".to_owned(), format!("{}.{}", found.catalog_name, table.ident())),
+                (
+                    "Name".to_owned(),
+                    format!("{}.{}", found.catalog_name, table.ident()),
+                ),
                 ("Location".to_owned(), table.location().to_owned()),
-                ("Format version".to_owned(), (table.format_version() as u8).to_string()),
+                (
+                    "Format version".to_owned(),
+                    (table.format_version() as u8).to_string(),
+                ),
                 ("Table uuid".to_owned(), metadata.uuid().to_string()),
-                ("Metadata file".to_owned(), table.metadata_location().to_owned()),
+                (
+                    "Metadata file".to_owned(),
+                    table.metadata_location().to_owned(),
+                ),
                 (
                     "Current snapshot".to_owned(),
-                    table.snapshot_id().map_or_else(|| "none".to_owned(), |id| id.to_string()),
+                    table
+                        .snapshot_id()
+                        .map_or_else(|| "none".to_owned(), |id| id.to_string()),
                 ),
             ],
         );
         let properties: BTreeMap<_, _> = table.properties().iter().collect();
-        let lines = properties.into_iter().map(|(key, value)| (key.clone(), value.clone()));
+        let lines = properties
+            .into_iter()
+            .map(|(key, value)| (key.clone(), value.clone()));
         section("Properties", lines.collect());
     }
     let mut columns = vec![Vec::new(), Vec::new(), Vec::new()];
@@ -167,23 +211,41 @@ fn create_table_text(table: &Table, catalog: &str) -> Result<String> {
         .iter()
         .map(|field| {
             let not_null = if field.required { " NOT NULL" } else { "" };
-            let comment =
-                field.doc.as_ref().map(|doc| format!(" COMMENT {}", literal(doc))).unwrap_or_default();
-            format!("  {} {}{not_null}{comment}", quote(&field.name), type_text(&field.field_type))
+            let comment = field
+                .doc
+                .as_ref()
+                .map(|doc| format!(" COMMENT {}", literal(doc)))
+                .unwrap_or_default();
+            format!(
+                "  {} {}{not_null}{comment}",
+                quote(&field.name),
+                type_text(&field.field_type)
+            )
         })
         .collect();
-    let name = format!("{}.{}.{}", quote(catalog), quote(&dotted(ident.namespace())), quote(ident.name()));
+    let name = format!(
+        "{}.{}.{}",
+        quote(catalog),
+        quote(&dotted(ident.namespace())),
+        quote(ident.name())
+    );
     let mut text = format!("CREATE TABLE {name} (\n{}\n)", columns.join(",\n"));
     let terms = partition_terms(table.partition_spec(), table.schema());
     if !terms.is_empty() {
         text.push_str(&format!("\nPARTITIONED BY ({})", terms.join(", ")));
     }
-    let mut properties: BTreeMap<String, String> =
-        table.properties().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let mut properties: BTreeMap<String, String> = table
+        .properties()
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     if let Some(comment) = properties.remove("comment") {
         text.push_str(&format!("\nCOMMENT {}", literal(&comment)));
     }
-    properties.insert("format-version".to_owned(), (table.format_version() as u8).to_string());
+    properties.insert(
+        "format-version".to_owned(),
+        (table.format_version() as u8).to_string(),
+    );
     let pairs: Vec<String> = properties
         .iter()
         .map(|(key, value)| format!("  {} = {}", literal(key), literal(value)))
@@ -202,7 +264,9 @@ fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
         .iter()
         .filter(|field| field.transform != Transform::Void)
         .map(|field| {
-            let name = schema.name_by_field_id(field.source_id).unwrap_or(&field.name);
+            let name = schema
+                .name_by_field_id(field.source_id)
+                .unwrap_or(&field.name);
             let source: Vec<String> = name.split('.').map(quote).collect();
             let source = source.join(".");
             match field.transform {
@@ -220,8 +284,11 @@ fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
 }
 
 fn references(table: &Table, kind: ReferenceKind) -> Result<QueryResult> {
-    let references: Vec<_> =
-        table.refs()?.iter().filter(|reference| reference.kind == kind).collect();
+    let references: Vec<_> = table
+        .refs()?
+        .iter()
+        .filter(|reference| reference.kind == kind)
+        .collect();
     let schema = Arc::new(Schema::new(vec![
         Field::new("name", DataType::Utf8, false),
         Field::new("snapshot_id", DataType::Int64, false),
@@ -247,11 +314,19 @@ fn references(table: &Table, kind: ReferenceKind) -> Result<QueryResult> {
 
 fn properties(found: &FoundTable, key: Option<&str>) -> Result<QueryResult> {
     let all: BTreeMap<_, _> = found.table.properties().iter().collect();
-    let kept: Vec<_> = all.into_iter().filter(|(name, _)| key.is_none_or(|key| key == *name)).collect();
+    let kept: Vec<_> = all
+        .into_iter()
+        .filter(|(name, _)| key.is_none_or(|key| key == *name))
+        .collect();
     if let (Some(key), true) = (key, kept.is_empty()) {
-        return Err(Error::not_found(format!("the table has no property {key:?}")));
+        return Err(Error::not_found(format!(
+            "the table has no property {key:?}"
+        )));
     }
-    let (keys, values) = kept.into_iter().map(|(key, value)| (key.clone(), value.clone())).unzip();
+    let (keys, values) = kept
+        .into_iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .unzip();
     texts(&["key", "value"], vec![keys, values])
 }
 
@@ -261,8 +336,10 @@ fn one_column(name: &str, values: Vec<String>) -> Result<QueryResult> {
 
 /// Rows of text columns.
 fn texts(names: &[&str], columns: Vec<Vec<String>>) -> Result<QueryResult> {
-    let fields: Vec<Field> =
-        names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect();
+    let fields: Vec<Field> = names
+        .iter()
+        .map(|name| Field::new(*name, DataType::Utf8, false))
+        .collect();
     let schema = Arc::new(Schema::new(fields));
     let arrays = columns
         .into_iter()

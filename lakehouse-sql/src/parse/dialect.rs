@@ -2,11 +2,15 @@
 //!
 //! Users bring SQL from Spark, Trino, Athena, DuckDB and PostgreSQL. `GenericDialect` reads most
 //! of it (backtick and double-quoted names, three spellings of intervals); this wrapper behaves
-//! like it in everything but two answers: tables carry versions, and comments hold no SQL.
+//! like it in everything but three answers: tables carry versions, comments hold no SQL, and
+//! `IS DISTINCT FROM` ends before the next `AND`.
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
+use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 
 /// The one instance; the dialect has no state.
 pub(crate) static DIALECT: LakehouseDialect = LakehouseDialect(GenericDialect);
@@ -37,6 +41,27 @@ impl Dialect for LakehouseDialect {
     /// MySQL runs the text inside `/*! … */`; everywhere else it is a comment.
     fn supports_multiline_comment_hints(&self) -> bool {
         false
+    }
+
+    /// sqlparser reads everything after `IS DISTINCT FROM` as its right side: `a IS DISTINCT FROM b
+    /// AND c` became `a IS DISTINCT FROM (b AND c)`, another answer than every other engine's.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        left: &Expr,
+        _precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        let distinct = [Keyword::IS, Keyword::DISTINCT, Keyword::FROM];
+        let not_distinct = [Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM];
+        let node = if parser.parse_keywords(&distinct) {
+            Expr::IsDistinctFrom
+        } else if parser.parse_keywords(&not_distinct) {
+            Expr::IsNotDistinctFrom
+        } else {
+            return None;
+        };
+        let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
+        Some(right.map(|right| node(Box::new(left.clone()), Box::new(right))))
     }
 
     fn is_delimited_identifier_start(&self, character: char) -> bool {

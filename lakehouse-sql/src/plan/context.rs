@@ -1,6 +1,5 @@
 //! What the engine's planner may look up: the governed tables of one statement, and functions.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -8,19 +7,15 @@ use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::catalog::default_table_source::provider_as_source;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::file_options::file_type::FileType;
-use datafusion::common::{DFSchema, TableReference, plan_datafusion_err};
-use datafusion::datasource::file_format::format_as_file_type;
+use datafusion::common::{TableReference, plan_datafusion_err};
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, TableSource, WindowUDF};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::prelude::Expr;
-use datafusion::sql::planner::ParserOptions;
 
-/// Tables of one statement by their keys.
-pub(crate) type GovernedTables = HashMap<TableReference, Arc<dyn TableSource>>;
+use crate::functions::FunctionsOnly;
+use crate::govern::GovernedTables;
 
 /// The planner's view of one statement: its governed tables and nothing else.
 pub(crate) struct GovernedContext<'a> {
@@ -30,57 +25,10 @@ pub(crate) struct GovernedContext<'a> {
 
 impl<'a> GovernedContext<'a> {
     pub(crate) fn new(state: &'a SessionState, tables: GovernedTables) -> Self {
-        Self { functions: FunctionsOnly::new(state), tables }
-    }
-}
-
-/// Functions and options of a session, without any table: for constant expressions.
-pub(crate) struct FunctionsOnly<'a> {
-    state: &'a SessionState,
-}
-
-impl<'a> FunctionsOnly<'a> {
-    pub(crate) fn new(state: &'a SessionState) -> Self {
-        Self { state }
-    }
-
-    /// A table made by a function such as `range(1, 10)`, whose arguments must be constant.
-    fn table_function(&self, name: &str, arguments: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
-        let functions = self.state.table_functions();
-        let function = functions
-            .get(&name.to_lowercase())
-            .ok_or_else(|| {
-                let hint = lakehouse_core::name::hint(name, functions.keys().map(String::as_str));
-                plan_datafusion_err!("there is no table function {name}{hint}")
-            })?;
-        let simplify = SimplifyContext::default()
-            .with_config_options(Arc::clone(self.state.config_options()))
-            .with_query_execution_start_time(
-                self.state.execution_props().query_execution_start_time,
-            );
-        let simplifier = ExprSimplifier::new(simplify);
-        let schema = DFSchema::empty();
-        let arguments: Vec<Expr> = arguments
-            .into_iter()
-            .map(|argument| {
-                simplifier.coerce(argument, &schema).and_then(|expr| simplifier.simplify(expr))
-            })
-            .collect::<Result<_>>()?;
-        Ok(provider_as_source(function.create_table_provider(&arguments)?))
-    }
-}
-
-/// The parser's options of a session.
-pub(crate) fn parser_options(state: &SessionState) -> ParserOptions {
-    let options = &state.config_options().sql_parser;
-    ParserOptions {
-        parse_float_as_decimal: options.parse_float_as_decimal,
-        enable_ident_normalization: options.enable_ident_normalization,
-        enable_options_value_normalization: options.enable_options_value_normalization,
-        support_varchar_with_length: options.support_varchar_with_length,
-        map_string_types_to_utf8view: options.map_string_types_to_utf8view,
-        collect_spans: options.collect_spans,
-        default_null_ordering: options.default_null_ordering.as_str().into(),
+        Self {
+            functions: FunctionsOnly::new(state),
+            tables,
+        }
     }
 }
 
@@ -93,15 +41,21 @@ impl ContextProvider for GovernedContext<'_> {
     }
 
     fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
-        self.functions.state.relation_planners()
+        self.functions.relation_planners()
     }
 
-    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        args: Vec<Expr>,
+    ) -> Result<Arc<dyn TableSource>> {
         self.functions.table_function(name, args)
     }
 
     fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
-        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(
+            name, schema,
+        ))))
     }
 
     fn get_file_type(&self, extension: &str) -> Result<Arc<dyn FileType>> {
@@ -142,54 +96,5 @@ impl ContextProvider for GovernedContext<'_> {
 
     fn udwf_names(&self) -> Vec<String> {
         self.functions.udwf_names()
-    }
-}
-
-impl ContextProvider for FunctionsOnly<'_> {
-    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
-        Err(plan_datafusion_err!("table {name} cannot stand in a constant expression"))
-    }
-
-    fn get_file_type(&self, extension: &str) -> Result<Arc<dyn FileType>> {
-        self.state
-            .get_file_format_factory(extension)
-            .map(format_as_file_type)
-            .ok_or_else(|| plan_datafusion_err!("there is no file format {extension:?}"))
-    }
-
-    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        self.state.expr_planners()
-    }
-
-    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.state.scalar_functions().get(name).map(Arc::clone)
-    }
-
-    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.state.aggregate_functions().get(name).map(Arc::clone)
-    }
-
-    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
-        self.state.window_functions().get(name).map(Arc::clone)
-    }
-
-    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
-        None
-    }
-
-    fn options(&self) -> &ConfigOptions {
-        self.state.config_options()
-    }
-
-    fn udf_names(&self) -> Vec<String> {
-        self.state.scalar_functions().keys().cloned().collect()
-    }
-
-    fn udaf_names(&self) -> Vec<String> {
-        self.state.aggregate_functions().keys().cloned().collect()
-    }
-
-    fn udwf_names(&self) -> Vec<String> {
-        self.state.window_functions().keys().cloned().collect()
     }
 }

@@ -61,15 +61,31 @@ pub(crate) enum Command {
 /// A lookup of names and definitions.
 #[derive(Debug)]
 pub(crate) enum Show {
-    Catalogs { pattern: Option<String> },
-    Namespaces { catalog: Arc<dyn Catalog>, parent: Option<NamespaceIdent>, pattern: Option<String> },
-    Tables { catalog: Arc<dyn Catalog>, namespace: NamespaceIdent, pattern: Option<String> },
+    Catalogs {
+        pattern: Option<String>,
+    },
+    Namespaces {
+        catalog: Arc<dyn Catalog>,
+        parent: Option<NamespaceIdent>,
+        pattern: Option<String>,
+    },
+    Tables {
+        catalog: Arc<dyn Catalog>,
+        namespace: NamespaceIdent,
+        pattern: Option<String>,
+    },
     Columns(FoundTable),
-    Describe { table: FoundTable, extended: bool },
+    Describe {
+        table: FoundTable,
+        extended: bool,
+    },
     CreateTable(FoundTable),
     Tags(FoundTable),
     Branches(FoundTable),
-    Properties { table: FoundTable, key: Option<String> },
+    Properties {
+        table: FoundTable,
+        key: Option<String>,
+    },
     CurrentNamespace,
 }
 
@@ -80,19 +96,6 @@ pub(crate) enum SettingValue {
     Constant(ScalarValue),
     /// A time in milliseconds since 1970.
     TimeMs(i64),
-}
-
-impl SettingValue {
-    /// The value as the engine's options take it.
-    pub(crate) fn text(&self) -> String {
-        match self {
-            Self::Constant(value) => match value.try_as_str().flatten() {
-                Some(text) => text.to_owned(),
-                None => value.to_string(),
-            },
-            Self::TimeMs(ms) => ms.to_string(),
-        }
-    }
 }
 
 /// A table that a command is about, which need not exist yet.
@@ -118,13 +121,16 @@ impl Command {
     pub(crate) fn accesses(&self) -> Vec<(Privilege, TableTarget)> {
         match self {
             Self::CreateTable { target, .. } => vec![(Privilege::Create, target.clone())],
-            Self::DropTables { tables, .. } => {
-                tables.iter().map(|found| (Privilege::Drop, TableTarget::of(found))).collect()
-            }
+            Self::DropTables { tables, .. } => tables
+                .iter()
+                .map(|found| (Privilege::Drop, TableTarget::of(found)))
+                .collect(),
             Self::AlterTable { table, .. } => vec![(Privilege::Alter, TableTarget::of(table))],
-            Self::Show(show) => {
-                show.table().map(|found| (Privilege::Describe, TableTarget::of(found))).into_iter().collect()
-            }
+            Self::Show(show) => show
+                .table()
+                .map(|found| (Privilege::Describe, TableTarget::of(found)))
+                .into_iter()
+                .collect(),
             // Namespaces have no policies yet; procedures ask for their tables themselves.
             Self::Nothing
             | Self::CreateNamespace { .. }
@@ -161,9 +167,10 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
         Statement::CreateNamespace(create) => create_namespace(create, scope).await?,
         Statement::DropNamespace(drop) => drop_namespaces(drop, scope).await?,
         Statement::DropTable(drop) => drop_tables(drop, scope).await?,
-        Statement::AlterTable(alter) => {
-            Command::AlterTable { table: whole_table(&alter.name, scope).await?, action: alter.action }
-        }
+        Statement::AlterTable(alter) => Command::AlterTable {
+            table: whole_table(&alter.name, scope).await?,
+            action: alter.action,
+        },
         Statement::Call(call) => {
             let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
             let mut arguments = Vec::with_capacity(call.arguments.len());
@@ -171,33 +178,56 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
                 let name = argument.name.map(|name| name.value.to_lowercase());
                 arguments.push((name, constants.evaluate(&argument.value)?));
             }
-            Command::Call { procedure: procedure_name(&call.procedure)?, arguments }
+            Command::Call {
+                procedure: procedure_name(&call.procedure)?,
+                arguments,
+            }
         }
         Statement::Show(target) => Command::Show(show(target, scope).await?),
-        Statement::Describe(Describe { table, extended }) => {
-            Command::Show(Show::Describe { table: whole_table(&table, scope).await?, extended })
-        }
+        Statement::Describe(Describe { table, extended }) => Command::Show(Show::Describe {
+            table: whole_table(&table, scope).await?,
+            extended,
+        }),
         Statement::Set(set) => {
             let value = match set.value {
                 SetValue::Expression(value) => Some(setting_value(&set.name, &value, scope)?),
                 SetValue::Default => None,
             };
-            Command::Set { name: set.name, value }
+            Command::Set {
+                name: set.name,
+                value,
+            }
         }
-        Statement::Reset(reset) => Command::Set { name: reset.name, value: None },
+        Statement::Reset(reset) => Command::Set {
+            name: reset.name,
+            value: None,
+        },
         Statement::Use(used) => {
-            let (catalog_name, _, namespace) =
-                scope.lake.find_namespace(&names(&used.namespace), &scope.catalog).await?;
-            Command::Use { catalog_name, namespace }
+            let (catalog_name, _, namespace) = scope
+                .lake
+                .find_namespace(&names(&used.namespace), &scope.catalog)
+                .await?;
+            Command::Use {
+                catalog_name,
+                namespace,
+            }
         }
         Statement::Query(_)
         | Statement::Explain(_)
         | Statement::Insert(_)
         | Statement::DataFusion(_) => {
-            return Err(Error::internal("a statement with rows was taken for a command"));
+            return Err(Error::internal(
+                "a statement with rows was taken for a command",
+            ));
         }
     };
-    Ok(Resolved { intent: Intent::Command { command: Box::new(command), source: None }, tables: Vec::new() })
+    Ok(Resolved {
+        intent: Intent::Command {
+            command: Box::new(command),
+            source: None,
+        },
+        tables: Vec::new(),
+    })
 }
 
 fn refuse_writes_in_the_past(statement: &Statement, scope: &Scope<'_>) -> Result<()> {
@@ -224,7 +254,10 @@ async fn whole_table(
     path: &[datafusion::sql::sqlparser::ast::Ident],
     scope: &Scope<'_>,
 ) -> Result<FoundTable> {
-    let found = scope.lake.find_table(&names(path), &scope.catalog, &scope.namespace).await?;
+    let found = scope
+        .lake
+        .find_table(&names(path), &scope.catalog, &scope.namespace)
+        .await?;
     if found.selector.is_some() {
         let path: Vec<String> = path.iter().map(ToString::to_string).collect();
         return Err(Error::invalid(format!(
@@ -236,19 +269,29 @@ async fn whole_table(
 }
 
 async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved> {
-    let new = scope.lake.new_table_ident(&names(&create.name), &scope.catalog, &scope.namespace).await;
+    let new = scope
+        .lake
+        .new_table_ident(&names(&create.name), &scope.catalog, &scope.namespace)
+        .await;
     let (catalog_name, catalog, ident) = match new {
         Ok(new) => new,
         Err(error) if error.kind() == ErrorKind::AlreadyExists && create.if_not_exists => {
             let command = Box::new(Command::Nothing);
             return Ok(Resolved {
-                intent: Intent::Command { command, source: None },
+                intent: Intent::Command {
+                    command,
+                    source: None,
+                },
                 tables: Vec::new(),
             });
         }
         Err(error) => return Err(error),
     };
-    let target = TableTarget { catalog_name, catalog, ident };
+    let target = TableTarget {
+        catalog_name,
+        catalog,
+        ident,
+    };
     let mut create = create;
     let (source, tables) = match create.query.take() {
         Some(query) => {
@@ -257,8 +300,14 @@ async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved
         }
         None => (None, Vec::new()),
     };
-    let command = Box::new(Command::CreateTable { target, definition: Box::new(create) });
-    Ok(Resolved { intent: Intent::Command { command, source }, tables })
+    let command = Box::new(Command::CreateTable {
+        target,
+        definition: Box::new(create),
+    });
+    Ok(Resolved {
+        intent: Intent::Command { command, source },
+        tables,
+    })
 }
 
 async fn create_namespace(create: CreateNamespace, scope: &Scope<'_>) -> Result<Command> {
@@ -270,7 +319,10 @@ async fn create_namespace(create: CreateNamespace, scope: &Scope<'_>) -> Result<
         },
         _ => (default_catalog(scope)?, parts.as_slice()),
     };
-    let levels = parts.iter().flat_map(|part| part.as_str().split('.')).map(str::to_owned);
+    let levels = parts
+        .iter()
+        .flat_map(|part| part.as_str().split('.'))
+        .map(str::to_owned);
     let namespace = NamespaceIdent::from_vec(levels.collect())?;
     let existing = catalog.list_namespaces().await?;
     let text = lakehouse_core::lake::dotted(&namespace);
@@ -281,10 +333,17 @@ async fn create_namespace(create: CreateNamespace, scope: &Scope<'_>) -> Result<
         }
         return Err(Error::new(
             ErrorKind::AlreadyExists,
-            format!("namespace {} exists already", lakehouse_core::name::quote(found)),
+            format!(
+                "namespace {} exists already",
+                lakehouse_core::name::quote(found)
+            ),
         ));
     }
-    Ok(Command::CreateNamespace { catalog: Arc::clone(catalog), namespace, definition: create })
+    Ok(Command::CreateNamespace {
+        catalog: Arc::clone(catalog),
+        namespace,
+        definition: create,
+    })
 }
 
 fn default_catalog<'a>(scope: &'a Scope<'_>) -> Result<&'a Arc<dyn Catalog>> {
@@ -299,7 +358,11 @@ async fn drop_namespaces(drop: DropNamespace, scope: &Scope<'_>) -> Result<Comma
     }
     let mut namespaces = Vec::new();
     for path in &drop.names {
-        match scope.lake.find_namespace(&names(path), &scope.catalog).await {
+        match scope
+            .lake
+            .find_namespace(&names(path), &scope.catalog)
+            .await
+        {
             Ok((_, catalog, namespace)) => namespaces.push((catalog, namespace)),
             Err(error) if error.kind() == ErrorKind::NotFound && drop.if_exists => {}
             Err(error) => return Err(error),
@@ -317,7 +380,10 @@ async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
             Err(error) => return Err(error),
         }
     }
-    Ok(Command::DropTables { tables, purge: drop.purge })
+    Ok(Command::DropTables {
+        tables,
+        purge: drop.purge,
+    })
 }
 
 /// `system.p` and `catalog.system.p` name the procedure `p`.
@@ -340,11 +406,13 @@ fn setting_value(
     use datafusion::sql::sqlparser::ast::Expr;
     // A bare word is its own text: `SET x = fast`.
     if let Expr::Identifier(word) = value {
-        return Ok(SettingValue::Constant(ScalarValue::Utf8(Some(word.value.clone()))));
+        return Ok(SettingValue::Constant(ScalarValue::Utf8(Some(
+            word.value.clone(),
+        ))));
     }
     let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
     let constant = constants.evaluate(value)?;
-    if name == crate::session::AS_OF {
+    if name == crate::environment::AS_OF {
         return Ok(SettingValue::TimeMs(constants.timestamp_ms(&constant)?));
     }
     Ok(SettingValue::Constant(constant))
@@ -366,25 +434,36 @@ async fn show(target: ShowTarget, scope: &Scope<'_>) -> Result<Show> {
                     }
                 },
             };
-            Show::Namespaces { catalog, parent, pattern }
+            Show::Namespaces {
+                catalog,
+                parent,
+                pattern,
+            }
         }
         ShowTarget::Tables { namespace, pattern } => {
             let (catalog, namespace) = match namespace {
                 None => (Arc::clone(default_catalog(scope)?), scope.namespace.clone()),
                 Some(path) => {
-                    let (_, catalog, namespace) =
-                        scope.lake.find_namespace(&names(&path), &scope.catalog).await?;
+                    let (_, catalog, namespace) = scope
+                        .lake
+                        .find_namespace(&names(&path), &scope.catalog)
+                        .await?;
                     (catalog, namespace)
                 }
             };
-            Show::Tables { catalog, namespace, pattern }
+            Show::Tables {
+                catalog,
+                namespace,
+                pattern,
+            }
         }
         ShowTarget::Columns { table } => Show::Columns(whole_table(&table, scope).await?),
         ShowTarget::CreateTable { table } => Show::CreateTable(whole_table(&table, scope).await?),
         ShowTarget::Tags { table } => Show::Tags(whole_table(&table, scope).await?),
         ShowTarget::Branches { table } => Show::Branches(whole_table(&table, scope).await?),
-        ShowTarget::TableProperties { table, key } => {
-            Show::Properties { table: whole_table(&table, scope).await?, key }
-        }
+        ShowTarget::TableProperties { table, key } => Show::Properties {
+            table: whole_table(&table, scope).await?,
+            key,
+        },
     })
 }

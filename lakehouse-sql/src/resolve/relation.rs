@@ -54,7 +54,10 @@ struct Found {
 pub(super) async fn resolve_rows(mut statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
     let found = resolve_tables(&mut statement, scope).await?;
     let tables = found.tables;
-    Ok(Resolved { intent: Intent::Rows(Box::new(engine_statement(statement)?)), tables })
+    Ok(Resolved {
+        intent: Intent::Rows(Box::new(engine_statement(statement)?)),
+        tables,
+    })
 }
 
 /// Resolves the query that a new table's rows come from.
@@ -66,13 +69,17 @@ pub(super) async fn resolve_source(
     let found = resolve_tables(&mut statement, scope).await?;
     match statement {
         Statement::Query(query) => Ok((query, found.tables)),
-        _ => Err(Error::internal("a query became another statement while it was resolved")),
+        _ => Err(Error::internal(
+            "a query became another statement while it was resolved",
+        )),
     }
 }
 
 async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<Found> {
     let mut written = Vec::new();
-    visit_tables_mut(statement, |factor, relation| collect(factor, relation, &mut written))?;
+    visit_tables_mut(statement, |factor, relation| {
+        collect(factor, relation, &mut written)
+    })?;
 
     let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
     let mut found = Found::default();
@@ -97,10 +104,22 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
 }
 
 fn collect(factor: &TableFactor, relation: Relation, written: &mut Vec<Written>) -> Result<()> {
-    let TableFactor::Table { name, version, args, .. } = factor else { return Ok(()) };
+    let TableFactor::Table {
+        name,
+        version,
+        args,
+        ..
+    } = factor
+    else {
+        return Ok(());
+    };
     if relation == Relation::Table || is_read_iceberg(factor) {
         let (path, version) = (idents(name)?, version.clone());
-        written.push(Written { path, version, arguments: args.clone() });
+        written.push(Written {
+            path,
+            version,
+            arguments: args.clone(),
+        });
     } else if let Some(version) = version {
         return Err(Error::invalid(format!(
             "`{version}` stands behind {name}, which is not a table of the lake"
@@ -119,9 +138,9 @@ fn idents(name: &ObjectName) -> Result<Vec<Ident>> {
     name.0
         .iter()
         .map(|part| {
-            part.as_ident().cloned().ok_or_else(|| {
-                Error::invalid(format!("{name} is no name of a table"))
-            })
+            part.as_ident()
+                .cloned()
+                .ok_or_else(|| Error::invalid(format!("{name} is no name of a table")))
         })
         .collect()
 }
@@ -139,7 +158,11 @@ async fn look_up(
     };
     if let Some(arguments) = &written.arguments {
         let location = file_argument(arguments, constants)?;
-        let table = scope.lake.open_file(&location).await.map_err(|e| at_place(e, &written.path))?;
+        let table = scope
+            .lake
+            .open_file(&location)
+            .await
+            .map_err(|e| at_place(e, &written.path))?;
         let pinned = pin(table, version, scope).map_err(|error| at_place(error, &written.path))?;
         return found.add_lake_table(&[], pinned, Privilege::Select);
     }
@@ -179,7 +202,11 @@ fn file_argument(arguments: &TableFunctionArgs, constants: &Constants<'_>) -> Re
         return Err(expected());
     };
     let value = constants.evaluate(argument)?;
-    value.try_as_str().flatten().map(str::to_owned).ok_or_else(expected)
+    value
+        .try_as_str()
+        .flatten()
+        .map(str::to_owned)
+        .ok_or_else(expected)
 }
 
 /// The table at the version that clause, name and session ask for, in this order.
@@ -241,14 +268,20 @@ async fn context_table(
     let is_foreign = reference
         .catalog()
         .is_some_and(|catalog| !scope.lake.catalogs().contains_key(catalog))
-        && reference.catalog().is_some_and(|catalog| scope.state.catalog_list().catalog(catalog).is_some());
+        && reference
+            .catalog()
+            .is_some_and(|catalog| scope.state.catalog_list().catalog(catalog).is_some());
     if is_information_schema {
         scope.local.refresh().await?;
     }
     if !is_information_schema && !is_foreign && !looks_like_file(path) {
         return Ok(None);
     }
-    let reference = if is_information_schema { lower(&reference) } else { reference };
+    let reference = if is_information_schema {
+        lower(&reference)
+    } else {
+        reference
+    };
     let schema = scope.state.schema_for_ref(reference.clone())?;
     Ok(schema.table(reference.table()).await?)
 }
@@ -256,7 +289,9 @@ async fn context_table(
 fn lower(reference: &TableReference) -> TableReference {
     let table = reference.table().to_lowercase();
     match (reference.catalog(), reference.schema()) {
-        (Some(catalog), Some(schema)) => TableReference::full(catalog, schema.to_lowercase(), table),
+        (Some(catalog), Some(schema)) => {
+            TableReference::full(catalog, schema.to_lowercase(), table)
+        }
         (None, Some(schema)) => TableReference::partial(schema.to_lowercase(), table),
         _ => TableReference::bare(table),
     }
@@ -271,14 +306,22 @@ fn looks_like_file(path: &[Ident]) -> bool {
 }
 
 impl Found {
-    fn add_context_table(&mut self, path: &[Ident], provider: Arc<dyn TableProvider>) -> Replacement {
+    fn add_context_table(
+        &mut self,
+        path: &[Ident],
+        provider: Arc<dyn TableProvider>,
+    ) -> Replacement {
         let key = path_key(path);
         let name = ObjectName(vec![quoted_part(&key)]);
         let schema = provider.schema();
         let columns = schema.fields().iter().map(|field| field.name().as_str());
-        self.spellings.insert(table_key(&name), Spellings::of_names(columns));
+        self.spellings
+            .insert(table_key(&name), Spellings::of_names(columns));
         self.add(TableReference::bare(key), TableOrigin::Context(provider));
-        Replacement { name, alias: path.last().cloned() }
+        Replacement {
+            name,
+            alias: path.last().cloned(),
+        }
     }
 
     fn add_lake_table(
@@ -300,12 +343,21 @@ impl Found {
         if privilege == Privilege::Insert && self.has(&found.catalog_name, &namespace, &table) {
             table.push_str(" (target)");
         }
-        let parts = [found.catalog_name.as_str(), namespace.as_str(), table.as_str()];
+        let parts = [
+            found.catalog_name.as_str(),
+            namespace.as_str(),
+            table.as_str(),
+        ];
         let name = ObjectName(parts.iter().map(|part| quoted_part(part)).collect());
         // Under the engine's rules the name as typed must find its columns: `T.c` and `t.c`.
         let typed = path.last().cloned();
         let is_stored_name = typed.as_ref().is_some_and(|typed| {
-            table == if typed.quote_style.is_some() { typed.value.clone() } else { typed.value.to_lowercase() }
+            table
+                == if typed.quote_style.is_some() {
+                    typed.value.clone()
+                } else {
+                    typed.value.to_lowercase()
+                }
         });
         let spellings = match &found.selector {
             Some(Selector::Metadata(kind)) => {
@@ -316,8 +368,17 @@ impl Found {
         };
         self.spellings.insert(table_key(&name), spellings);
         let key = TableReference::full(parts[0], parts[1], parts[2]);
-        self.add(key, TableOrigin::Lake { found: Box::new(found), privilege });
-        Ok(Replacement { name, alias: typed.filter(|_| !is_stored_name) })
+        self.add(
+            key,
+            TableOrigin::Lake {
+                found: Box::new(found),
+                privilege,
+            },
+        );
+        Ok(Replacement {
+            name,
+            alias: typed.filter(|_| !is_stored_name),
+        })
     }
 
     fn add(&mut self, key: TableReference, source: TableOrigin) {
@@ -333,7 +394,14 @@ impl Found {
 }
 
 fn replace(factor: &mut TableFactor, replacement: Replacement) {
-    if let TableFactor::Table { name, alias, version, args, .. } = factor {
+    if let TableFactor::Table {
+        name,
+        alias,
+        version,
+        args,
+        ..
+    } = factor
+    {
         *name = replacement.name;
         *version = None;
         *args = None;
@@ -402,15 +470,17 @@ async fn resolve_target(insert: &mut Insert, scope: &Scope<'_>, found: &mut Foun
 fn spell_columns(insert: &mut Insert, schema: &iceberg::spec::Schema) -> Result<()> {
     let fields = schema.as_struct().fields();
     for column in &mut insert.columns {
-        let found = name(column).find(fields, |field| &field.name)?.ok_or_else(|| {
-            let names = fields.iter().map(|field| field.name.as_str());
-            Error::not_found(format!(
-                "the table has no column {column}{}",
-                lakehouse_core::name::hint(&column.value, names)
-            ))
-            .with_context("line", column.span.start.line)
-            .with_context("column", column.span.start.column)
-        })?;
+        let found = name(column)
+            .find(fields, |field| &field.name)?
+            .ok_or_else(|| {
+                let names = fields.iter().map(|field| field.name.as_str());
+                Error::not_found(format!(
+                    "the table has no column {column}{}",
+                    lakehouse_core::name::hint(&column.value, names)
+                ))
+                .with_context("line", column.span.start.line)
+                .with_context("column", column.span.start.column)
+            })?;
         found.name.clone_into(&mut column.value);
         column.quote_style = Some('"');
     }
@@ -436,19 +506,24 @@ fn spell(statement: &mut Statement, tables: &HashMap<String, Spellings>) -> Resu
 /// The statement in the form the engine's planner takes.
 fn engine_statement(statement: Statement) -> Result<EngineStatement> {
     Ok(match statement {
-        Statement::Query(query) => EngineStatement::Statement(Box::new(ast::Statement::Query(query))),
+        Statement::Query(query) => {
+            EngineStatement::Statement(Box::new(ast::Statement::Query(query)))
+        }
         Statement::Insert(insert) => {
             EngineStatement::Statement(Box::new(ast::Statement::Insert(*insert)))
         }
         Statement::DataFusion(statement) => *statement,
-        Statement::Explain(Explain { analyze, verbose, format, statement }) => {
-            EngineStatement::Explain(ExplainStatement {
-                analyze,
-                verbose,
-                format: format.map(|format| format.to_string()),
-                statement: Box::new(engine_statement(*statement)?),
-            })
-        }
+        Statement::Explain(Explain {
+            analyze,
+            verbose,
+            format,
+            statement,
+        }) => EngineStatement::Explain(ExplainStatement {
+            analyze,
+            verbose,
+            format: format.map(|format| format.to_string()),
+            statement: Box::new(engine_statement(*statement)?),
+        }),
         other => {
             return Err(Error::new(
                 ErrorKind::Unsupported,

@@ -57,12 +57,18 @@ impl Spellings {
     }
 
     fn add(&mut self, name: &str) {
-        self.by_lower.entry(name.to_lowercase()).or_default().insert(name.to_owned());
+        self.by_lower
+            .entry(name.to_lowercase())
+            .or_default()
+            .insert(name.to_owned());
     }
 
     fn merge(&mut self, other: &Self) {
         for (lower, spellings) in &other.by_lower {
-            self.by_lower.entry(lower.clone()).or_default().extend(spellings.iter().cloned());
+            self.by_lower
+                .entry(lower.clone())
+                .or_default()
+                .extend(spellings.iter().cloned());
         }
     }
 
@@ -86,7 +92,11 @@ impl<'a> Speller<'a> {
     pub(crate) fn new(tables: &'a HashMap<String, Spellings>) -> Self {
         let mut all = Spellings::default();
         tables.values().for_each(|spellings| all.merge(spellings));
-        Self { tables, all, scopes: Vec::new() }
+        Self {
+            tables,
+            all,
+            scopes: Vec::new(),
+        }
     }
 
     /// Aliases count as spellings where no stored column has the name.
@@ -101,7 +111,9 @@ impl<'a> Speller<'a> {
             return Ok(());
         }
         let lower = ident.value.to_lowercase();
-        let Some(spellings) = self.candidates(&lower, qualifier) else { return Ok(()) };
+        let Some(spellings) = self.candidates(&lower, qualifier) else {
+            return Ok(());
+        };
         let mut spellings = spellings.iter();
         match (spellings.next(), spellings.next()) {
             (Some(only), None) => {
@@ -144,9 +156,7 @@ impl<'a> Speller<'a> {
 
     fn spell_path(&self, path: &mut [Ident]) -> Result<()> {
         let qualifier = path.first().map(|ident| ident.value.to_lowercase());
-        let known = |name: &str| {
-            self.scopes.iter().flatten().any(|(table, _)| table == name)
-        };
+        let known = |name: &str| self.scopes.iter().flatten().any(|(table, _)| table == name);
         // The first part is a table's name or a struct column; the rest are columns or fields.
         let is_table = qualifier.as_deref().is_some_and(known);
         for (index, ident) in path.iter_mut().enumerate() {
@@ -167,7 +177,10 @@ impl<'a> Speller<'a> {
         }
         for table in &select.from {
             self.learn_factor(&table.relation);
-            table.joins.iter().for_each(|join| self.learn_factor(&join.relation));
+            table
+                .joins
+                .iter()
+                .for_each(|join| self.learn_factor(&join.relation));
         }
     }
 
@@ -178,7 +191,10 @@ impl<'a> Speller<'a> {
             | TableFactor::TableFunction { alias, .. }
             | TableFactor::Function { alias, .. } => self.learn_table_alias(alias.as_ref()),
             TableFactor::UNNEST { alias, .. } => self.learn_table_alias(alias.as_ref()),
-            TableFactor::NestedJoin { table_with_joins, alias } => {
+            TableFactor::NestedJoin {
+                table_with_joins,
+                alias,
+            } => {
                 self.learn_table_alias(alias.as_ref());
                 self.learn_factor(&table_with_joins.relation);
                 for join in &table_with_joins.joins {
@@ -219,15 +235,24 @@ impl<'a> Speller<'a> {
         match &mut options.opt_exclude {
             Some(ExcludeSelectItem::Single(name)) => self.spell(name, None)?,
             Some(ExcludeSelectItem::Multiple(names)) => {
-                names.iter_mut().try_for_each(|name| self.spell(name, None))?;
+                names
+                    .iter_mut()
+                    .try_for_each(|name| self.spell(name, None))?;
             }
             None => {}
         }
         if let Some(except) = &mut options.opt_except {
             self.spell(&mut except.first_element, None)?;
-            except.additional_elements.iter_mut().try_for_each(|name| self.spell(name, None))?;
+            except
+                .additional_elements
+                .iter_mut()
+                .try_for_each(|name| self.spell(name, None))?;
         }
-        for replaced in options.opt_replace.iter_mut().flat_map(|replace| &mut replace.items) {
+        for replaced in options
+            .opt_replace
+            .iter_mut()
+            .flat_map(|replace| &mut replace.items)
+        {
             self.spell(&mut replaced.column_name, None)?;
         }
         Ok(())
@@ -260,7 +285,9 @@ impl<'a> Speller<'a> {
                 }
                 Ok(())
             }
-            TableFactor::NestedJoin { table_with_joins, .. } => self.spell_joins(table_with_joins),
+            TableFactor::NestedJoin {
+                table_with_joins, ..
+            } => self.spell_joins(table_with_joins),
             _ => Ok(()),
         }
     }
@@ -289,13 +316,17 @@ impl<'a> Speller<'a> {
                 let known_as = known_as.trim_matches('"').to_lowercase();
                 scope.push((known_as, self.tables.get(&key).cloned().unwrap_or_default()));
             }
-            TableFactor::NestedJoin { table_with_joins, .. } => {
+            TableFactor::NestedJoin {
+                table_with_joins, ..
+            } => {
                 self.add_to_scope(&table_with_joins.relation, scope);
                 for join in &table_with_joins.joins {
                     self.add_to_scope(&join.relation, scope);
                 }
             }
-            TableFactor::Derived { alias: Some(alias), .. } => {
+            TableFactor::Derived {
+                alias: Some(alias), ..
+            } => {
                 scope.push((alias.name.value.to_lowercase(), Spellings::default()));
             }
             _ => {}

@@ -7,13 +7,17 @@ use serde_json::Value;
 use super::Finding;
 
 /// Which crates of ours a crate may depend on. A crate that is not named here is a finding.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("lakehouse-core", &[]),
     ("lakehouse-sql", &["lakehouse-core"]),
     ("lakehouse", &["lakehouse-core", "lakehouse-sql"]),
     ("lakehouse-cli", &["lakehouse"]),
     ("lakehouse-testkit", &[]),
     ("xtask", &[]),
+    (
+        "lakehouse-tests",
+        &["lakehouse", "lakehouse-core", "lakehouse-testkit"],
+    ),
     (
         "lakehouse-benches",
         &[

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lakehouse_core::catalog::{Catalog, OpenOptions, SqliteCatalog, find_catalog_file};
+use lakehouse_core::catalog::{
+    CATALOG_NAME, Catalog, OpenOptions, SqliteCatalog, find_catalog_file,
+};
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::NamespaceIdent;
 use lakehouse_core::settings::Durability;
@@ -102,7 +104,7 @@ fn refused(opened: Result<SqliteCatalog>, kind: ErrorKind, told: &[&str]) -> Err
 async fn a_new_file_has_pyicebergs_tables_statement_for_statement() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = open(folder.path(), Durability::Full).await.unwrap();
-    assert_eq!(catalog.catalog_name(), "default");
+    assert_eq!(catalog.catalog_name(), CATALOG_NAME);
     let schema = schema_of(&folder.path().join("catalog.db"));
     assert!(schema.contains(&TABLES.to_owned()), "{schema:?}");
     assert!(schema.contains(&PROPERTIES.to_owned()), "{schema:?}");

@@ -57,7 +57,10 @@ async fn s01_a_renamed_column_is_filtered_in_old_files() {
     ]));
     assert_eq!(made.rows("SELECT id FROM t WHERE name > 2").await, ["c"]);
     assert_eq!(made.rows("SELECT name FROM t WHERE id = 'a'").await, ["1"]);
-    assert_eq!(made.rows("SELECT name FROM t WHERE id IS NULL").await, ["2"]);
+    assert_eq!(
+        made.rows("SELECT name FROM t WHERE id IS NULL").await,
+        ["2"]
+    );
 }
 
 #[tokio::test]
@@ -80,7 +83,10 @@ async fn s03_a_column_dropped_and_added_again_has_no_old_values() {
         made.rows("SELECT count(*) FROM t WHERE name IS NULL").await,
         ["4"]
     );
-    assert_eq!(made.rows("SELECT count(name), count(*) FROM t").await, ["2|6"]);
+    assert_eq!(
+        made.rows("SELECT count(name), count(*) FROM t").await,
+        ["2|6"]
+    );
 }
 
 #[tokio::test]
@@ -126,7 +132,12 @@ async fn m10_promoted_columns_are_read_and_pruned() {
         ["-8|-2.5|-2.50", "7|1.5|1.25"]
     );
     assert_eq!(made.rows("SELECT i FROM t WHERE i = 7").await, ["7"]);
-    assert_eq!(made.rows("SELECT i FROM t WHERE i < 9999999999").await.len(), 2);
+    assert_eq!(
+        made.rows("SELECT i FROM t WHERE i < 9999999999")
+            .await
+            .len(),
+        2
+    );
     assert_eq!(made.rows("SELECT i FROM t WHERE f = 1.5").await, ["7"]);
     assert_eq!(made.rows("SELECT i FROM t WHERE d < 0").await, ["-8"]);
     assert_eq!(made.rows("SELECT max(i), min(i) FROM t").await, ["7|-8"]);
@@ -228,7 +239,7 @@ async fn s03_nested_fields_are_found_by_id() {
     ]));
     assert_eq!(
         made.rows("SELECT * FROM t").await,
-        ["1|[{a: , b: 1}, {a: , b: 2}]|{k: 5}", "2|-|{}"]
+        ["1|[{a: -, b: 1}, {a: -, b: 2}]|{k: 5}", "2|-|{}"]
     );
     assert_eq!(
         made.rows("SELECT l[1]['b'] + 1, arrow_typeof(l[1]['b']) FROM t WHERE id = 1")
@@ -324,7 +335,10 @@ async fn structs_gain_lose_and_reorder_fields() {
         made.rows("SELECT s FROM t").await,
         ["-", "{why: p, z: 9, x: 1}"]
     );
-    assert_eq!(made.rows("SELECT s['why'] FROM t WHERE s['x'] = 1").await, ["p"]);
+    assert_eq!(
+        made.rows("SELECT s['why'] FROM t WHERE s['x'] = 1").await,
+        ["p"]
+    );
 }
 
 #[tokio::test]
@@ -342,9 +356,8 @@ async fn t10_identity_partition_values_stand_in_for_missing_columns() {
     );
     let mut files = Vec::new();
     for (id, value) in [(1, Some(Literal::string("de"))), (2, None)] {
-        let field = Field::new("id", DataType::Int32, true).with_metadata(
-            [("PARQUET:field_id".to_owned(), "1".to_owned())].into(),
-        );
+        let field = Field::new("id", DataType::Int32, true)
+            .with_metadata([("PARQUET:field_id".to_owned(), "1".to_owned())].into());
         let rows = RecordBatch::try_new(
             Arc::new(ArrowSchema::new(vec![field])),
             vec![Arc::new(Int32Array::from(vec![id]))],
@@ -380,7 +393,10 @@ async fn files_without_ids_go_by_name_mapping_or_position() {
         "schema.name-mapping.default",
         r#"[{"field-id": 1, "names": ["a"]}, {"field-id": 2, "names": ["b", "old_b"]}]"#,
     );
-    assert_eq!(made.rows("SELECT a, b FROM t WHERE b = 20").await, ["10|20"]);
+    assert_eq!(
+        made.rows("SELECT a, b FROM t WHERE b = 20").await,
+        ["10|20"]
+    );
 }
 
 #[tokio::test]
@@ -397,8 +413,14 @@ async fn times_with_zone_keep_their_instant() {
     let millis = arrow::array::TimestampMillisecondArray::from(vec![us / 1_000]);
     let rows = RecordBatch::try_new(
         Arc::new(ArrowSchema::new(vec![
-            with_id(Field::new("tz", arrow::array::Array::data_type(&zoned).clone(), true), "1"),
-            with_id(Field::new("ts", arrow::array::Array::data_type(&millis).clone(), true), "2"),
+            with_id(
+                Field::new("tz", arrow::array::Array::data_type(&zoned).clone(), true),
+                "1",
+            ),
+            with_id(
+                Field::new("ts", arrow::array::Array::data_type(&millis).clone(), true),
+                "2",
+            ),
         ])),
         vec![Arc::new(zoned), Arc::new(millis)],
     )

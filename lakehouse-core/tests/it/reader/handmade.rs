@@ -288,12 +288,18 @@ fn bounds(column: &arrow::array::ArrayRef) -> Option<(Datum, Datum)> {
     match column.data_type() {
         DataType::Int32 => {
             let column = column.as_primitive::<Int32Type>();
-            let (least, most) = (column.iter().flatten().min()?, column.iter().flatten().max()?);
+            let (least, most) = (
+                column.iter().flatten().min()?,
+                column.iter().flatten().max()?,
+            );
             Some((Datum::int(least), Datum::int(most)))
         }
         DataType::Int64 => {
             let column = column.as_primitive::<Int64Type>();
-            let (least, most) = (column.iter().flatten().min()?, column.iter().flatten().max()?);
+            let (least, most) = (
+                column.iter().flatten().min()?,
+                column.iter().flatten().max()?,
+            );
             Some((Datum::long(least), Datum::long(most)))
         }
         DataType::Float64 => {
@@ -305,7 +311,10 @@ fn bounds(column: &arrow::array::ArrayRef) -> Option<(Datum, Datum)> {
         }
         DataType::Utf8 => {
             let column = column.as_string::<i32>();
-            let (least, most) = (column.iter().flatten().min()?, column.iter().flatten().max()?);
+            let (least, most) = (
+                column.iter().flatten().min()?,
+                column.iter().flatten().max()?,
+            );
             Some((Datum::string(least), Datum::string(most)))
         }
         _ => None,

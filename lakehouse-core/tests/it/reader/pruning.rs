@@ -58,7 +58,11 @@ fn unpruned(batches: &[RecordBatch]) -> SessionContext {
     context
 }
 
-fn three(longs: Vec<Option<i64>>, doubles: Vec<Option<f64>>, texts: Vec<Option<&str>>) -> RecordBatch {
+fn three(
+    longs: Vec<Option<i64>>,
+    doubles: Vec<Option<f64>>,
+    texts: Vec<Option<&str>>,
+) -> RecordBatch {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int64Array::from(longs)),
         Arc::new(Float64Array::from(doubles)),
@@ -95,7 +99,15 @@ async fn m02_m03_nan_and_zero_rows_survive_pruning() {
     let full = unpruned(&files);
     for nan_counts in [false, true] {
         let made = table(&files, nan_counts).await;
-        for literal in ["0.0", "-0.0", "1.0", "5.5", "6.0", "9.0", "CAST('NaN' AS DOUBLE)"] {
+        for literal in [
+            "0.0",
+            "-0.0",
+            "1.0",
+            "5.5",
+            "6.0",
+            "9.0",
+            "CAST('NaN' AS DOUBLE)",
+        ] {
             for op in ["=", "<>", "<", "<=", ">", ">="] {
                 assert_same(&made, &full, &format!("d {op} {literal}")).await;
                 assert_same(&made, &full, &format!("NOT (d {op} {literal})")).await;
@@ -118,8 +130,16 @@ async fn m02_m03_nan_and_zero_rows_survive_pruning() {
 #[tokio::test]
 async fn m06_casts_in_conditions_find_every_row() {
     let files = [
-        three(vec![Some(5), Some(6)], vec![Some(5.7), Some(5.2)], vec![Some("12"), Some("9")]),
-        three(vec![Some(50), None], vec![Some(-0.5), Some(10.0)], vec![Some("100"), None]),
+        three(
+            vec![Some(5), Some(6)],
+            vec![Some(5.7), Some(5.2)],
+            vec![Some("12"), Some("9")],
+        ),
+        three(
+            vec![Some(50), None],
+            vec![Some(-0.5), Some(10.0)],
+            vec![Some("100"), None],
+        ),
     ];
     let full = unpruned(&files);
     let made = table(&files, true).await;

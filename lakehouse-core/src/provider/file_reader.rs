@@ -1,4 +1,4 @@
-//! Parquet footers that sessions share, and the reader that fetches a file's bytes.
+//! The reader that fetches a data file's bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,79 +12,10 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
-use crate::cache::ByteCache;
 use crate::error::{Error, Result};
 use crate::storage::Storage;
-
-/// How much of a file's end is read at first: enough for the footers of most files.
-const FOOTER_BYTES: u64 = 128 << 10;
-
-/// Footers by location; files of a lake never change, so none is ever stale.
-#[derive(Debug)]
-pub(crate) struct FooterCache {
-    footers: ByteCache<String, Arc<ParquetMetaData>>,
-}
-
-impl FooterCache {
-    /// A cache that keeps at most about `bytes_max`.
-    pub(crate) fn new(bytes_max: u64) -> Self {
-        Self {
-            footers: ByteCache::new(bytes_max),
-        }
-    }
-
-    /// The footer of the reader's file, without its page index unless an earlier query has read it.
-    ///
-    /// # Errors
-    /// When the file is missing or no Parquet file.
-    pub(super) async fn footer(&self, reader: &mut FileReader) -> Result<Arc<ParquetMetaData>> {
-        if let Some(footer) = self.footers.get(&reader.location) {
-            return Ok(footer);
-        }
-        let size = reader.size_bytes;
-        let hint = usize::try_from(size.min(FOOTER_BYTES)).ok();
-        let footer = ParquetMetaDataReader::new()
-            .with_prefetch_hint(hint)
-            .with_page_index_policy(PageIndexPolicy::Skip)
-            .load_and_finish(&mut *reader, size)
-            .await
-            .map_err(|error| Error::from(error).with_context("file", &reader.location))?;
-        Ok(self.keep(&reader.location, footer))
-    }
-
-    /// `footer` with its page index.
-    ///
-    /// # Errors
-    /// As [`Self::footer`].
-    pub(super) async fn with_page_index(
-        &self,
-        footer: Arc<ParquetMetaData>,
-        reader: &mut FileReader,
-    ) -> Result<Arc<ParquetMetaData>> {
-        if footer.column_index().is_some() && footer.offset_index().is_some() {
-            return Ok(footer);
-        }
-        let mut loader = ParquetMetaDataReader::new_with_metadata(footer.as_ref().clone())
-            .with_page_index_policy(PageIndexPolicy::Optional);
-        let loaded = match loader.load_page_index(&mut *reader).await {
-            Ok(()) => loader.finish(),
-            Err(error) => Err(error),
-        };
-        let footer =
-            loaded.map_err(|error| Error::from(error).with_context("file", &reader.location))?;
-        Ok(self.keep(&reader.location, footer))
-    }
-
-    fn keep(&self, location: &str, footer: ParquetMetaData) -> Arc<ParquetMetaData> {
-        let footer = Arc::new(footer);
-        let bytes = footer.memory_size() as u64;
-        self.footers
-            .insert(location.to_owned(), Arc::clone(&footer), bytes);
-        footer
-    }
-}
 
 /// Reads the bytes of one data file from its own store, and counts them.
 #[derive(Debug, Clone)]
@@ -115,6 +46,11 @@ impl FileReader {
             size_bytes,
             metrics,
         })
+    }
+
+    /// Where the file stands.
+    pub(super) fn location(&self) -> &str {
+        &self.location
     }
 
     fn count(&self, bytes: u64) {

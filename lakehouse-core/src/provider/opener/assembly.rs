@@ -1,0 +1,83 @@
+//! From decoded columns to the columns that were asked for.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use datafusion::error::Result as EngineResult;
+use datafusion::physical_expr::projection::{ProjectionExprs, Projector};
+use datafusion::physical_expr::utils::reassign_expr_columns;
+
+use super::super::field_mapping::{ColumnSource, FileMapping};
+use super::in_file;
+use crate::error::{Error, Result};
+
+/// Puts decoded columns together as the table has them, then computes what was asked for.
+pub(super) struct Assembly {
+    /// The needed columns' sources, in the order of `schema`, with positions in decoded batches.
+    sources: Vec<ColumnSource>,
+    schema: SchemaRef,
+    projector: Projector,
+}
+
+impl Assembly {
+    pub(super) fn new(
+        read: &ArrowSchema,
+        projection: &ProjectionExprs,
+        mut mapping: FileMapping,
+        needed: &[usize],
+        roots: &[usize],
+    ) -> Result<Self> {
+        let mut sources = Vec::with_capacity(needed.len());
+        for position in needed {
+            let source = mapping.sources.remove(position);
+            sources.push(match source {
+                Some(ColumnSource::File(root, conversion)) => {
+                    let decoded = roots.binary_search(&root).map_err(|_| {
+                        Error::internal("a column that is needed is not among those decoded")
+                    })?;
+                    ColumnSource::File(decoded, conversion)
+                }
+                Some(constant) => constant,
+                None => return Err(Error::internal("a column that is needed has no source")),
+            });
+        }
+        let schema = Arc::new(read.project(needed)?);
+        let projector = projection
+            .clone()
+            .try_map_exprs(|expr| reassign_expr_columns(expr, &schema))?
+            .make_projector(&schema)?;
+        Ok(Self {
+            sources,
+            schema,
+            projector,
+        })
+    }
+
+    /// A decoded batch in the table's form.
+    fn table_batch(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let rows = batch.num_rows();
+        let mut columns = Vec::with_capacity(self.sources.len());
+        for source in &self.sources {
+            columns.push(source.array(rows, |position| batch.columns().get(position))?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(
+            |error| {
+                Error::corrupt("a data file holds values that its table's schema does not admit")
+                    .with_source(error)
+            },
+        )
+    }
+
+    /// What was asked for of a decoded batch; errors name the file at `location`.
+    pub(super) fn assemble(
+        &self,
+        batch: Result<RecordBatch>,
+        location: &str,
+    ) -> EngineResult<RecordBatch> {
+        let table = batch.and_then(|batch| self.table_batch(&batch));
+        let table = table.map_err(|error| in_file(error, location))?;
+        self.projector.project_batch(&table)
+    }
+}

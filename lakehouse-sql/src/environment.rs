@@ -1,0 +1,192 @@
+//! What one session works with: its access, engine context, own tables and variables.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use iceberg::NamespaceIdent;
+use lakehouse_core::error::{Error, Result};
+use lakehouse_core::governance::Principal;
+use lakehouse_core::lake::{DEFAULT_NAMESPACE, Lake, dotted};
+use lakehouse_core::name::hint;
+use lakehouse_core::provider::{Access, LakeCatalog};
+
+use crate::constant::parse_zone;
+
+/// The variable that fixes every table of a session at one time.
+pub(crate) const AS_OF: &str = "lakehouse.as_of";
+/// The variable of `SET TIME ZONE`.
+const TIME_ZONE: &str = "time zone";
+/// The engine's name of the session's time zone.
+const ENGINE_TIME_ZONE: &str = "datafusion.execution.time_zone";
+
+/// One session's parts.
+pub(crate) struct Environment {
+    access: Access,
+    context: SessionContext,
+    local: Arc<LakeCatalog>,
+    variables: Mutex<Variables>,
+}
+
+/// What `SET` and `USE` change.
+#[derive(Debug, Clone)]
+pub(crate) struct Variables {
+    /// The catalog of names that do not name one.
+    pub(crate) catalog: String,
+    /// The namespace of unqualified names.
+    pub(crate) namespace: NamespaceIdent,
+    /// The time that fixes every table at once, in milliseconds since 1970.
+    pub(crate) as_of_ms: Option<i64>,
+}
+
+impl Environment {
+    /// The parts of a new session of `principal`.
+    ///
+    /// # Errors
+    /// When the engine refuses the lake's settings.
+    pub(crate) fn try_new(lake: Lake, principal: Principal) -> Result<Self> {
+        let catalog = lake.default_catalog().to_owned();
+        let namespace = NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned());
+        let state = SessionStateBuilder::new()
+            .with_config(session_config(&lake, &catalog))
+            .with_runtime_env(Arc::clone(lake.runtime().env()))
+            .with_default_features()
+            .build();
+        let context = SessionContext::new_with_state(state).enable_url_table();
+        let access = Access::new(lake, principal);
+        let local = crate::register::register_catalogs(&access, &context)?;
+        let variables = Mutex::new(Variables {
+            catalog,
+            namespace,
+            as_of_ms: None,
+        });
+        Ok(Self {
+            access,
+            context,
+            local,
+            variables,
+        })
+    }
+
+    /// The lake as the session's principal may see it.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// The engine's context.
+    pub(crate) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// The catalog that holds the session's own tables.
+    pub(crate) fn local(&self) -> &Arc<LakeCatalog> {
+        &self.local
+    }
+
+    /// The variables as they are now.
+    pub(crate) fn variables(&self) -> Variables {
+        self.variables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Makes a namespace the current one.
+    pub(crate) fn use_namespace(&self, catalog: String, namespace: NamespaceIdent) {
+        {
+            let mut variables = self
+                .variables
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            variables.catalog.clone_from(&catalog);
+            variables.namespace = namespace.clone();
+        }
+        let state = self.context.state_ref();
+        let mut state = state.write();
+        let options = state.config_mut().options_mut();
+        options.catalog.default_catalog = catalog;
+        options.catalog.default_schema = dotted(&namespace);
+    }
+
+    /// Fixes every table at one time, or none.
+    pub(crate) fn set_as_of(&self, as_of_ms: Option<i64>) {
+        self.variables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_of_ms = as_of_ms;
+    }
+
+    /// Sets a variable from its text, or takes it back to its value at the session's start.
+    ///
+    /// # Errors
+    /// Unknown variables with the nearest names; values that do not fit.
+    pub(crate) fn set(&self, name: &str, value: Option<String>) -> Result<()> {
+        match (name, value) {
+            (AS_OF, None) => {
+                self.set_as_of(None);
+                Ok(())
+            }
+            (TIME_ZONE, value) => {
+                let zone = value.unwrap_or_else(|| "UTC".to_owned());
+                parse_zone(&zone)?;
+                self.set_engine_option(ENGINE_TIME_ZONE, &zone)
+            }
+            (engine, Some(value)) if engine.starts_with("datafusion.") => {
+                self.set_engine_option(engine, &value)
+            }
+            (engine, None) if engine.starts_with("datafusion.") => self.reset_engine_option(engine),
+            (other, _) => Err(Error::invalid(format!(
+                "there is no variable {other:?}{}",
+                hint(other, [AS_OF, TIME_ZONE])
+            ))),
+        }
+    }
+
+    fn set_engine_option(&self, name: &str, value: &str) -> Result<()> {
+        let state = self.context.state_ref();
+        let mut state = state.write();
+        Ok(state.config_mut().options_mut().set(name, value)?)
+    }
+
+    fn reset_engine_option(&self, name: &str) -> Result<()> {
+        let lake = self.access.lake();
+        let defaults = session_config(lake, lake.default_catalog());
+        let entries = defaults.options().entries();
+        let entry = entries
+            .iter()
+            .find(|entry| entry.key == name)
+            .ok_or_else(|| {
+                let names = entries.iter().map(|entry| entry.key.as_str());
+                Error::invalid(format!(
+                    "there is no variable {name:?}{}",
+                    hint(name, names)
+                ))
+            })?;
+        match &entry.value {
+            Some(value) => self.set_engine_option(name, value),
+            None => Err(Error::unsupported(format!(
+                "{name} has no default to go back to"
+            ))),
+        }
+    }
+}
+
+/// The engine's settings of a session that nobody has changed yet.
+fn session_config(lake: &Lake, catalog: &str) -> SessionConfig {
+    let settings = lake.settings();
+    let mut config = SessionConfig::new()
+        .with_information_schema(true)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(catalog, DEFAULT_NAMESPACE);
+    if let Some(partitions) = settings.parallelism {
+        config = config.with_target_partitions(partitions);
+    }
+    if let Some(rows) = settings.batch_size {
+        config = config.with_batch_size(rows);
+    }
+    let options = config.options_mut();
+    // Places of names in errors.
+    options.sql_parser.collect_spans = true;
+    options.execution.time_zone = Some("UTC".to_owned());
+    config
+}

@@ -1,0 +1,6 @@
+//! Known bugs of other engines, by their ids in `docs/cases.md`, as users would meet them in SQL.
+
+mod evolution;
+mod partitions;
+mod pruning;
+mod writers;

@@ -1,0 +1,168 @@
+//! T: transforms and partition values.
+
+use std::collections::HashMap;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use arrow::array::{Int32Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, Literal, Struct};
+use lakehouse::core::commit::Append;
+use lakehouse::core::write::WrittenFile;
+use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
+
+use crate::lake::TestLake;
+use crate::process::{answers, command};
+
+#[tokio::test]
+async fn t01_times_before_1970_go_down() {
+    let lake = TestLake::memory().await;
+    lake.run(
+        "CREATE TABLE t (y DATE, m DATE, d TIMESTAMP, h TIMESTAMP) \
+         PARTITIONED BY (years(y), months(m), days(d), hours(h)); \
+         INSERT INTO t VALUES ('1969-12-31', '1969-12-31', '1969-12-31 23:59:59', \
+         '1969-12-31 23:59:59'), ('1968-12-31', '1969-11-30', '1969-12-30 00:00:00', \
+         '1969-12-31 22:59:59.999999')",
+    )
+    .await;
+    let partitions = "SELECT partition.y_year, partition.m_month, partition.d_day, \
+                      partition.h_hour FROM t.files ORDER BY 1";
+    assert_eq!(
+        lake.rows(partitions).await,
+        ["-2|-2|1969-12-30|-2", "-1|-1|1969-12-31|-1"]
+    );
+    let found = "SELECT count(*) FROM t WHERE h = TIMESTAMP '1969-12-31 23:59:59' \
+                 AND d >= TIMESTAMP '1969-12-31 00:00:00' AND y > DATE '1969-01-01'";
+    assert_eq!(lake.one(found).await, "1");
+}
+
+#[tokio::test]
+async fn t03_no_time_zone_changes_a_partition() {
+    let lake = TestLake::folder().await;
+    lake.run(
+        "CREATE TABLE t (n INT, ts TIMESTAMP, tz TIMESTAMPTZ) PARTITIONED BY (days(ts), days(tz))",
+    )
+    .await;
+    let insert = |n: i32| {
+        format!(
+            "INSERT INTO t VALUES ({n}, TIMESTAMP '2026-01-01 23:30:00', '2026-01-01T23:30:00Z')"
+        )
+    };
+    for (n, zone) in [(1, "UTC"), (2, "Asia/Tokyo"), (3, "America/Los_Angeles")] {
+        lake.run(&format!("SET TIME ZONE '{zone}'; {}", insert(n))).await;
+    }
+    let mut machine = command(&lake.path(), &insert(4), 1);
+    machine.env("TZ", "Pacific/Auckland").stdout(Stdio::piped());
+    assert_eq!(answers(&machine.output().unwrap()), ["ok 1"]);
+
+    let partitions = "SELECT DISTINCT partition.ts_day, partition.tz_day FROM t.files";
+    assert_eq!(lake.rows(partitions).await, ["2026-01-01|2026-01-01"]);
+    for zone in ["UTC", "Asia/Tokyo", "America/Los_Angeles"] {
+        lake.run(&format!("SET TIME ZONE '{zone}'")).await;
+        let found = "SELECT count(*) FROM t WHERE ts = TIMESTAMP '2026-01-01 23:30:00' \
+                     AND tz = '2026-01-01T23:30:00Z'";
+        assert_eq!(lake.one(found).await, "4", "{zone}");
+    }
+}
+
+#[tokio::test]
+async fn t04_a_truncated_negative_number_is_found() {
+    let lake = TestLake::memory().await;
+    lake.run(
+        "CREATE TABLE t (i INT) PARTITIONED BY (truncate(10, i)); \
+         INSERT INTO t VALUES (-1), (-10), (-11), (0), (9)",
+    )
+    .await;
+    let partitions = "SELECT partition.i_trunc, record_count FROM t.files ORDER BY 1";
+    assert_eq!(lake.rows(partitions).await, ["-20|1", "-10|2", "0|2"]);
+    assert_eq!(lake.rows("SELECT i FROM t WHERE i = -1").await, ["-1"]);
+    assert_eq!(lake.sorted("SELECT i FROM t WHERE i < -9").await, ["-10", "-11"]);
+}
+
+#[tokio::test]
+async fn t10_a_column_the_file_lacks_takes_the_manifests_value() {
+    let lake = TestLake::folder().await;
+    lake.run("CREATE TABLE t (id INT, part VARCHAR) PARTITIONED BY (part)").await;
+    let table = lake.lake.table("t").await.unwrap();
+    let mut files = Vec::new();
+    for (number, part) in [Some("x"), None].into_iter().enumerate() {
+        let id = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), "1".to_owned())]);
+        let field = Field::new("id", DataType::Int32, true).with_metadata(id);
+        let schema = Arc::new(Schema::new(vec![field]));
+        let id = i32::try_from(number).unwrap();
+        let rows = vec![Arc::new(Int32Array::from(vec![id])) as _];
+        let batch = RecordBatch::try_new(Arc::clone(&schema), rows).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, schema, None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let location = format!("{}/data/hive-{number}.parquet", table.location());
+        let size = bytes.len() as u64;
+        table.storage().write_new(&location, bytes.into()).await.unwrap();
+        let data_file = DataFileBuilder::default()
+            .content(DataContentType::Data)
+            .file_path(location)
+            .file_format(DataFileFormat::Parquet)
+            .partition(Struct::from_iter([part.map(Literal::string)]))
+            .record_count(1)
+            .file_size_in_bytes(size)
+            .build()
+            .unwrap();
+        files.push(WrittenFile { data_file, spec_id: table.partition_spec().spec_id() });
+    }
+    let catalog = lake.lake.catalog("lake").unwrap();
+    let append = Append::new(&table, files);
+    let commits = lake.lake.lake().commits();
+    let _ = commits.commit(catalog, table.ident(), append).await.unwrap();
+
+    assert_eq!(lake.rows("SELECT id, part FROM t ORDER BY id").await, ["0|x", "1|NULL"]);
+    assert_eq!(lake.rows("SELECT id FROM t WHERE part = 'x'").await, ["0"]);
+    assert_eq!(lake.rows("SELECT id FROM t WHERE part IS NULL").await, ["1"]);
+    assert_eq!(lake.rows("SELECT id FROM t WHERE part <> 'x'").await, [""; 0]);
+    let counts = "SELECT part, count(*) FROM t GROUP BY part ORDER BY part";
+    assert_eq!(lake.rows(counts).await, ["x|1", "NULL|1"]);
+}
+
+#[tokio::test]
+async fn t14_special_characters_are_encoded_once() {
+    let lake = TestLake::folder().await;
+    let values = ["a/b", "a#b", "a?b", "100%", "%2F", "a b", "..", "ü", "日本", "a=b&c", "\\"];
+    lake.run("CREATE TABLE \"t%20 #?\" (v VARCHAR) PARTITIONED BY (v)").await;
+    let rows: Vec<String> = values.iter().map(|value| format!("('{value}')")).collect();
+    lake.run(&format!("INSERT INTO \"t%20 #?\" VALUES {}", rows.join(", "))).await;
+    let mut expected: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+    expected.sort_unstable();
+    assert_eq!(lake.sorted("SELECT v FROM \"t%20 #?\"").await, expected);
+    for value in values {
+        let found = format!("SELECT v FROM \"t%20 #?\" WHERE v = '{value}'");
+        assert_eq!(lake.rows(&found).await, [value]);
+    }
+    // Each recorded path is, byte for byte, a file that is there.
+    for path in lake.rows("SELECT file_path FROM \"t%20 #?\".files").await {
+        let file = path.strip_prefix("file://").unwrap_or(&path);
+        assert!(std::path::Path::new(file).is_file(), "{path}");
+    }
+    let other = lake.reopen().await.session().unwrap();
+    let count = other.sql("SELECT count(*) FROM \"t%20 #?\"").await.unwrap();
+    let count = crate::lake::rows_of(count).await.unwrap();
+    assert_eq!(count, [values.len().to_string()]);
+}
+
+#[tokio::test]
+async fn t15_locations_keep_every_byte() {
+    let lake = TestLake::folder().await;
+    for (number, end) in ["/slash/", "/a//b", "/a//b//", "/per%20cent/"].into_iter().enumerate() {
+        let location = format!("{}{end}{number}{}", lake.root(), &end[..usize::from(number % 2 == 0)]);
+        lake.run(&format!(
+            "CREATE TABLE t{number} (a INT) LOCATION '{location}'; \
+             INSERT INTO t{number} VALUES ({number})"
+        ))
+        .await;
+        let table = lake.lake.table(&format!("t{number}")).await.unwrap();
+        assert_eq!(table.location(), location);
+        let read = lake.one(&format!("SELECT a FROM t{number}")).await;
+        assert_eq!(read, number.to_string());
+        let below = format!("SELECT bool_and(starts_with(file_path, '{location}')) FROM t{number}.files");
+        assert_eq!(lake.one(&below).await, "true");
+    }
+}

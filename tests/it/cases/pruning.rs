@@ -1,0 +1,103 @@
+//! M: what filters and statistics must not do.
+
+use crate::lake::TestLake;
+
+/// Rows of several files, so that bounds can prune.
+async fn lake(definition: &str, rows: &[&str]) -> TestLake {
+    let lake = TestLake::memory().await;
+    lake.run(&format!("CREATE TABLE t ({definition})")).await;
+    for row in rows {
+        lake.run(&format!("INSERT INTO t VALUES {row}")).await;
+    }
+    lake
+}
+
+#[tokio::test]
+async fn m02_nan_and_zeros_are_found_with_pruning() {
+    let rows = ["(1, 'NaN')", "(2, '-0.0')", "(3, '0.0')", "(4, 1), (5, 'NaN')", "(6, NULL)"];
+    let lake = lake("n INT, f DOUBLE", &rows).await;
+    for (filter, expected) in [
+        ("f = 0", vec!["2", "3"]),
+        ("f > 1", vec!["1", "5"]),
+        ("f >= 1", vec!["1", "4", "5"]),
+        ("f <> 1", vec!["1", "2", "3", "5"]),
+        ("f NOT IN (1, 7)", vec!["1", "2", "3", "5"]),
+        ("NOT (f < 6)", vec!["1", "5"]),
+        ("f = CAST('NaN' AS DOUBLE)", vec!["1", "5"]),
+    ] {
+        let found = lake.sorted(&format!("SELECT n FROM t WHERE {filter}")).await;
+        assert_eq!(found, expected, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn m06_casts_around_columns_stay() {
+    let rows = [
+        "(1, 1.0000000001, 10.49, '2026-01-01 23:59:59.999999', '5')",
+        "(2, 1, 10, '2026-01-02 00:00:00', '11')",
+        "(3, 2.5, 10.51, '2026-01-02 12:00:00', '9')",
+    ];
+    let lake = lake("n INT, f DOUBLE, d DECIMAL(6, 2), ts TIMESTAMP, s VARCHAR", &rows).await;
+    for (filter, expected) in [
+        ("CAST(f AS REAL) = CAST(1 AS REAL)", vec!["1", "2"]),
+        ("CAST(d AS BIGINT) = 10", vec!["1", "2"]),
+        ("CAST(ts AS DATE) = DATE '2026-01-02'", vec!["2", "3"]),
+        ("CAST(ts AS DATE) > DATE '2026-01-01'", vec!["2", "3"]),
+        ("CAST(s AS INT) > 10", vec!["2"]),
+        ("CAST(f AS INT) = 2", vec!["3"]),
+        ("CAST(n AS VARCHAR) = '2'", vec!["2"]),
+    ] {
+        let found = lake.sorted(&format!("SELECT n FROM t WHERE {filter}")).await;
+        assert_eq!(found, expected, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn m09_literals_outside_of_the_type_do_not_wrap() {
+    let rows = ["(1, -2147483648, 0.01)", "(2, 0, 99.99)", "(3, 2147483647, NULL)", "(4, NULL, 1)"];
+    let lake = lake("n INT, i INT, d DECIMAL(4, 2)", &rows).await;
+    for (filter, expected) in [
+        ("i < 2147483648", vec!["1", "2", "3"]),
+        ("i <= 4294967296", vec!["1", "2", "3"]),
+        ("i = 4294967296", vec![]),
+        ("i = -2147483649", vec![]),
+        ("i <> 2147483648", vec!["1", "2", "3"]),
+        ("i > 2147483648", vec![]),
+        ("i > -9223372036854775808", vec!["1", "2", "3"]),
+        ("i IN (0, 4294967296)", vec!["2"]),
+        ("i < 1e20", vec!["1", "2", "3"]),
+        ("d < 1000000", vec!["1", "2", "4"]),
+        ("d = 0.014", vec![]),
+        ("d < 0.014", vec!["1"]),
+    ] {
+        let found = lake.sorted(&format!("SELECT n FROM t WHERE {filter}")).await;
+        assert_eq!(found, expected, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn m11_partition_fields_and_a_column_filter_together() {
+    let lake = TestLake::memory().await;
+    lake.run(
+        "CREATE TABLE t (n INT, kind VARCHAR, ts TIMESTAMP) PARTITIONED BY (kind, months(ts)); \
+         INSERT INTO t SELECT CAST(value AS INT), CASE WHEN value % 3 = 0 THEN 'a' ELSE 'b' END, \
+         TIMESTAMP '2026-01-15 00:00:00' + value * INTERVAL '10 days' \
+         FROM generate_series(0, 11)",
+    )
+    .await;
+    let filtered = "SELECT n FROM t WHERE kind = 'a' AND ts >= TIMESTAMP '2026-02-10 00:00:00' \
+                    AND ts < TIMESTAMP '2026-04-20 00:00:00' AND n <> 6 ORDER BY n";
+    assert_eq!(lake.rows(filtered).await, ["3", "9"]);
+}
+
+#[tokio::test]
+async fn m12_texts_order_by_their_bytes() {
+    let rows = ["('Z'), ('a')", "('é')", "('\u{ffff}')", "('🦀')", "('日本')"];
+    let lake = lake("s VARCHAR", &rows).await;
+    let ordered = ["Z", "a", "é", "日本", "\u{ffff}", "🦀"];
+    assert_eq!(lake.rows("SELECT s FROM t ORDER BY s").await, ordered);
+    assert_eq!(lake.rows("SELECT min(s), max(s) FROM t").await, ["Z|🦀"]);
+    assert_eq!(lake.rows("SELECT s FROM t WHERE s > '\u{ffff}'").await, ["🦀"]);
+    let between = "SELECT s FROM t WHERE s > 'é' AND s < '🦀' ORDER BY s";
+    assert_eq!(lake.rows(between).await, ["日本", "\u{ffff}"]);
+}
