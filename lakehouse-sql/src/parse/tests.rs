@@ -351,7 +351,7 @@ fn errors_name_the_place() {
         );
         assert!(
             error
-                .message()
+                .to_string()
                 .contains(&format!("line {line}, column {column}:")),
             "{error}"
         );

@@ -20,7 +20,7 @@ pub(super) fn assert_refused(kind: ErrorKind, part: &str, statements: &[&str]) {
             Err(error) => error,
         };
         assert_eq!(error.kind(), kind, "{sql}: {error}");
-        assert!(error.message().contains(part), "{sql}: {error}");
+        assert!(error.to_string().contains(part), "{sql}: {error}");
     }
 }
 
