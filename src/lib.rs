@@ -149,3 +149,8 @@ impl Lakehouse {
         &self.lake
     }
 }
+
+/// Holds the README's example to what compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
