@@ -1,4 +1,4 @@
-//! Files become tables: Parquet, CSV and JSON are loaded into partitioned Iceberg tables and queried.
+//! Files become tables: Parquet, CSV and JSON are loaded into partitioned tables and queried.
 //!
 //! ```text
 //! cargo run --example quickstart

@@ -160,32 +160,7 @@ fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
         .map(|(index, term)| (format!("Part {index}"), term));
     section("Partitioning", parts.collect());
     if extended {
-        let metadata = table.metadata();
-        section(
-            "Table",
-            vec![
-                (
-                    "Name".to_owned(),
-                    format!("{}.{}", found.catalog_name, table.ident()),
-                ),
-                ("Location".to_owned(), table.location().to_owned()),
-                (
-                    "Format version".to_owned(),
-                    (table.format_version() as u8).to_string(),
-                ),
-                ("Table uuid".to_owned(), metadata.uuid().to_string()),
-                (
-                    "Metadata file".to_owned(),
-                    table.metadata_location().to_owned(),
-                ),
-                (
-                    "Current snapshot".to_owned(),
-                    table
-                        .snapshot_id()
-                        .map_or_else(|| "none".to_owned(), |id| id.to_string()),
-                ),
-            ],
-        );
+        section("Table", table_facts(found));
         let properties: BTreeMap<_, _> = table.properties().iter().collect();
         let lines = properties
             .into_iter()
@@ -199,6 +174,24 @@ fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
         }
     }
     texts(&["col_name", "data_type", "comment"], columns)
+}
+
+/// What `DESCRIBE EXTENDED` says of the table itself.
+fn table_facts(found: &FoundTable) -> Vec<(String, String)> {
+    let table = &found.table;
+    let snapshot = table
+        .snapshot_id()
+        .map_or_else(|| "none".to_owned(), |id| id.to_string());
+    [
+        ("Name", format!("{}.{}", found.catalog_name, table.ident())),
+        ("Location", table.location().to_owned()),
+        ("Format version", (table.format_version() as u8).to_string()),
+        ("Table uuid", table.metadata().uuid().to_string()),
+        ("Metadata file", table.metadata_location().to_owned()),
+        ("Current snapshot", snapshot),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .to_vec()
 }
 
 /// A table's definition as a statement that makes it again.

@@ -12,7 +12,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("lakehouse-sql", &["lakehouse-core"]),
     ("lakehouse", &["lakehouse-core", "lakehouse-sql"]),
     ("lakehouse-cli", &["lakehouse"]),
-    ("lakehouse-testkit", &[]),
+    ("lakehouse-testkit", &["lakehouse-core"]),
     ("xtask", &[]),
     (
         "lakehouse-tests",

@@ -87,6 +87,10 @@ const FENCES: [Fence; 3] = [
             ),
             ("runtime", "memory and spill budgets are the engine's pools"),
             ("error", "takes the engine's errors in, keeping their kind"),
+            (
+                "procedure",
+                "arguments of a call are the engine's scalar values",
+            ),
         ],
     },
     Fence {
@@ -102,6 +106,17 @@ const FENCES: [Fence; 3] = [
             ("statement", "reads it, one family of statements a file"),
             ("resolve", "finds the names in it"),
             ("plan", "hands it to the engine's planner"),
+            ("constant", "evaluates the expressions in it"),
+            (
+                "execute",
+                "a new table's definition has types and names of it",
+            ),
+            (
+                "register",
+                "the engine hands table references over as syntax",
+            ),
+            ("sql_type", "reads the types in it"),
+            ("type_planner", "reads the types in it"),
         ],
     },
 ];
