@@ -1,6 +1,7 @@
 //! An unchanging view of a table at one snapshot.
 
 mod arrow_type;
+pub(crate) mod calendar;
 mod history;
 mod refs;
 pub(crate) mod transform;

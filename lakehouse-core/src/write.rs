@@ -6,7 +6,6 @@
 //! catalog.
 
 mod bounds;
-mod calendar;
 mod conform;
 mod file_name;
 mod metrics;

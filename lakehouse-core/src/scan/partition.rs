@@ -363,7 +363,7 @@ fn project_prefix(prefix: &str, column: &PartitionColumn) -> Option<Predicate> {
         return None;
     };
     let field_id = column.field_id;
-    let cut = text_prefix(prefix, width);
+    let cut = text_prefix(prefix, usize::try_from(width).ok()?);
     Some(if cut.len() == prefix.len() {
         Predicate::StartsWith {
             field_id,

@@ -5,8 +5,8 @@
 
 use iceberg::spec::{Datum, PrimitiveLiteral, PrimitiveType, Transform};
 
-const MICROS_PER_HOUR: i64 = 3_600_000_000;
-const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
+use super::calendar::{DAY_US, HOUR_US, civil};
+
 const NANOS_PER_MICRO: i64 = 1_000;
 
 /// The partition value of `value`, which is not NULL.
@@ -20,11 +20,11 @@ pub(crate) fn apply(transform: Transform, value: &Datum) -> Option<Datum> {
         Transform::Bucket(buckets) => bucket(buckets, value).map(Datum::int),
         Transform::Truncate(width) => truncate(width, value),
         Transform::Year => {
-            let (year, _) = year_and_month(days(value)?);
+            let (year, ..) = civil(days(value)?);
             i32::try_from(year - 1970).ok().map(Datum::int)
         }
         Transform::Month => {
-            let (year, month) = year_and_month(days(value)?);
+            let (year, month, _) = civil(days(value)?);
             let months = (year - 1970) * 12 + month - 1;
             i32::try_from(months).ok().map(Datum::int)
         }
@@ -37,12 +37,12 @@ pub(crate) fn apply(transform: Transform, value: &Datum) -> Option<Datum> {
 fn days(value: &Datum) -> Option<i64> {
     match (value.data_type(), value.literal()) {
         (PrimitiveType::Date, PrimitiveLiteral::Int(days)) => Some(i64::from(*days)),
-        _ => Some(micros(value)?.div_euclid(MICROS_PER_DAY)),
+        _ => Some(micros(value)?.div_euclid(DAY_US)),
     }
 }
 
 fn hours(value: &Datum) -> Option<i64> {
-    Some(micros(value)?.div_euclid(MICROS_PER_HOUR))
+    Some(micros(value)?.div_euclid(HOUR_US))
 }
 
 /// Whole microseconds since 1970, rounded toward the past.
@@ -57,25 +57,6 @@ fn micros(value: &Datum) -> Option<i64> {
         ) => Some(nanos.div_euclid(NANOS_PER_MICRO)),
         _ => None,
     }
-}
-
-/// Year and month (1 to 12) of a day, in the proleptic Gregorian calendar.
-///
-/// Howard Hinnant's `civil_from_days`: eras of 400 years, years that begin in March.
-pub(crate) fn year_and_month(days: i64) -> (i64, i64) {
-    let from_march_0000 = days + 719_468;
-    let era = from_march_0000.div_euclid(146_097);
-    let day_of_era = from_march_0000.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let (month, next_year) = if month_from_march < 10 {
-        (month_from_march + 3, 0)
-    } else {
-        (month_from_march - 9, 1)
-    };
-    (year_of_era + era * 400 + next_year, month)
 }
 
 fn truncate(width: u32, value: &Datum) -> Option<Datum> {
@@ -95,9 +76,9 @@ fn truncate(width: u32, value: &Datum) -> Option<Datum> {
             let floor = v.checked_sub(v.rem_euclid(i128::from(width)))?;
             Datum::try_from_bytes(&floor.to_be_bytes(), decimal.clone()).ok()
         }
-        (PrimitiveType::String, PrimitiveLiteral::String(text)) => {
-            Some(Datum::string(text_prefix(text, width)))
-        }
+        (PrimitiveType::String, PrimitiveLiteral::String(text)) => Some(Datum::string(
+            text_prefix(text, usize::try_from(width).ok()?),
+        )),
         (PrimitiveType::Binary, PrimitiveLiteral::Binary(bytes)) => {
             let length = usize::try_from(width).ok()?.min(bytes.len());
             Some(Datum::binary(bytes[..length].iter().copied()))
@@ -106,15 +87,11 @@ fn truncate(width: u32, value: &Datum) -> Option<Datum> {
     }
 }
 
-/// The first `length` code points of a text.
-pub(crate) fn text_prefix(text: &str, length: u32) -> &str {
-    let end = usize::try_from(length)
-        .ok()
-        .and_then(|length| text.char_indices().nth(length));
-    match end {
-        Some((end, _)) => &text[..end],
-        None => text,
-    }
+/// The first `count` code points of a text.
+pub(crate) fn text_prefix(text: &str, count: usize) -> &str {
+    text.char_indices()
+        .nth(count)
+        .map_or(text, |(end, _)| &text[..end])
 }
 
 fn bucket(buckets: u32, value: &Datum) -> Option<i32> {
@@ -211,9 +188,9 @@ mod tests {
     fn t01_times_before_1970_are_floored() {
         let day = |micros| apply(Transform::Day, &ts(micros)).unwrap();
         assert_eq!(day(-1), Datum::date(-1));
-        assert_eq!(day(-MICROS_PER_DAY), Datum::date(-1));
+        assert_eq!(day(-DAY_US), Datum::date(-1));
         // Half a second before a day's end: the format crate answers -1.
-        assert_eq!(day(-MICROS_PER_DAY - 500_000), Datum::date(-2));
+        assert_eq!(day(-DAY_US - 500_000), Datum::date(-2));
         assert_eq!(
             apply(Transform::Hour, &ts(-1_000_000)),
             Some(Datum::int(-1))
@@ -243,8 +220,12 @@ mod tests {
             }
             .unwrap();
             assert_eq!(
-                year_and_month(days),
-                (i64::from(date.year()), i64::from(date.month())),
+                civil(days),
+                (
+                    i64::from(date.year()),
+                    i64::from(date.month()),
+                    i64::from(date.day())
+                ),
                 "{date}"
             );
         }

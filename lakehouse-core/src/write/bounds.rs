@@ -3,8 +3,8 @@
 use iceberg::spec::{Datum, PrimitiveLiteral, PrimitiveType};
 use parquet::file::statistics::Statistics;
 
-use super::transform::first_chars;
 use crate::error::Result;
+use crate::table::transform::text_prefix;
 
 /// The smallest and largest value of a row group's column, or bounds around them.
 ///
@@ -69,7 +69,7 @@ fn signed_big_endian(bytes: &[u8]) -> Option<i128> {
 pub(super) fn cut_lower(bound: PrimitiveLiteral, length: usize) -> PrimitiveLiteral {
     match bound {
         PrimitiveLiteral::String(mut text) => {
-            text.truncate(first_chars(&text, length).len());
+            text.truncate(text_prefix(&text, length).len());
             PrimitiveLiteral::String(text)
         }
         PrimitiveLiteral::Binary(mut bytes) => {
@@ -84,7 +84,7 @@ pub(super) fn cut_lower(bound: PrimitiveLiteral, length: usize) -> PrimitiveLite
 pub(super) fn cut_upper(bound: PrimitiveLiteral, length: usize) -> Option<PrimitiveLiteral> {
     match bound {
         PrimitiveLiteral::String(text) => {
-            let kept = first_chars(&text, length);
+            let kept = text_prefix(&text, length);
             match kept.len() == text.len() {
                 true => Some(PrimitiveLiteral::String(text)),
                 false => next_text(kept).map(PrimitiveLiteral::String),

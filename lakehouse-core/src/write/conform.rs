@@ -14,8 +14,8 @@ use arrow::datatypes::{
 };
 use arrow::util::display::array_value_to_string;
 
-use super::calendar::DAY_US;
 use crate::error::{Error, Result};
+use crate::table::calendar::DAY_US;
 
 /// Turns batches into the types of [`crate::table::write_schema`], or types that Parquet encodes to
 /// the same bytes.

@@ -6,11 +6,11 @@ use iceberg::spec::{Datum, Literal, PrimitiveLiteral, PrimitiveType, Struct, Tra
 use iceberg::transform::create_transform_function;
 use uuid::Uuid;
 
-use super::calendar::{DAY_US, date_text, time_text};
 use super::partition::PartitionColumn;
 use super::properties::Properties;
 use crate::error::{Error, Result};
 use crate::storage::join;
+use crate::table::calendar::{DAY_US, date_text, time_text};
 
 /// The most bytes a partition field's name or its value takes in a path: both stand in one folder's
 /// name, for which file systems allow 255. The path is for people: the partition value itself

@@ -17,8 +17,9 @@ use arrow::datatypes::{
 use iceberg::spec::Transform;
 use iceberg::transform::create_transform_function;
 
-use super::calendar::{DAY_US, HOUR_US, months, years};
 use crate::error::{Error, Result};
+use crate::table::calendar::{DAY_US, HOUR_US, months, years};
+use crate::table::transform::text_prefix;
 
 /// The partition values of `values`, whose type is the table's stored form.
 ///
@@ -122,7 +123,7 @@ fn truncate(width: u32, values: &ArrayRef) -> Result<ArrayRef> {
             let texts = values.as_string::<i32>().iter();
             Arc::new(
                 texts
-                    .map(|text| text.map(|text| first_chars(text, chars)))
+                    .map(|text| text.map(|text| text_prefix(text, chars)))
                     .collect::<StringArray>(),
             )
         }
@@ -147,13 +148,6 @@ fn beyond(transform: Transform, value: impl std::fmt::Display) -> Error {
     Error::invalid(format!(
         "partition transform {transform} of value {value} leaves the range of the column's type"
     ))
-}
-
-/// The first `count` code points.
-pub(super) fn first_chars(text: &str, count: usize) -> &str {
-    text.char_indices()
-        .nth(count)
-        .map_or(text, |(end, _)| &text[..end])
 }
 
 /// Calls `of_day` with the day each value lies in, rounded down also before 1970.

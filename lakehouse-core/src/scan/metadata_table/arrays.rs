@@ -12,7 +12,7 @@ use iceberg::spec::{Datum, PrimitiveLiteral, PrimitiveType, Transform};
 
 use crate::error::{Error, Result};
 use crate::scan::value::Value;
-use crate::table::transform::year_and_month;
+use crate::table::calendar::civil;
 
 /// The zone of instants.
 pub(super) const UTC: &str = "+00:00";
@@ -170,7 +170,7 @@ fn date_text(days: i64) -> String {
         Some(date) => date.format("%Y-%m-%d").to_string(),
         // Beyond the calendar of the formatter.
         None => {
-            let (year, month) = year_and_month(days);
+            let (year, month, _) = civil(days);
             format!("{year}-{month:02}")
         }
     }

@@ -1,15 +1,15 @@
 //! Calendar fields of days since 1970, for the whole range of 64-bit timestamps.
 
 /// Microseconds of a day.
-pub(super) const DAY_US: i64 = 86_400_000_000;
+pub(crate) const DAY_US: i64 = 86_400_000_000;
 /// Microseconds of an hour.
-pub(super) const HOUR_US: i64 = 3_600_000_000;
+pub(crate) const HOUR_US: i64 = 3_600_000_000;
 
 /// Year, month (1 to 12) and day (1 to 31) in the proleptic Gregorian calendar.
 ///
 /// Counts in eras of 400 years that begin on the first of March, so that the leap day is the last
 /// of its year. Libraries stop some 260 000 years from now, timestamps do not.
-pub(super) fn civil(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     const ERA_DAYS: i64 = 146_097;
     let shifted = days + 719_468;
     let era = shifted.div_euclid(ERA_DAYS);
@@ -29,18 +29,18 @@ pub(super) fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// Whole years from 1970 to the day, rounded down.
-pub(super) fn years(days: i64) -> i64 {
+pub(crate) fn years(days: i64) -> i64 {
     civil(days).0 - 1970
 }
 
 /// Whole months from 1970-01 to the day, rounded down.
-pub(super) fn months(days: i64) -> i64 {
+pub(crate) fn months(days: i64) -> i64 {
     let (year, month, _) = civil(days);
     (year - 1970) * 12 + month - 1
 }
 
 /// A day as `2017-12-01`.
-pub(super) fn date_text(days: i64) -> String {
+pub(crate) fn date_text(days: i64) -> String {
     let (year, month, day) = civil(days);
     format!("{year:04}-{month:02}-{day:02}")
 }
@@ -48,7 +48,7 @@ pub(super) fn date_text(days: i64) -> String {
 /// A time of day as `10:12:55.038194`, without a fraction when it is zero.
 ///
 /// `per_second` is the number of `ticks` in a second, `digits` its number of zeros.
-pub(super) fn time_text(ticks: i64, per_second: i64, digits: usize) -> String {
+pub(crate) fn time_text(ticks: i64, per_second: i64, digits: usize) -> String {
     let (seconds, fraction) = (ticks.div_euclid(per_second), ticks.rem_euclid(per_second));
     let clock = format!(
         "{:02}:{:02}:{:02}",
