@@ -78,14 +78,20 @@ impl Script {
         }
         let sql = self.with_values(sql.trim_end());
         let result = match &directives.parameters {
-            Some(list) => self.session.sql_with(&sql, self.parameters(list).await?).await?,
+            Some(list) => {
+                self.session
+                    .sql_with(&sql, self.parameters(list).await?)
+                    .await?
+            }
             None => self.session.sql(&sql).await?,
         };
         let is_query = result.is_query();
         let schema = result.schema();
         let batches = result.collect().await?;
         let rows: Vec<Vec<String>> = batches.iter().flat_map(cells).collect();
-        if let (Some(name), Some(cell)) = (directives.keep_as, rows.first().and_then(|row| row.first())) {
+        if let (Some(name), Some(cell)) =
+            (directives.keep_as, rows.first().and_then(|row| row.first()))
+        {
             self.names.lock().unwrap().insert(name, cell.clone());
             return Ok(DBOutput::StatementComplete(0));
         }
@@ -95,7 +101,11 @@ impl Script {
             return Ok(DBOutput::StatementComplete(count.unwrap_or(0)));
         }
         Ok(DBOutput::Rows {
-            types: schema.fields().iter().map(|field| column_type(field.data_type())).collect(),
+            types: schema
+                .fields()
+                .iter()
+                .map(|field| column_type(field.data_type()))
+                .collect(),
             rows: rows.into_iter().flat_map(|row| self.lines(row)).collect(),
         })
     }
@@ -109,7 +119,10 @@ impl Script {
             directives.keep_as = Some(name.to_owned());
         } else if let Some(table) = text.strip_prefix("metadata file: ") {
             let file = self.lake.table(table).await?.metadata_location().to_owned();
-            self.names.lock().unwrap().insert("metadata".to_owned(), file);
+            self.names
+                .lock()
+                .unwrap()
+                .insert("metadata".to_owned(), file);
         } else if let Some(list) = text.strip_prefix("parameters: ") {
             directives.parameters = Some(list.to_owned());
         }
@@ -117,17 +130,24 @@ impl Script {
     }
 
     async fn parameters(&self, list: &str) -> Result<Vec<ScalarValue>> {
-        let batches = self.session.sql(&format!("SELECT {list}")).await?.collect().await?;
+        let batches = self
+            .session
+            .sql(&format!("SELECT {list}"))
+            .await?
+            .collect()
+            .await?;
         let columns = batches[0].columns().iter();
-        Ok(columns.map(|column| ScalarValue::try_from_array(column, 0)).collect::<Result<_, _>>()?)
+        Ok(columns
+            .map(|column| ScalarValue::try_from_array(column, 0))
+            .collect::<Result<_, _>>()?)
     }
 
     fn with_values(&self, text: &str) -> String {
         let names = self.names.lock().unwrap();
         let text = text.replace("{lake}", &self.root);
-        names
-            .iter()
-            .fold(text, |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+        names.iter().fold(text, |text, (name, value)| {
+            text.replace(&format!("{{{name}}}"), value)
+        })
     }
 
     /// What differs from run to run, by its name.
@@ -149,7 +169,13 @@ impl Script {
         let row: Vec<String> = row.iter().map(|cell| self.with_names(cell)).collect();
         let is_text = row.iter().any(|cell| cell.contains('\n'));
         if !is_text {
-            let visible = |cell: String| if cell.is_empty() { "(empty)".to_owned() } else { cell };
+            let visible = |cell: String| {
+                if cell.is_empty() {
+                    "(empty)".to_owned()
+                } else {
+                    cell
+                }
+            };
             return vec![row.into_iter().map(visible).collect()];
         }
         let lines = row.iter().flat_map(|cell| cell.lines());
@@ -171,7 +197,9 @@ impl AsyncDB for Script {
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, ScriptError> {
         self.answer(sql).await.map_err(|error| {
-            let text = format!("{}: {error}", error.kind()).replace('\n', " ");
+            let text = format!("{}: {error}", error.kind());
+            let text: Vec<&str> = text.split_whitespace().collect();
+            let text = text.join(" ");
             ScriptError(self.with_names(&text))
         })
     }

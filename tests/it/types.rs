@@ -24,7 +24,10 @@ struct Row<'a> {
 }
 
 fn rows() -> Vec<Row<'static>> {
-    let lines = DOCUMENT.lines().filter(|line| line.starts_with('|')).skip(2);
+    let lines = DOCUMENT
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .skip(2);
     lines
         .map(|line| {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
@@ -60,7 +63,11 @@ fn spaceless(text: &str) -> String {
 async fn column(lake: &TestLake, table: &str) -> [String; 3] {
     let loaded = lake.lake.table(table).await.unwrap();
     let iceberg = type_name(&loaded.schema().as_struct().fields()[0].field_type);
-    let rows = lake.session.sql(&format!("SELECT * FROM {table}")).await.unwrap();
+    let rows = lake
+        .session
+        .sql(&format!("SELECT * FROM {table}"))
+        .await
+        .unwrap();
     let arrow = rows.schema().field(0).data_type().to_string();
     rows.collect().await.unwrap();
     let shown = lake.one(&format!("SHOW COLUMNS IN {table}")).await;
@@ -111,9 +118,15 @@ fn arrow_type(text: &str) -> DataType {
         "LargeList(Int32)" => DataType::LargeList(item("item")),
         "FixedSizeList(2 x Int32)" => DataType::FixedSizeList(item("item"), 2),
         r#"Struct("a": Int32, "b": Utf8)"# => DataType::Struct(
-            vec![Field::new("a", DataType::Int32, true), Field::new("b", DataType::Utf8, true)].into(),
+            vec![
+                Field::new("a", DataType::Int32, true),
+                Field::new("b", DataType::Utf8, true),
+            ]
+            .into(),
         ),
-        other => other.parse().unwrap_or_else(|error| panic!("{other}: {error}")),
+        other => other
+            .parse()
+            .unwrap_or_else(|error| panic!("{other}: {error}")),
     }
 }
 
@@ -121,7 +134,9 @@ fn arrow_type(text: &str) -> DataType {
 fn is_same_arrow(row: &Row<'_>, actual: &str) -> bool {
     let expected = match row.read {
         "Map(Utf8, Int32)" => {
-            return actual.starts_with("Map(") && actual.contains("Utf8") && actual.contains("Int32");
+            return actual.starts_with("Map(")
+                && actual.contains("Utf8")
+                && actual.contains("Int32");
         }
         other => other,
     };
@@ -156,7 +171,10 @@ async fn every_sql_type_is_as_documented() {
                 (Ok(_), NONE) => wrong.push(format!("{sql}: is not refused")),
                 (Ok(_), _) => compare(row, sql, &column(&lake, &table).await, &mut wrong),
                 (Err(error), NONE) => {
-                    if !matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) {
+                    if !matches!(
+                        error.kind(),
+                        ErrorKind::Unsupported | ErrorKind::InvalidInput
+                    ) {
                         wrong.push(format!("{sql}: refused as {}: {error}", error.kind()));
                     }
                 }
@@ -176,9 +194,14 @@ async fn every_arrow_type_is_as_documented() {
             let data_type = arrow_type(text);
             let schema = Arc::new(Schema::new(vec![Field::new("c", data_type.clone(), true)]));
             let batch = RecordBatch::try_new(schema, vec![values(&data_type)]).unwrap();
-            let (source, table) =
-                (format!("source_{number}_{position}"), format!("arrow_{number}_{position}"));
-            lake.session.register_batches(&source, vec![batch]).await.unwrap();
+            let (source, table) = (
+                format!("source_{number}_{position}"),
+                format!("arrow_{number}_{position}"),
+            );
+            lake.session
+                .register_batches(&source, vec![batch])
+                .await
+                .unwrap();
             let create = format!(
                 "CREATE TABLE {table} TBLPROPERTIES ('format-version' = '{}') \
                  AS SELECT * FROM {source}",

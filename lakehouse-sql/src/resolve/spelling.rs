@@ -9,12 +9,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, VisitorMut,
+    AccessExpr, CastKind, DataType, ExactNumberInfo, Expr, Ident, JoinConstraint, JoinOperator,
+    ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    TableAlias, TableFactor, TableWithJoins, Value, VisitorMut,
 };
 use iceberg::spec::{NestedFieldRef, Schema, Type};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
+
+/// Decimal digits that every double keeps.
+const DOUBLE_DIGITS: usize = 15;
 
 /// Spellings of names by their lower-case form.
 #[derive(Debug, Default, Clone)]
@@ -103,7 +107,11 @@ impl InScope {
             Some(_) => name.value.clone(),
             None => name.value.to_ascii_lowercase(),
         };
-        Self { lower, name, columns }
+        Self {
+            lower,
+            name,
+            columns,
+        }
     }
 }
 
@@ -177,7 +185,9 @@ impl<'a> Speller<'a> {
     fn spell_path(&self, path: &mut [Ident]) -> Result<()> {
         let qualifier = path.first().map(|ident| ident.value.to_lowercase());
         // The first part is a table's name or a struct column; the rest are columns or fields.
-        let is_table = path.first_mut().is_some_and(|first| self.spell_table(first));
+        let is_table = path
+            .first_mut()
+            .is_some_and(|first| self.spell_table(first));
         for (index, ident) in path.iter_mut().enumerate() {
             match (index, is_table) {
                 (0, true) => {}
@@ -359,7 +369,11 @@ impl<'a> Speller<'a> {
     fn add_to_scope(&self, factor: &TableFactor, scope: &mut Vec<InScope>) {
         match factor {
             TableFactor::Table { name, alias, .. } => {
-                let columns = self.tables.get(&table_key(name)).cloned().unwrap_or_default();
+                let columns = self
+                    .tables
+                    .get(&table_key(name))
+                    .cloned()
+                    .unwrap_or_default();
                 let last = name.0.last().and_then(ObjectNamePart::as_ident);
                 if let Some(name) = alias.as_ref().map(|alias| &alias.name).or(last) {
                     scope.push(InScope::new(name, columns));
@@ -386,6 +400,32 @@ impl<'a> Speller<'a> {
 /// The key of a table factor's name, the same before and after it was parsed.
 pub(crate) fn table_key(name: &datafusion::sql::sqlparser::ast::ObjectName) -> String {
     name.to_string()
+}
+
+/// A number with more digits than a double holds, as the decimal it says: the engine reads numbers
+/// with a point as doubles, and a value on its way into a DECIMAL column would lose its last digits.
+fn exact_decimal(value: &Value) -> Option<Expr> {
+    let Value::Number(text, _) = value else {
+        return None;
+    };
+    let (whole, fraction) = text.split_once('.')?;
+    let is_plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = whole.trim_start_matches('0');
+    let digits = whole.len() + fraction.len();
+    if !is_plain(whole) || !is_plain(fraction) || !(DOUBLE_DIGITS + 1..=38).contains(&digits) {
+        return None;
+    }
+    let (digits, scale) = (
+        u64::try_from(digits).ok()?,
+        i64::try_from(fraction.len()).ok()?,
+    );
+    Some(Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(Expr::value(Value::SingleQuotedString(text.clone()))),
+        data_type: DataType::Decimal(ExactNumberInfo::PrecisionAndScale(digits, scale)),
+        array: false,
+        format: None,
+    })
 }
 
 fn join_constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
@@ -482,6 +522,12 @@ impl VisitorMut for Speller<'_> {
                     AccessExpr::Dot(field) => self.spell_field(field),
                     AccessExpr::Subscript(_) => Ok(()),
                 })
+            }
+            Expr::Value(value) => {
+                if let Some(exact) = exact_decimal(&value.value) {
+                    *expr = exact;
+                }
+                Ok(())
             }
             _ => Ok(()),
         };

@@ -44,7 +44,9 @@ fn name_in_body(body: &mut SetExpr) {
 fn name_in_select(select: &mut Select) {
     let mut seen: BTreeSet<String> = BTreeSet::new();
     for (place, item) in select.projection.iter_mut().enumerate() {
-        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let SelectItem::UnnamedExpr(expr) = item else {
+            continue;
+        };
         let text = expr.to_string();
         // The engine calls every subquery the same.
         let is_subquery = matches!(expr, Expr::Subquery(_));
@@ -52,7 +54,11 @@ fn name_in_select(select: &mut Select) {
         if is_new && !is_subquery {
             continue;
         }
-        let name = if is_new { text } else { format!("{text}:{}", place + 1) };
+        let name = if is_new {
+            text
+        } else {
+            format!("{text}:{}", place + 1)
+        };
         *item = SelectItem::ExprWithAlias {
             expr: expr.clone(),
             alias: Ident::with_quote('"', name),

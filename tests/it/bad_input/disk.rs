@@ -47,7 +47,10 @@ async fn a_full_disk_fails_the_statement_and_changes_nothing() {
             rows(&session, "INSERT INTO t VALUES (1)").await.unwrap();
             let before = files_below(folder.path());
             store.fail_always_at(StoreCall::Put, part, fault);
-            for statement in ["INSERT INTO t VALUES (2)", "CREATE TABLE u AS SELECT 1 AS a"] {
+            for statement in [
+                "INSERT INTO t VALUES (2)",
+                "CREATE TABLE u AS SELECT 1 AS a",
+            ] {
                 let error = rows(&session, statement).await.expect_err(part);
                 assert_eq!(error.kind(), kind, "{part} {statement}: {error}");
             }
@@ -55,7 +58,10 @@ async fn a_full_disk_fails_the_statement_and_changes_nothing() {
             assert_eq!(rows(&session, "SELECT * FROM t").await.unwrap(), ["1"]);
             store.heal();
             rows(&session, "INSERT INTO t VALUES (3)").await.unwrap();
-            assert_eq!(rows(&session, "SELECT count(*) FROM t").await.unwrap(), ["2"]);
+            assert_eq!(
+                rows(&session, "SELECT count(*) FROM t").await.unwrap(),
+                ["2"]
+            );
         }
     }
 }
@@ -68,7 +74,8 @@ const LARGE_INSERT: &str =
 #[tokio::test]
 async fn a_real_limit_of_file_sizes_is_met() {
     let lake = TestLake::folder().await;
-    lake.run("CREATE TABLE t (b BINARY); INSERT INTO t VALUES (X'00')").await;
+    lake.run("CREATE TABLE t (b BINARY); INSERT INTO t VALUES (X'00')")
+        .await;
     let before = files_below(&lake.path());
     let mut shell = Command::new("sh");
     // Without the trap the system would end the process instead of refusing the write. 512 KiB and
@@ -76,9 +83,16 @@ async fn a_real_limit_of_file_sizes_is_met() {
     shell.args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\""]);
     shell.arg(std::env::current_exe().unwrap());
     describe(&mut shell, &lake.path(), LARGE_INSERT, 1);
-    let output = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    let output = shell
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     let answers = answers(&output);
-    assert!(answers[0].starts_with("resources-exhausted: "), "{answers:?}");
+    assert!(
+        answers[0].starts_with("resources-exhausted: "),
+        "{answers:?}"
+    );
     assert_eq!(files_below(&lake.path()), before);
     assert_eq!(lake.one("SELECT count(*) FROM t").await, "1");
     lake.run(LARGE_INSERT).await;
@@ -132,7 +146,8 @@ fn close(folder: &Path, mode_of_folders: u32, mode_of_files: u32) {
 #[tokio::test]
 async fn a_lake_that_may_not_be_written_opens_for_reading() {
     let lake = TestLake::folder().await;
-    lake.run("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)").await;
+    lake.run("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)")
+        .await;
     let path = lake.path();
     close(&path, 0o555, 0o444);
     let before = files_below(&path);
@@ -140,7 +155,11 @@ async fn a_lake_that_may_not_be_written_opens_for_reading() {
                       DROP TABLE t; ALTER TABLE t CREATE TAG x; CREATE SCHEMA s; \
                       SELECT count(*) FROM t";
     let mut child = unprivileged(&path, path.parent().unwrap(), statements);
-    let output = child.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    let output = child
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     close(&path, 0o755, 0o644);
     let answers = answers(&output);
     assert_eq!(answers.len(), 7, "{answers:?}");
@@ -156,11 +175,16 @@ async fn a_lake_that_may_not_be_written_opens_for_reading() {
 #[tokio::test]
 async fn a_lake_that_may_not_be_read_says_so() {
     let lake = TestLake::folder().await;
-    lake.run("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)").await;
+    lake.run("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)")
+        .await;
     let path = lake.path();
     close(&path, 0o700, 0o000);
     let mut child = unprivileged(&path, path.parent().unwrap(), "SELECT * FROM t");
-    let output = child.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    let output = child
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     close(&path, 0o755, 0o644);
     let answers = answers(&output);
     assert!(answers[0].starts_with("permission-denied: "), "{answers:?}");

@@ -26,7 +26,12 @@ enum Damage {
     Foreign,
 }
 
-const DAMAGES: [Damage; 4] = [Damage::Missing, Damage::Empty, Damage::CutOff, Damage::Foreign];
+const DAMAGES: [Damage; 4] = [
+    Damage::Missing,
+    Damage::Empty,
+    Damage::CutOff,
+    Damage::Foreign,
+];
 
 async fn lake() -> TestLake {
     let lake = TestLake::folder().await;
@@ -89,7 +94,11 @@ async fn a_damaged_file_is_named() {
                 _ => ErrorKind::Corrupt,
             };
             let kinds = [expected, ErrorKind::Corrupt];
-            assert!(kinds.contains(&error.kind()), "{part:?} {harm:?}: {}: {text}", error.kind());
+            assert!(
+                kinds.contains(&error.kind()),
+                "{part:?} {harm:?}: {}: {text}",
+                error.kind()
+            );
             assert_eq!(files_below(&lake.path()), before, "{part:?} {harm:?}");
             // Its neighbour is none the worse.
             assert_eq!(answer(&lake, "SELECT x FROM other").await.unwrap(), ["1.5"]);
@@ -115,7 +124,11 @@ async fn inserting_on_damaged_metadata_changes_nothing() {
         damage(&file_of(&lake, part).await, Damage::CutOff);
         let before = files_below(&lake.path());
         let error = answer(&lake, "INSERT INTO t VALUES (3, 'three')").await;
-        assert_eq!(error.expect_err("damaged").kind(), ErrorKind::Corrupt, "{part:?}");
+        assert_eq!(
+            error.expect_err("damaged").kind(),
+            ErrorKind::Corrupt,
+            "{part:?}"
+        );
         assert_eq!(files_below(&lake.path()), before, "{part:?}");
     }
 }
@@ -128,14 +141,24 @@ async fn a_foreign_file_is_no_table() {
         (&b"{}"[..], "an empty object"),
         (b"[1, 2", "half a list"),
         (b"PAR1", "no JSON"),
-        (br#"{"format-version": 99, "table-uuid": "x"}"#, "a version of the future"),
+        (
+            br#"{"format-version": 99, "table-uuid": "x"}"#,
+            "a version of the future",
+        ),
     ] {
         std::fs::write(&foreign, content).unwrap();
         let register = format!("CALL system.register_table('u', '{}')", foreign.display());
         let error = lake.fails(&register).await;
         let kinds = [ErrorKind::Corrupt, ErrorKind::Unsupported];
-        assert!(kinds.contains(&error.kind()), "{what}: {}: {error}", error.kind());
-        assert!(error.to_string().contains("foreign.json"), "{what}: {error}");
+        assert!(
+            kinds.contains(&error.kind()),
+            "{what}: {}: {error}",
+            error.kind()
+        );
+        assert!(
+            error.to_string().contains("foreign.json"),
+            "{what}: {error}"
+        );
         assert_eq!(lake.rows("SHOW TABLES LIKE 'u'").await, [""; 0]);
     }
 }
@@ -150,6 +173,9 @@ async fn the_data_of_another_table_is_not_taken_for_ours() {
     let outcome = answer(&lake, "SELECT id, v FROM t").await;
     assert_ne!(outcome.as_deref().ok(), Some(&["1.5".to_owned()][..]));
     if let Err(error) = outcome {
-        assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound), "{error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound),
+            "{error}"
+        );
     }
 }
