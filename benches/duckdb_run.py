@@ -40,7 +40,8 @@ def quoted(path: str) -> str:
 def source_of(source: str, table: dict) -> str:
     if source == "iceberg":
         return f"iceberg_scan({quoted(table['metadata'])})"
-    return "read_parquet([" + ", ".join(quoted(path) for path in table["data"]) + "])"
+    paths = ", ".join(quoted(path) for path in table["data"])
+    return f"read_parquet([{paths}], hive_partitioning = false)"
 
 
 def start(request: dict):

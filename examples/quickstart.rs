@@ -48,7 +48,7 @@ async fn main() -> Outcome {
     .await?;
     assert_eq!(row_count(&warm), 2);
 
-    println!("A day's readings are read from that day's files only:\n");
+    println!("A question about one day reads the files of that day only:\n");
     let alarms = ask(
         &session,
         "SELECT alarms.at, city, alarms.note, readings.celsius\n\
@@ -60,6 +60,12 @@ async fn main() -> Outcome {
     )
     .await?;
     assert_eq!(row_count(&alarms), 1);
+
+    let day = "at >= TIMESTAMP '2026-03-02' AND at < TIMESTAMP '2026-03-03'";
+    let plan = session
+        .sql(&format!("EXPLAIN SELECT * FROM readings WHERE {day}"))
+        .await?;
+    assert!(plan.to_table().await?.contains("files=1/3"));
 
     let total = ask(&session, "SELECT count(*) AS readings FROM readings").await?;
     assert_eq!(total[0].column(0).as_primitive::<Int64Type>().value(0), 216);
@@ -75,8 +81,8 @@ async fn write_files(folder: &Path) -> Outcome {
 
     let mut alarms = String::new();
     for (station, at, note) in [
-        (1, "2026-03-01T06:00:00", "sensor iced"),
-        (2, "2026-03-02T14:00:00", "heat"),
+        (1, "2026-03-01T18:00:00", "sensor iced"),
+        (2, "2026-03-02T06:00:00", "heat"),
     ] {
         writeln!(
             alarms,

@@ -24,12 +24,24 @@ pub fn read_settings(path: impl AsRef<Path>) -> Result<Settings> {
     let path = path.as_ref();
     let at = |error: Error| error.with_context("settings file", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| at(error.into()))?;
-    let invalid = |error: &dyn std::fmt::Display| at(Error::invalid(error.to_string()));
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => serde_json::from_str(&text).map_err(|error| invalid(&error)),
-        Some("toml") => toml::from_str(&text).map_err(|error| invalid(&error)),
-        _ => Err(at(Error::invalid(
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let parsed = match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("json") => serde_json::from_str(&text)
+            .map_err(|error| Error::invalid(format!("invalid settings: {error}"))),
+        Some("toml") => toml::from_str(&text).map_err(|error| invalid_toml(&text, &error)),
+        _ => Err(Error::invalid(
             "expected a settings file named *.json or *.toml",
-        ))),
-    }
+        )),
+    };
+    parsed.map_err(at)
+}
+
+/// One line of what the library draws over several.
+fn invalid_toml(text: &str, error: &toml::de::Error) -> Error {
+    let before = error.span().map_or(0, |span| span.start.min(text.len()));
+    let line = text[..before].matches('\n').count() + 1;
+    Error::invalid(format!(
+        "invalid settings: {} (line {line})",
+        error.message()
+    ))
 }

@@ -149,7 +149,9 @@ fn lake_folder(options: &Options) -> Result<PathBuf> {
 
 /// Opens the lake, and makes and fills it first unless that was done to its end before.
 async fn prepared(folder: &Path, scale: f64) -> Result<Lakehouse> {
-    let marker = folder.with_extension("complete");
+    let mut marker = folder.as_os_str().to_owned();
+    marker.push(".complete");
+    let marker = PathBuf::from(marker);
     let kept = std::fs::read_to_string(&marker).is_ok_and(|text| text == scale.to_string());
     if kept {
         return Lakehouse::open(folder.to_string_lossy()).await;

@@ -11,7 +11,6 @@ mod format;
 mod output;
 mod progress;
 mod run;
-mod settings_file;
 mod shell;
 
 use std::process::ExitCode;

@@ -13,7 +13,6 @@ use crate::failure::Failure;
 use crate::format::{Encoder, Format};
 use crate::output::Output;
 use crate::progress::{Progress, count};
-use crate::settings_file::read_settings;
 use crate::shell;
 
 /// Runs `lake sql`.
@@ -59,7 +58,7 @@ fn check(arguments: &SqlArguments, interactive: bool) -> Result<(), Failure> {
 async fn open(arguments: &SqlArguments) -> Result<Lakehouse, Failure> {
     let mut builder = Lakehouse::builder().create(arguments.create);
     if let Some(path) = &arguments.config {
-        builder = builder.settings(read_settings(path)?);
+        builder = builder.settings(lakehouse::read_settings(path)?);
     }
     if let Some(location) = &arguments.lake {
         builder = builder.location(location);

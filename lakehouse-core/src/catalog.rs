@@ -22,6 +22,7 @@ use crate::settings::CacheSettings;
 use crate::storage::Storage;
 pub use find::{find_metadata_file, load_by_metadata_file};
 pub use memory::{MEMORY_WAREHOUSE, MemoryCatalog, MemoryPointers};
+pub(crate) use metadata_file::to_value as metadata_json;
 pub use pointer::PointerCatalog;
 pub use sqlite::{
     CATALOG_FILE, CATALOG_NAME, OpenOptions, SqliteCatalog, SqlitePointers, find_catalog_file,

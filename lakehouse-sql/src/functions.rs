@@ -10,21 +10,33 @@ use datafusion::common::{DFSchema, TableReference, plan_datafusion_err};
 use datafusion::datasource::file_format::format_as_file_type;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
+use datafusion::logical_expr::planner::{
+    ContextProvider, ExprPlanner, RelationPlanner, TypePlanner,
+};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, TableSource, WindowUDF};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::prelude::Expr;
 use datafusion::sql::planner::ParserOptions;
 
+use crate::type_planner::MicrosecondTypes;
+
 /// Functions and options of a session, without any table: for constant expressions.
 pub(crate) struct FunctionsOnly<'a> {
     state: &'a SessionState,
+    types: Arc<MicrosecondTypes>,
 }
 
 impl<'a> FunctionsOnly<'a> {
     pub(crate) fn new(state: &'a SessionState) -> Self {
-        Self { state }
+        let zone = state.config_options().execution.time_zone.clone();
+        let types = MicrosecondTypes {
+            zone: zone.unwrap_or_else(|| "UTC".to_owned()),
+        };
+        Self {
+            state,
+            types: Arc::new(types),
+        }
     }
 
     /// The session's planners of relations.
@@ -94,6 +106,11 @@ impl ContextProvider for FunctionsOnly<'_> {
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
         self.state.expr_planners()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        let types: Arc<MicrosecondTypes> = Arc::clone(&self.types);
+        Some(types)
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {

@@ -21,6 +21,7 @@ mod resolve;
 mod session;
 mod sql_type;
 pub mod statement;
+mod type_planner;
 
 pub use execute::QueryResult;
 pub use govern::Governed;

@@ -1,6 +1,7 @@
 //! From a governed statement to a plan: what the engine can resolve is only what was governed.
 
 mod context;
+mod insert;
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,9 @@ use datafusion::common::{Column, SchemaError, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::SqlToRel;
+use datafusion::sql::sqlparser::ast;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
 
@@ -50,16 +53,11 @@ pub(crate) fn plan(governed: Governed, state: &SessionState) -> Result<Plan> {
     let context = GovernedContext::new(state, tables);
     let planner = SqlToRel::new_with_options(&context, parser_options(state));
     let work = match intent {
-        Intent::Rows(statement) => {
-            let planned = planner
-                .statement_to_plan(*statement)
-                .map_err(planning_error)?;
-            Work::Rows(Box::new(planned))
-        }
+        Intent::Rows(statement) => Work::Rows(Box::new(plan_rows(*statement, &planner, &context)?)),
         Intent::Command { command, source } => {
             let source = match source {
                 Some(query) => {
-                    let query = datafusion::sql::sqlparser::ast::Statement::Query(query);
+                    let query = ast::Statement::Query(query);
                     let planned = planner
                         .sql_statement_to_plan(query)
                         .map_err(planning_error)?;
@@ -71,6 +69,23 @@ pub(crate) fn plan(governed: Governed, state: &SessionState) -> Result<Plan> {
         }
     };
     Ok(Plan { work })
+}
+
+/// Plans what the engine plans, inserts of queries apart.
+fn plan_rows(
+    statement: Statement,
+    planner: &SqlToRel<'_, GovernedContext<'_>>,
+    context: &GovernedContext<'_>,
+) -> Result<LogicalPlan> {
+    match statement {
+        Statement::Statement(inner) => match *inner {
+            ast::Statement::Insert(insert) if !insert::is_values(&insert) => {
+                insert::plan_insert(insert, planner, context)
+            }
+            other => planner.sql_statement_to_plan(other).map_err(planning_error),
+        },
+        other => planner.statement_to_plan(other).map_err(planning_error),
+    }
 }
 
 /// The engine's planning error with the place it names, when it does.

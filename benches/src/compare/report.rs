@@ -86,6 +86,13 @@ fn markdown(comparison: &Comparison, date: &str) -> String {
         .map(|peak| peak.map_or_else(|| "–".to_owned(), mebibytes))
         .collect();
     let _ = writeln!(text, "| peak memory, MiB | {} | |", row(peaks));
+    text.push_str(&remarks(comparison));
+    text
+}
+
+/// What has to be known beside the table.
+fn remarks(comparison: &Comparison) -> String {
+    let mut text = String::new();
     let _ = writeln!(
         text,
         "\nThe peak of an engine in this process includes what the others keep cached; DuckDB has \

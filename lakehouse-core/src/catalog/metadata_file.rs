@@ -1,6 +1,7 @@
 //! Metadata files of tables: reading, writing and keeping the read ones.
 
 mod decode;
+mod json;
 mod name;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::cache::ByteCache;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::storage::{Storage, join};
+pub(crate) use json::to_value;
 use name::metadata_file_name;
 pub(super) use name::{MetadataName, stem};
 
@@ -70,7 +72,7 @@ impl MetadataFiles {
         let gzip = decode::is_gzip_asked(metadata.properties())?;
         let name = metadata_file_name(predecessor, clock.new_uuid(), gzip)?;
         let location = join(&metadata_folder(metadata), &name);
-        let json = serde_json::to_vec(metadata)?;
+        let json = json::to_vec(metadata)?;
         let json_bytes = json.len() as u64;
         let bytes = if gzip { decode::compress(&json)? } else { json };
         let written = async {
@@ -144,12 +146,12 @@ pub(super) fn stamp(
     updated_at_ms: i64,
     log_entries_known: usize,
 ) -> Result<TableMetadata> {
-    let mut json = serde_json::to_value(metadata)?;
+    let mut json = to_value(metadata)?;
     json["last-updated-ms"] = Value::from(updated_at_ms);
     if let Some(log) = json.get_mut("snapshot-log").and_then(Value::as_array_mut) {
         for entry in log.iter_mut().skip(log_entries_known) {
             entry["timestamp-ms"] = Value::from(updated_at_ms);
         }
     }
-    Ok(serde_json::from_value(json)?)
+    Ok(json::from_value(json)?)
 }

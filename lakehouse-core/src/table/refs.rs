@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use iceberg::spec::{SnapshotReference, SnapshotRetention, TableMetadata};
 use serde::Deserialize;
 
+use crate::catalog::metadata_json;
 use crate::error::Result;
 
 /// The branch that unversioned statements read and write.
@@ -56,7 +57,7 @@ struct RefsOnly {
 /// All refs by name. The format crate has no accessor for them, so they are read from its own
 /// JSON form.
 pub(super) fn references(metadata: &TableMetadata) -> Result<Vec<Reference>> {
-    let parsed: RefsOnly = serde_json::from_value(serde_json::to_value(metadata)?)?;
+    let parsed: RefsOnly = serde_json::from_value(metadata_json(metadata)?)?;
     Ok(parsed
         .refs
         .into_iter()

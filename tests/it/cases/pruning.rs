@@ -66,15 +66,15 @@ async fn m06_casts_around_columns_stay() {
             vec!["1"],
         ),
         (
-            "CAST(ts AS TIMESTAMP(9)) >= TIMESTAMP '2026-01-01 23:59:59.999999001'",
+            "CAST(ts AS TIMESTAMP(9)) >= CAST('2026-01-01 23:59:59.999999001' AS TIMESTAMP(9))",
             vec!["2", "3"],
         ),
         (
-            "CAST(ts AS TIMESTAMP(9)) <= TIMESTAMP '2026-01-01 23:59:59.999999001'",
+            "CAST(ts AS TIMESTAMP(9)) <= CAST('2026-01-01 23:59:59.999999001' AS TIMESTAMP(9))",
             vec!["1"],
         ),
         (
-            "CAST(ts AS TIMESTAMP(9)) = TIMESTAMP '2026-01-01 23:59:59.999999001'",
+            "CAST(ts AS TIMESTAMP(9)) = CAST('2026-01-01 23:59:59.999999001' AS TIMESTAMP(9))",
             vec![],
         ),
         ("CAST(n AS VARCHAR) = '2'", vec!["2"]),

@@ -30,7 +30,8 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
-            &["functions", "sql_type", "exact_cast"],
+            &["sql_type", "type_planner", "exact_cast", "lossy_cast"],
+            &["functions"],
             &["constant"],
             &["register"],
             &["environment"],

@@ -67,8 +67,7 @@ pub(super) fn is_gzip_asked(properties: &HashMap<String, String>) -> Result<bool
 }
 
 fn parse(json: &[u8]) -> Result<TableMetadata> {
-    let metadata: TableMetadata =
-        serde_json::from_slice(json).map_err(|error| explain(json, error))?;
+    let metadata = super::json::from_slice(json).map_err(|error| explain(json, error))?;
     refuse_encryption(&metadata)?;
     Ok(metadata)
 }
