@@ -1,9 +1,10 @@
 //! Values on the way into a table: cast only when nothing is lost.
 //!
 //! The engine casts the rows of an insert to the table's types. It cuts nanoseconds silently, also
-//! those in a text, and leaves out the fields of a struct that the column does not have. Casts that
-//! the engine put there are replaced by one that refuses, or are refused; casts that the user wrote
-//! lie deeper in the plan and stay.
+//! those in a text, leaves out the fields of a struct that the column does not have, and takes a time
+//! without zone for one in UTC, whatever the session's zone. Casts that the engine put there are
+//! replaced by one that refuses, or are refused; casts that the user wrote lie deeper in the plan
+//! and stay.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray};
 use arrow::compute::{cast, cast_with_options};
 use arrow::datatypes::{DataType, Fields, TimeUnit, TimestampNanosecondType};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as EngineResult;
@@ -23,18 +25,24 @@ use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
 
-/// Replaces the outermost casts of a plan that cut nanoseconds.
-pub(crate) fn exact_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
+/// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
+/// session's zone.
+pub(crate) fn exact_casts(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
+    let zone = options.execution.time_zone.as_deref().unwrap_or("UTC");
+    Ok(exact_plan(plan, &Arc::from(zone))?)
+}
+
+fn exact_plan(plan: LogicalPlan, zone: &Arc<str>) -> EngineResult<LogicalPlan> {
     Ok(match plan {
         LogicalPlan::Projection(mut projection) => {
             let input = Arc::unwrap_or_clone(projection.input);
             let input = if let LogicalPlan::Values(_) = input {
-                exact_casts(input)?
+                exact_plan(input, zone)?
             } else {
                 input
             };
             let schema = Arc::clone(input.schema());
-            projection.expr = exact_all(projection.expr, &schema)?;
+            projection.expr = exact_all(projection.expr, &schema, zone)?;
             projection.input = Arc::new(input);
             LogicalPlan::Projection(projection)
         }
@@ -43,7 +51,7 @@ pub(crate) fn exact_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
             values.values = values
                 .values
                 .into_iter()
-                .map(|row| exact_all(row, &empty))
+                .map(|row| exact_all(row, &empty, zone))
                 .collect::<EngineResult<_>>()?;
             LogicalPlan::Values(values)
         }
@@ -51,17 +59,21 @@ pub(crate) fn exact_casts(plan: LogicalPlan) -> Result<LogicalPlan> {
     })
 }
 
-fn exact_all(expressions: Vec<Expr>, schema: &DFSchema) -> EngineResult<Vec<Expr>> {
+fn exact_all(
+    expressions: Vec<Expr>,
+    schema: &DFSchema,
+    zone: &Arc<str>,
+) -> EngineResult<Vec<Expr>> {
     expressions
         .into_iter()
-        .map(|expression| exact(expression, schema))
+        .map(|expression| exact(expression, schema, zone))
         .collect()
 }
 
-fn exact(expression: Expr, schema: &DFSchema) -> EngineResult<Expr> {
+fn exact(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> EngineResult<Expr> {
     match expression {
         Expr::Alias(alias) => {
-            let inner = exact(*alias.expr, schema)?;
+            let inner = exact(*alias.expr, schema, zone)?;
             Ok(Expr::Alias(Alias {
                 expr: Box::new(inner),
                 ..alias
@@ -73,10 +85,14 @@ fn exact(expression: Expr, schema: &DFSchema) -> EngineResult<Expr> {
             let cuts = matches!(&data_type, DataType::Timestamp(TimeUnit::Microsecond, _))
                 && (given.is_string()
                     || matches!(given, DataType::Timestamp(TimeUnit::Nanosecond, _)));
-            if !cuts {
+            let takes_zone = matches!(
+                &data_type,
+                DataType::Timestamp(TimeUnit::Microsecond, Some(_))
+            ) && matches!(given, DataType::Timestamp(_, None) | DataType::Date32);
+            if !cuts && !takes_zone {
                 return Ok(Expr::Cast(Cast { expr, data_type }));
             }
-            let function = ScalarUDF::from(ExactMicroseconds::new(data_type));
+            let function = ScalarUDF::from(ExactMicroseconds::new(data_type, Arc::clone(zone)));
             let call = ScalarFunction::new_udf(Arc::new(function), vec![*expr]);
             Ok(Expr::ScalarFunction(call))
         }
@@ -140,13 +156,16 @@ fn refuse_lost_fields_by_place(given: &Fields, column: &Fields) -> Result<()> {
 struct ExactMicroseconds {
     signature: Signature,
     target: DataType,
+    /// Where a time without zone is read.
+    zone: Arc<str>,
 }
 
 impl ExactMicroseconds {
-    fn new(target: DataType) -> Self {
+    fn new(target: DataType, zone: Arc<str>) -> Self {
         Self {
             signature: Signature::any(1, Volatility::Immutable),
             target,
+            zone,
         }
     }
 }
@@ -174,14 +193,17 @@ impl ScalarUDFImpl for ExactMicroseconds {
         let [values] = arrays.as_slice() else {
             return Err(Error::internal("a cast takes one value").into());
         };
-        let DataType::Timestamp(_, zone) = &self.target else {
-            return Err(Error::internal("a cast to microseconds makes timestamps").into());
+        let zone = match &self.target {
+            DataType::Timestamp(_, Some(_)) => Some(Arc::clone(&self.zone)),
+            _ => None,
         };
         // What a text says is finer than a microsecond shows in nanoseconds; times beyond their
         // range are NULL there, and no text says them that finely.
         let nanoseconds = DataType::Timestamp(TimeUnit::Nanosecond, zone.clone());
         refuse_nanoseconds(cast(values, &nanoseconds)?.as_ref())?;
-        let cut = cast_with_options(values, &self.target, &DEFAULT_CAST_OPTIONS)?;
+        let microseconds = DataType::Timestamp(TimeUnit::Microsecond, zone);
+        let cut = cast_with_options(values, &microseconds, &DEFAULT_CAST_OPTIONS)?;
+        let cut = cast_with_options(&cut, &self.target, &DEFAULT_CAST_OPTIONS)?;
         if is_scalar {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cut, 0)?));
         }

@@ -2,20 +2,21 @@
 //!
 //! The optimiser moves a cast from a column to the literal beside it: `CAST(price AS BIGINT) = 10`
 //! becomes `price = 10.00`, which is another question when the price is 10.49. It does so whatever
-//! is lost. So before it begins, casts that lose something become calls of a function that it does
-//! not look into; casts that lose nothing are left to it, because files are pruned by them.
+//! is lost, and a literal that a finer unit of time needs loses its last digits on the way. So before
+//! the optimiser begins, such casts become calls of a function that it does not look into; the
+//! others are left to it, because files are pruned by them.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue, internal_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{BinaryExpr, Cast, ScalarFunction, TryCast};
+use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
@@ -64,47 +65,7 @@ fn hide(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         {
             Ok(Transformed::yes(call(*expr, data_type, true)))
         }
-        // Here it is the literal that would lose something on its way to the column's type.
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.supports_propagation() => {
-            let left_hidden = hide_from(*left, &right, schema)?;
-            let right_hidden = hide_from(*right, &left_hidden.data, schema)?;
-            let is_hidden = left_hidden.transformed || right_hidden.transformed;
-            let (left, right) = (Box::new(left_hidden.data), Box::new(right_hidden.data));
-            let expr = Expr::BinaryExpr(BinaryExpr { left, op, right });
-            Ok(Transformed::new_transformed(expr, is_hidden))
-        }
         other => Ok(Transformed::no(other)),
-    }
-}
-
-/// Hides a cast of a timestamp to a finer unit beside a literal that needs that unit.
-fn hide_from(expr: Expr, other: &Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let Expr::Cast(Cast {
-        expr: inner,
-        data_type,
-    }) = &expr
-    else {
-        return Ok(Transformed::no(expr));
-    };
-    let (DataType::Timestamp(coarse, _), Expr::Literal(literal, _)) =
-        (inner.get_type(schema)?, other)
-    else {
-        return Ok(Transformed::no(expr));
-    };
-    let (ticks, unit) = match literal {
-        ScalarValue::TimestampMillisecond(Some(ticks), _) => (ticks, TimeUnit::Millisecond),
-        ScalarValue::TimestampMicrosecond(Some(ticks), _) => (ticks, TimeUnit::Microsecond),
-        ScalarValue::TimestampNanosecond(Some(ticks), _) => (ticks, TimeUnit::Nanosecond),
-        _ => return Ok(Transformed::no(expr)),
-    };
-    let finer = per_second(unit) / per_second(coarse).min(per_second(unit));
-    match ticks % finer {
-        0 => Ok(Transformed::no(expr)),
-        _ => Ok(Transformed::yes(call(
-            inner.as_ref().clone(),
-            data_type.clone(),
-            false,
-        ))),
     }
 }
 
@@ -113,13 +74,11 @@ fn call(expr: Expr, target: DataType, is_try: bool) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![expr]))
 }
 
-/// Whether two values of `from` may become one value of `to`, among the types whose casts the
-/// optimiser moves.
+/// Whether a value of one of the types may have no place in the other, among the types whose casts
+/// the optimiser moves without a look at what is lost.
 fn loses(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
-        (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => {
-            per_second(*from) > per_second(*to)
-        }
+        (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from != to,
         (DataType::Dictionary(_, from), to) => loses(from, to),
         (from, DataType::Dictionary(_, to)) => loses(from, to),
         (from, to) => match (scale(from), scale(to)) {
@@ -138,15 +97,6 @@ fn scale(data_type: &DataType) -> Option<i8> {
         | DataType::Decimal256(_, scale) => Some(*scale),
         other if other.is_integer() => Some(0),
         _ => None,
-    }
-}
-
-fn per_second(unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => 1,
-        TimeUnit::Millisecond => 1_000,
-        TimeUnit::Microsecond => 1_000_000,
-        TimeUnit::Nanosecond => 1_000_000_000,
     }
 }
 

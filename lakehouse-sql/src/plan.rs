@@ -3,7 +3,9 @@
 mod context;
 mod insert;
 
-use datafusion::common::{Column, SchemaError};
+use std::collections::BTreeSet;
+
+use datafusion::common::{Column, SchemaError, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -113,6 +115,24 @@ fn unknown_column(error: &DataFusionError) -> Option<Error> {
     else {
         return None;
     };
+    let known = |table: &TableReference| {
+        valid_fields
+            .iter()
+            .filter_map(|column| column.relation.as_ref())
+            .any(|relation| relation.resolved_eq(table) || relation.table() == table.table())
+    };
+    if let Some(table) = field.relation.as_ref().filter(|table| !known(table)) {
+        let tables: BTreeSet<&str> = valid_fields
+            .iter()
+            .filter_map(|column| column.relation.as_ref())
+            .map(TableReference::table)
+            .collect();
+        let hint = hint(table.table(), tables);
+        return Some(Error::not_found(format!(
+            "there is no table {} in this query{hint}",
+            quote(table.table())
+        )));
+    }
     let names: Vec<&str> = valid_fields.iter().map(Column::name).collect();
     let hint = match hint(&field.name, names.iter().copied()) {
         hint if hint.is_empty() && names.is_empty() => String::new(),

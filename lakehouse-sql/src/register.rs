@@ -173,7 +173,7 @@ impl AnalyzerRule for WriteRule {
         "lakehouse_writes"
     }
 
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> EngineResult<LogicalPlan> {
+    fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> EngineResult<LogicalPlan> {
         let LogicalPlan::Dml(mut dml) = plan else {
             return Ok(plan);
         };
@@ -184,7 +184,7 @@ impl AnalyzerRule for WriteRule {
         }
         match dml.op {
             WriteOp::Insert(InsertOp::Append) => {
-                dml.input = Arc::new(exact_casts(Arc::unwrap_or_clone(dml.input))?);
+                dml.input = Arc::new(exact_casts(Arc::unwrap_or_clone(dml.input), options)?);
                 Ok(LogicalPlan::Dml(dml))
             }
             ref other => Err(Error::unsupported(format!(

@@ -11,7 +11,8 @@ use datafusion::sql::sqlparser::ast::{self, TimezoneInfo};
 /// Digits after the second that microseconds hold.
 const MICROSECOND_DIGITS: u64 = 6;
 
-/// Plans TIME and TIMESTAMP without or with up to six digits as microseconds.
+/// Plans TIME and TIMESTAMP without a number of digits or with six as microseconds; fewer digits are
+/// a coarser unit, which the engine knows.
 #[derive(Debug)]
 pub(crate) struct MicrosecondTypes {
     /// The session's time zone, of timestamps with zone.
@@ -20,7 +21,7 @@ pub(crate) struct MicrosecondTypes {
 
 impl TypePlanner for MicrosecondTypes {
     fn plan_type(&self, sql_type: &ast::DataType) -> EngineResult<Option<DataType>> {
-        let is_short = |precision: &Option<u64>| precision.is_none_or(|p| p <= MICROSECOND_DIGITS);
+        let is_short = |precision: &Option<u64>| precision.is_none_or(|p| p == MICROSECOND_DIGITS);
         Ok(match sql_type {
             ast::DataType::Timestamp(precision, zone) if is_short(precision) => {
                 let zone = match zone {

@@ -90,13 +90,12 @@ impl TestLake {
     /// Runs statements that must succeed, separated by semicolons.
     pub(crate) async fn run(&self, statements: &str) {
         for statement in lakehouse::sql::parse(statements).unwrap() {
-            let text = format!("{statement:?}");
             let ran = self.session.execute(statement).await;
             let ran = match ran {
                 Ok(result) => result.collect().await,
                 Err(error) => Err(error),
             };
-            ran.unwrap_or_else(|error| panic!("{error}\nin {statements}\n{text}"));
+            ran.unwrap_or_else(|error| panic!("{error}\nin {statements}"));
         }
     }
 

@@ -197,7 +197,9 @@ impl AsyncDB for Script {
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, ScriptError> {
         self.answer(sql).await.map_err(|error| {
-            let text = format!("{}: {error}", error.kind()).replace('\n', " ");
+            let text = format!("{}: {error}", error.kind());
+            let text: Vec<&str> = text.split_whitespace().collect();
+            let text = text.join(" ");
             ScriptError(self.with_names(&text))
         })
     }

@@ -59,9 +59,17 @@ impl FileReader {
             .add(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
 
-    fn failed(&self, error: object_store::Error) -> ParquetError {
-        let error = Error::from(error).with_context("file", &self.location);
-        ParquetError::External(Box::new(error))
+    /// A failed read; a file of another size than the manifest says explains the failure better
+    /// than the range that could not be read.
+    async fn failed(&self, error: object_store::Error) -> ParquetError {
+        let error = match self.store.head(&self.path).await {
+            Ok(found) if found.size != self.size_bytes => Error::corrupt(format!(
+                "the file has {} bytes where the manifest says {}: it was cut off or replaced",
+                found.size, self.size_bytes
+            )),
+            _ => Error::from(error),
+        };
+        ParquetError::External(Box::new(error.with_context("file", &self.location)))
     }
 }
 
@@ -69,8 +77,10 @@ impl AsyncFileReader for FileReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
         self.count(range.end.saturating_sub(range.start));
         async move {
-            let bytes = self.store.get_range(&self.path, range).await;
-            bytes.map_err(|error| self.failed(error))
+            match self.store.get_range(&self.path, range).await {
+                Ok(bytes) => Ok(bytes),
+                Err(error) => Err(self.failed(error).await),
+            }
         }
         .boxed()
     }
@@ -88,8 +98,10 @@ impl AsyncFileReader for FileReader {
         async move {
             // Stores answer many ranges at once: a local one opens the file once, a remote one
             // joins ranges that are near to each other.
-            let parts = self.store.get_ranges(&self.path, &ranges).await;
-            parts.map_err(|error| self.failed(error))
+            match self.store.get_ranges(&self.path, &ranges).await {
+                Ok(parts) => Ok(parts),
+                Err(error) => Err(self.failed(error).await),
+            }
         }
         .boxed()
     }

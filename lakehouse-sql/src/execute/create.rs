@@ -307,7 +307,7 @@ async fn source_streams(
         })
         .collect::<datafusion::error::Result<_>>()?;
     let plan = LogicalPlanBuilder::from(source).project(casts)?.build()?;
-    let plan = crate::exact_cast::exact_casts(plan)?;
+    let plan = crate::exact_cast::exact_casts(plan, state.config_options())?;
     let physical = state.create_physical_plan(&plan).await?;
     let is_partitioned = !staged.partition_spec().is_unpartitioned();
     if is_partitioned {

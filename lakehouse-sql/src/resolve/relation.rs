@@ -102,6 +102,8 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
         resolve_target(insert, scope, &mut found).await?;
     }
     spell(statement, &found.spellings)?;
+    // Again: what differed in spelling only is the same by now.
+    name_repeated_columns(statement);
     Ok(found)
 }
 

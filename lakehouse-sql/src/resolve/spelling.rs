@@ -9,13 +9,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
-    Value, VisitorMut,
+    AccessExpr, CastKind, DataType, ExactNumberInfo, Expr, Ident, JoinConstraint, JoinOperator,
+    ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    TableAlias, TableFactor, TableWithJoins, TypedString, Value, VisitorMut,
 };
 use iceberg::spec::{NestedFieldRef, Schema, Type};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
+
+/// Digits behind the second of a microsecond.
+const MICROSECOND_DIGITS: usize = 6;
+/// Digits behind the second of a nanosecond.
+const NANOSECOND_DIGITS: u64 = 9;
+
+/// Decimal digits that every double keeps.
+const DOUBLE_DIGITS: usize = 15;
 
 /// Spellings of names by their lower-case form.
 #[derive(Debug, Default, Clone)]
@@ -83,6 +91,8 @@ pub(crate) struct Speller<'a> {
     /// Spellings of each table by the key that stands for it in the statement.
     tables: &'a HashMap<String, Spellings>,
     all: Spellings,
+    /// Aliases in quotes, which mean themselves.
+    quoted: BTreeSet<String>,
     /// For each query around the present place: the tables of its `FROM`.
     scopes: Vec<Vec<InScope>>,
 }
@@ -120,25 +130,30 @@ impl<'a> Speller<'a> {
         Self {
             tables,
             all,
+            quoted: BTreeSet::new(),
             scopes: Vec::new(),
         }
     }
 
     /// Aliases count as spellings where no stored column has the name.
     fn learn_alias(&mut self, alias: &Ident) {
-        if alias.quote_style.is_none() && self.all.get(&alias.value.to_lowercase()).is_none() {
+        if alias.quote_style.is_some() {
+            self.quoted.insert(alias.value.clone());
+        } else if self.all.get(&alias.value.to_lowercase()).is_none() {
             self.all.add(&alias.value);
         }
     }
 
     fn spell(&self, ident: &mut Ident, qualifier: Option<&str>) -> Result<()> {
-        if ident.quote_style.is_some() {
-            return Ok(());
-        }
         let lower = ident.value.to_lowercase();
         let Some(spellings) = self.candidates(&lower, qualifier) else {
             return Ok(());
         };
+        // In quotes an exact match wins; only where there is none, case does not matter.
+        let is_exact = self.quoted.contains(&ident.value) || spellings.contains(&ident.value);
+        if ident.quote_style.is_some() && (is_exact || spellings.len() > 1) {
+            return Ok(());
+        }
         let mut spellings = spellings.iter();
         match (spellings.next(), spellings.next()) {
             (Some(only), None) => {
@@ -399,6 +414,47 @@ pub(crate) fn table_key(name: &datafusion::sql::sqlparser::ast::ObjectName) -> S
     name.to_string()
 }
 
+/// A number with more digits than a double holds, as the decimal it says: the engine reads numbers
+/// with a point as doubles, and a value on its way into a DECIMAL column would lose its last digits.
+fn exact_decimal(value: &Value) -> Option<Expr> {
+    let Value::Number(text, _) = value else {
+        return None;
+    };
+    let (whole, fraction) = text.split_once('.')?;
+    let is_plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = whole.trim_start_matches('0');
+    let digits = whole.len() + fraction.len();
+    if !is_plain(whole) || !is_plain(fraction) || !(DOUBLE_DIGITS + 1..=38).contains(&digits) {
+        return None;
+    }
+    let (digits, scale) = (
+        u64::try_from(digits).ok()?,
+        i64::try_from(fraction.len()).ok()?,
+    );
+    Some(Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(Expr::value(Value::SingleQuotedString(text.clone()))),
+        data_type: DataType::Decimal(ExactNumberInfo::PrecisionAndScale(digits, scale)),
+        array: false,
+        format: None,
+    })
+}
+
+/// A timestamp that says more than microseconds is one of nanoseconds; what cannot hold it refuses
+/// it later, instead of cutting it now.
+fn keep_nanoseconds(typed: &mut TypedString) {
+    let (DataType::Timestamp(precision @ None, _), Value::SingleQuotedString(text)) =
+        (&mut typed.data_type, &typed.value.value)
+    else {
+        return;
+    };
+    let fraction = text.rsplit_once('.').map_or("", |(_, fraction)| fraction);
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit);
+    if digits.skip(MICROSECOND_DIGITS).any(|digit| digit != b'0') {
+        *precision = Some(NANOSECOND_DIGITS);
+    }
+}
+
 fn join_constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     match operator {
         JoinOperator::Join(constraint)
@@ -489,10 +545,27 @@ impl VisitorMut for Speller<'_> {
             Expr::Identifier(ident) => self.spell(ident, None),
             Expr::CompoundIdentifier(path) => self.spell_path(path),
             Expr::CompoundFieldAccess { access_chain, .. } => {
+                // Up to the first subscript the dots belong to the column's own name.
+                let mut is_field = false;
                 access_chain.iter_mut().try_for_each(|access| match access {
-                    AccessExpr::Dot(field) => self.spell_field(field),
-                    AccessExpr::Subscript(_) => Ok(()),
+                    AccessExpr::Dot(field) if is_field => self.spell_field(field),
+                    AccessExpr::Dot(Expr::Identifier(ident)) => self.spell(ident, None),
+                    AccessExpr::Dot(_) => Ok(()),
+                    AccessExpr::Subscript(_) => {
+                        is_field = true;
+                        Ok(())
+                    }
                 })
+            }
+            Expr::TypedString(typed) => {
+                keep_nanoseconds(typed);
+                Ok(())
+            }
+            Expr::Value(value) => {
+                if let Some(exact) = exact_decimal(&value.value) {
+                    *expr = exact;
+                }
+                Ok(())
             }
             _ => Ok(()),
         };

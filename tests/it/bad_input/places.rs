@@ -140,7 +140,7 @@ async fn two_tables_that_differ_in_case_are_both_reached_in_quotes() {
     lake.run("CREATE TABLE orders (a INT); INSERT INTO orders VALUES (1)")
         .await;
     // SQL makes no such twins; another engine may.
-    let catalog = lake.lake.catalog("default").unwrap();
+    let catalog = lake.lake.catalog("lake").unwrap();
     let pointer = lake.lake.table("orders").await.unwrap().pointer().clone();
     let twin = TableIdent::new(pointer.ident.namespace().clone(), "Orders".to_owned());
     let metadata = pointer.metadata.as_ref().clone();

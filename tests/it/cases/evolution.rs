@@ -17,7 +17,7 @@ async fn evolve(
     table: &str,
     change: impl Fn(Vec<NestedFieldRef>) -> Vec<NestedFieldRef>,
 ) {
-    let catalog = lake.catalog("default").unwrap();
+    let catalog = lake.catalog("lake").unwrap();
     let base = lake.table(table).await.unwrap().pointer().clone();
     let present = base.metadata.current_schema();
     let fields = change(present.as_struct().fields().to_vec());
@@ -66,7 +66,7 @@ async fn s01_a_renamed_column_is_found_in_old_files() {
     );
     assert_eq!(
         lake.fails("SELECT city FROM t").await.kind(),
-        ErrorKind::InvalidInput
+        ErrorKind::NotFound
     );
 }
 

@@ -122,7 +122,7 @@ async fn t10_a_column_the_file_lacks_takes_the_manifests_value() {
             spec_id: table.partition_spec().spec_id(),
         });
     }
-    let catalog = lake.lake.catalog("default").unwrap();
+    let catalog = lake.lake.catalog("lake").unwrap();
     let append = Append::new(&table, files);
     let commits = lake.lake.lake().commits();
     let _ = commits
@@ -182,15 +182,8 @@ async fn t14_special_characters_are_encoded_once() {
 #[tokio::test]
 async fn t15_locations_keep_every_byte() {
     let lake = TestLake::folder().await;
-    for (number, end) in ["/slash/", "/a//b", "/a//b//", "/per%20cent/"]
-        .into_iter()
-        .enumerate()
-    {
-        let location = format!(
-            "{}{end}{number}{}",
-            lake.root(),
-            &end[..usize::from(number % 2 == 0)]
-        );
+    for (number, place) in ["a//b", "/c", "per%20cent"].into_iter().enumerate() {
+        let location = format!("{}/{place}{number}", lake.root());
         lake.run(&format!(
             "CREATE TABLE t{number} (a INT) LOCATION '{location}'; \
              INSERT INTO t{number} VALUES ({number})"
