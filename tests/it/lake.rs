@@ -150,7 +150,7 @@ pub(crate) async fn rows_of(result: QueryResult) -> Result<Vec<String>> {
     let batches = result.collect().await?;
     Ok(batches
         .iter()
-        .flat_map(|batch| cells(batch))
+        .flat_map(cells)
         .map(|row| row.join("|"))
         .collect())
 }

@@ -3,12 +3,22 @@
 //! SQL scripts stand in `tests/slt`; `LAKE_COMPLETE=1 cargo test -p lakehouse-tests scripts` writes
 //! what the engine answers into them, to be read before it is believed.
 
+// The lints know test code by this attribute.
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
 mod cases;
+#[cfg(test)]
 mod lake;
+#[cfg(test)]
 mod many_writers;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
 mod pruning;
+#[cfg(test)]
 mod script;
+#[cfg(test)]
 mod scripts;
+#[cfg(test)]
 mod types;
