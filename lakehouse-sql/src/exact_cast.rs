@@ -1,10 +1,10 @@
 //! Values on the way into a table: cast only when nothing is lost.
 //!
 //! The engine casts the rows of an insert to the table's types. It cuts nanoseconds silently, also
-//! those in a text, leaves out the fields of a struct that the column does not have, and takes a time
-//! without zone for one in UTC, whatever the session's zone. Casts that the engine put there are
-//! replaced by one that refuses, or are refused; casts that the user wrote lie deeper in the plan
-//! and stay.
+//! those in a text, leaves out the fields of a struct that the column does not have, and takes a
+//! time without zone for one in UTC, whatever the session's zone. Casts that the engine put there
+//! are replaced by one that refuses, or are refused; casts that the user wrote lie deeper in the
+//! plan and stay.
 
 use std::any::Any;
 use std::sync::Arc;

@@ -2,9 +2,9 @@
 //!
 //! The optimiser moves a cast from a column to the literal beside it: `CAST(price AS BIGINT) = 10`
 //! becomes `price = 10.00`, which is another question when the price is 10.49. It does so whatever
-//! is lost, and a literal that a finer unit of time needs loses its last digits on the way. So before
-//! the optimiser begins, such casts become calls of a function that it does not look into; the
-//! others are left to it, because files are pruned by them.
+//! is lost, and a literal that a finer unit of time needs loses its last digits on the way. So
+//! before the optimiser begins, such casts become calls of a function that it does not look into;
+//! the others are left to it, because files are pruned by them.
 
 use std::any::Any;
 use std::sync::Arc;

@@ -4,7 +4,8 @@
 //! `-- clock: 2026-01-01 00:00:00` sets the lake's time, alone or before a statement;
 //! `-- let name` keeps the first cell of the answer, and `{name}` stands for it from then on, in SQL
 //! and in answers; `-- metadata file: t` keeps where the metadata of `t` is as `{metadata}`;
-//! `-- parameters: 1, 'x'` gives the statement's parameters `$1`, `$2`. In answers `{lake}` is where the lake is, and a text of several lines has a row for each.
+//! `-- parameters: 1, 'x'` gives the statement's parameters `$1`, `$2`. In answers `{lake}` is where
+//! the lake is, and a text of several lines has a row for each.
 
 use std::collections::BTreeMap;
 use std::fmt;
