@@ -19,6 +19,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use iceberg::spec::{NameMapping, Type};
 use object_store::ObjectMeta;
+use tracing::Instrument;
 
 use super::field_mapping::TableColumns;
 use super::file::LakeFile;
@@ -273,7 +274,12 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let plan = self.plan(filters, limit).await?;
+        let span = tracing::info_span!(
+            "scan",
+            table = %self.table.ident(),
+            snapshot = self.table.snapshot_id()
+        );
+        let plan = self.plan(filters, limit).instrument(span).await?;
         let shape = Arc::new(ScanShape {
             storage: self.table.storage().clone(),
             footers: Arc::clone(self.context.footers()),
