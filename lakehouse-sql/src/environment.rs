@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::SessionStateBuilder;
+use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::NamespaceIdent;
 use lakehouse_core::error::{Error, Result};
@@ -11,6 +13,7 @@ use lakehouse_core::lake::{DEFAULT_NAMESPACE, Lake, dotted};
 use lakehouse_core::name::hint;
 use lakehouse_core::provider::{Access, LakeCatalog};
 
+use crate::compared_text::ComparedTextRule;
 use crate::constant::parse_zone;
 
 /// The variable that fixes every table of a session at one time.
@@ -51,6 +54,12 @@ impl Environment {
             .with_config(session_config(&lake, &catalog))
             .with_runtime_env(Arc::clone(lake.runtime().env()))
             .with_default_features()
+            .with_analyzer_rules(vec![
+                // Before the engine's coercion, which would make texts of numbers.
+                Arc::new(ComparedTextRule),
+                Arc::new(ResolveGroupingFunction::new()),
+                Arc::new(TypeCoercion::new()),
+            ])
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();
         let access = Access::new(lake, principal);

@@ -30,7 +30,13 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
-            &["sql_type", "type_planner", "exact_cast", "lossy_cast"],
+            &[
+                "sql_type",
+                "type_planner",
+                "exact_cast",
+                "lossy_cast",
+                "compared_text",
+            ],
             &["functions"],
             &["constant"],
             &["register"],
