@@ -8,9 +8,11 @@
 //! | 1 | [`runtime`], [`storage`], [`governance`], `cache` | tasks and budgets; files; who may see what; what was read before |
 //! | 2 | [`catalog`] | names of tables; the only place that swaps a metadata pointer |
 //! | 3 | [`table`] | an unchanging view of a table at one snapshot |
-//! | 4 | [`scan`], [`write`] | from snapshot to Arrow rows; from Arrow rows to files nobody sees yet |
+//! | 4 | [`scan`], [`mod@write`] | from snapshot to Arrow rows; from Arrow rows to files nobody sees yet |
 //! | 5 | [`commit`] | conflict checks, retry and the outcome of a change |
-//! | 6 | [`provider`] | tables as DataFusion sees them |
+//! | 6 | [`lake`] | catalogs, budgets and clock together; how a name finds its table |
+//! | 7 | [`provider`] | tables as DataFusion sees them |
+//! | 8 | [`procedure`] | how `CALL` reaches work on a table |
 
 mod cache;
 pub mod catalog;
