@@ -12,11 +12,15 @@ const NEEDS_PYTHON: &str = "install python3 with its venv module (Debian: python
 /// `cargo xtask interop`; true if everything ran and agreed.
 pub(crate) fn run() -> Result<bool, String> {
     let mut steps = Steps::default();
+    let mut build = workspace::cargo();
+    build.args(["build", "--locked", "--package", "lakehouse-cli"]);
+    steps.command("interop: build lake", &mut build);
     add_to(&mut steps)?;
     Ok(steps.finish())
 }
 
-/// Adds the steps: the environment, the tables, both directions of reading.
+/// Adds the steps: the environment, the tables, both directions of reading, with the `lake` that was
+/// built before.
 pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
     let target = workspace::target_folder()?;
     let venv = target.join("interop-venv");
@@ -28,9 +32,6 @@ pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
     if ready != Outcome::Passed {
         return Ok(());
     }
-    let mut build = workspace::cargo();
-    build.args(["build", "--locked", "--package", "lakehouse-cli"]);
-    steps.command("interop: build lake", &mut build);
 
     let folder = target.join("interop");
     let lake = target.join("debug").join("lake");
