@@ -16,6 +16,7 @@ use datafusion::physical_plan::{
     Partitioning, PlanProperties,
 };
 use futures::StreamExt;
+use iceberg::spec::{NestedFieldRef, PrimitiveType, Type};
 
 use crate::commit::{Append, FilesOnFailure};
 use crate::error::{Error, Result};
@@ -43,6 +44,7 @@ pub async fn write_streams(
     table: &Table,
     streams: Vec<SendableRecordBatchStream>,
 ) -> Result<WrittenRows> {
+    refuse_uuid_partitions(table)?;
     let query_id = lake.clock().new_uuid();
     let mut tasks = Vec::with_capacity(streams.len());
     for (task, stream) in streams.into_iter().enumerate() {
@@ -76,6 +78,23 @@ pub async fn write_streams(
             }
             Err(error)
         }
+    }
+}
+
+/// The format crate cannot write a partition value of this type into a manifest.
+fn refuse_uuid_partitions(table: &Table) -> Result<()> {
+    let values = table
+        .partition_spec()
+        .partition_type(table.metadata().current_schema())?;
+    let is_uuid =
+        |field: &&NestedFieldRef| *field.field_type == Type::Primitive(PrimitiveType::Uuid);
+    match values.fields().iter().find(is_uuid) {
+        None => Ok(()),
+        Some(field) => Err(Error::unsupported(format!(
+            "partition field {:?} has UUID values, which are not written; partition by \
+             bucket(n, …) of the column",
+            field.name
+        ))),
     }
 }
 

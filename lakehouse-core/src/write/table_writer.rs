@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::StreamExt;
-use iceberg::spec::{DataFileFormat, NestedFieldRef, PartitionSpec, PrimitiveType, Schema, Type};
+use iceberg::spec::DataFileFormat;
 use uuid::Uuid;
 
 use super::WrittenFile;
@@ -123,7 +123,6 @@ impl TableWriter {
             table: table.properties(),
         };
         refuse_other_formats(properties)?;
-        refuse_uuid_partitions(spec, schema)?;
         let stored = Arc::new(write_schema(schema)?);
         let order = metadata.default_sort_order();
         let metrics = MetricsPlan::try_new(schema, order, &stored, properties)?;
@@ -318,21 +317,6 @@ impl OpenFile {
         let before = self.memory_bytes;
         self.memory_bytes = self.file.memory_bytes();
         total - before + self.memory_bytes
-    }
-}
-
-/// The format crate cannot write a partition value of this type into a manifest.
-fn refuse_uuid_partitions(spec: &PartitionSpec, schema: &Schema) -> Result<()> {
-    let values = spec.partition_type(schema)?;
-    let is_uuid =
-        |field: &&NestedFieldRef| *field.field_type == Type::Primitive(PrimitiveType::Uuid);
-    match values.fields().iter().find(is_uuid) {
-        None => Ok(()),
-        Some(field) => Err(Error::unsupported(format!(
-            "partition field {:?} has UUID values, which are not written; partition by \
-             bucket(n, …) of the column",
-            field.name
-        ))),
     }
 }
 
