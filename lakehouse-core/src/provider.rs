@@ -8,6 +8,7 @@ mod access;
 mod catalog;
 mod field_mapping;
 mod file;
+mod file_groups;
 mod file_reader;
 mod insert;
 mod metadata_table;

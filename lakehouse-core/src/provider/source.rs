@@ -33,6 +33,8 @@ pub(crate) struct ScanShape {
     pub(crate) field_ids: Arc<[i32]>,
     /// What EXPLAIN says of the table and of planning, such as `table=s.t, snapshot=3, files=1/7`.
     pub(crate) label: String,
+    /// Whether the files are dealt out by row groups, so that no split by bytes makes it better.
+    pub(crate) is_final: bool,
 }
 
 /// Reads a table's data files inside the engine's own scan operator.
@@ -109,6 +111,10 @@ impl FileSource for LakeSource {
 
     fn metrics(&self) -> &ExecutionPlanMetricsSet {
         &self.metrics
+    }
+
+    fn supports_repartitioning(&self) -> bool {
+        !self.shape.is_final
     }
 
     fn file_type(&self) -> &'static str {

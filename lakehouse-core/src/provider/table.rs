@@ -10,19 +10,17 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::datasource::TableType;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::physical_plan::FileScanConfigBuilder;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use iceberg::spec::{NameMapping, Type};
-use object_store::ObjectMeta;
 use tracing::Instrument;
 
 use super::field_mapping::TableColumns;
-use super::file::LakeFile;
+use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
 use super::predicate;
 use super::source::{LakeSource, ScanShape};
@@ -30,7 +28,6 @@ use super::values;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake};
 use crate::scan::{self, BoundSummary, Predicate, ScanContext, ScanPlan};
-use crate::storage::Location;
 use crate::table::{self, Table, Version};
 
 /// The table property that gives field ids to files without any.
@@ -280,6 +277,10 @@ impl TableProvider for LakeTable {
             snapshot = self.table.snapshot_id()
         );
         let plan = self.plan(filters, limit).instrument(span).await?;
+        let label = self.label(&plan);
+        let statistics = self.statistics(&plan, &self.looked_at(projection, filters));
+        let FileGroups { groups, is_final } =
+            file_groups(plan, state.config().target_partitions())?;
         let shape = Arc::new(ScanShape {
             storage: self.table.storage().clone(),
             footers: Arc::clone(self.context.footers()),
@@ -289,10 +290,9 @@ impl TableProvider for LakeTable {
                 name_mapping: self.name_mapping.clone(),
             },
             field_ids: Arc::clone(&self.field_ids),
-            label: self.label(&plan),
+            label,
+            is_final,
         });
-        let statistics = self.statistics(&plan, &self.looked_at(projection, filters));
-        let groups = file_groups(plan, state.config().target_partitions())?;
         let source = Arc::new(LakeSource::new(shape));
         let config = FileScanConfigBuilder::new(self.table.storage().url().clone(), source)
             .with_file_groups(groups)
@@ -367,43 +367,4 @@ impl LakeTable {
         }
         columns
     }
-}
-
-/// Files in at most `partitions` groups of about the same size; the engine splits large files later.
-fn file_groups(plan: ScanPlan, partitions: usize) -> Result<Vec<FileGroup>> {
-    let count = partitions.clamp(1, plan.files.len().max(1));
-    let mut files: Vec<(usize, PartitionedFile)> = Vec::with_capacity(plan.files.len());
-    for file in plan.files {
-        files.push((files.len(), partitioned_file(LakeFile::new(file))?));
-    }
-    // The largest first, each to the group that holds least; inside a group in the plan's order.
-    files.sort_by_key(|(_, file)| std::cmp::Reverse(file.object_meta.size));
-    let mut groups: Vec<(u64, Vec<(usize, PartitionedFile)>)> = Vec::new();
-    groups.resize_with(count, Default::default);
-    for (order, file) in files {
-        if let Some((size, group)) = groups.iter_mut().min_by_key(|(size, _)| *size) {
-            *size = size.saturating_add(file.object_meta.size.max(1));
-            group.push((order, file));
-        }
-    }
-    Ok(groups
-        .into_iter()
-        .map(|(_, mut files)| {
-            files.sort_by_key(|(order, _)| *order);
-            FileGroup::new(files.into_iter().map(|(_, file)| file).collect())
-        })
-        .collect())
-}
-
-fn partitioned_file(file: LakeFile) -> Result<PartitionedFile> {
-    let data_file = file.data_file();
-    let location = Location::parse(data_file.file_path())?;
-    let meta = ObjectMeta {
-        location: location.routing_path()?,
-        last_modified: chrono::DateTime::UNIX_EPOCH,
-        size: data_file.file_size_in_bytes(),
-        e_tag: None,
-        version: None,
-    };
-    Ok(PartitionedFile::new_from_meta(meta).with_extensions(Arc::new(file)))
 }
