@@ -32,7 +32,7 @@ pub async fn load_by_metadata_file(
     storage: &Storage,
     metadata_location: &str,
 ) -> Result<TablePointer> {
-    let (metadata, _) = metadata_file::read(storage, metadata_location).await?;
+    let metadata = metadata_file::read(storage, metadata_location).await?;
     let folder = metadata.location().trim_end_matches('/');
     let name = folder.rsplit('/').next().unwrap_or_default();
     let ident = TableIdent::new(NamespaceIdent::new(NO_CATALOG.to_owned()), name.to_owned());

@@ -4,11 +4,14 @@ mod decode;
 mod json;
 mod name;
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use iceberg::spec::TableMetadata;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::cache::ByteCache;
 use crate::clock::Clock;
@@ -26,6 +29,9 @@ pub(super) use name::{MetadataName, stem};
 pub(super) struct MetadataFiles {
     storage: Storage,
     cache: ByteCache<String, Arc<TableMetadata>>,
+    /// Locations as their files write them, of tables whose location ends with a slash: the format
+    /// crate cuts it off, and a commit must not.
+    slashed: Mutex<HashMap<Uuid, String>>,
 }
 
 impl MetadataFiles {
@@ -34,6 +40,7 @@ impl MetadataFiles {
         Self {
             storage,
             cache: ByteCache::new(bytes_max),
+            slashed: Mutex::default(),
         }
     }
 
@@ -47,8 +54,13 @@ impl MetadataFiles {
     /// As [`read`].
     pub(super) async fn load(&self, location: &str) -> Result<Arc<TableMetadata>> {
         let load = async {
-            let (metadata, json_bytes) = read(&self.storage, location).await?;
-            Ok((Arc::new(metadata), json_bytes))
+            let bytes = self.storage.read(location).await?;
+            let (metadata, json) = decode_at(&bytes, location)?;
+            if let Some(slashed) = json::slashed_location(&json) {
+                let mut known = self.slashed.lock().unwrap_or_else(PoisonError::into_inner);
+                known.insert(metadata.uuid(), slashed);
+            }
+            Ok((Arc::new(metadata), json.len() as u64))
         };
         if MetadataName::parse(location).is_some_and(|name| name.is_unique()) {
             self.cache.get_or_load(&location.to_owned(), load).await
@@ -72,7 +84,11 @@ impl MetadataFiles {
         let gzip = decode::is_gzip_asked(metadata.properties())?;
         let name = metadata_file_name(predecessor, clock.new_uuid(), gzip)?;
         let location = join(&metadata_folder(metadata), &name);
-        let json = json::to_vec(metadata)?;
+        let slashed = {
+            let known = self.slashed.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(&metadata.uuid()).cloned()
+        };
+        let json = json::to_vec(metadata, slashed.as_deref())?;
         let json_bytes = json.len() as u64;
         let bytes = if gzip { decode::compress(&json)? } else { json };
         let written = async {
@@ -113,16 +129,20 @@ pub(super) struct NewMetadataFile {
     json_bytes: u64,
 }
 
-/// The metadata of one file, and the size of its JSON in bytes.
+/// The metadata of one file.
 ///
 /// # Errors
 /// [`crate::error::ErrorKind::NotFound`] when there is no file,
 /// [`crate::error::ErrorKind::Corrupt`] when it is truncated or something else, and
 /// [`crate::error::ErrorKind::Unsupported`] for a table that this library must not touch, by name
 /// of what it does not know.
-pub(super) async fn read(storage: &Storage, location: &str) -> Result<(TableMetadata, u64)> {
+pub(super) async fn read(storage: &Storage, location: &str) -> Result<TableMetadata> {
     let bytes = storage.read(location).await?;
-    decode::decode(&bytes).map_err(|error| error.with_context("metadata file", location))
+    Ok(decode_at(&bytes, location)?.0)
+}
+
+fn decode_at<'a>(bytes: &'a [u8], location: &str) -> Result<(TableMetadata, Cow<'a, [u8]>)> {
+    decode::decode(bytes).map_err(|error| error.with_context("metadata file", location))
 }
 
 /// The folder of a table's metadata files: `write.metadata.path`, else `metadata` in its folder.

@@ -1,5 +1,6 @@
 //! From the bytes of a metadata file to metadata, or to the reason why not.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 
@@ -18,14 +19,14 @@ const FORMAT_VERSION_MAX: u64 = 3;
 /// Types of the Iceberg specification that the format crate does not know.
 const TYPES_UNKNOWN: [&str; 4] = ["variant", "geometry", "geography", "unknown"];
 
-/// The metadata in a plain or gzip file, told apart by its first bytes, and the size of its JSON.
-pub(super) fn decode(bytes: &[u8]) -> Result<(TableMetadata, u64)> {
-    if bytes.starts_with(&GZIP_MAGIC) {
-        let json = decompress(bytes, JSON_BYTES_MAX)?;
-        Ok((parse(&json)?, json.len() as u64))
+/// The metadata in a plain or gzip file, told apart by its first bytes, and its JSON.
+pub(super) fn decode(bytes: &[u8]) -> Result<(TableMetadata, Cow<'_, [u8]>)> {
+    let json = if bytes.starts_with(&GZIP_MAGIC) {
+        Cow::Owned(decompress(bytes, JSON_BYTES_MAX)?)
     } else {
-        Ok((parse(bytes)?, bytes.len() as u64))
-    }
+        Cow::Borrowed(bytes)
+    };
+    Ok((parse(&json)?, json))
 }
 
 fn decompress(bytes: &[u8], bytes_max: u64) -> Result<Vec<u8>> {
@@ -187,9 +188,9 @@ mod tests {
     fn plain_and_gzip_files_are_told_apart_by_their_bytes() {
         let plain = metadata().to_string().into_bytes();
         let packed = compress(&plain).unwrap();
-        let (read, size) = decode(&packed).unwrap();
+        let (read, json) = decode(&packed).unwrap();
         assert_eq!(read, decode(&plain).unwrap().0);
-        assert_eq!(size, plain.len() as u64);
+        assert_eq!(json, plain);
     }
 
     #[test]

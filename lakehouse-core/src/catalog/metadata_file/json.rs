@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use iceberg::spec::{FormatVersion, SnapshotReference, TableMetadata};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Result;
@@ -34,15 +35,30 @@ pub(super) fn from_value(json: Value) -> Result<TableMetadata, serde_json::Error
     with_references(metadata, || Ok(json))
 }
 
-/// The text of [`to_value`].
+/// The text of [`to_value`], with the table's location as `location` writes it.
 ///
 /// # Errors
 /// As [`to_value`].
-pub(super) fn to_vec(metadata: &TableMetadata) -> Result<Vec<u8>> {
-    Ok(match metadata.format_version() {
-        FormatVersion::V1 => serde_json::to_vec(&to_value(metadata)?)?,
-        _ => serde_json::to_vec(metadata)?,
-    })
+pub(super) fn to_vec(metadata: &TableMetadata, location: Option<&str>) -> Result<Vec<u8>> {
+    let location = location.filter(|raw| raw.trim_end_matches('/') == metadata.location());
+    if metadata.format_version() != FormatVersion::V1 && location.is_none() {
+        return Ok(serde_json::to_vec(metadata)?);
+    }
+    let mut json = to_value(metadata)?;
+    if let Some(location) = location {
+        json["location"] = Value::from(location);
+    }
+    Ok(serde_json::to_vec(&json)?)
+}
+
+/// The location that JSON writes, when it ends with a slash.
+pub(super) fn slashed_location(json: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct LocationOnly {
+        location: String,
+    }
+    let parsed: LocationOnly = serde_json::from_slice(json).ok()?;
+    Some(parsed.location).filter(|location| location.ends_with('/'))
 }
 
 /// The JSON of metadata, complete.
@@ -156,6 +172,19 @@ mod tests {
         assert_eq!(written["refs"]["opening"]["snapshot-id"], 7);
         let again = from_slice(written.to_string().as_bytes()).unwrap();
         assert!(again.snapshot_for_ref("opening").is_some());
+    }
+
+    #[test]
+    fn t15_a_slash_at_the_end_of_a_location_stays() {
+        let mut slashed = metadata(2);
+        slashed["location"] = json!("/t/");
+        let text = slashed.to_string();
+        let location = slashed_location(text.as_bytes());
+        assert_eq!(location.as_deref(), Some("/t/"));
+        let read = from_slice(text.as_bytes()).unwrap();
+        let written = to_vec(&read, location.as_deref()).unwrap();
+        assert_eq!(slashed_location(&written).as_deref(), Some("/t/"));
+        assert_eq!(slashed_location(metadata(2).to_string().as_bytes()), None);
     }
 
     #[test]
