@@ -1,6 +1,7 @@
 //! From a predicate and a snapshot to a plan of files to read: pure planning over manifests that
 //! were read before.
 
+mod avro_blocks;
 mod avro_header;
 mod context;
 mod evaluate;
@@ -14,13 +15,16 @@ mod predicate;
 mod summary;
 #[cfg(test)]
 mod testing;
+mod thrift;
 mod value;
 
 pub use context::ScanContext;
 pub(crate) use footer::FooterCache;
+pub(crate) use manifest::{manifest_from_bytes, manifest_list_from_bytes};
 pub use manifest_cache::ManifestCache;
 pub use metadata_table::MetadataTable;
 pub use partition::{PartitionColumn, PartitionLayout};
 pub use plan::{PlanCounts, ScanFile, ScanPlan, plan, plan_limit};
 pub use predicate::{Comparison, Predicate};
 pub use summary::{BoundSummary, ColumnSummary};
+pub(crate) use thrift::PageSizes;

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::cache::ByteCache;
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::runtime;
 use crate::storage::{Storage, join};
 pub(crate) use json::to_value;
 use name::metadata_file_name;
@@ -142,7 +143,7 @@ pub(super) async fn read(storage: &Storage, location: &str) -> Result<TableMetad
 }
 
 fn decode_at<'a>(bytes: &'a [u8], location: &str) -> Result<(TableMetadata, Cow<'a, [u8]>)> {
-    decode::decode(bytes).map_err(|error| error.with_context("metadata file", location))
+    runtime::contained(|| decode::decode(bytes)).map_err(|error| error.with_context("metadata file", location))
 }
 
 /// The folder of a table's metadata files: `write.metadata.path`, else `metadata` in its folder.

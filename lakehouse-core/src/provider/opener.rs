@@ -21,7 +21,8 @@ use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, PruningMetrics};
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
+use iceberg::spec::DataFile;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
@@ -31,10 +32,11 @@ use assembly::Assembly;
 
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
-use super::file_reader::FileReader;
+use super::file_reader::{ColumnChunks, FileReader};
 use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
+use crate::runtime;
 
 type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
 
@@ -64,7 +66,8 @@ impl FileOpener for LakeOpener {
         let opener = self.clone();
         Ok(Box::pin(async move {
             let location = lake_file.data_file().file_path().to_owned();
-            let opened = opener.open_file(lake_file, file.range).await;
+            let opening = opener.open_file(lake_file, file.range);
+            let opened = runtime::contained_future(opening).await;
             opened.map_err(|error| DataFusionError::from(in_file(error, &location)))
         }))
     }
@@ -111,6 +114,7 @@ impl LakeOpener {
                 &mut reader,
             )
             .await?;
+        check_rows(file.data_file(), &footer)?;
         let needed = self.projection.column_indices();
         let wanted = self.predicate_columns();
         let mapping = FileMapping::new(
@@ -379,15 +383,22 @@ impl LakeOpener {
         roots.sort_unstable();
         roots.dedup();
         let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
-        let mut builder =
-            ParquetRecordBatchStreamBuilder::new_with_metadata(opened.reader, metadata)
-                .with_projection(mask)
-                .with_batch_size(self.batch_size)
-                .with_row_groups(plan.row_group_indexes());
+        let groups = plan.row_group_indexes();
+        let chunks = ColumnChunks::new(&opened.footer, &groups, &mask);
+        let mut rows = row_count(&opened.footer, &groups);
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(
+            opened.reader.of_pages(chunks),
+            metadata,
+        )
+        .with_projection(mask)
+        .with_batch_size(self.batch_size)
+        .with_row_groups(groups);
         if let Some(selection) = plan.into_overall_row_selection(opened.footer.row_groups())? {
+            rows = selection.row_count();
             builder = builder.with_row_selection(selection);
         }
         if let Some(limit) = self.limit {
+            rows = rows.min(limit);
             builder = builder.with_limit(limit);
         }
         let assembly = Assembly::new(
@@ -397,11 +408,74 @@ impl LakeOpener {
             needed,
             &roots,
         )?;
-        let stream = builder.build()?;
+        let stream = builder.build()?.map_err(Error::from);
+        let stream = runtime::contained_stream(AllRows {
+            batches: stream,
+            missing: Some(rows),
+        });
         let location = file.data_file().file_path().to_owned();
         Ok(stream
-            .map(move |batch| assembly.assemble(batch.map_err(Error::from), &location))
+            .map(move |batch| assembly.assemble(batch, &location))
             .boxed())
+    }
+}
+
+/// The rows of some row groups; `check_rows` has found the numbers to be sound.
+fn row_count(footer: &ParquetMetaData, groups: &[usize]) -> usize {
+    let groups = groups.iter().filter_map(|group| footer.row_groups().get(*group));
+    groups.fold(0, |rows: usize, group| {
+        rows.saturating_add(usize::try_from(group.num_rows()).unwrap_or(0))
+    })
+}
+
+/// The manifest and the file must agree on the number of rows: one of them is damaged otherwise.
+fn check_rows(file: &DataFile, footer: &ParquetMetaData) -> Result<()> {
+    let found = footer.file_metadata().num_rows();
+    if u64::try_from(found).ok() == Some(file.record_count()) {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!(
+        "the file has {found} rows where the manifest says {}: one of them is damaged or belongs \
+         to another table; restore them",
+        file.record_count()
+    )))
+}
+
+/// Batches that must hold as many rows as were asked for.
+struct AllRows<S> {
+    batches: S,
+    /// Rows still to come; nothing after the end.
+    missing: Option<usize>,
+}
+
+impl<S: Stream<Item = Result<RecordBatch>> + Unpin> Stream for AllRows<S> {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(missing) = self.missing else {
+            return Poll::Ready(None);
+        };
+        let batch = ready!(self.batches.poll_next_unpin(cx));
+        let rows = match &batch {
+            Some(Ok(batch)) => batch.num_rows(),
+            Some(Err(_)) => {
+                self.missing = None;
+                return Poll::Ready(batch);
+            }
+            None => 0,
+        };
+        self.missing = missing.checked_sub(rows).filter(|_| batch.is_some());
+        let is_sound = match batch {
+            Some(_) => self.missing.is_some(),
+            None => missing == 0,
+        };
+        if is_sound {
+            return Poll::Ready(batch);
+        }
+        Poll::Ready(Some(Err(Error::corrupt(
+            "the file is damaged: its columns do not hold the rows that its footer says; restore \
+             the file",
+        ))))
     }
 }
 

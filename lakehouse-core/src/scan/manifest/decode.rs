@@ -12,6 +12,7 @@ use iceberg::spec::{
 use serde_json::{Value as Json, json};
 
 use crate::error::{Error, Result};
+use crate::scan::avro_blocks;
 use crate::scan::avro_header::AvroHeader;
 use crate::scan::partition::{PartitionColumn, PartitionLayout, result_type};
 use crate::scan::value::Value;
@@ -87,6 +88,7 @@ pub(super) fn list(bytes: &[u8]) -> Result<Vec<ManifestFile>> {
     if !header.has_valid_names() {
         return Err(invalid_names());
     }
+    let bytes = &*avro_blocks::whole(bytes, &header)?;
     let list = if header.has_field("content") {
         ManifestList::parse_with_version(bytes, FormatVersion::V3)?
     } else {
@@ -104,6 +106,8 @@ pub(super) fn list(bytes: &[u8]) -> Result<Vec<ManifestFile>> {
 /// for a partition name that is no Avro name, for an unknown transform and for a dropped source
 /// column. Such files are read a second time under a header of ours that avoids all four.
 pub(super) fn manifest(bytes: &[u8]) -> Result<DecodedManifest> {
+    let header = AvroHeader::parse(bytes).ok_or_else(not_avro)?;
+    let bytes = &*avro_blocks::whole(bytes, &header)?;
     let header = AvroHeader::parse(bytes).ok_or_else(not_avro)?;
     let first = if header.has_valid_names() {
         match Manifest::parse_avro(bytes) {
