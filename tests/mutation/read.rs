@@ -1,0 +1,105 @@
+//! A table read in every way: whole, filtered, and as its metadata tables.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bytes::Bytes;
+use datafusion::prelude::{SessionConfig, SessionContext, col, lit};
+use lakehouse::core::catalog::{Catalog, CatalogParts, MEMORY_WAREHOUSE, MemoryCatalog};
+use lakehouse::core::clock::SystemClock;
+use lakehouse::core::name::{NamespaceIdent, TableIdent};
+use lakehouse::core::provider::LakeTable;
+use lakehouse::core::scan::{MetadataTable, ScanContext};
+use lakehouse::core::settings::{CacheSettings, Durability};
+use lakehouse::core::storage::Storage;
+use lakehouse::{Result, Table};
+
+use crate::tables::TestTable;
+
+/// What a read of a table gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rows {
+    /// All rows as texts, in order.
+    pub(crate) all: Vec<String>,
+    /// Those with an `id` of 3 or more, and those with an `id` of 2.
+    pub(crate) filtered: [Vec<String>; 2],
+}
+
+/// Reads `table` with the bytes of one file replaced, each time as a fresh program would.
+pub(crate) async fn read(table: &TestTable, replaced: Option<(usize, &Bytes)>) -> Result<Rows> {
+    let clock = Arc::new(SystemClock);
+    let storage = Storage::new(&*clock, Durability::None)?;
+    for (position, file) in table.files.iter().enumerate() {
+        let bytes = match replaced {
+            Some((wanted, bytes)) if wanted == position => bytes,
+            _ => &file.bytes,
+        };
+        storage.write_new(&file.location, bytes.clone()).await?;
+    }
+    let parts = CatalogParts::new(storage.clone(), clock);
+    let catalog = MemoryCatalog::new("lake", MEMORY_WAREHOUSE, parts);
+    let namespace = NamespaceIdent::new("n".to_owned());
+    catalog
+        .create_namespace(&namespace, Default::default())
+        .await?;
+    let ident = TableIdent::new(namespace, table.name.clone());
+    let pointer = catalog
+        .register_table(&ident, table.metadata_location())
+        .await?;
+    let opened = Table::new(pointer, storage);
+    let context = ScanContext::new(&CacheSettings::default());
+    let rows = rows(&opened, &context).await;
+    let metadata = metadata(&opened, &context).await;
+    let rows = rows?;
+    metadata.map(|()| rows)
+}
+
+async fn rows(table: &Table, context: &ScanContext) -> Result<Rows> {
+    let config = SessionConfig::new().with_target_partitions(2);
+    let engine = SessionContext::new_with_config(config);
+    let provider = Arc::new(LakeTable::new(table.clone(), context.clone())?);
+    let all = engine.read_table(Arc::clone(&provider) as _)?;
+    let mut read = Vec::new();
+    for filter in [None, Some(col("id").gt_eq(lit(3))), Some(col("id").eq(lit(2)))] {
+        let rows = match filter {
+            Some(filter) => all.clone().filter(filter)?,
+            None => all.clone(),
+        };
+        let batches = rows.collect().await?;
+        let mut texts: Vec<String> = batches.iter().flat_map(texts).collect();
+        texts.sort_unstable();
+        read.push(texts);
+    }
+    let [all, range, point] = read.try_into().unwrap();
+    Ok(Rows {
+        all,
+        filtered: [range, point],
+    })
+}
+
+async fn metadata(table: &Table, context: &ScanContext) -> Result<()> {
+    for kind in MetadataTable::ALL {
+        let batches = kind.batches(table, context.manifests()).await?;
+        // Looked at, as a client would.
+        let texts = batches.iter().flat_map(texts).map(|text| text.len());
+        std::hint::black_box(texts.sum::<usize>());
+    }
+    Ok(())
+}
+
+fn texts(batch: &RecordBatch) -> Vec<String> {
+    let options = FormatOptions::new().with_null("NULL");
+    let columns: Vec<_> = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap())
+        .collect();
+    (0..batch.num_rows())
+        .map(|row| {
+            let cells = columns.iter();
+            let cells: Vec<_> = cells.map(|column| column.value(row).to_string()).collect();
+            cells.join("|")
+        })
+        .collect()
+}
