@@ -3,6 +3,8 @@
 
 mod avro_header;
 mod context;
+mod delete_file;
+mod delete_index;
 mod evaluate;
 mod footer;
 mod manifest;
@@ -17,6 +19,7 @@ mod testing;
 mod value;
 
 pub use context::ScanContext;
+pub use delete_file::{DeleteFile, DeleteKind, FileDeletes};
 pub(crate) use footer::FooterCache;
 pub use manifest_cache::ManifestCache;
 pub use metadata_table::MetadataTable;

@@ -277,6 +277,13 @@ impl TableProvider for LakeTable {
             snapshot = self.table.snapshot_id()
         );
         let plan = self.plan(filters, limit).instrument(span).await?;
+        if let Some(file) = plan.delete_files().first() {
+            return Err(Error::unsupported(
+                "the table has row-level deletes, which this version plans but does not apply",
+            )
+            .with_context("file", file.path())
+            .into());
+        }
         let label = self.label(&plan);
         let statistics = self.statistics(&plan, &self.looked_at(projection, filters));
         let FileGroups { groups, is_final } =
