@@ -6,10 +6,12 @@
 
 mod access;
 mod catalog;
+mod deletes;
 mod field_mapping;
 mod file;
 mod file_groups;
 mod file_reader;
+mod file_rows;
 mod insert;
 mod metadata_table;
 mod opener;

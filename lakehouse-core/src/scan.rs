@@ -4,6 +4,10 @@
 mod avro_blocks;
 mod avro_header;
 mod context;
+mod delete_file;
+mod delete_index;
+mod deleted_rows;
+mod deletion_vector;
 mod evaluate;
 mod footer;
 mod manifest;
@@ -19,6 +23,10 @@ mod thrift;
 mod value;
 
 pub use context::ScanContext;
+pub(crate) use delete_file::{DELETED_PATH_ID, DELETED_POSITION_ID};
+pub use delete_file::{DeleteFile, DeleteKind, FileDeletes};
+pub(crate) use deleted_rows::DeletedRows;
+pub(crate) use deletion_vector::{VECTOR_BYTES_MAX, parse_vector};
 pub(crate) use footer::FooterCache;
 pub(crate) use manifest::{manifest_from_bytes, manifest_list_from_bytes};
 pub use manifest_cache::ManifestCache;

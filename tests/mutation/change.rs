@@ -34,11 +34,16 @@ pub(crate) enum Rule {
 /// The change of one case.
 pub(crate) fn change(tables: &[TestTable], random: &mut Random) -> (usize, Change) {
     let table = random.within(0..tables.len());
-    let kinds = [Kind::Metadata, Kind::List, Kind::Manifest, Kind::Data, Kind::Data];
-    let kind = *random.pick(&kinds);
     let files = &tables[table].files;
-    let of_kind: Vec<usize> = (0..files.len()).filter(|at| files[*at].kind == kind).collect();
-    let file = *random.pick(&of_kind);
+    let kinds = [Kind::Metadata, Kind::List, Kind::Manifest, Kind::Data, Kind::Delete];
+    let of_kinds: Vec<Vec<usize>> = kinds
+        .iter()
+        .map(|kind| (0..files.len()).filter(|at| files[*at].kind == *kind).collect())
+        .filter(|of_kind: &Vec<usize>| !of_kind.is_empty())
+        .collect();
+    let file = *random.pick(random.pick(&of_kinds));
+    let kind = files[file].kind;
+    let is_parquet = files[file].location.ends_with(".parquet");
     let (bytes, what, rule) = match (random.within(0..8), kind) {
         (0, _) => cut(&files[file], random),
         (1, _) => longer(&files[file], random),
@@ -46,7 +51,7 @@ pub(crate) fn change(tables: &[TestTable], random: &mut Random) -> (usize, Chang
         (3, _) => splice(tables, table, file, random),
         (4 | 5, Kind::Metadata) => json::edit(&files[file].bytes, random),
         (4, Kind::List | Kind::Manifest) => avro_block(&files[file].bytes, random),
-        (4 | 5, Kind::Data) => footer(&files[file].bytes, random),
+        (4 | 5, _) if is_parquet => footer(&files[file], random),
         (5, _) => inflate(&files[file], random),
         _ => bytes(&files[file], random),
     };
@@ -208,8 +213,9 @@ fn avro_parts(file: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// The length of a Parquet footer, or bytes of it.
-fn footer(file: &[u8], random: &mut Random) -> Changed {
-    let mut bytes = file.to_vec();
+fn footer(file: &TableFile, random: &mut Random) -> Changed {
+    let kind = file.kind;
+    let mut bytes = file.bytes.to_vec();
     let end = bytes.len() - 8;
     let length = u32::from_le_bytes(bytes[end..end + 4].try_into().unwrap());
     let start = end - usize::try_from(length).unwrap();
@@ -222,7 +228,7 @@ fn footer(file: &[u8], random: &mut Random) -> Changed {
             };
             bytes[end..end + 4].copy_from_slice(&other.to_le_bytes());
             let what = format!("footer length {length} to {other}");
-            (bytes, what, Rule::SameCount)
+            (bytes, what, of_values(kind))
         }
         1 => {
             // A number that grows, the rest of the footer as it was.
@@ -232,7 +238,7 @@ fn footer(file: &[u8], random: &mut Random) -> Changed {
             bytes.splice(at..=at, number);
             let end = bytes.len() - 8;
             bytes[end..end + 4].copy_from_slice(&grown.to_le_bytes());
-            (bytes, format!("footer grown at {at}"), Rule::SameCount)
+            (bytes, format!("footer grown at {at}"), of_values(kind))
         }
         _ => {
             let at = random.within(start..end);
@@ -244,7 +250,7 @@ fn footer(file: &[u8], random: &mut Random) -> Changed {
                 _ => before ^ (1 << random.within(0..8)),
             };
             let what = format!("footer byte {at} {before:#04x} to {:#04x}", bytes[at]);
-            (bytes, what, Rule::SameCount)
+            (bytes, what, of_values(kind))
         }
     }
 }

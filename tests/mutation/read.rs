@@ -14,6 +14,7 @@ use lakehouse::core::scan::{MetadataTable, ScanContext};
 use lakehouse::core::settings::{CacheSettings, Durability};
 use lakehouse::core::storage::Storage;
 use lakehouse::{Result, Table};
+use object_store::memory::InMemory;
 
 use crate::tables::TestTable;
 
@@ -29,7 +30,9 @@ pub(crate) struct Rows {
 /// Reads `table` with the bytes of one file replaced, each time as a fresh program would.
 pub(crate) async fn read(table: &TestTable, replaced: Option<(usize, &Bytes)>) -> Result<Rows> {
     let clock = Arc::new(SystemClock);
-    let storage = Storage::new(&*clock, Durability::None)?;
+    // Local files are kept in memory too.
+    let storage = Storage::new(&*clock, Durability::None)?
+        .with_local_store(Arc::new(InMemory::new()));
     for (position, file) in table.files.iter().enumerate() {
         let bytes = match replaced {
             Some((wanted, bytes)) if wanted == position => bytes,
@@ -88,7 +91,7 @@ async fn metadata(table: &Table, context: &ScanContext) -> Result<()> {
     Ok(())
 }
 
-fn texts(batch: &RecordBatch) -> Vec<String> {
+pub(crate) fn texts(batch: &RecordBatch) -> Vec<String> {
     let options = FormatOptions::new().with_null("NULL");
     let columns: Vec<_> = batch
         .columns()

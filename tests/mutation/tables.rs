@@ -1,15 +1,19 @@
 //! The tables that are damaged: small, of many types, formats and codecs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use iceberg::spec::TableMetadata;
 use lakehouse::core::settings::Durability;
 use lakehouse::core::storage::Storage;
 use lakehouse::{Lakehouse, Settings};
-use lakehouse_testkit::FakeClock;
+use lakehouse_testkit::{FakeClock, PositionDeletes, RowDelta, write_deletion_vectors};
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use crate::read::texts;
 
 /// What a file is to its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,6 +22,7 @@ pub(crate) enum Kind {
     List,
     Manifest,
     Data,
+    Delete,
 }
 
 /// A file that a read of a table's current state opens.
@@ -162,7 +167,81 @@ pub(crate) async fn build() -> Vec<TestTable> {
         let name = name.to_owned();
         tables.push(TestTable { name, files });
     }
+    tables.push(deletes("positions", 2).await);
+    tables.push(deletes("vectors", 3).await);
     tables
+}
+
+/// A table of 40 rows in two files, some of them deleted.
+async fn deletes(name: &str, format: u8) -> TestTable {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path().join("lake");
+    let root = root.to_str().unwrap();
+    let lake = Lakehouse::open(root).await.unwrap();
+    let session = lake.session().unwrap();
+    let statements = format!(
+        "CREATE TABLE t (id INT, s VARCHAR) TBLPROPERTIES ('format-version' = '{format}'); \
+         INSERT INTO t SELECT value, concat('row ', value) FROM generate_series(1, 25); \
+         INSERT INTO t SELECT value, concat('row ', value) FROM generate_series(26, 40)"
+    );
+    for statement in lakehouse::sql::parse(&statements).unwrap() {
+        let result = session.execute(statement).await.unwrap();
+        result.collect().await.unwrap();
+    }
+    let batches = session.sql("SELECT file_path FROM t.files").await.unwrap();
+    let data: Vec<String> = batches.collect().await.unwrap().iter().flat_map(texts).collect();
+    let delete_files = if format == 3 {
+        let vectors = [(data[0].as_str(), vec![1..3, 9..10]), (data[1].as_str(), vec![0..5])];
+        write_deletion_vectors(&format!("{root}/v.puffin"), &vectors).unwrap()
+    } else {
+        let rows = [(data[0].as_str(), 1), (data[0].as_str(), 2), (data[1].as_str(), 9)];
+        let path = format!("{root}/d.parquet");
+        vec![PositionDeletes::new(rows).write(&path).unwrap()]
+    };
+    let table = lake.table("t").await.unwrap();
+    let metadata = TableMetadata::clone(table.metadata());
+    let mut delta = RowDelta::new(root);
+    for mut file in delete_files {
+        delta = delta.add(file.partition_spec_id(0).build().unwrap());
+    }
+    let snapshot = delta.snapshot(&metadata).await.unwrap();
+    let list = snapshot.manifest_list().to_owned();
+    let builder = metadata.into_builder(None);
+    let changed = builder.set_branch_snapshot(snapshot, "main").unwrap();
+    let changed = changed.build().unwrap().metadata;
+    let json = format!("{root}/t.metadata.json");
+    std::fs::write(&json, serde_json::to_vec(&changed).unwrap()).unwrap();
+
+    let mut files = Vec::new();
+    let mut folders = vec![PathBuf::from(root)];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let location = path.to_str().unwrap().to_owned();
+            let kind = if location == json {
+                Kind::Metadata
+            } else if location == list {
+                Kind::List
+            } else if location.ends_with("d.parquet") || location.ends_with(".puffin") {
+                Kind::Delete
+            } else if data.contains(&location) {
+                Kind::Data
+            } else if location.ends_with(".avro") && !location.contains("/snap-") {
+                Kind::Manifest
+            } else {
+                continue;
+            };
+            let bytes = Bytes::from(std::fs::read(&path).unwrap());
+            files.push(TableFile { kind, location, bytes });
+        }
+    }
+    files.sort_by(|file, other| file.location.cmp(&other.location));
+    let name = name.to_owned();
+    TestTable { name, files }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Opens one data file, or a byte range of it: what to skip, what to decode, what comes out.
 
 mod assembly;
+mod live_rows;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,9 +20,9 @@ use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, PruningMetrics};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics};
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt};
 use iceberg::spec::DataFile;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
@@ -29,10 +30,13 @@ use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
 use assembly::Assembly;
+use live_rows::LiveRows;
 
+use super::deletes::DeleteMetrics;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
-use super::file_reader::{ColumnChunks, FileReader};
+use super::file_reader::FileReader;
+use super::file_rows::{WantedRows, file_rows};
 use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
@@ -131,11 +135,16 @@ impl LakeOpener {
             mapping,
             metrics,
         };
-        let Some(plan) = self.access_plan(&file, &mut opened, range.as_ref()).await? else {
+        let plan = self.access_plan(&file, &mut opened, range.as_ref()).await?;
+        let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
         };
+        let live = self.live_rows(&file, &opened, &mut plan).await?;
+        if plan.row_group_index_iter().next().is_none() {
+            return Ok(futures::stream::empty().boxed());
+        }
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
-        let batches = self.decode(&file, opened, plan, &needed)?;
+        let batches = self.decode(&file, opened, plan, &needed, live)?;
         match pruner {
             Some(pruner)
                 if self
@@ -221,6 +230,31 @@ impl LakeOpener {
             None => plan,
         };
         Ok((!plan.is_empty()).then_some(plan))
+    }
+
+    /// What of `plan` is live, once row groups and long runs that are all deleted are out of it;
+    /// `None` when all of it is.
+    async fn live_rows(
+        &self,
+        file: &LakeFile,
+        opened: &Opened,
+        plan: &mut ParquetAccessPlan,
+    ) -> Result<Option<LiveRows>> {
+        if !file.has_position_deletes() {
+            return Ok(None);
+        }
+        let counter = |name| MetricBuilder::new(&self.metrics).counter(name, self.partition);
+        let metrics = DeleteMetrics {
+            file: opened.metrics.clone(),
+            files_read: counter("delete_files_read"),
+        };
+        let Some(deleted) = file.deleted_rows(&self.shape.deletes, &metrics).await? else {
+            return Ok(None);
+        };
+        let rows = file.data_file().record_count();
+        let live = LiveRows::new(plan, &opened.footer, rows, deleted)?;
+        counter("rows_deleted").add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
+        Ok(Some(live))
     }
 
     /// The predicate in terms of the file's columns, as far as the file's statistics decide it.
@@ -370,6 +404,7 @@ impl LakeOpener {
         opened: Opened,
         plan: ParquetAccessPlan,
         needed: &[usize],
+        mut live: Option<LiveRows>,
     ) -> Result<Batches> {
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
@@ -382,25 +417,18 @@ impl LakeOpener {
             .collect();
         roots.sort_unstable();
         roots.dedup();
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
-        let groups = plan.row_group_indexes();
-        let chunks = ColumnChunks::new(&opened.footer, &groups, &mask);
-        let mut rows = row_count(&opened.footer, &groups);
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(
-            opened.reader.of_pages(chunks),
-            metadata,
-        )
-        .with_projection(mask)
-        .with_batch_size(self.batch_size)
-        .with_row_groups(groups);
-        if let Some(selection) = plan.into_overall_row_selection(opened.footer.row_groups())? {
-            rows = selection.row_count();
-            builder = builder.with_row_selection(selection);
-        }
-        if let Some(limit) = self.limit {
-            rows = rows.min(limit);
-            builder = builder.with_limit(limit);
-        }
+        let columns = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
+        let limit = self.limit.map(|limit| {
+            let live = live.as_ref();
+            live.map_or(limit, |live| live.rows_for(limit))
+        });
+        let wanted = WantedRows {
+            columns,
+            row_groups: plan.row_group_indexes(),
+            selection: plan.into_overall_row_selection(opened.footer.row_groups())?,
+            limit,
+            batch_size: self.batch_size,
+        };
         let assembly = Assembly::new(
             &self.shape.columns.read,
             &self.projection,
@@ -408,24 +436,18 @@ impl LakeOpener {
             needed,
             &roots,
         )?;
-        let stream = builder.build()?.map_err(Error::from);
-        let stream = runtime::contained_stream(AllRows {
-            batches: stream,
-            missing: Some(rows),
-        });
+        let rows = file_rows(opened.reader, metadata, wanted)?;
         let location = file.data_file().file_path().to_owned();
-        Ok(stream
-            .map(move |batch| assembly.assemble(batch, &location))
+        Ok(rows
+            .map(move |batch| {
+                let batch = match &mut live {
+                    Some(live) => batch.and_then(|batch| live.filter(batch)),
+                    None => batch,
+                };
+                assembly.assemble(batch, &location)
+            })
             .boxed())
     }
-}
-
-/// The rows of some row groups; `check_rows` has found the numbers to be sound.
-fn row_count(footer: &ParquetMetaData, groups: &[usize]) -> usize {
-    let groups = groups.iter().filter_map(|group| footer.row_groups().get(*group));
-    groups.fold(0, |rows: usize, group| {
-        rows.saturating_add(usize::try_from(group.num_rows()).unwrap_or(0))
-    })
 }
 
 /// The manifest and the file must agree on the number of rows: one of them is damaged otherwise.
@@ -435,48 +457,10 @@ fn check_rows(file: &DataFile, footer: &ParquetMetaData) -> Result<()> {
         return Ok(());
     }
     Err(Error::corrupt(format!(
-        "the file has {found} rows where the manifest says {}: one of them is damaged or belongs \
-         to another table; restore them",
+        "the file has {found} rows, another number of rows than the {} that the manifest says: one \
+         of them is damaged or belongs to another table; restore them",
         file.record_count()
     )))
-}
-
-/// Batches that must hold as many rows as were asked for.
-struct AllRows<S> {
-    batches: S,
-    /// Rows still to come; nothing after the end.
-    missing: Option<usize>,
-}
-
-impl<S: Stream<Item = Result<RecordBatch>> + Unpin> Stream for AllRows<S> {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(missing) = self.missing else {
-            return Poll::Ready(None);
-        };
-        let batch = ready!(self.batches.poll_next_unpin(cx));
-        let rows = match &batch {
-            Some(Ok(batch)) => batch.num_rows(),
-            Some(Err(_)) => {
-                self.missing = None;
-                return Poll::Ready(batch);
-            }
-            None => 0,
-        };
-        self.missing = missing.checked_sub(rows).filter(|_| batch.is_some());
-        let is_sound = match batch {
-            Some(_) => self.missing.is_some(),
-            None => missing == 0,
-        };
-        if is_sound {
-            return Poll::Ready(batch);
-        }
-        Poll::Ready(Some(Err(Error::corrupt(
-            "the file is damaged: its columns do not hold the rows that its footer says; restore \
-             the file",
-        ))))
-    }
 }
 
 /// An error with the data file it is about.
@@ -493,7 +477,7 @@ fn options(mapping: &FileMapping) -> ArrowReaderOptions {
 }
 
 /// The only leaf of a top-level column; `None` for nested ones.
-fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
+pub(super) fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
     let schema = footer.file_metadata().schema_descr();
     let mut leaves =
         (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
