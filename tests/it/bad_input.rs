@@ -2,4 +2,5 @@
 
 mod disk;
 mod files;
+mod foreign;
 mod places;

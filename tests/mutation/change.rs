@@ -41,7 +41,8 @@ pub(crate) fn change(tables: &[TestTable], random: &mut Random) -> (usize, Chang
         .map(|kind| (0..files.len()).filter(|at| files[*at].kind == *kind).collect())
         .filter(|of_kind: &Vec<usize>| !of_kind.is_empty())
         .collect();
-    let file = *random.pick(random.pick(&of_kinds));
+    let of_kind = random.pick(&of_kinds);
+    let file = *random.pick(of_kind);
     let kind = files[file].kind;
     let is_parquet = files[file].location.ends_with(".parquet");
     let (bytes, what, rule) = match (random.within(0..8), kind) {
@@ -102,7 +103,7 @@ fn longer(file: &TableFile, random: &mut Random) -> Changed {
 /// A whole other file: of another kind or table.
 fn foreign(tables: &[TestTable], table: usize, file: usize, random: &mut Random) -> Changed {
     let own = &tables[table].files[file];
-    let other = random.pick(random_table(tables, random)).clone();
+    let other = random_file(tables, random).clone();
     let rule = if other.kind != own.kind {
         Rule::Detectable
     } else if own.kind == Kind::Data && other.bytes.len() != own.bytes.len() {
@@ -115,14 +116,15 @@ fn foreign(tables: &[TestTable], table: usize, file: usize, random: &mut Random)
     (other.bytes.to_vec(), what, rule)
 }
 
-fn random_table<'a>(tables: &'a [TestTable], random: &mut Random) -> &'a [TableFile] {
-    &random.pick(tables).files
+fn random_file<'a>(tables: &'a [TestTable], random: &mut Random) -> &'a TableFile {
+    let table = random.pick(tables);
+    random.pick(&table.files)
 }
 
 /// A region replaced by one of another file.
 fn splice(tables: &[TestTable], table: usize, file: usize, random: &mut Random) -> Changed {
     let own = &tables[table].files[file];
-    let other = random.pick(random_table(tables, random)).clone();
+    let other = random_file(tables, random).clone();
     let mut bytes = own.bytes.to_vec();
     let length = 1 + random.within(0..bytes.len().min(other.bytes.len()).min(200));
     let from = random.within(0..other.bytes.len() - length + 1);

@@ -8,7 +8,7 @@
 //! | Variable | What it says | Default |
 //! |---|---|---|
 //! | `LAKE_MUTATION_SEED` | what the changes follow from | 1 |
-//! | `LAKE_MUTATION_CASES` | how many changes | 10000 |
+//! | `LAKE_MUTATION_CASES` | how many changes | 10000 with `CI` set, else 1000 |
 //! | `LAKE_MUTATION_CASE` | the one change to try, in this process | |
 //! | `LAKE_MUTATION_TABLES` | a folder of tables that a failed run has kept | |
 

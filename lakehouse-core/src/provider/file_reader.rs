@@ -110,14 +110,21 @@ impl FileReader {
     /// A failed read; a file of another size than the manifest says explains the failure better
     /// than the range that could not be read.
     async fn failed(&self, error: object_store::Error) -> ParquetError {
-        let error = match self.store.head(&self.path).await {
-            Ok(found) if found.size != self.size_bytes => Error::corrupt(format!(
-                "the file has {} bytes where the manifest says {}: it was cut off or replaced",
-                found.size, self.size_bytes
-            )),
-            _ => Error::from(error),
-        };
+        let error = self.explained(Error::from(error)).await;
         ParquetError::External(Box::new(error.with_context("file", &self.location)))
+    }
+
+    /// `error`, or that the file is not as long as the manifest says.
+    pub(super) async fn explained(&self, error: Error) -> Error {
+        match self.store.head(&self.path).await {
+            Ok(found) if found.size != self.size_bytes => Error::corrupt(format!(
+                "the file has {} bytes where the manifest says {}: it was cut off or replaced; \
+                 restore it",
+                found.size, self.size_bytes
+            ))
+            .with_source(error),
+            _ => error,
+        }
     }
 }
 

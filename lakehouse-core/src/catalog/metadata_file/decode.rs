@@ -14,6 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What a compressed file may unfold to: a small one could otherwise fill the memory.
 const JSON_BYTES_MAX: u64 = 1 << 30;
+/// The largest file whose fault is looked for: taken apart, JSON needs many times its size.
+const EXPLAINED_BYTES_MAX: usize = 64 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const FORMAT_VERSION_MAX: u64 = 3;
 /// Types of the Iceberg specification that the format crate does not know.
@@ -89,6 +91,12 @@ fn refuse_encryption(metadata: &TableMetadata) -> Result<()> {
 
 /// Why the format crate did not take a file; it says only that nothing matched.
 fn explain(json: &[u8], error: serde_json::Error) -> Error {
+    if json.len() > EXPLAINED_BYTES_MAX {
+        return Error::corrupt(
+            "the metadata file is truncated, not JSON or no Iceberg table metadata; restore it",
+        )
+        .with_source(error);
+    }
     let Ok(value) = serde_json::from_slice::<Value>(json) else {
         let what = if json.is_empty() {
             "is empty"
