@@ -317,7 +317,12 @@ impl From<parquet::errors::ParquetError> for Error {
     fn from(error: parquet::errors::ParquetError) -> Self {
         use parquet::errors::ParquetError;
         match error {
-            ParquetError::External(inner) => from_external(inner),
+            ParquetError::External(inner) => match from_known(inner) {
+                Ok(known) => known,
+                // The decoder's own: of text that is none, or a number that is too large.
+                Err(inner) => Self::corrupt(format!("invalid Parquet file: {inner}"))
+                    .with_source(inner),
+            },
             other => {
                 let kind = match &other {
                     ParquetError::NYI(_) => ErrorKind::Unsupported,
@@ -386,23 +391,28 @@ impl From<DataFusionError> for Error {
 
 /// An error of ours that travelled through another library comes back as it was.
 fn from_external(inner: Source) -> Error {
+    from_known(inner).unwrap_or_else(|inner| {
+        Error::new(ErrorKind::Internal, inner.to_string()).with_source(inner)
+    })
+}
+
+fn from_known(inner: Source) -> Result<Error, Source> {
     let inner = match inner.downcast::<Error>() {
-        Ok(ours) => return *ours,
+        Ok(ours) => return Ok(*ours),
         Err(other) => other,
     };
     let inner = match inner.downcast::<DataFusionError>() {
-        Ok(engine) => return Error::from(*engine),
+        Ok(engine) => return Ok(Error::from(*engine)),
         Err(other) => other,
     };
     let inner = match inner.downcast::<parquet::errors::ParquetError>() {
-        Ok(parquet) => return Error::from(*parquet),
+        Ok(parquet) => return Ok(Error::from(*parquet)),
         Err(other) => other,
     };
-    let inner = match inner.downcast::<object_store::Error>() {
-        Ok(store) => return Error::from(*store),
-        Err(other) => other,
-    };
-    Error::new(ErrorKind::Internal, inner.to_string()).with_source(inner)
+    match inner.downcast::<object_store::Error>() {
+        Ok(store) => Ok(Error::from(*store)),
+        Err(other) => Err(other),
+    }
 }
 
 /// A shared engine error cannot be taken apart, so kind, message and context are copied.

@@ -39,6 +39,11 @@ pub struct RowDelta {
     sequence_number: i64,
 }
 
+/// A location in the local file system, without the scheme it may have.
+fn local_path(location: &str) -> &str {
+    location.strip_prefix("file://").unwrap_or(location)
+}
+
 struct Added {
     file: DataFile,
     spec_id: Option<i32>,
@@ -169,7 +174,7 @@ impl Work<'_> {
         let Some(parent) = self.metadata.current_snapshot() else {
             return Ok(());
         };
-        let bytes = std::fs::read(parent.manifest_list())?;
+        let bytes = std::fs::read(local_path(parent.manifest_list()))?;
         let list = ManifestList::parse_with_version(&bytes, self.metadata.format_version())?;
         for file in list.consume_entries() {
             match &self.delta.drop {
@@ -187,7 +192,7 @@ impl Work<'_> {
         file: &ManifestFile,
         drop: &(dyn Fn(&DataFile) -> bool + Send + Sync),
     ) -> Result<()> {
-        let manifest = Manifest::parse_avro(&std::fs::read(&file.manifest_path)?)?;
+        let manifest = Manifest::parse_avro(&std::fs::read(local_path(&file.manifest_path))?)?;
         let mut writer = self.writer(file.partition_spec_id, ManifestContentType::Deletes)?;
         let mut is_empty = true;
         for entry in manifest.entries().iter().filter(|entry| entry.is_alive()) {

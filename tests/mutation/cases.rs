@@ -1,7 +1,7 @@
 //! One case: a table is changed and read, and what came of it is judged.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use lakehouse::{Error, ErrorKind, Result};
@@ -19,10 +19,16 @@ const BYTES_MAX: usize = 64 << 20;
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static CONTAINED: AtomicU64 = AtomicU64::new(0);
 
+/// Lets panics of the test itself be seen, which happen before the first case.
+static STARTED: AtomicBool = AtomicBool::new(false);
+
 /// Tells apart the panics that become errors from those that reach the caller.
 pub(crate) fn watch_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        if lakehouse::core::runtime::is_contained() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !STARTED.load(Ordering::Relaxed) {
+            usual(panic);
+        } else if lakehouse::core::runtime::is_contained() {
             CONTAINED.fetch_add(1, Ordering::Relaxed);
         } else {
             PANICS.lock().unwrap().push(panic.to_string());
@@ -54,6 +60,7 @@ impl World {
             let rows = read(table, None).await;
             whole.push(rows.unwrap_or_else(|error| panic!("{}: {error}", table.name)));
         }
+        STARTED.store(true, Ordering::Relaxed);
         Self { tables, whole }
     }
 

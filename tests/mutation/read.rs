@@ -1,6 +1,6 @@
 //! A table read in every way: whole, filtered, and as its metadata tables.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -58,9 +58,26 @@ pub(crate) async fn read(table: &TestTable, replaced: Option<(usize, &Bytes)>) -
     metadata.map(|()| rows)
 }
 
+/// One engine for all reads: it keeps nothing of a table, and making one takes longer than a read.
+fn engine() -> &'static SessionContext {
+    static ENGINE: OnceLock<SessionContext> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        let config = SessionConfig::new().with_target_partitions(2);
+        SessionContext::new_with_config(config)
+    })
+}
+
 async fn rows(table: &Table, context: &ScanContext) -> Result<Rows> {
-    let config = SessionConfig::new().with_target_partitions(2);
-    let engine = SessionContext::new_with_config(config);
+    let engine = engine();
+    let storage = table.storage();
+    let stores = &engine.runtime_env().object_store_registry;
+    stores.register_store(storage.url().as_ref(), storage.routing_store());
+    let rows = rows_in(engine, table, context).await;
+    stores.deregister_store(storage.url().as_ref())?;
+    rows
+}
+
+async fn rows_in(engine: &SessionContext, table: &Table, context: &ScanContext) -> Result<Rows> {
     let provider = Arc::new(LakeTable::new(table.clone(), context.clone())?);
     let all = engine.read_table(Arc::clone(&provider) as _)?;
     let mut read = Vec::new();

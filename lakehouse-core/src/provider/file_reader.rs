@@ -114,6 +114,13 @@ impl FileReader {
         ParquetError::External(Box::new(error.with_context("file", &self.location)))
     }
 
+    /// Stores give less than was asked for at the end of a file.
+    async fn short(&self) -> ParquetError {
+        let error = Error::corrupt("the file ends before the bytes that its footer names");
+        let error = self.explained(error).await;
+        ParquetError::External(Box::new(error.with_context("file", &self.location)))
+    }
+
     /// `error`, or that the file is not as long as the manifest says.
     pub(super) async fn explained(&self, error: Error) -> Error {
         match self.store.head(&self.path).await {
@@ -128,13 +135,18 @@ impl FileReader {
     }
 }
 
+fn is_whole(range: &Range<u64>, bytes: &Bytes) -> bool {
+    range.end - range.start == bytes.len() as u64
+}
+
 impl AsyncFileReader for FileReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
         self.count(range.end.saturating_sub(range.start));
         async move {
             self.check_ranges(std::slice::from_ref(&range))?;
-            match self.store.get_range(&self.path, range).await {
-                Ok(bytes) => Ok(bytes),
+            match self.store.get_range(&self.path, range.clone()).await {
+                Ok(bytes) if is_whole(&range, &bytes) => Ok(bytes),
+                Ok(_) => Err(self.short().await),
                 Err(error) => Err(self.failed(error).await),
             }
         }
@@ -157,6 +169,9 @@ impl AsyncFileReader for FileReader {
             // joins ranges that are near to each other.
             match self.store.get_ranges(&self.path, &ranges).await {
                 Ok(parts) => {
+                    if !ranges.iter().zip(&parts).all(|(range, part)| is_whole(range, part)) {
+                        return Err(self.short().await);
+                    }
                     self.check_pages(&ranges, &parts)?;
                     Ok(parts)
                 }
