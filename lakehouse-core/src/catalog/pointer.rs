@@ -13,7 +13,7 @@ use iceberg::{TableRequirement, TableUpdate};
 
 use super::folder::table_folder;
 use super::metadata_file::{self, MetadataFiles, NewMetadataFile};
-use super::{Catalog, CatalogParts, CommitOutcome, TablePointer};
+use super::{Catalog, CatalogParts, CommitOutcome, TablePointer, Turn};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{NamespaceIdent, TableIdent};
@@ -61,6 +61,9 @@ pub(super) trait PointerStore: Debug + Send + Sync {
 
     /// The metadata file a table stands on, `None` when there is no such table.
     async fn get(&self, ident: &TableIdent) -> Result<Option<String>>;
+
+    /// As [`Catalog::turn`].
+    async fn turn(&self, ident: &TableIdent) -> Result<Turn>;
 
     /// Names a table. [`Swap::Stale`] says that the name is taken; a missing namespace is an error.
     async fn insert(&self, ident: &TableIdent, location: &str) -> Result<Swap>;
@@ -321,6 +324,10 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
             return Err(Error::invalid("a table's name must not be empty"));
         }
         self.pointers.rename(from, to).await
+    }
+
+    async fn turn(&self, ident: &TableIdent) -> Result<Turn> {
+        self.pointers.turn(ident).await
     }
 
     async fn commit(

@@ -3,6 +3,7 @@
 mod connection;
 mod layout;
 mod pointers;
+mod queue;
 mod root;
 mod rows;
 
@@ -29,6 +30,9 @@ pub const CATALOG_NAME: &str = "lake";
 /// The file is used in the layout it has, with or without `iceberg_type`, and nothing of it is ever
 /// altered: no columns, no journal mode, no tables of others. Views are left alone. Since the
 /// layout joins a namespace's parts by dots, a part cannot hold one.
+///
+/// Processes that write queue in hidden folders beside the file, which are there only meanwhile.
+/// Others, such as PyIceberg, need not: SQLite's lock decides, the queue keeps the order.
 pub type SqliteCatalog = PointerCatalog<SqlitePointers>;
 
 /// How a catalog file is opened.
@@ -45,7 +49,8 @@ pub struct OpenOptions {
     /// does not record it.
     pub warehouse: Option<String>,
     /// How long a change waits for other processes before it fails with
-    /// [`crate::error::ErrorKind::Unavailable`], in milliseconds.
+    /// [`crate::error::ErrorKind::Unavailable`], in milliseconds. Half of it at most is spent in the
+    /// queue of processes, which is first come, first served; who waited longer goes on without.
     pub lock_wait_ms_max: u64,
 }
 

@@ -20,7 +20,7 @@ use super::references::ReferencePlan;
 use super::retry::RetryPolicy;
 use super::snapshot::StagedSnapshot;
 use super::{Committed, cleanup};
-use crate::catalog::{Catalog, CommitOutcome, TablePointer};
+use crate::catalog::{Catalog, CommitOutcome, TablePointer, Turn};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
@@ -131,6 +131,10 @@ impl Queue {
         self.lock().push_back(request);
     }
 
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Moves waiting changes to `batch`, as many as may share its swap.
     fn take_into(&self, batch: &mut Vec<Request>) {
         let mut waiting = self.lock();
@@ -172,10 +176,15 @@ impl Leader<'_> {
     pub(super) async fn lead(&self) {
         let mut batch = Vec::new();
         loop {
+            if batch.is_empty() && self.queue.is_empty() {
+                return;
+            }
+            // Other processes may be first; what comes in meanwhile shares the swap.
+            let turn = self.catalog.turn(self.ident).await.unwrap_or_default();
             self.queue.take_into(&mut batch);
             batch = self.without_gone(batch).await;
             if batch.is_empty() {
-                return;
+                continue;
             }
             let attempt = batch
                 .iter()
@@ -189,7 +198,7 @@ impl Leader<'_> {
                 attempt,
                 changes = batch.len(),
             );
-            batch = self.attempt(batch).instrument(span).await;
+            batch = self.attempt(batch, turn).instrument(span).await;
         }
     }
 
@@ -205,7 +214,7 @@ impl Leader<'_> {
     }
 
     /// One attempt; returns the changes that are to be tried again.
-    async fn attempt(&self, batch: Vec<Request>) -> Vec<Request> {
+    async fn attempt(&self, batch: Vec<Request>, turn: Turn) -> Vec<Request> {
         let base = match self.catalog.load_table(self.ident).await {
             Ok(pointer) => self.table(pointer),
             Err(error) => {
@@ -242,6 +251,9 @@ impl Leader<'_> {
             .catalog
             .commit(base.pointer(), requirements, updates.clone())
             .await;
+        if let Err(error) = turn.end().await {
+            tracing::debug!(%error, "a turn ended late");
+        }
         match outcome {
             Ok(CommitOutcome::Committed(pointer)) => {
                 succeed_all(planned, &self.table(pointer)).await;

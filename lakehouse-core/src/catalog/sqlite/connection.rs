@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::queue::Queue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Durability;
 
@@ -24,6 +25,23 @@ pub(super) struct Access {
     pub(super) durability: Durability,
     /// How long a lock of another process is waited for, in milliseconds.
     pub(super) lock_wait_ms_max: u64,
+}
+
+impl Access {
+    /// Where processes queue to write the file. Half of the time is for the queue: the rest is for
+    /// the file's own lock, which those who do not queue may hold.
+    fn queue(&self) -> Queue {
+        Queue::new(&self.path, None, self.lock_wait_ms_max / 2)
+    }
+
+    /// Where processes queue to change one table, from reading its pointer to moving it.
+    pub(super) fn table_queue(&self, namespace: &str, table: &str) -> Queue {
+        Queue::new(
+            &self.path,
+            Some((namespace, table)),
+            self.lock_wait_ms_max / 2,
+        )
+    }
 }
 
 /// Connections of one process to one catalog file.
@@ -47,8 +65,8 @@ impl Connections {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.access.path
+    pub(super) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Runs `work` on a connection of its own.
@@ -119,7 +137,7 @@ fn open_with(access: &Access, mode: OpenFlags) -> Result<Connection> {
         }
         Ok(connection)
     };
-    waiting(access, opened)
+    waiting(access, 0, opened)
 }
 
 /// One caller's use of a connection.
@@ -154,11 +172,11 @@ impl<'a> Session<'a> {
 
     /// Reads, waiting while another process is just ending a commit.
     pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        waiting(self.access, || query(self.connection))
+        waiting(self.access, 0, || query(self.connection))
     }
 
-    /// Runs `work` in a transaction that no other writer can come between; an error of either kind
-    /// undoes what it did.
+    /// Runs `work` in a transaction that no other writer can come between, when it is this process's
+    /// turn; an error of either kind undoes what it did.
     ///
     /// # Errors
     /// Nothing was changed: [`ErrorKind::PermissionDenied`] for a file that can only be read,
@@ -178,7 +196,8 @@ impl<'a> Session<'a> {
             )
             .with_context("file", self.access.path.display()));
         }
-        waiting(self.access, || {
+        let turn = self.access.queue().enter();
+        waiting(self.access, turn.waited_ms(), || {
             self.connection.execute_batch("BEGIN IMMEDIATE")
         })?;
         let done = work(self.connection).unwrap_or_else(|error| Err(self.at(error)));
@@ -189,7 +208,7 @@ impl<'a> Session<'a> {
                 return Err(error);
             }
         };
-        let committed = waiting(self.access, || self.connection.execute_batch("COMMIT"));
+        let committed = waiting(self.access, 0, || self.connection.execute_batch("COMMIT"));
         let Err(error) = committed else {
             return Ok(Ended::Committed(value));
         };
@@ -225,10 +244,14 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Repeats `call` while another process holds the lock, up to the stated time.
-fn waiting<T>(access: &Access, call: impl Fn() -> rusqlite::Result<T>) -> Result<T> {
+/// Repeats `call` while another process holds the lock, up to the stated time, of which
+/// `waited_ms` is over.
+fn waiting<T>(
+    access: &Access,
+    mut waited_ms: u64,
+    call: impl Fn() -> rusqlite::Result<T>,
+) -> Result<T> {
     let mut jitter = Jitter::new();
-    let mut waited_ms = 0;
     loop {
         match call() {
             Err(error) if is_lock(&error) => {
