@@ -50,8 +50,7 @@ impl Change {
     }
 
     /// Whether the change has a pointer swap of its own: one that moves `main` to a snapshot that
-    /// exists must find every earlier state in the snapshot log, and of the snapshots of one swap
-    /// only the last is logged.
+    /// exists brings no time with it, the catalog gives it the time of the swap.
     pub(super) fn is_alone(&self) -> bool {
         match self {
             Self::RollbackToSnapshot(_)

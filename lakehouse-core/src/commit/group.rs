@@ -2,8 +2,7 @@
 //!
 //! Each change waits in its table's queue. Whoever gets the turn leads: it takes what waits, plans
 //! the changes one after the other, each on what the one before left, and asks the catalog once.
-//! Each append stays a snapshot of its own. Of the snapshots of one swap only the last stands in
-//! the snapshot log, as the format wants it.
+//! Each append stays a snapshot of its own, with its own entry in the snapshot log.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
