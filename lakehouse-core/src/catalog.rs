@@ -1,5 +1,6 @@
 //! Names of namespaces and tables, and the only place that swaps a metadata pointer.
 
+mod asked;
 mod find;
 mod folder;
 mod memory;
@@ -21,6 +22,7 @@ use crate::name::{NamespaceIdent, TableIdent};
 use crate::runtime;
 use crate::settings::CacheSettings;
 use crate::storage::Storage;
+pub use asked::{AskedSwap, SwapTrace};
 pub use find::{find_metadata_file, load_by_metadata_file};
 pub use memory::{MEMORY_WAREHOUSE, MemoryCatalog, MemoryPointers};
 pub(crate) use metadata_file::to_value as metadata_json;
@@ -72,7 +74,12 @@ pub enum CommitOutcome {
     Conflicted(Error),
     /// It is not known whether the pointer was moved: nothing may be deleted, and nothing tried
     /// again before the table's history was read.
-    Unknown(Error),
+    Unknown {
+        /// Why nobody knows.
+        error: Error,
+        /// The swap that was asked for, where the catalog swaps files that we wrote.
+        swap: Option<AskedSwap>,
+    },
 }
 
 /// The turn of one process to change a table, given back when it ends or is dropped.

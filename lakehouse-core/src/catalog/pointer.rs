@@ -13,7 +13,7 @@ use iceberg::{TableRequirement, TableUpdate};
 
 use super::folder::table_folder;
 use super::metadata_file::{self, MetadataFiles, NewMetadataFile};
-use super::{Catalog, CatalogParts, CommitOutcome, TablePointer, Turn};
+use super::{AskedSwap, Catalog, CatalogParts, CommitOutcome, TablePointer, Turn};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{NamespaceIdent, TableIdent};
@@ -183,11 +183,15 @@ impl<P: PointerStore> PointerCatalog<P> {
                 Ok(CommitOutcome::Conflicted(moved_by_others(ident)))
             }
             // The pointer may stand on the new file: it must stay.
-            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown(
-                error
+            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown {
+                error: error
                     .with_context("table", ident)
                     .with_context("metadata file", &file.location),
-            )),
+                swap: Some(AskedSwap {
+                    from: current.metadata_location.clone(),
+                    to: file.location,
+                }),
+            }),
             Err(error) => {
                 self.files.delete_unnamed(&file.location).await;
                 Err(error.with_context("table", ident))
@@ -285,11 +289,12 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
                     metadata,
                 }))
             }
-            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown(
-                error
+            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown {
+                error: error
                     .with_context("table", ident)
                     .with_context("metadata file", &file.location),
-            )),
+                swap: None,
+            }),
             Ok(Swap::Stale) => {
                 self.files.delete_unnamed(&file.location).await;
                 Err(table_exists(ident))

@@ -14,12 +14,12 @@ use iceberg::spec::{SnapshotReference, SnapshotRetention, TableMetadata};
 use tokio::sync::{Semaphore, oneshot};
 use tracing::Instrument;
 
-use super::change::{self, Change, FilesOnFailure, Step};
+use super::change::{self, Change, FilesOnFailure, Sent, Step};
 use super::references::ReferencePlan;
 use super::retry::RetryPolicy;
 use super::snapshot::StagedSnapshot;
 use super::{Committed, cleanup};
-use crate::catalog::{Catalog, CommitOutcome, TablePointer, Turn};
+use crate::catalog::{Catalog, CommitOutcome, SwapTrace, TablePointer, Turn};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
@@ -261,11 +261,16 @@ impl Leader<'_> {
             Ok(CommitOutcome::Conflicted(error)) => {
                 self.after_conflict(planned, &base, error).await
             }
-            Ok(CommitOutcome::Unknown(error)) => {
-                self.after_unknown(planned, &base, &updates, error).await
+            Ok(CommitOutcome::Unknown { error, swap }) => {
+                let sent = Sent { updates, swap };
+                self.after_unknown(planned, &base, &sent, error).await
             }
             Err(error) if error.kind() == ErrorKind::Unknown => {
-                self.after_unknown(planned, &base, &updates, error).await
+                let sent = Sent {
+                    updates,
+                    swap: None,
+                };
+                self.after_unknown(planned, &base, &sent, error).await
             }
             Err(error) => self.after_refusal(planned, &base, error).await,
         }
@@ -431,13 +436,13 @@ impl Leader<'_> {
         Vec::new()
     }
 
-    /// Nobody knows whether the pointer moved: the history is read again, and our own snapshots
-    /// looked for in it.
+    /// Nobody knows whether the pointer moved: the history is read again, and our own swap looked
+    /// for in it.
     async fn after_unknown(
         &self,
         mut planned: Vec<Planned>,
         base: &Table,
-        updates: &[TableUpdate],
+        sent: &Sent,
         error: Error,
     ) -> Vec<Request> {
         tracing::warn!(%error, table = %self.ident, "the outcome of a commit is not known yet");
@@ -450,14 +455,15 @@ impl Leader<'_> {
             if let Ok(now) = self.catalog.load_table(self.ident).await
                 && now.metadata.uuid() == base.metadata().uuid()
             {
-                if change::is_applied(&now.metadata, updates) {
-                    succeed_all(planned, &self.table(now)).await;
-                    return Vec::new();
-                }
-                // Another commit moved what ours requires to stand still, so ours cannot be
-                // applied any more.
-                if change::has_moved(base.metadata(), &now.metadata, updates) {
-                    return self.after_conflict(planned, base, error).await;
+                match sent.trace(base.metadata(), &now) {
+                    SwapTrace::Applied => {
+                        succeed_all(planned, &self.table(now)).await;
+                        return Vec::new();
+                    }
+                    SwapTrace::NeverApplied => {
+                        return self.after_conflict(planned, base, error).await;
+                    }
+                    SwapTrace::Open => {}
                 }
             }
             let elapsed = self.clock.instant().saturating_duration_since(started_at);

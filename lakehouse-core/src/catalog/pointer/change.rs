@@ -111,7 +111,9 @@ fn build(current: &TablePointer, updates: Vec<TableUpdate>) -> Result<Built> {
         built.metadata = next.metadata;
         built.is_changed |= !next.changes.is_empty();
         let expired = next.expired_metadata_logs.into_iter();
-        built.expired_files.extend(expired.map(|log| log.metadata_file));
+        built
+            .expired_files
+            .extend(expired.map(|log| log.metadata_file));
     }
     Ok(built)
 }
