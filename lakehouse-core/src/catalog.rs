@@ -27,6 +27,8 @@ pub use find::{find_metadata_file, load_by_metadata_file};
 pub use memory::{MEMORY_WAREHOUSE, MemoryCatalog, MemoryPointers};
 pub(crate) use metadata_file::to_value as metadata_json;
 pub use pointer::PointerCatalog;
+#[cfg(test)]
+pub(crate) use sqlite::End;
 pub use sqlite::{
     CATALOG_FILE, CATALOG_NAME, OpenOptions, SqliteCatalog, SqlitePointers, find_catalog_file,
 };

@@ -15,6 +15,7 @@ use super::pointer::PointerCatalog;
 use crate::error::{Error, Result};
 use crate::runtime;
 use crate::settings::Durability;
+pub(crate) use connection::End;
 use connection::{Access, Connections};
 use layout::Layout;
 pub use pointers::SqlitePointers;
@@ -89,6 +90,12 @@ impl SqliteCatalog {
         Ok(Self::over(opened.pointers, name, opened.warehouse, parts))
     }
 
+    /// Ends transactions in another way than by `COMMIT`.
+    #[cfg(test)]
+    pub(crate) fn end_by(&mut self, end: End) {
+        self.pointers.end_by(end);
+    }
+
     /// The catalog's name inside the file, under which PyIceberg opens it.
     pub fn catalog_name(&self) -> &str {
         self.pointers.catalog_name()
@@ -112,6 +119,7 @@ fn open_now(file: &Path, options: OpenOptions, durability: Durability) -> Result
         read_only: options.read_only,
         durability,
         lock_wait_ms_max: options.lock_wait_ms_max,
+        end: End::default(),
     };
     if options.create && !options.read_only {
         create(&access, &folder)?;
@@ -212,6 +220,7 @@ fn find_now(folder: &Path) -> Result<Option<PathBuf>> {
             read_only: true,
             durability: Durability::None,
             lock_wait_ms_max: OpenOptions::default().lock_wait_ms_max,
+            end: End::default(),
         };
         if access.path.is_file() && layout::is_catalog_file(&access) {
             found.push(access.path);

@@ -1,8 +1,9 @@
 //! Connections to a catalog file: opening, waiting for other processes, transactions.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +26,39 @@ pub(super) struct Access {
     pub(super) durability: Durability,
     /// How long a lock of another process is waited for, in milliseconds.
     pub(super) lock_wait_ms_max: u64,
+    pub(super) end: End,
+}
+
+/// How a transaction is ended: by `COMMIT`. A test puts a call in its place whose answer is lost.
+#[derive(Clone)]
+pub(crate) struct End(Arc<EndCall>);
+
+type EndCall = dyn Fn(&Connection) -> rusqlite::Result<()> + Send + Sync;
+
+impl End {
+    fn call(&self, connection: &Connection) -> rusqlite::Result<()> {
+        (self.0)(connection)
+    }
+
+    /// Ends by another call than `COMMIT`.
+    #[cfg(test)]
+    pub(crate) fn by(
+        call: impl Fn(&Connection) -> rusqlite::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(call))
+    }
+}
+
+impl Default for End {
+    fn default() -> Self {
+        Self(Arc::new(|connection| connection.execute_batch("COMMIT")))
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("End")
+    }
 }
 
 impl Access {
@@ -63,6 +97,11 @@ impl Connections {
             idle: Mutex::default(),
             identity,
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn end_by(&mut self, end: End) {
+        self.access.end = end;
     }
 
     pub(super) fn access(&self) -> &Access {
@@ -208,7 +247,7 @@ impl<'a> Session<'a> {
                 return Err(error);
             }
         };
-        let committed = waiting(self.access, 0, || self.connection.execute_batch("COMMIT"));
+        let committed = waiting(self.access, 0, || self.access.end.call(self.connection));
         let Err(error) = committed else {
             return Ok(Ended::Committed(value));
         };

@@ -45,6 +45,13 @@ impl SqlitePointers {
         }
     }
 
+    /// Only before the catalog is shared.
+    #[cfg(test)]
+    pub(super) fn end_by(&mut self, end: super::End) {
+        let shared = Arc::get_mut(&mut self.shared).expect("a catalog that was just opened");
+        shared.connections.end_by(end);
+    }
+
     pub(super) fn catalog_name(&self) -> &str {
         &self.shared.catalog_name
     }
