@@ -446,3 +446,15 @@ impl From<Error> for parquet::errors::ParquetError {
         Self::External(Box::new(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_a_parquet_decoder_cannot_read_is_a_corrupt_file() {
+        let no_text = String::from_utf8(vec![0xFF]).unwrap_err();
+        let error = Error::from(parquet::errors::ParquetError::External(no_text.into()));
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+}

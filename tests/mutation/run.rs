@@ -59,7 +59,9 @@ pub(crate) fn main() -> ExitCode {
     if short {
         println!("mutations: only {} of {cases} in time", all.tried());
     }
-    ExitCode::from(u8::from(short || !all.findings.is_empty()))
+    // Elsewhere a busy machine is no finding.
+    let failed = (short && is_ci) || !all.findings.is_empty();
+    ExitCode::from(u8::from(failed))
 }
 
 fn number(variable: &str) -> Option<u64> {

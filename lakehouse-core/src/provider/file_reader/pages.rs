@@ -103,3 +103,98 @@ impl Chunk {
         best.min(self.unpacked_bytes.max(stored))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use bytes::Bytes;
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::metadata::ParquetMetaDataReader;
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+
+    fn file(compression: Compression) -> (Bytes, ParquetMetaData) {
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+        let texts = (0..1000).map(|row| (row % 3 > 0).then(|| format!("text {row}")));
+        let texts: ArrayRef = Arc::new(StringArray::from_iter(texts));
+        let batch = RecordBatch::try_from_iter([("id", ids), ("s", texts)]).unwrap();
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_data_page_row_count_limit(100)
+            .set_write_batch_size(50)
+            .build();
+        let mut bytes = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let bytes = Bytes::from(bytes);
+        let footer = ParquetMetaDataReader::new()
+            .parse_and_finish(&bytes)
+            .unwrap();
+        (bytes, footer)
+    }
+
+    /// The first chunk's place and bytes, and what checks them.
+    fn chunk(compression: Compression, column: usize) -> (ColumnChunks, Range<u64>, Vec<u8>) {
+        let (bytes, footer) = file(compression);
+        let chunks = ColumnChunks::new(&footer, &[0], &ProjectionMask::all());
+        let (start, length) = footer.row_group(0).column(column).byte_range();
+        let range = start..start + length;
+        let at = |byte: u64| usize::try_from(byte).unwrap();
+        let part = bytes[at(range.start)..at(range.end)].to_vec();
+        (chunks, range, part)
+    }
+
+    #[test]
+    fn whole_chunks_and_single_pages_pass() {
+        for compression in [
+            Compression::UNCOMPRESSED,
+            Compression::SNAPPY,
+            Compression::GZIP(Default::default()),
+            Compression::ZSTD(Default::default()),
+        ] {
+            for column in 0..2 {
+                let (chunks, range, bytes) = chunk(compression, column);
+                chunks.check(&range, &bytes).unwrap();
+                let first = PageSizes::read(&bytes).unwrap();
+                let end = first.header + first.stored;
+                let page = range.start..range.start + end as u64;
+                chunks.check(&page, &bytes[..end]).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_that_says_it_unfolds_to_gigabytes_is_refused() {
+        for compression in [Compression::SNAPPY, Compression::ZSTD(Default::default())] {
+            let (chunks, range, mut bytes) = chunk(compression, 0);
+            // Type of page, then the size: a field header and a varint each.
+            let end = (3..).find(|at| bytes[*at] & 0x80 == 0).unwrap();
+            let size = [0xFE, 0xFF, 0xFF, 0xFF, 0x0F];
+            bytes.splice(3..=end, size);
+            let what = chunks.check(&range, &bytes).unwrap_err();
+            assert!(what.contains("unfold"), "{what}");
+        }
+    }
+
+    #[test]
+    fn pages_that_are_cut_off_or_missing_are_refused() {
+        let (chunks, range, bytes) = chunk(Compression::SNAPPY, 0);
+        assert!(chunks.check(&range, &bytes[..bytes.len() - 1]).is_err());
+        let first = PageSizes::read(&bytes).unwrap();
+        let second = &bytes[first.header + first.stored..];
+        let third = PageSizes::read(second).unwrap();
+        let fewer = [
+            &bytes[..first.header + first.stored],
+            &second[third.header + third.stored..],
+        ];
+        let what = chunks.check(&range, &fewer.concat()).unwrap_err();
+        assert!(what.contains("values"), "{what}");
+        let outside = range.start..range.end + 1_000_000;
+        assert!(chunks.check(&outside, &bytes).is_err());
+    }
+}
