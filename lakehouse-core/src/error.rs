@@ -320,8 +320,9 @@ impl From<parquet::errors::ParquetError> for Error {
             ParquetError::External(inner) => match from_known(inner) {
                 Ok(known) => known,
                 // The decoder's own: of text that is none, or a number that is too large.
-                Err(inner) => Self::corrupt(format!("invalid Parquet file: {inner}"))
-                    .with_source(inner),
+                Err(inner) => {
+                    Self::corrupt(format!("invalid Parquet file: {inner}")).with_source(inner)
+                }
             },
             other => {
                 let kind = match &other {

@@ -90,7 +90,10 @@ impl World {
         if allocated.peak_bytes.max(allocated.largest_bytes) > BYTES_MAX {
             finding = Some(format!("took too much memory: {allocated:?}"));
         }
-        let what = format!("table {} file {}: {}", table.name, file.location, change.what);
+        let what = format!(
+            "table {} file {}: {}",
+            table.name, file.location, change.what
+        );
         let what = match &ended {
             Err(error) => format!("{what} => {}: {error}", error.kind()),
             Ok(_) => what,

@@ -35,10 +35,20 @@ pub(crate) enum Rule {
 pub(crate) fn change(tables: &[TestTable], random: &mut Random) -> (usize, Change) {
     let table = random.within(0..tables.len());
     let files = &tables[table].files;
-    let kinds = [Kind::Metadata, Kind::List, Kind::Manifest, Kind::Data, Kind::Delete];
+    let kinds = [
+        Kind::Metadata,
+        Kind::List,
+        Kind::Manifest,
+        Kind::Data,
+        Kind::Delete,
+    ];
     let of_kinds: Vec<Vec<usize>> = kinds
         .iter()
-        .map(|kind| (0..files.len()).filter(|at| files[*at].kind == *kind).collect())
+        .map(|kind| {
+            (0..files.len())
+                .filter(|at| files[*at].kind == *kind)
+                .collect()
+        })
         .filter(|of_kind: &Vec<usize>| !of_kind.is_empty())
         .collect();
     let of_kind = random.pick(&of_kinds);

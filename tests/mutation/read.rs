@@ -32,8 +32,8 @@ pub(crate) struct Rows {
 pub(crate) async fn read(table: &TestTable, replaced: Option<(usize, &Bytes)>) -> Result<Rows> {
     let clock = Arc::new(SystemClock);
     // Local files are kept in memory too.
-    let storage = Storage::new(&*clock, Durability::None)?
-        .with_local_store(Arc::new(InMemory::new()));
+    let storage =
+        Storage::new(&*clock, Durability::None)?.with_local_store(Arc::new(InMemory::new()));
     for (position, file) in table.files.iter().enumerate() {
         let bytes = match replaced {
             Some((wanted, bytes)) if wanted == position => bytes,
@@ -84,7 +84,11 @@ async fn rows_in(engine: &SessionContext, table: &Table, context: &ScanContext) 
     // A changed schema may have lost the column that is filtered by.
     let has_id = provider.schema().column_with_name("id").is_some();
     let mut read = Vec::new();
-    for filter in [None, Some(col("id").gt_eq(lit(3))), Some(col("id").eq(lit(2)))] {
+    for filter in [
+        None,
+        Some(col("id").gt_eq(lit(3))),
+        Some(col("id").eq(lit(2))),
+    ] {
         let rows = match filter {
             Some(filter) if has_id => all.clone().filter(filter)?,
             Some(_) => all.clone().limit(0, Some(1))?,

@@ -66,10 +66,16 @@ pub(crate) fn main() -> ExitCode {
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
+    )
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long a run takes is for people")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a run takes is for people"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -114,7 +120,10 @@ fn worker(seed: u64, work: &str) -> ExitCode {
             tell(&format!("begin {case}"));
             let outcome = world.run(seed, case).await;
             let finding = outcome.finding.unwrap_or_default();
-            tell(&format!("end\t{}\t{}\t{finding}", outcome.label, outcome.what));
+            tell(&format!(
+                "end\t{}\t{}\t{finding}",
+                outcome.label, outcome.what
+            ));
             case += step;
         }
     });
@@ -178,7 +187,11 @@ fn watch(folder: &Path, seed: u64, first: u64, step: u64, end: u64, start: Insta
         let (mut child, lines) = spawn(folder, seed, &format!("{next} {step} {end}"));
         let mut running = None;
         let why = loop {
-            let patience = if running.is_some() { CASE_MAX } else { START_MAX };
+            let patience = if running.is_some() {
+                CASE_MAX
+            } else {
+                START_MAX
+            };
             match lines.recv_timeout(patience) {
                 Ok(line) => {
                     if let Some(case) = line.strip_prefix("begin ") {

@@ -43,7 +43,10 @@ pub(crate) struct TestTable {
 impl TestTable {
     pub(crate) fn metadata_location(&self) -> &str {
         let mut files = self.files.iter();
-        &files.find(|file| file.kind == Kind::Metadata).unwrap().location
+        &files
+            .find(|file| file.kind == Kind::Metadata)
+            .unwrap()
+            .location
     }
 }
 
@@ -189,12 +192,25 @@ async fn deletes(name: &str, format: u8) -> TestTable {
         result.collect().await.unwrap();
     }
     let batches = session.sql("SELECT file_path FROM t.files").await.unwrap();
-    let data: Vec<String> = batches.collect().await.unwrap().iter().flat_map(texts).collect();
+    let data: Vec<String> = batches
+        .collect()
+        .await
+        .unwrap()
+        .iter()
+        .flat_map(texts)
+        .collect();
     let delete_files = if format == 3 {
-        let vectors = [(data[0].as_str(), vec![1..3, 9..10]), (data[1].as_str(), vec![0..5])];
+        let vectors = [
+            (data[0].as_str(), vec![1..3, 9..10]),
+            (data[1].as_str(), vec![0..5]),
+        ];
         write_deletion_vectors(&format!("{root}/v.puffin"), &vectors).unwrap()
     } else {
-        let rows = [(data[0].as_str(), 1), (data[0].as_str(), 2), (data[1].as_str(), 9)];
+        let rows = [
+            (data[0].as_str(), 1),
+            (data[0].as_str(), 2),
+            (data[1].as_str(), 9),
+        ];
         let path = format!("{root}/d.parquet");
         vec![PositionDeletes::new(rows).write(&path).unwrap()]
     };
@@ -237,7 +253,11 @@ async fn deletes(name: &str, format: u8) -> TestTable {
                 continue;
             };
             let bytes = Bytes::from(std::fs::read(&path).unwrap());
-            files.push(TableFile { kind, location, bytes });
+            files.push(TableFile {
+                kind,
+                location,
+                bytes,
+            });
         }
     }
     files.sort_by(|file, other| file.location.cmp(&other.location));

@@ -143,7 +143,8 @@ pub(super) async fn read(storage: &Storage, location: &str) -> Result<TableMetad
 }
 
 fn decode_at<'a>(bytes: &'a [u8], location: &str) -> Result<(TableMetadata, Cow<'a, [u8]>)> {
-    runtime::contained(|| decode::decode(bytes)).map_err(|error| error.with_context("metadata file", location))
+    runtime::contained(|| decode::decode(bytes))
+        .map_err(|error| error.with_context("metadata file", location))
 }
 
 /// The folder of a table's metadata files: `write.metadata.path`, else `metadata` in its folder.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use iceberg::io::FileIO;
 use iceberg::spec::{
-    DataContentType, FormatVersion, ManifestFile, ManifestListWriter,
-    ManifestWriterBuilder, PartitionSpec, PrimitiveLiteral, PrimitiveType, Snapshot, TableMetadata,
+    DataContentType, FormatVersion, ManifestFile, ManifestListWriter, ManifestWriterBuilder,
+    PartitionSpec, PrimitiveLiteral, PrimitiveType, Snapshot, TableMetadata,
 };
 
 use crate::error::{Error, ErrorKind, Result};
@@ -195,10 +195,7 @@ pub(super) async fn encode_list(
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for the oldest form of snapshots, which have no manifest list.
-pub(super) async fn read_list(
-    storage: &Storage,
-    snapshot: &Snapshot,
-) -> Result<Vec<ManifestFile>> {
+pub(super) async fn read_list(storage: &Storage, snapshot: &Snapshot) -> Result<Vec<ManifestFile>> {
     let location = snapshot.manifest_list();
     if location.is_empty() {
         return Err(Error::unsupported(

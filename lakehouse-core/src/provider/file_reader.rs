@@ -80,7 +80,9 @@ impl FileReader {
     fn check_ranges(&self, ranges: &[Range<u64>]) -> ParquetResult<()> {
         let is_inside =
             |range: &Range<u64>| range.start <= range.end && range.end <= self.size_bytes;
-        let lengths = ranges.iter().map(|range| range.end.saturating_sub(range.start));
+        let lengths = ranges
+            .iter()
+            .map(|range| range.end.saturating_sub(range.start));
         let total = lengths.fold(0, u64::saturating_add);
         if ranges.iter().all(is_inside) && total <= self.size_bytes {
             return Ok(());
@@ -169,7 +171,11 @@ impl AsyncFileReader for FileReader {
             // joins ranges that are near to each other.
             match self.store.get_ranges(&self.path, &ranges).await {
                 Ok(parts) => {
-                    if !ranges.iter().zip(&parts).all(|(range, part)| is_whole(range, part)) {
+                    if !ranges
+                        .iter()
+                        .zip(&parts)
+                        .all(|(range, part)| is_whole(range, part))
+                    {
                         return Err(self.short().await);
                     }
                     self.check_pages(&ranges, &parts)?;

@@ -95,7 +95,11 @@ impl<S: Stream<Item = Result<RecordBatch>> + Unpin> Stream for AllRows<S> {
             Some(Err(_)) => true,
             None => missing == 0,
         };
-        Poll::Ready(if is_sound { batch } else { Some(Err(other_count())) })
+        Poll::Ready(if is_sound {
+            batch
+        } else {
+            Some(Err(other_count()))
+        })
     }
 }
 

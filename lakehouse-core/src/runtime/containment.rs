@@ -160,6 +160,10 @@ mod tests {
         });
         let read: Vec<_> = contained_stream(items).collect().await;
         assert_eq!(read.len(), 3);
-        assert!(read[2].as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt));
+        assert!(
+            read[2]
+                .as_ref()
+                .is_err_and(|error| error.kind() == ErrorKind::Corrupt)
+        );
     }
 }

@@ -142,7 +142,13 @@ const COLUMN_INDEX: Fields = &[
     (6, List(&Int)),
     (7, List(&Int)),
 ];
-const DATA_PAGE: Fields = &[(1, Int), (2, Int), (3, Int), (4, Int), (5, Struct(STATISTICS))];
+const DATA_PAGE: Fields = &[
+    (1, Int),
+    (2, Int),
+    (3, Int),
+    (4, Int),
+    (5, Struct(STATISTICS)),
+];
 const DATA_PAGE_V2: Fields = &[
     (1, Int),
     (2, Int),
@@ -423,8 +429,12 @@ mod tests {
         // Field 2, a list of 2^31 - 1 structures.
         let bytes = [0x29, 0xFC, 0xFF, 0xFF, 0xFF, 0xFF, 7, 0];
         assert!(!is_file_metadata(&bytes));
-        assert!(!is_offset_index(&[0x19, 0xFC, 0xFF, 0xFF, 0xFF, 0xFF, 7, 0]));
-        assert!(is_offset_index(&[0x19, 0x1C, 0x16, 8, 0x15, 20, 0x16, 0, 0, 0]));
+        assert!(!is_offset_index(&[
+            0x19, 0xFC, 0xFF, 0xFF, 0xFF, 0xFF, 7, 0
+        ]));
+        assert!(is_offset_index(&[
+            0x19, 0x1C, 0x16, 8, 0x15, 20, 0x16, 0, 0, 0
+        ]));
     }
 
     #[test]

@@ -45,7 +45,10 @@ fn shrunk(bytes: usize) {
     LIVE.fetch_sub(bytes, Ordering::Relaxed);
 }
 
-#[expect(unsafe_code, reason = "an allocator is made of unsafe calls to the system's")]
+#[expect(
+    unsafe_code,
+    reason = "an allocator is made of unsafe calls to the system's"
+)]
 // SAFETY: every call is passed on unchanged to the system's allocator; only numbers are kept.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

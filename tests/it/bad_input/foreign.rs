@@ -161,7 +161,12 @@ async fn a_size_that_lies_is_told() {
         let ours = lake.one("SELECT file_path FROM t.files").await;
         let (path, size) = copy(&lake, &ours, "lie.parquet");
         let error = with_file(&lake, data_file(&path, 2, size + more - less)).await;
-        is_clear(&error, ErrorKind::Corrupt, "lie.parquet", "where the manifest says");
+        is_clear(
+            &error,
+            ErrorKind::Corrupt,
+            "lie.parquet",
+            "where the manifest says",
+        );
     }
 }
 

@@ -30,7 +30,10 @@ impl ColumnChunks {
         mask: &ProjectionMask,
     ) -> Self {
         let mut chunks = Vec::new();
-        for group in groups.iter().filter_map(|group| footer.row_groups().get(*group)) {
+        for group in groups
+            .iter()
+            .filter_map(|group| footer.row_groups().get(*group))
+        {
             let columns = group.columns().iter().enumerate();
             let wanted = columns.filter(|(leaf, _)| mask.leaf_included(*leaf));
             chunks.extend(wanted.map(|(_, column)| Chunk::new(column)));

@@ -67,9 +67,9 @@ impl RowSchema {
                 let symbol = usize::try_from(take_long(bytes)?).ok()?;
                 (symbol < *symbols).then_some(())
             }
-            Layout::Array(items) => self.skip_items(bytes, |schema, bytes| {
-                schema.skip(items, bytes, depth)
-            }),
+            Layout::Array(items) => {
+                self.skip_items(bytes, |schema, bytes| schema.skip(items, bytes, depth))
+            }
             Layout::Map(values) => self.skip_items(bytes, |schema, bytes| {
                 take_bytes(bytes)?;
                 schema.skip(values, bytes, depth)

@@ -42,8 +42,7 @@ fn whole_files_pass_plain_and_deflated() {
     assert_eq!(check(&plain).unwrap(), plain);
 
     let mut packed = Vec::new();
-    let mut encoder =
-        flate2::read::DeflateEncoder::new(&rows[..], flate2::Compression::default());
+    let mut encoder = flate2::read::DeflateEncoder::new(&rows[..], flate2::Compression::default());
     encoder.read_to_end(&mut packed).unwrap();
     let deflated = file("deflate", &strings(), &[(2, &packed)]);
     assert_eq!(
@@ -85,7 +84,10 @@ fn lengths_beyond_the_file_make_no_room() {
         vec![1, b'a', 0],
         [&[2, b'a'][..], &[0xFF; 9], &[1]].concat(),
     ] {
-        assert!(check(&file("null", &strings(), &[(1, &row)])).is_err(), "{row:?}");
+        assert!(
+            check(&file("null", &strings(), &[(1, &row)])).is_err(),
+            "{row:?}"
+        );
     }
     let fixed = json!({"type": "fixed", "name": "f", "size": u64::MAX});
     assert!(check(&file("null", &fixed, &[(1, &[0])])).is_err());
@@ -104,13 +106,16 @@ fn what_unfolds_beyond_belief_is_refused() {
     let mut budget = 1000;
     let mut packed = Vec::new();
     let zeros = [0_u8; 5000];
-    let mut encoder =
-        flate2::read::DeflateEncoder::new(&zeros[..], flate2::Compression::default());
+    let mut encoder = flate2::read::DeflateEncoder::new(&zeros[..], flate2::Compression::default());
     encoder.read_to_end(&mut packed).unwrap();
     assert_eq!(
         inflate(&packed, &mut budget).unwrap_err().kind(),
         ErrorKind::ResourcesExhausted
     );
-    let lying = file("snappy", &strings(), &[(1, &[0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0])]);
+    let lying = file(
+        "snappy",
+        &strings(),
+        &[(1, &[0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0])],
+    );
     assert_eq!(check(&lying).unwrap_err().kind(), ErrorKind::Corrupt);
 }
