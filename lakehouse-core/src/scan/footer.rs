@@ -91,11 +91,14 @@ impl FooterCache {
 
 /// Reads and decodes a footer once its lengths are known to be those of the file.
 async fn read_footer<F: AsyncFileReader>(size: u64, reader: &mut F) -> Result<ParquetMetaData> {
-    let start = size.saturating_sub(FOOTER_BYTES);
-    let end = reader.get_bytes(start..size).await?;
-    let tail = end
-        .last_chunk::<FOOTER_SIZE>()
-        .ok_or_else(|| Error::corrupt("the file is too short for a Parquet file; restore it"))?;
+    let too_short = || Error::corrupt("the file is too short for a Parquet file; restore it");
+    if size < FOOTER_SIZE as u64 {
+        return Err(too_short());
+    }
+    let end = reader
+        .get_bytes(size.saturating_sub(FOOTER_BYTES)..size)
+        .await?;
+    let tail = end.last_chunk::<FOOTER_SIZE>().ok_or_else(too_short)?;
     let tail = FooterTail::try_new(tail)?;
     if tail.is_encrypted_footer() {
         return Err(Error::unsupported(
