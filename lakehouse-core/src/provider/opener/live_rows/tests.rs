@@ -1,5 +1,7 @@
 //! Live rows against a list of rows, one by one.
 
+#![expect(clippy::single_range_in_vec_init, reason = "a run of rows is a range")]
+
 use std::collections::BTreeSet;
 
 use arrow::array::{AsArray, RecordBatchOptions, UInt64Array};
