@@ -105,15 +105,8 @@ impl LakeOpener {
         let storage = &self.shape.storage;
         let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
         let timer = metrics.metadata_load_time.timer();
-        let footer = self
-            .shape
-            .footers
-            .footer(
-                file.data_file().file_path(),
-                file.data_file().file_size_in_bytes(),
-                &mut reader,
-            )
-            .await?;
+        let footers = &self.shape.footers;
+        let footer = footers.footer(location, size, &mut reader).await?;
         let needed = self.projection.column_indices();
         let wanted = self.predicate_columns();
         let mapping = FileMapping::new(
