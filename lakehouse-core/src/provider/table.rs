@@ -294,7 +294,6 @@ impl TableProvider for LakeTable {
         let deletes = ScanDeletes::new(
             &plan,
             self.table.storage().clone(),
-            Arc::clone(self.context.footers()),
             &state.runtime_env().memory_pool,
         );
         let FileGroups { groups, is_final } =
