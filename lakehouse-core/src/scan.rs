@@ -5,6 +5,7 @@ mod avro_header;
 mod context;
 mod delete_file;
 mod delete_index;
+mod equality_set;
 mod evaluate;
 mod footer;
 mod manifest;
@@ -20,6 +21,7 @@ mod value;
 
 pub use context::ScanContext;
 pub use delete_file::{DeleteFile, DeleteKind, FileDeletes};
+pub(crate) use equality_set::{EqualitySet, EqualitySets};
 pub(crate) use footer::FooterCache;
 pub use manifest_cache::ManifestCache;
 pub use metadata_table::MetadataTable;

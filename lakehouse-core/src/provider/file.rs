@@ -15,13 +15,14 @@ use iceberg::spec::{DataFile, Literal, Transform};
 
 use super::pruning::{Prunable, Trust, prunable};
 use super::values;
-use crate::scan::ScanFile;
+use crate::scan::{DeleteFile, ScanFile};
 
 /// A data file as a snapshot holds it; travels with each byte range of the file.
 #[derive(Debug)]
 pub(crate) struct LakeFile {
     planned: ScanFile,
     constants: HashMap<i32, Option<Literal>>,
+    key_sets: Vec<usize>,
 }
 
 impl LakeFile {
@@ -32,7 +33,38 @@ impl LakeFile {
             .filter(|(column, _)| column.transform == Transform::Identity)
             .map(|(column, value)| (column.source_id, value.cloned()))
             .collect();
-        Self { planned, constants }
+        Self {
+            planned,
+            constants,
+            key_sets: Vec::new(),
+        }
+    }
+
+    /// A file of equality deletes, read like one of data.
+    pub(crate) fn of_deletes(deletes: &DeleteFile) -> Self {
+        Self::new(ScanFile::of_deletes(deletes))
+    }
+
+    /// With the equality deletes that apply to it, by position in the scan.
+    pub(crate) fn with_key_sets(mut self, key_sets: Vec<usize>) -> Self {
+        self.key_sets = key_sets;
+        self
+    }
+
+    /// With the same value in all rows of a column that no file has.
+    pub(crate) fn with_constant(mut self, field_id: i32, value: Option<Literal>) -> Self {
+        self.constants.insert(field_id, value);
+        self
+    }
+
+    /// The equality deletes that apply to it, by position in the scan.
+    pub(super) fn key_sets(&self) -> &[usize] {
+        &self.key_sets
+    }
+
+    /// The data sequence number.
+    pub(super) fn sequence_number(&self) -> i64 {
+        self.planned.sequence_number
     }
 
     /// Path, counts and bounds.

@@ -20,8 +20,9 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, PruningMetrics};
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
@@ -29,6 +30,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use assembly::Assembly;
 
+use super::equality_delete::KeyFilters;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
@@ -36,7 +38,8 @@ use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
 
-type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
+/// What comes out of one file.
+pub(super) type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
 
 /// Opens the files of one partition of a scan.
 #[derive(Debug, Clone)]
@@ -63,9 +66,8 @@ impl FileOpener for LakeOpener {
             })?;
         let opener = self.clone();
         Ok(Box::pin(async move {
-            let location = lake_file.data_file().file_path().to_owned();
-            let opened = opener.open_file(lake_file, file.range).await;
-            opened.map_err(|error| DataFusionError::from(in_file(error, &location)))
+            let opened = opener.open_named(lake_file, file.range).await;
+            opened.map_err(DataFusionError::from)
         }))
     }
 }
@@ -79,6 +81,46 @@ struct Opened {
 }
 
 impl LakeOpener {
+    /// An opener of the same kind for all columns and rows of other files.
+    pub(super) fn all_of(&self, shape: Arc<ScanShape>) -> Self {
+        let read = &shape.columns.read;
+        let all: Vec<usize> = (0..read.fields().len()).collect();
+        Self {
+            projection: ProjectionExprs::from_indices(&all, read),
+            shape,
+            predicate: None,
+            limit: None,
+            ..self.clone()
+        }
+    }
+
+    /// Opens a file; errors name it.
+    pub(super) fn open_named(
+        &self,
+        file: Arc<LakeFile>,
+        range: Option<FileRange>,
+    ) -> BoxFuture<'static, Result<Batches>> {
+        let opener = self.clone();
+        async move {
+            let location = file.data_file().file_path().to_owned();
+            let opened = opener.open_file(file, range).await;
+            opened.map_err(|error| in_file(error, &location))
+        }
+        .boxed()
+    }
+
+    /// The columns to decode: those that are asked for, and those that deletes look at.
+    fn needed(&self, file: &LakeFile) -> Result<Vec<usize>> {
+        let mut needed = self.projection.column_indices();
+        for set in file.key_sets() {
+            let keys = self.shape.deleted_keys(*set)?;
+            needed.extend(keys.key.scanned.iter().map(|path| path.root));
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        Ok(needed)
+    }
+
     async fn open_file(&self, file: Arc<LakeFile>, range: Option<FileRange>) -> Result<Batches> {
         let location = file.data_file().file_path();
         let metrics = ParquetFileMetrics::new(self.partition, location, &self.metrics);
@@ -111,7 +153,7 @@ impl LakeOpener {
                 &mut reader,
             )
             .await?;
-        let needed = self.projection.column_indices();
+        let needed = self.needed(&file)?;
         let wanted = self.predicate_columns();
         let mapping = FileMapping::new(
             &self.shape.columns,
@@ -131,7 +173,8 @@ impl LakeOpener {
             return Ok(futures::stream::empty().boxed());
         };
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
-        let batches = self.decode(&file, opened, plan, &needed)?;
+        let deletes = KeyFilters::read(self, &file, &needed).await?;
+        let batches = self.decode(&file, opened, plan, (&needed, deletes))?;
         match pruner {
             Some(pruner)
                 if self
@@ -365,7 +408,7 @@ impl LakeOpener {
         file: &LakeFile,
         opened: Opened,
         plan: ParquetAccessPlan,
-        needed: &[usize],
+        (needed, deletes): (&[usize], KeyFilters),
     ) -> Result<Batches> {
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
@@ -387,7 +430,8 @@ impl LakeOpener {
         if let Some(selection) = plan.into_overall_row_selection(opened.footer.row_groups())? {
             builder = builder.with_row_selection(selection);
         }
-        if let Some(limit) = self.limit {
+        // Rows that equality deletes drop do not count.
+        if let Some(limit) = self.limit.filter(|_| file.key_sets().is_empty()) {
             builder = builder.with_limit(limit);
         }
         let assembly = Assembly::new(
@@ -400,7 +444,7 @@ impl LakeOpener {
         let stream = builder.build()?;
         let location = file.data_file().file_path().to_owned();
         Ok(stream
-            .map(move |batch| assembly.assemble(batch.map_err(Error::from), &location))
+            .map(move |batch| assembly.assemble(batch.map_err(Error::from), &deletes, &location))
             .boxed())
     }
 }

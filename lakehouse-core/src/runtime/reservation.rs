@@ -24,6 +24,13 @@ impl Reservation {
         }
     }
 
+    /// An empty reservation for what cannot be given back before the work is done.
+    pub fn held(pool: &Arc<dyn MemoryPool>, name: impl Into<String>) -> Self {
+        Self {
+            inner: MemoryConsumer::new(name).register(pool),
+        }
+    }
+
     /// Bytes that are reserved now.
     pub fn size_bytes(&self) -> usize {
         self.inner.size()
