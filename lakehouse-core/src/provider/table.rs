@@ -285,7 +285,7 @@ impl TableProvider for LakeTable {
             snapshot = self.table.snapshot_id()
         );
         let plan = self.plan(filters, limit).instrument(span).await?;
-        if let Some(file) = plan.delete_files().first() {
+        if let Some(file) = plan.delete_files().into_iter().find(|f| f.kind() != scan::DeleteKind::Equality) {
             return Err(Error::unsupported(
                 "the table has row-level deletes, which this version plans but does not apply",
             )

@@ -1,11 +1,13 @@
 //! Tables put together by hand: any Parquet file under any schema, with the metrics a test wants.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{
+    DataType, Field, Float64Type, Int32Type, Int64Type, Schema as ArrowSchema,
+};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::io::FileIO;
 use iceberg::spec::{
@@ -22,7 +24,7 @@ use lakehouse_core::scan::ScanContext;
 use lakehouse_core::settings::{CacheSettings, Durability, Settings};
 use lakehouse_core::storage::Storage;
 use lakehouse_core::table::{Table, write_schema};
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
@@ -33,6 +35,7 @@ pub(super) struct HandMade {
     storage: Storage,
     metadata: TableMetadata,
     files: u32,
+    key_bytes_max: Option<u64>,
 }
 
 impl HandMade {
@@ -61,6 +64,7 @@ impl HandMade {
             storage: Storage::new(&SystemClock, Durability::None).unwrap(),
             metadata,
             files: 0,
+            key_bytes_max: None,
         }
     }
 
@@ -79,6 +83,17 @@ impl HandMade {
     /// Makes `schema` the current one.
     pub(super) fn evolve(&mut self, schema: Schema) {
         self.edit(|builder| builder.add_current_schema(schema));
+    }
+
+    /// Makes `spec` the one of new files, and says its id.
+    pub(super) fn repartition(&mut self, spec: UnboundPartitionSpec) -> i32 {
+        self.edit(|builder| builder.add_default_partition_spec(spec));
+        self.metadata.default_partition_spec_id()
+    }
+
+    /// Holds at most so many bytes of deleted keys in memory.
+    pub(super) fn set_key_bytes_max(&mut self, bytes: Option<u64>) {
+        self.key_bytes_max = bytes;
     }
 
     pub(super) fn set_property(&mut self, key: &str, value: &str) {
@@ -122,6 +137,25 @@ impl HandMade {
             ids: Vec::new(),
             partition: Struct::empty(),
             nan_counts: false,
+            spec_id: self.metadata.default_partition_spec_id(),
+            equality_ids: None,
+        }
+    }
+
+    /// Writes a file of equality deletes: one column for each of the ids.
+    pub(super) fn write_deletes(&mut self, ids: &[i32], columns: Vec<ArrayRef>) -> FileSpec {
+        let fields = ids.iter().zip(&columns).map(|(id, column)| {
+            Field::new(format!("key_{id}"), column.data_type().clone(), true).with_metadata(
+                HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]),
+            )
+        });
+        let schema = ArrowSchema::new(fields.collect::<Vec<_>>());
+        let batch = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+        let file = self.write_as_it_is(&batch, WriterProperties::default());
+        FileSpec {
+            ids: ids.to_vec(),
+            equality_ids: Some(ids.to_vec()),
+            ..file
         }
     }
 
@@ -129,14 +163,6 @@ impl HandMade {
     pub(super) async fn commit(&mut self, files: Vec<FileSpec>) {
         let snapshot_id = 1_000 + i64::from(self.files);
         let sequence_number = self.metadata.last_sequence_number() + 1;
-        let manifest = self.path(&format!("manifest-{snapshot_id}.avro"));
-        let mut writer = ManifestWriterBuilder::new(
-            self.io.new_output(&manifest).unwrap(),
-            Some(snapshot_id),
-            Arc::clone(self.metadata.current_schema()),
-            self.metadata.default_partition_spec().as_ref().clone(),
-        )
-        .build_v2_data();
         let mut manifests = Vec::new();
         if let Some(current) = self.metadata.current_snapshot() {
             let bytes = std::fs::read(current.manifest_list()).unwrap();
@@ -144,10 +170,33 @@ impl HandMade {
                 iceberg::spec::ManifestList::parse_with_version(&bytes, FormatVersion::V2).unwrap();
             manifests.extend(list.entries().iter().cloned());
         }
+        let mut by_manifest: BTreeMap<(i32, bool), Vec<FileSpec>> = BTreeMap::new();
         for file in files {
-            writer.add_file(file.data_file(), -1).unwrap();
+            let key = (file.spec_id, file.equality_ids.is_some());
+            by_manifest.entry(key).or_default().push(file);
         }
-        manifests.push(writer.write_manifest_file().await.unwrap());
+        for ((spec_id, deletes), files) in by_manifest {
+            let name = format!("manifest-{snapshot_id}-{spec_id}-{deletes}.avro");
+            let builder = ManifestWriterBuilder::new(
+                self.io.new_output(self.path(&name)).unwrap(),
+                Some(snapshot_id),
+                Arc::clone(self.metadata.current_schema()),
+                self.metadata
+                    .partition_spec_by_id(spec_id)
+                    .unwrap()
+                    .as_ref()
+                    .clone(),
+            );
+            let mut writer = if deletes {
+                builder.build_v2_deletes()
+            } else {
+                builder.build_v2_data()
+            };
+            for file in files {
+                writer.add_file(file.data_file(), -1).unwrap();
+            }
+            manifests.push(writer.write_manifest_file().await.unwrap());
+        }
         let list = self.path(&format!("list-{snapshot_id}.avro"));
         let output = self.io.new_output(&list).unwrap();
         let parent = self.metadata.current_snapshot_id();
@@ -189,7 +238,10 @@ impl HandMade {
         let runtime = Runtime::new(&Settings::default(), &self.storage, &SystemClock).unwrap();
         let context = SessionContext::new_with_config_rt(config, Arc::clone(runtime.env()));
         let scans = ScanContext::new(&CacheSettings::default());
-        let table = LakeTable::new(self.table(), scans).unwrap();
+        let mut table = LakeTable::new(self.table(), scans).unwrap();
+        if let Some(bytes) = self.key_bytes_max {
+            table = table.with_deleted_key_bytes_max(bytes);
+        }
         context.register_table("t", Arc::new(table)).unwrap();
         context
     }
@@ -240,6 +292,9 @@ pub(super) struct FileSpec {
     pub(super) partition: Struct,
     /// Whether the manifest tells how many values are NaN.
     pub(super) nan_counts: bool,
+    pub(super) spec_id: i32,
+    /// The columns that a file of equality deletes compares.
+    pub(super) equality_ids: Option<Vec<i32>>,
 }
 
 impl FileSpec {
@@ -268,7 +323,12 @@ impl FileSpec {
             }
         }
         DataFileBuilder::default()
-            .content(DataContentType::Data)
+            .content(match self.equality_ids {
+                Some(_) => DataContentType::EqualityDeletes,
+                None => DataContentType::Data,
+            })
+            .equality_ids(self.equality_ids.clone())
+            .partition_spec_id(self.spec_id)
             .file_path(self.path.clone())
             .file_format(DataFileFormat::Parquet)
             .partition(self.partition.clone())
@@ -285,7 +345,7 @@ impl FileSpec {
 }
 
 /// Bounds of the types that tests prune by; without NaN, as the format says.
-fn bounds(column: &arrow::array::ArrayRef) -> Option<(Datum, Datum)> {
+fn bounds(column: &ArrayRef) -> Option<(Datum, Datum)> {
     match column.data_type() {
         DataType::Int32 => {
             let column = column.as_primitive::<Int32Type>();
