@@ -15,6 +15,7 @@ use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, Push
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use object_store::ObjectStore;
 
+use super::deletes::ScanDeletes;
 use super::equality_delete::DeletedKeys;
 use super::field_mapping::TableColumns;
 use super::opener::LakeOpener;
@@ -29,6 +30,8 @@ pub(crate) struct ScanShape {
     pub(crate) storage: Storage,
     /// Footers that sessions share.
     pub(crate) footers: Arc<FooterCache>,
+    /// The positions deleted in the files.
+    pub(crate) deletes: ScanDeletes,
     /// The table's columns; behind them those that only deletes look at.
     pub(crate) columns: TableColumns,
     /// The columns' field ids, in the same order.
@@ -44,6 +47,7 @@ impl ScanShape {
     pub(super) fn new(
         storage: Storage,
         footers: Arc<FooterCache>,
+        deletes: ScanDeletes,
         columns: TableColumns,
         label: String,
     ) -> Self {
@@ -51,6 +55,7 @@ impl ScanShape {
         Self {
             storage,
             footers,
+            deletes,
             field_ids: fields.iter().map(|field| field.id).collect(),
             columns,
             label,

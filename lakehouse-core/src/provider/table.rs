@@ -20,6 +20,7 @@ use datafusion::physical_plan::union::UnionExec;
 use iceberg::spec::{NameMapping, Type};
 use tracing::Instrument;
 
+use super::deletes::ScanDeletes;
 use super::equality_delete::{KeyJoin, Prepared, ScanInputs, joined_columns, without_deleted};
 use super::field_mapping::TableColumns;
 use super::file::LakeFile;
@@ -146,18 +147,26 @@ impl LakeTable {
             counts.manifests_total - counts.manifests_skipped,
             counts.manifests_total,
         ));
+        if plan.has_deletes() {
+            label.push_str(&format!(", delete_files={}", plan.delete_files().len()));
+        }
         label
     }
 
     /// Statistics of the plan's files; of columns only those that the query looks at, because each
-    /// costs a walk over all files.
+    /// costs a walk over all files. Bounds and counts are of all rows, deleted ones among them.
     fn statistics(&self, plan: &ScanPlan, columns: &BTreeSet<usize>) -> Statistics {
-        let rows = usize::try_from(plan.row_count()).ok();
+        let (live, is_exact) = plan.live_rows();
+        let rows = if is_exact { live } else { plan.row_count() };
+        let rows = usize::try_from(rows).ok();
         let mut statistics = Statistics::new_unknown(&self.schema);
         let Some(rows) = rows else {
             return statistics;
         };
-        statistics.num_rows = Precision::Exact(rows);
+        statistics.num_rows = match is_exact {
+            true => Precision::Exact(rows),
+            false => Precision::Inexact(rows),
+        };
         let fields = self.table.schema().as_struct().fields();
         for &position in columns {
             let (Some(field), Some(slot)) = (
@@ -179,11 +188,11 @@ impl LakeTable {
                 }
             }
             *slot = with_size(std::mem::take(slot), plan, field.id, data_type, rows);
+            if plan.has_deletes() {
+                *slot = std::mem::take(slot).to_inexact();
+            }
         }
         statistics.calculate_total_byte_size(&self.schema);
-        if plan.has_deletes() {
-            statistics = statistics.to_inexact();
-        }
         statistics
     }
 }
@@ -285,13 +294,6 @@ impl TableProvider for LakeTable {
             snapshot = self.table.snapshot_id()
         );
         let plan = self.plan(filters, limit).instrument(span).await?;
-        if let Some(file) = plan.delete_files().into_iter().find(|f| f.kind() != scan::DeleteKind::Equality) {
-            return Err(Error::unsupported(
-                "the table has row-level deletes, which this version plans but does not apply",
-            )
-            .with_context("file", file.path())
-            .into());
-        }
         let label = self.label(&plan);
         let statistics = self.statistics(&plan, &self.looked_at(projection, filters));
         let projection = match projection {
@@ -299,6 +301,12 @@ impl TableProvider for LakeTable {
             None => (0..self.schema.fields().len()).collect(),
         };
         let runtime = state.runtime_env();
+        let deletes = ScanDeletes::new(
+            &plan,
+            self.table.storage().clone(),
+            Arc::clone(self.context.footers()),
+            &runtime.memory_pool,
+        );
         let inputs = ScanInputs {
             table: &self.table,
             columns: TableColumns {
@@ -314,6 +322,7 @@ impl TableProvider for LakeTable {
         let mut shape = ScanShape::new(
             self.table.storage().clone(),
             Arc::clone(self.context.footers()),
+            deletes,
             prepared.columns,
             label,
         );

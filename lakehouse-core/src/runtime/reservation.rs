@@ -24,8 +24,8 @@ impl Reservation {
         }
     }
 
-    /// An empty reservation for what cannot be given back before the work is done.
-    pub fn held(pool: &Arc<dyn MemoryPool>, name: impl Into<String>) -> Self {
+    /// As [`Self::new`], for work that cannot give memory back before it ends.
+    pub fn unspillable(pool: &Arc<dyn MemoryPool>, name: impl Into<String>) -> Self {
         Self {
             inner: MemoryConsumer::new(name).register(pool),
         }

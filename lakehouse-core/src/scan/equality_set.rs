@@ -22,7 +22,10 @@ pub(crate) struct EqualitySet {
 impl EqualitySet {
     /// How many keys the files hold, each counted as often as it is deleted.
     pub(crate) fn key_count(&self) -> u64 {
-        let counts = self.files.iter().map(|file| file.data_file().record_count());
+        let counts = self
+            .files
+            .iter()
+            .map(|file| file.data_file().record_count());
         counts.fold(0, u64::saturating_add)
     }
 }

@@ -49,12 +49,16 @@ impl ColumnPath {
 /// Bits tell NaN apart; as a key there is one.
 fn with_one_nan(array: ArrayRef) -> ArrayRef {
     match array.data_type() {
-        DataType::Float32 => Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(
-            |value| if value.is_nan() { f32::NAN } else { value },
-        )),
-        DataType::Float64 => Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(
-            |value| if value.is_nan() { f64::NAN } else { value },
-        )),
+        DataType::Float32 => Arc::new(
+            array
+                .as_primitive::<Float32Type>()
+                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value }),
+        ),
+        DataType::Float64 => Arc::new(
+            array
+                .as_primitive::<Float64Type>()
+                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value }),
+        ),
         _ => array,
     }
 }
@@ -216,9 +220,7 @@ pub(crate) fn with_columns(
         .build()?;
     let read = columns.read.fields().iter().map(Arc::clone);
     let more = table::read_schema(&more)?;
-    let read: Fields = read
-        .chain(more.fields().iter().map(Arc::clone))
-        .collect();
+    let read: Fields = read.chain(more.fields().iter().map(Arc::clone)).collect();
     Ok(TableColumns {
         iceberg: Arc::new(Schema::builder().with_fields(fields).build()?),
         read: Arc::new(ArrowSchema::new(read)),

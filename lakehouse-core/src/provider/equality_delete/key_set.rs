@@ -61,7 +61,7 @@ impl KeySet {
         Ok(Self {
             keys,
             key_bytes: 0,
-            reservation: Reservation::held(pool, "keys of equality deletes"),
+            reservation: Reservation::unspillable(pool, "keys of equality deletes"),
         })
     }
 
@@ -260,12 +260,13 @@ mod tests {
         let texts: ArrayRef = Arc::new(StringViewArray::from(vec![None, Some("a")]));
         set.insert(&[numbers, texts], 2).unwrap();
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(1), None, None]));
-        let texts: ArrayRef =
-            Arc::new(StringViewArray::from(vec![None, Some("a"), Some("a"), None]));
-        assert_eq!(
-            kept(&set, &[numbers, texts], 1),
-            [false, true, false, true]
-        );
+        let texts: ArrayRef = Arc::new(StringViewArray::from(vec![
+            None,
+            Some("a"),
+            Some("a"),
+            None,
+        ]));
+        assert_eq!(kept(&set, &[numbers, texts], 1), [false, true, false, true]);
     }
 
     #[test]

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool};
 use iceberg::spec::{Literal, NestedField, NestedFieldRef, PrimitiveType, Type};
 
+use super::super::deletes::ScanDeletes;
 use super::super::field_mapping::TableColumns;
 use super::super::file::LakeFile;
 use super::super::source::ScanShape;
+use super::DeletedKeys;
 use super::key::{Key, KeyColumns, with_columns};
 use super::key_set::estimated_bytes;
-use super::DeletedKeys;
 use crate::error::{Error, Result};
 use crate::scan::{EqualitySet, EqualitySets, FooterCache, ScanPlan};
 use crate::storage::Storage;
@@ -83,8 +84,7 @@ impl Prepared {
         }
         let schema = Arc::clone(&inputs.columns.iceberg);
         let name_mapping = inputs.columns.name_mapping.clone();
-        let mut columns =
-            KeyColumns::new(inputs.table.metadata(), &schema, name_mapping.as_ref());
+        let mut columns = KeyColumns::new(inputs.table.metadata(), &schema, name_mapping.as_ref());
         let mut known: HashMap<&[i32], Arc<Key>> = HashMap::new();
         let mut keys = Vec::with_capacity(sets.sets.len());
         for set in &sets.sets {
@@ -279,9 +279,13 @@ fn key_bytes_max(inputs: &ScanInputs<'_>) -> u64 {
 fn delete_shape(inputs: &ScanInputs<'_>, columns: TableColumns) -> Arc<ScanShape> {
     let storage: Storage = inputs.table.storage().clone();
     let label = format!("equality deletes of table={}", inputs.table.ident());
+    let footers = Arc::clone(inputs.footers);
+    // Nothing deletes rows of delete files.
+    let deletes = ScanDeletes::new(&ScanPlan::default(), storage.clone(), footers, inputs.pool);
     Arc::new(ScanShape::new(
         storage,
         Arc::clone(inputs.footers),
+        deletes,
         columns,
         label,
     ))

@@ -136,9 +136,8 @@ async fn d05_fifty_thousand_keys_leave_exactly_the_others() {
 
 #[tokio::test]
 async fn d06_required_columns_need_not_be_in_a_delete_file() {
-    let required = |id, name: &str, kind| {
-        Arc::new(NestedField::required(id, name, Type::Primitive(kind)))
-    };
+    let required =
+        |id, name: &str, kind| Arc::new(NestedField::required(id, name, Type::Primitive(kind)));
     let mut made = HandMade::new(schema(vec![
         required(1, "id", PrimitiveType::Long),
         required(2, "name", PrimitiveType::String),
@@ -167,8 +166,7 @@ async fn d07_a_missing_key_column_has_its_default_and_a_promoted_one_its_new_typ
     let old_file = made.write(&old, WriterProperties::default());
     made.commit(vec![old_file]).await;
     // Old deletes have the old type.
-    let old_deletes =
-        made.write_deletes(&[1], vec![Arc::new(Int32Array::from(vec![1]))]);
+    let old_deletes = made.write_deletes(&[1], vec![Arc::new(Int32Array::from(vec![1]))]);
     made.commit(vec![old_deletes]).await;
     let with_default = NestedField::optional(4, "kind", Type::Primitive(PrimitiveType::String))
         .with_initial_default(Literal::string("usual"));
@@ -179,8 +177,10 @@ async fn d07_a_missing_key_column_has_its_default_and_a_promoted_one_its_new_typ
         Arc::new(with_default),
     ]));
     assert_eq!(ids(&mut made).await, ["2", "3"]);
-    let of_price =
-        made.write_deletes(&[2, 3], vec![Arc::new(Float64Array::from(vec![1.5])), texts(vec![None])]);
+    let of_price = made.write_deletes(
+        &[2, 3],
+        vec![Arc::new(Float64Array::from(vec![1.5])), texts(vec![None])],
+    );
     made.commit(vec![of_price]).await;
     assert_eq!(ids(&mut made).await, ["3"]);
     let null_kind = made.write_deletes(&[4], vec![texts(vec![None])]);
@@ -227,11 +227,16 @@ async fn d08_a_delete_stays_in_its_partition_and_one_without_reaches_all() {
     made.commit(files).await;
     let keys = made.write_deletes(&[1], vec![longs([Some(1)])]);
     let keys_null = made.write_deletes(&[1], vec![longs([Some(2)])]);
-    made.commit(vec![in_partition(keys, Some("a")), in_partition(keys_null, None)])
-        .await;
+    made.commit(vec![
+        in_partition(keys, Some("a")),
+        in_partition(keys_null, None),
+    ])
+    .await;
     let sql = "SELECT name, id FROM t";
     let rows = both_ways(&mut made, sql).await;
-    let scoped = ["-|1", "-|2", "-|3", "a|1", "a|2", "a|3", "b|1", "b|2", "b|3"];
+    let scoped = [
+        "-|1", "-|2", "-|3", "a|1", "a|2", "a|3", "b|1", "b|2", "b|3",
+    ];
     assert_eq!(rows, scoped);
     let mut global = made.write_deletes(&[1], vec![longs([Some(3), Some(1)])]);
     global.spec_id = unpartitioned;
@@ -251,14 +256,20 @@ async fn d09_deletes_count_whatever_is_selected_and_filtered() {
     made.commit(vec![file, other]).await;
     let keys = made.write_deletes(&[1], vec![longs([Some(1), Some(4)])]);
     let keys_null = made.write_deletes(&[1], vec![longs([Some(2), None])]);
-    made.commit(vec![in_partition(keys, Some("a")), in_partition(keys_null, None)])
-        .await;
+    made.commit(vec![
+        in_partition(keys, Some("a")),
+        in_partition(keys_null, None),
+    ])
+    .await;
     for (sql, wanted) in [
         ("SELECT name FROM t", vec!["-", "a", "a"]),
         ("SELECT count(*) FROM t", vec!["3"]),
         ("SELECT 1 FROM t", vec!["1", "1", "1"]),
         ("SELECT count(*) FROM t WHERE name IS NULL", vec!["1"]),
-        ("SELECT name, count(*) FROM t GROUP BY name", vec!["-|1", "a|2"]),
+        (
+            "SELECT name, count(*) FROM t GROUP BY name",
+            vec!["-|1", "a|2"],
+        ),
         ("SELECT DISTINCT name FROM t", vec!["-", "a"]),
         ("SELECT name FROM t WHERE id = 4", vec![]),
         ("SELECT id FROM t WHERE id IS NULL", vec![]),
@@ -353,9 +364,8 @@ async fn fields_of_structs_are_keys_too() {
     let file = made.write(&rows, WriterProperties::default());
     made.commit(vec![file]).await;
     let key = |values: ArrayRef, id: i32| -> ArrayRef {
-        let field = Field::new("k", values.data_type().clone(), true).with_metadata(
-            [("PARQUET:field_id".to_owned(), id.to_string())].into(),
-        );
+        let field = Field::new("k", values.data_type().clone(), true)
+            .with_metadata([("PARQUET:field_id".to_owned(), id.to_string())].into());
         Arc::new(StructArray::new(vec![field].into(), vec![values], None))
     };
     let mut deletes = made.write_deletes(&[2], vec![key(longs([Some(2), Some(3), None]), 3)]);
@@ -388,10 +398,16 @@ async fn keys_of_every_type_are_found() {
         (decimal, Arc::new(decimals.unwrap())),
         (PrimitiveType::Fixed(3), fixed(3)),
         (PrimitiveType::Uuid, fixed(16)),
-        (PrimitiveType::Binary, Arc::new(BinaryArray::from(vec![&b"a"[..], b"b"]))),
+        (
+            PrimitiveType::Binary,
+            Arc::new(BinaryArray::from(vec![&b"a"[..], b"b"])),
+        ),
         (PrimitiveType::Double, floats),
     ] {
-        let columns = vec![optional(1, "id", PrimitiveType::Long), optional(2, "k", kind.clone())];
+        let columns = vec![
+            optional(1, "id", PrimitiveType::Long),
+            optional(2, "k", kind.clone()),
+        ];
         let mut made = HandMade::new(schema(columns));
         let rows = batch(vec![longs([Some(1), Some(2)]), Arc::clone(&values)]);
         let file = made.write(&rows, WriterProperties::default());
@@ -424,7 +440,11 @@ async fn empty_files_and_keys_named_twice_change_nothing() {
 #[tokio::test]
 async fn damaged_deletes_are_named() {
     for (ids, kind, words) in [
-        (&[9][..], ErrorKind::Corrupt, "field id 9, which the table never had"),
+        (
+            &[9][..],
+            ErrorKind::Corrupt,
+            "field id 9, which the table never had",
+        ),
         (&[], ErrorKind::Corrupt, "no equality ids"),
         (&[1, 2], ErrorKind::Corrupt, "no column \"name\""),
     ] {

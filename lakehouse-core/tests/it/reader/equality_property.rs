@@ -168,9 +168,10 @@ impl Tables {
     }
 
     fn live(&self, wanted: impl Fn(&Row) -> bool) -> Vec<String> {
-        let live = self.rows.iter().filter(|row| {
-            wanted(row) && !self.deletes.iter().any(|delete| delete.removes(row))
-        });
+        let live = self
+            .rows
+            .iter()
+            .filter(|row| wanted(row) && !self.deletes.iter().any(|delete| delete.removes(row)));
         let mut ids: Vec<String> = live.map(|row| row.id.to_string()).collect();
         ids.sort();
         ids

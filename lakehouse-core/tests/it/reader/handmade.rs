@@ -5,9 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{
-    DataType, Field, Float64Type, Int32Type, Int64Type, Schema as ArrowSchema,
-};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema as ArrowSchema};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::io::FileIO;
 use iceberg::spec::{
