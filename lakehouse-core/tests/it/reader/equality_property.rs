@@ -27,6 +27,8 @@ type Place = Option<i32>;
 enum File {
     Data(Place, Vec<Values>),
     Deletes(Place, Vec<i32>, Vec<Values>),
+    /// Positions in one of the data files so far.
+    Positions(usize, Vec<usize>),
 }
 
 #[derive(Debug)]
@@ -35,6 +37,7 @@ struct Row {
     sequence_number: usize,
     place: Place,
     values: Values,
+    has_deleted_position: bool,
 }
 
 #[derive(Debug)]
@@ -75,6 +78,8 @@ fn file() -> impl Strategy<Value = File> {
             .prop_map(|(place, rows)| File::Data(place, rows)),
         (place(), ids, proptest::collection::vec(values(), 0..4))
             .prop_map(|(place, ids, keys)| File::Deletes(place, ids, keys)),
+        (0..9_usize, proptest::collection::vec(0..30_usize, 1..5))
+            .prop_map(|(file, positions)| File::Positions(file, positions)),
     ]
 }
 
@@ -92,6 +97,8 @@ fn column(id: i32, rows: &[Values]) -> ArrayRef {
 struct Tables {
     made: HandMade,
     rows: Vec<Row>,
+    /// Data files, each with its first row.
+    files: Vec<(FileSpec, usize)>,
     deletes: Vec<Delete>,
     partitioned: i32,
 }
@@ -112,6 +119,7 @@ impl Tables {
         Self {
             made,
             rows: Vec::new(),
+            files: Vec::new(),
             deletes: Vec::new(),
             partitioned,
         }
@@ -120,28 +128,63 @@ impl Tables {
     async fn commit(&mut self, sequence_number: usize, files: Vec<File>) {
         let mut written = Vec::new();
         for file in files {
-            let (place, mut file) = match file {
-                File::Data(place, rows) => (place, self.data(sequence_number, place, &rows)),
+            match file {
+                File::Data(place, rows) => {
+                    let first = self.rows.len();
+                    let file = self.data(sequence_number, place, &rows);
+                    let file = self.placed(file, place);
+                    self.files.push((file.clone(), first));
+                    written.push(file);
+                }
                 File::Deletes(place, ids, keys) => {
                     let columns = ids.iter().map(|id| column(*id, &keys)).collect();
                     let file = self.made.write_deletes(&ids, columns);
+                    written.push(self.placed(file, place));
                     self.deletes.push(Delete {
                         sequence_number,
                         place,
                         ids,
                         keys,
                     });
-                    (place, file)
                 }
-            };
-            file.spec_id = 0;
-            if let Some(place) = place {
-                file.spec_id = self.partitioned;
-                file.partition = Struct::from_iter([Some(Literal::int(place))]);
+                File::Positions(file, positions) => {
+                    written.extend(self.positions(file, positions));
+                }
             }
-            written.push(file);
+        }
+        if written.is_empty() {
+            return;
         }
         self.made.commit(written).await;
+    }
+
+    fn placed(&self, mut file: FileSpec, place: Place) -> FileSpec {
+        file.spec_id = 0;
+        if let Some(place) = place {
+            file.spec_id = self.partitioned;
+            file.partition = Struct::from_iter([Some(Literal::int(place))]);
+        }
+        file
+    }
+
+    fn positions(&mut self, file: usize, mut positions: Vec<usize>) -> Option<FileSpec> {
+        let (of, first) = self.files.get(file % self.files.len().max(1))?.clone();
+        let end = self
+            .files
+            .iter()
+            .map(|(_, first)| *first)
+            .find(|next| *next > first);
+        let end = end.unwrap_or(self.rows.len());
+        let rows = &mut self.rows[first..end];
+        positions.retain(|position| *position < rows.len());
+        positions.sort_unstable();
+        for position in &positions {
+            rows[*position].has_deleted_position = true;
+        }
+        let positions = positions
+            .into_iter()
+            .map(|position| i64::try_from(position).unwrap());
+        Some(self.made.write_positions(&of, positions.collect()))
     }
 
     fn data(&mut self, sequence_number: usize, place: Place, rows: &[Values]) -> FileSpec {
@@ -152,6 +195,7 @@ impl Tables {
                 sequence_number,
                 place,
                 values: *values,
+                has_deleted_position: false,
             });
         }
         let ids = self.rows[first..].iter().map(|row| row.id);
@@ -168,10 +212,11 @@ impl Tables {
     }
 
     fn live(&self, wanted: impl Fn(&Row) -> bool) -> Vec<String> {
-        let live = self
-            .rows
-            .iter()
-            .filter(|row| wanted(row) && !self.deletes.iter().any(|delete| delete.removes(row)));
+        let live = self.rows.iter().filter(|row| {
+            wanted(row)
+                && !row.has_deleted_position
+                && !self.deletes.iter().any(|delete| delete.removes(row))
+        });
         let mut ids: Vec<String> = live.map(|row| row.id.to_string()).collect();
         ids.sort();
         ids

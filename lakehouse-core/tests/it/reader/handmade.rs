@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema as ArrowSchema};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::io::FileIO;
@@ -136,6 +136,7 @@ impl HandMade {
             partition: Struct::empty(),
             nan_counts: false,
             spec_id: self.metadata.default_partition_spec_id(),
+            content: DataContentType::Data,
             equality_ids: None,
         }
     }
@@ -152,7 +153,30 @@ impl HandMade {
         let file = self.write_as_it_is(&batch, WriterProperties::default());
         FileSpec {
             ids: ids.to_vec(),
+            content: DataContentType::EqualityDeletes,
             equality_ids: Some(ids.to_vec()),
+            ..file
+        }
+    }
+
+    /// Writes a file of position deletes of one data file.
+    pub(super) fn write_positions(&mut self, of: &FileSpec, positions: Vec<i64>) -> FileSpec {
+        let column = |id: i32, name: &str, kind| {
+            let id = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]);
+            Field::new(name, kind, false).with_metadata(id)
+        };
+        let schema = ArrowSchema::new(vec![
+            column(2_147_483_546, "file_path", DataType::Utf8),
+            column(2_147_483_545, "pos", DataType::Int64),
+        ]);
+        let paths = StringArray::from(vec![of.path.as_str(); positions.len()]);
+        let columns: Vec<ArrayRef> = vec![Arc::new(paths), Arc::new(Int64Array::from(positions))];
+        let batch = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+        let file = self.write_as_it_is(&batch, WriterProperties::default());
+        FileSpec {
+            content: DataContentType::PositionDeletes,
+            spec_id: of.spec_id,
+            partition: of.partition.clone(),
             ..file
         }
     }
@@ -170,7 +194,7 @@ impl HandMade {
         }
         let mut by_manifest: BTreeMap<(i32, bool), Vec<FileSpec>> = BTreeMap::new();
         for file in files {
-            let key = (file.spec_id, file.equality_ids.is_some());
+            let key = (file.spec_id, file.content != DataContentType::Data);
             by_manifest.entry(key).or_default().push(file);
         }
         for ((spec_id, deletes), files) in by_manifest {
@@ -291,6 +315,7 @@ pub(super) struct FileSpec {
     /// Whether the manifest tells how many values are NaN.
     pub(super) nan_counts: bool,
     pub(super) spec_id: i32,
+    content: DataContentType,
     /// The columns that a file of equality deletes compares.
     pub(super) equality_ids: Option<Vec<i32>>,
 }
@@ -321,10 +346,7 @@ impl FileSpec {
             }
         }
         DataFileBuilder::default()
-            .content(match self.equality_ids {
-                Some(_) => DataContentType::EqualityDeletes,
-                None => DataContentType::Data,
-            })
+            .content(self.content)
             .equality_ids(self.equality_ids.clone())
             .partition_spec_id(self.spec_id)
             .file_path(self.path.clone())
