@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
 use datafusion::prelude::SessionConfig;
-use iceberg::spec::{Literal, PrimitiveType, Struct, Transform, UnboundPartitionSpec};
+use iceberg::spec::{DataFile, Literal, PrimitiveType, Struct, Transform, UnboundPartitionSpec};
+use lakehouse_testkit::PositionDeletes;
 use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
@@ -101,6 +102,7 @@ struct Tables {
     files: Vec<(FileSpec, usize)>,
     deletes: Vec<Delete>,
     partitioned: i32,
+    deletes_written: u32,
 }
 
 impl Tables {
@@ -122,6 +124,7 @@ impl Tables {
             files: Vec::new(),
             deletes: Vec::new(),
             partitioned,
+            deletes_written: 0,
         }
     }
 
@@ -133,13 +136,14 @@ impl Tables {
                     let first = self.rows.len();
                     let file = self.data(sequence_number, place, &rows);
                     let file = self.placed(file, place);
-                    self.files.push((file.clone(), first));
-                    written.push(file);
+                    written.push((file.spec_id, file.data_file()));
+                    self.files.push((file, first));
                 }
                 File::Deletes(place, ids, keys) => {
                     let columns = ids.iter().map(|id| column(*id, &keys)).collect();
                     let file = self.made.write_deletes(&ids, columns);
-                    written.push(self.placed(file, place));
+                    let file = self.placed(file, place);
+                    written.push((file.spec_id, file.data_file()));
                     self.deletes.push(Delete {
                         sequence_number,
                         place,
@@ -155,7 +159,12 @@ impl Tables {
         if written.is_empty() {
             return;
         }
-        self.made.commit(written).await;
+        let delta = written
+            .into_iter()
+            .fold(self.made.delta(), |delta, (spec_id, file)| {
+                delta.in_spec(spec_id).add(file)
+            });
+        self.made.commit_delta(delta).await;
     }
 
     fn placed(&self, mut file: FileSpec, place: Place) -> FileSpec {
@@ -167,24 +176,29 @@ impl Tables {
         file
     }
 
-    fn positions(&mut self, file: usize, mut positions: Vec<usize>) -> Option<FileSpec> {
-        let (of, first) = self.files.get(file % self.files.len().max(1))?.clone();
-        let end = self
-            .files
-            .iter()
-            .map(|(_, first)| *first)
-            .find(|next| *next > first);
-        let end = end.unwrap_or(self.rows.len());
-        let rows = &mut self.rows[first..end];
+    fn positions(&mut self, file: usize, mut positions: Vec<usize>) -> Option<(i32, DataFile)> {
+        let (of, first) = &self.files.get(file % self.files.len().max(1))?;
+        let mut starts = self.files.iter().map(|(_, first)| *first);
+        let end = starts.find(|next| next > first).unwrap_or(self.rows.len());
+        let rows = &mut self.rows[*first..end];
         positions.retain(|position| *position < rows.len());
-        positions.sort_unstable();
         for position in &positions {
             rows[*position].has_deleted_position = true;
         }
         let positions = positions
             .into_iter()
-            .map(|position| i64::try_from(position).unwrap());
-        Some(self.made.write_positions(&of, positions.collect()))
+            .map(|row| (&of.path, i64::try_from(row).unwrap()));
+        self.deletes_written += 1;
+        let path = self
+            .made
+            .path(&format!("positions-{}.parquet", self.deletes_written));
+        let file = PositionDeletes::new(positions).write(&path).unwrap();
+        let file = file
+            .clone()
+            .partition(of.partition.clone())
+            .build()
+            .unwrap();
+        Some((of.spec_id, file))
     }
 
     fn data(&mut self, sequence_number: usize, place: Place, rows: &[Values]) -> FileSpec {
