@@ -15,6 +15,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{and, filter_record_batch};
 use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::physical_plan::metrics::{Count, MetricBuilder};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
@@ -123,6 +124,7 @@ struct KeyFilter {
 pub(crate) struct KeyFilters {
     filters: Vec<KeyFilter>,
     sequence_number: i64,
+    rows_deleted: Count,
 }
 
 impl KeyFilters {
@@ -154,6 +156,8 @@ impl KeyFilters {
         Ok(Self {
             filters,
             sequence_number: file.sequence_number(),
+            rows_deleted: MetricBuilder::new(&opener.metrics)
+                .counter("rows_deleted", opener.partition),
         })
     }
 
@@ -172,7 +176,12 @@ impl KeyFilters {
             };
         }
         match kept {
-            Some(kept) => Ok(filter_record_batch(&batch, &kept)?),
+            Some(kept) => {
+                let rows = batch.num_rows();
+                let batch = filter_record_batch(&batch, &kept)?;
+                self.rows_deleted.add(rows - batch.num_rows());
+                Ok(batch)
+            }
             None => Ok(batch),
         }
     }

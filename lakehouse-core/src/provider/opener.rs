@@ -151,35 +151,8 @@ impl LakeOpener {
         }
         metrics.files_ranges_pruned_statistics.add_matched(1);
 
-        let size = file.data_file().file_size_in_bytes();
-        let storage = &self.shape.storage;
-        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
-        let timer = metrics.metadata_load_time.timer();
-        let footer = self
-            .shape
-            .footers
-            .footer(
-                file.data_file().file_path(),
-                file.data_file().file_size_in_bytes(),
-                &mut reader,
-            )
-            .await?;
         let needed = self.needed(&file)?;
-        let wanted = self.predicate_columns();
-        let mapping = FileMapping::new(
-            &self.shape.columns,
-            footer.file_metadata().schema_descr(),
-            file.constants(),
-            &needed,
-            &wanted,
-        )?;
-        timer.done();
-        let mut opened = Opened {
-            reader,
-            footer,
-            mapping,
-            metrics,
-        };
+        let mut opened = self.with_footer(&file, &needed, metrics).await?;
         let plan = self.access_plan(&file, &mut opened, range.as_ref()).await?;
         let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
@@ -210,6 +183,36 @@ impl LakeOpener {
             }
             _ => Ok(batches),
         }
+    }
+
+    /// Reads the footer and finds the `needed` columns.
+    async fn with_footer(
+        &self,
+        file: &LakeFile,
+        needed: &[usize],
+        metrics: ParquetFileMetrics,
+    ) -> Result<Opened> {
+        let location = file.data_file().file_path();
+        let size = file.data_file().file_size_in_bytes();
+        let storage = &self.shape.storage;
+        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
+        let timer = metrics.metadata_load_time.timer();
+        let footers = &self.shape.footers;
+        let footer = footers.footer(location, size, &mut reader).await?;
+        let mapping = FileMapping::new(
+            &self.shape.columns,
+            footer.file_metadata().schema_descr(),
+            file.constants(),
+            needed,
+            &self.predicate_columns(),
+        )?;
+        timer.done();
+        Ok(Opened {
+            reader,
+            footer,
+            mapping,
+            metrics,
+        })
     }
 
     /// The table's columns that the predicate looks at, by position.

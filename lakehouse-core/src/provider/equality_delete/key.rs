@@ -24,8 +24,8 @@ pub(crate) struct ColumnPath {
 }
 
 impl ColumnPath {
-    /// The values in one batch of columns, in the form in which keys are compared. A field of a NULL struct
-    /// is NULL.
+    /// The values in one batch of columns, in the form in which keys are compared. A field of a
+    /// NULL struct is NULL.
     ///
     /// All NaN are the same key, and -0.0 is another key than 0.0. So the format's Java library
     /// has it, whose readers compare keys as `Double.compareTo` does; the specification is silent.

@@ -13,7 +13,9 @@ use iceberg::spec::{
     Literal, NestedField, PrimitiveType, Schema, Struct, StructType, Transform, Type,
     UnboundPartitionSpec,
 };
-use lakehouse_core::error::ErrorKind;
+use lakehouse_core::error::{Error, ErrorKind};
+use lakehouse_core::settings::Settings;
+use lakehouse_testkit::write_equality_deletes;
 use parquet::file::properties::WriterProperties;
 
 use super::evolution::{batch, optional, schema};
@@ -461,4 +463,73 @@ async fn damaged_deletes_are_named() {
             assert!(error.contains("data-2.parquet"), "{error}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_field_dropped_from_a_struct_is_refused_by_name() {
+    let place = |fields| NestedField::optional(2, "place", Type::Struct(StructType::new(fields)));
+    let x = || optional(3, "x", PrimitiveType::Long);
+    let y = || optional(4, "y", PrimitiveType::Long);
+    let id = || optional(1, "id", PrimitiveType::Long);
+    let mut made = HandMade::new(schema(vec![id(), place(vec![x(), y()]).into()]));
+    let fields = ["x", "y"].map(|name| Field::new(name, DataType::Int64, true));
+    let places = StructArray::new(
+        fields.to_vec().into(),
+        vec![longs([Some(1)]), longs([Some(2)])],
+        None,
+    );
+    let rows = batch(vec![longs([Some(1)]), Arc::new(places)]);
+    let file = made.write(&rows, WriterProperties::default());
+    made.commit(vec![file]).await;
+    let deletes = made.write_deletes(&[3], vec![longs([Some(1)])]);
+    made.commit(vec![deletes]).await;
+    made.evolve(schema(vec![id(), place(vec![y()]).into()]));
+    let error = made.error("SELECT id FROM t").await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().contains("place.x"), "{error}");
+}
+
+/// Keys `0..keys` of a table with ids `0..rows`, deleted by a file that claims `claimed` of them.
+async fn with_many_deletes(rows: i64, keys: i64, claimed: u64) -> HandMade {
+    let columns = schema(vec![optional(1, "id", PrimitiveType::Long)]);
+    let mut made = HandMade::new(columns.clone());
+    let file = made.write(
+        &batch(vec![longs((0..rows).map(Some))]),
+        WriterProperties::default(),
+    );
+    made.commit(vec![file]).await;
+    let keys = longs((0..keys).map(Some));
+    let path = made.path("deletes.parquet");
+    let mut deletes = write_equality_deletes(&path, &columns, &[keys]).unwrap();
+    let deletes = deletes.record_count(claimed).build().unwrap();
+    made.commit_delta(made.delta().add(deletes)).await;
+    made
+}
+
+fn with_budget(mib: u64) -> Settings {
+    Settings {
+        memory_budget_bytes: Some(mib << 20),
+        ..Settings::default()
+    }
+}
+
+#[tokio::test]
+async fn keys_beyond_a_share_of_the_budget_are_joined_within_it() {
+    let made = with_many_deletes(100_000, 90_000, 90_000).await;
+    let config = SessionConfig::new().with_target_partitions(1);
+    let context = made.context_with(config, &with_budget(24));
+    let sql = "SELECT count(*), min(id) FROM t";
+    let plan = rows(&context, &format!("EXPLAIN {sql}")).await.join("\n");
+    assert!(plan.contains("SortMergeJoin"), "{plan}");
+    assert_eq!(rows(&context, sql).await, ["10000|90000"]);
+}
+
+#[tokio::test]
+async fn more_keys_than_the_manifest_said_end_in_an_error_that_says_what_to_raise() {
+    let made = with_many_deletes(10, 100_000, 1).await;
+    let context = made.context_with(SessionConfig::new(), &with_budget(1));
+    let frame = context.sql("SELECT id FROM t").await.unwrap();
+    let error = Error::from(frame.collect().await.unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::ResourcesExhausted, "{error}");
+    assert!(error.to_string().contains("memory_budget_bytes"), "{error}");
 }

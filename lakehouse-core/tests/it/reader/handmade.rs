@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema as ArrowSchema};
@@ -32,6 +32,8 @@ pub(super) struct HandMade {
     metadata: TableMetadata,
     files: u32,
     key_bytes_max: Option<u64>,
+    /// Kept for their spill folders.
+    runtimes: Mutex<Vec<Runtime>>,
 }
 
 impl HandMade {
@@ -68,6 +70,7 @@ impl HandMade {
             metadata,
             files: 0,
             key_bytes_max: None,
+            runtimes: Mutex::default(),
         }
     }
 
@@ -217,6 +220,7 @@ impl HandMade {
     ) -> SessionContext {
         let runtime = Runtime::new(settings, &self.storage, &SystemClock).unwrap();
         let context = SessionContext::new_with_config_rt(config, Arc::clone(runtime.env()));
+        self.runtimes.lock().unwrap().push(runtime);
         let scans = ScanContext::new(&CacheSettings::default());
         let mut table = LakeTable::new(self.table(), scans).unwrap();
         if let Some(bytes) = self.key_bytes_max {
