@@ -19,13 +19,13 @@ use datafusion::physical_plan::metrics::{Count, MetricBuilder};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
-use tokio::sync::OnceCell;
 
 pub(super) use join::{joined_columns, without_deleted};
 use key::{ColumnPath, Key, key_types};
 use key_set::KeySet;
 pub(super) use prepare::{KeyJoin, Prepared, ScanInputs};
 
+use super::deletes::SharedLoad;
 use super::file::LakeFile;
 use super::opener::LakeOpener;
 use super::source::ScanShape;
@@ -45,7 +45,7 @@ pub(crate) struct DeletedKeys {
     pub(crate) files: Vec<Arc<LakeFile>>,
     /// Who pays for the keys in memory.
     pub(crate) pool: Arc<dyn MemoryPool>,
-    keys: OnceCell<Arc<KeySet>>,
+    keys: SharedLoad<KeySet>,
 }
 
 impl DeletedKeys {
@@ -61,7 +61,7 @@ impl DeletedKeys {
             shape,
             files,
             pool,
-            keys: OnceCell::new(),
+            keys: SharedLoad::new(),
         }
     }
 
@@ -70,11 +70,10 @@ impl DeletedKeys {
     /// # Errors
     /// When a delete file cannot be read, or memory does not hold the keys.
     async fn keys(&self, opener: &LakeOpener) -> Result<Arc<KeySet>> {
-        let keys = self.keys.get_or_try_init(|| self.read(opener)).await?;
-        Ok(Arc::clone(keys))
+        self.keys.get(|| self.read(opener)).await
     }
 
-    fn read(&self, opener: &LakeOpener) -> BoxFuture<'static, Result<Arc<KeySet>>> {
+    fn read(&self, opener: &LakeOpener) -> BoxFuture<'static, Result<KeySet>> {
         let opener = opener.all_of(Arc::clone(&self.shape));
         let files = self.files.iter().map(|file| numbered(&opener, file));
         let batches = futures::stream::iter(files.collect::<Vec<_>>());
@@ -87,7 +86,7 @@ impl DeletedKeys {
                 keys.insert(&columns, sequence_number)?;
             }
             tracing::debug!(keys = keys.len(), "equality deletes read");
-            Ok(Arc::new(keys))
+            Ok(keys)
         }
         .boxed()
     }

@@ -106,7 +106,12 @@ impl LakeTable {
     /// # Errors
     /// As [`Table::at`] and [`Self::new`].
     pub fn at(&self, version: Version) -> Result<Self> {
-        Self::new(self.table.at(version)?, self.context.clone())
+        let key_bytes_max = self.key_bytes_max;
+        let table = Self::new(self.table.at(version)?, self.context.clone())?;
+        Ok(Self {
+            key_bytes_max,
+            ..table
+        })
     }
 
     /// The table that is read.
@@ -318,7 +323,8 @@ impl TableProvider for LakeTable {
             pool: &runtime.memory_pool,
             key_bytes_max: self.key_bytes_max,
         };
-        let prepared = Prepared::new(inputs, plan)?;
+        let prepared = Prepared::new(inputs, plan)
+            .map_err(|error| error.with_context("table", self.table.ident()))?;
         let mut shape = ScanShape::new(
             self.table.storage().clone(),
             Arc::clone(self.context.footers()),
