@@ -1,7 +1,7 @@
 //! One data file of a scan: what the opener needs to know beside its bytes.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use arrow::datatypes::SchemaRef;
@@ -12,7 +12,6 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use iceberg::spec::{DataFile, Literal, Transform};
-use tokio::sync::OnceCell;
 
 use super::deletes::{DeleteMetrics, ScanDeletes};
 use super::pruning::{Prunable, Trust, prunable};
@@ -27,7 +26,7 @@ pub(crate) struct LakeFile {
     constants: HashMap<i32, Option<Literal>>,
     key_sets: Vec<usize>,
     /// What position deletes and deletion vectors delete, once somebody needed to know.
-    deleted: OnceCell<Option<Arc<DeletedRows>>>,
+    deleted: OnceLock<Option<Arc<DeletedRows>>>,
 }
 
 impl LakeFile {
@@ -42,7 +41,7 @@ impl LakeFile {
             planned,
             constants,
             key_sets: Vec::new(),
-            deleted: OnceCell::new(),
+            deleted: OnceLock::new(),
         }
     }
 
@@ -88,8 +87,13 @@ impl LakeFile {
         deletes: &ScanDeletes,
         metrics: &DeleteMetrics,
     ) -> Result<Option<Arc<DeletedRows>>> {
-        let load = || deletes.rows_of(&self.planned, metrics);
-        let rows = self.deleted.get_or_try_init(load).await?;
+        let rows = match self.deleted.get() {
+            Some(known) => known,
+            None => {
+                let rows = deletes.rows_of(&self.planned, metrics).await?;
+                self.deleted.get_or_init(|| rows)
+            }
+        };
         Ok(rows.as_ref().map(Arc::clone))
     }
 

@@ -306,12 +306,7 @@ impl TableProvider for LakeTable {
             None => (0..self.schema.fields().len()).collect(),
         };
         let runtime = state.runtime_env();
-        let deletes = ScanDeletes::new(
-            &plan,
-            self.table.storage().clone(),
-            Arc::clone(self.context.footers()),
-            &runtime.memory_pool,
-        );
+        let deletes = ScanDeletes::new(&plan, self.table.storage().clone(), &runtime.memory_pool);
         let inputs = ScanInputs {
             table: &self.table,
             columns: TableColumns {

@@ -226,7 +226,10 @@ impl Choice {
         position: usize,
     ) -> DeletedKeys {
         let key = Arc::clone(&self.keys[position]);
-        let shape = delete_shape(inputs, key.stored.clone());
+        // Not the shared cache of footers, in which a load may wait for another query: this one
+        // goes on as long as somebody waits for it.
+        let footers = Arc::new(FooterCache::new(0));
+        let shape = delete_shape(inputs, key.stored.clone(), footers);
         let files = set.files.iter();
         let files = files.map(|file| Arc::new(LakeFile::of_deletes(file)));
         let pool = Arc::clone(inputs.pool);
@@ -259,7 +262,7 @@ impl Choice {
         Ok(KeyJoin {
             key: Arc::clone(key),
             files,
-            shape: delete_shape(inputs, columns),
+            shape: delete_shape(inputs, columns, Arc::clone(inputs.footers)),
             sequence,
             scope: sequence + 1 + join,
         })
@@ -276,19 +279,16 @@ fn key_bytes_max(inputs: &ScanInputs<'_>) -> u64 {
     }
 }
 
-fn delete_shape(inputs: &ScanInputs<'_>, columns: TableColumns) -> Arc<ScanShape> {
+fn delete_shape(
+    inputs: &ScanInputs<'_>,
+    columns: TableColumns,
+    footers: Arc<FooterCache>,
+) -> Arc<ScanShape> {
     let storage: Storage = inputs.table.storage().clone();
     let label = format!("equality deletes of table={}", inputs.table.ident());
-    let footers = Arc::clone(inputs.footers);
     // Nothing deletes rows of delete files.
-    let deletes = ScanDeletes::new(&ScanPlan::default(), storage.clone(), footers, inputs.pool);
-    Arc::new(ScanShape::new(
-        storage,
-        Arc::clone(inputs.footers),
-        deletes,
-        columns,
-        label,
-    ))
+    let deletes = ScanDeletes::new(&ScanPlan::default(), storage.clone(), inputs.pool);
+    Arc::new(ScanShape::new(storage, footers, deletes, columns, label))
 }
 
 fn ordinal(set: usize) -> Result<i32> {
