@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::runtime::Reservation;
 use crate::scan::{DeletedRows, ScanFile, ScanPlan};
 use crate::storage::Storage;
-use shared_load::SharedLoad;
+pub(super) use shared_load::SharedLoad;
 use vectors::Blob;
 
 /// How many delete files one data file waits for at a time.

@@ -593,7 +593,7 @@ async fn deletes_that_do_not_fit_into_the_budget_are_an_error() {
 }
 
 #[tokio::test]
-async fn equality_deletes_are_refused_before_anything_is_read() {
+async fn equality_deletes_that_reach_no_row_are_not_read() {
     let mut made = made(FormatVersion::V2);
     let (a, b) = (
         data(&mut made, 0..10, 100, 100),
@@ -606,8 +606,10 @@ async fn equality_deletes_are_refused_before_anything_is_read() {
     let deletes = write_equality_deletes(&made.path("eq.parquet"), &keys, &[column]);
     made.commit_delta(made.delta().add(built(&mut deletes.unwrap())))
         .await;
+    assert_eq!(made.rows("SELECT id FROM t").await, without(0..20, &[3]));
+    std::fs::remove_file(made.path("eq.parquet")).unwrap();
     let error = made.error("SELECT id FROM t").await;
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     assert!(error.to_string().contains("eq.parquet"), "{error}");
     // Of the second file no row can have the key.
     let sql = "SELECT id FROM t WHERE id >= 15";
