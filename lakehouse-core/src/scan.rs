@@ -19,7 +19,7 @@ mod value;
 pub use context::ScanContext;
 pub(crate) use footer::FooterCache;
 pub use manifest_cache::ManifestCache;
-pub use metadata_table::MetadataTable;
+pub use metadata_table::{BatchStream, MetadataRead, MetadataTable};
 pub use partition::{PartitionColumn, PartitionLayout};
 pub use plan::{PlanCounts, ScanFile, ScanPlan, plan, plan_limit};
 pub use predicate::{Comparison, Predicate};

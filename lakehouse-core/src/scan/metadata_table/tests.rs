@@ -30,8 +30,16 @@ async fn lake() -> Lake {
 async fn read(which: MetadataTable) -> RecordBatch {
     let lake = lake().await;
     let table = lake.table().await;
-    let batches = which.batches(&table, &ManifestCache::new(0)).await.unwrap();
-    let schema = which.schema(&table).unwrap();
+    collect(which, &table, MetadataRead::default()).await
+}
+
+async fn collect(which: MetadataTable, table: &Table, read: MetadataRead) -> RecordBatch {
+    let schema = match &read.projection {
+        Some(projection) => Arc::new(which.schema(table).unwrap().project(projection).unwrap()),
+        None => which.schema(table).unwrap(),
+    };
+    let stream = which.scan(table, &ManifestCache::new(0), read).unwrap();
+    let batches: Vec<_> = stream.try_collect().await.unwrap();
     for batch in &batches {
         assert_eq!(batch.schema(), schema);
     }
@@ -203,7 +211,7 @@ fn names_are_found_without_regard_to_case() {
             Some(table)
         );
     }
-    assert_eq!(MetadataTable::from_name("entries"), None);
+    assert_eq!(MetadataTable::from_name("entry"), None);
 }
 
 #[test]
