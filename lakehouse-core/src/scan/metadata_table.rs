@@ -153,6 +153,20 @@ impl MetadataTable {
         )
     }
 
+    /// Refuses a version where [`Self::allows_time_travel`] does not hold.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unsupported`].
+    pub fn check_takes_version(self) -> Result<()> {
+        if self.allows_time_travel() {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!(
+            "metadata table {:?} is of the whole table and takes no version",
+            self.name()
+        )))
+    }
+
     /// The columns. Those about partitions and metrics depend on the table's specs and current
     /// schema.
     ///

@@ -1,5 +1,9 @@
 //! What metadata tables show of a table on disk.
 
+mod counts;
+mod evolution;
+mod walks;
+
 use std::collections::HashMap;
 
 use arrow::util::pretty::pretty_format_batches;
