@@ -1,36 +1,42 @@
 //! Tables whose specs, snapshots and metadata files are several.
 
-use iceberg::spec::{
-    PrimitiveLiteral, TableMetadata, TableMetadataBuildResult, UnboundPartitionSpec,
-};
+use iceberg::spec::{PrimitiveLiteral, TableMetadata};
+use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::catalog::TablePointer;
 use crate::scan::testing::storage;
 
-/// The table with changed metadata.
-fn changed(table: &Table, change: impl FnOnce(TableMetadata) -> TableMetadataBuildResult) -> Table {
-    let metadata = TableMetadata::clone(table.metadata());
+/// The table with a second metadata file.
+fn changed(table: &Table, change: impl FnOnce(&mut Json)) -> Table {
+    let mut metadata = serde_json::to_value(TableMetadata::clone(table.metadata())).unwrap();
+    let log = json!({
+        "timestamp-ms": metadata["last-updated-ms"],
+        "metadata-file": "/t/v1.metadata.json",
+    });
+    metadata["metadata-log"] = json!([log]);
+    change(&mut metadata);
     let pointer = TablePointer {
-        metadata: Arc::new(change(metadata).metadata),
+        metadata: Arc::new(serde_json::from_value(metadata).unwrap()),
         metadata_location: "/t/v2.metadata.json".to_owned(),
         ident: table.ident().clone(),
     };
     Table::new(pointer, storage())
 }
 
-fn with_spec(table: &Table, fields: &[(i32, &str, Transform)]) -> Table {
-    let mut spec = UnboundPartitionSpec::builder();
-    for (source, name, transform) in fields {
-        spec = spec
-            .add_partition_field(*source, *name, *transform)
-            .unwrap();
-    }
+/// The table with a second spec: name, source, transform and id of its fields.
+fn with_spec(table: &Table, fields: &[(&str, i32, &str, i32)]) -> Table {
+    let fields: Vec<Json> = fields
+        .iter()
+        .map(|(name, source, transform, id)| {
+            json!({"name": name, "source-id": source, "transform": transform, "field-id": id})
+        })
+        .collect();
     changed(table, |metadata| {
-        let log = Some("/t/v1.metadata.json".to_owned());
-        let builder = metadata.into_builder(log);
-        let builder = builder.add_default_partition_spec(spec.build());
-        builder.unwrap().build().unwrap()
+        let specs = metadata["partition-specs"].as_array_mut().unwrap();
+        specs.push(json!({"spec-id": 1, "fields": fields}));
+        metadata["default-spec-id"] = json!(1);
+        metadata["last-partition-id"] = json!(1001);
     })
 }
 
@@ -46,8 +52,8 @@ async fn partitions_have_the_fields_of_all_specs() {
     let table = with_spec(
         &lake.table().await,
         &[
-            (1, "renamed", Transform::Bucket(8)),
-            (3, "old", Transform::Identity),
+            ("renamed", 1, "bucket[8]", 1000),
+            ("old", 3, "identity", 1001),
         ],
     );
     let all = MetadataRead::default;
@@ -84,9 +90,25 @@ async fn partitions_have_the_fields_of_all_specs() {
 async fn fields_of_one_name_are_told_apart() {
     let mut lake = Lake::new(FormatVersion::V2, &[(1, "p", Transform::Bucket(8))]);
     lake.manifest(vec![file_of("/a")]).await;
-    let table = with_spec(&lake.table().await, &[(3, "p", Transform::Identity)]);
+    let table = with_spec(&lake.table().await, &[("p", 3, "identity", 1001)]);
     let files = collect(MetadataTable::Files, &table, MetadataRead::default()).await;
     assert_eq!(show(&files, &["partition"]), ["| {p_1000: 3, p: } |"]);
+}
+
+#[tokio::test]
+async fn what_version_1_dropped_keeps_its_values() {
+    let mut lake = Lake::new(FormatVersion::V1, &[(1, "b", Transform::Bucket(8))]);
+    lake.manifest(vec![file_of("/a")]).await;
+    let table = with_spec(
+        &lake.table().await,
+        &[("b_gone", 1, "void", 1000), ("name", 3, "identity", 1001)],
+    );
+    let files = collect(MetadataTable::Files, &table, MetadataRead::default()).await;
+    assert_eq!(show(&files, &["partition"]), ["| {b_gone: 3, name: } |"]);
+    // One id that stands for two fields.
+    let table = with_spec(&lake.table().await, &[("name", 3, "identity", 1000)]);
+    let files = collect(MetadataTable::Files, &table, MetadataRead::default()).await;
+    assert_eq!(show(&files, &["partition"]), ["| {name: , b: 3} |"]);
 }
 
 #[tokio::test]
@@ -116,7 +138,7 @@ async fn the_metadata_log_ends_with_the_current_file() {
     let mut lake = Lake::new(FormatVersion::V2, &[]);
     lake.manifest(vec![data_file("/a", vec![]).build().unwrap()])
         .await;
-    let table = with_spec(&lake.table().await, &[(3, "p", Transform::Identity)]);
+    let table = with_spec(&lake.table().await, &[("p", 3, "identity", 1001)]);
     let log = collect(
         MetadataTable::MetadataLogEntries,
         &table,

@@ -30,7 +30,7 @@ async fn three_manifests() -> (Lake, [String; 3]) {
         )
         .await;
     let second = lake.manifest(vec![named("/c", Some("c"))]).await;
-    let third = lake.manifest(vec![position_delete("/d", None)]).await;
+    let third = lake.manifest(vec![position_delete("/d", Some("d"))]).await;
     (lake, [first, second, third])
 }
 
@@ -126,7 +126,7 @@ async fn manifests_that_a_filter_rules_out_are_not_read() {
         (Files, "content", GtEq, Datum::int(1), vec![2]),
         (AllFiles, "content", Eq, Datum::int(0), vec![0, 1]),
         (Files, "partition.name", Eq, Datum::string("c"), vec![1]),
-        (Partitions, "partition.name", Gt, Datum::string("a"), vec![1]),
+        (Partitions, "partition.name", Gt, Datum::string("a"), vec![1, 2]),
         (Entries, "status", Eq, Datum::int(0), vec![0]),
         (AllEntries, "status", Gt, Datum::int(1), vec![0]),
         (Entries, "snapshot_id", Eq, Datum::long(11), vec![0]),
@@ -174,7 +174,7 @@ async fn entries_that_a_filter_rules_out_are_not_shown() {
         predicate: Predicate::IsNull { field_id },
         ..MetadataRead::default()
     };
-    assert_eq!(paths(Files, &table, read).await, ["/d"]);
+    assert!(paths(Files, &table, read).await.is_empty());
 }
 
 #[tokio::test]
