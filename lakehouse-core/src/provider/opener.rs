@@ -1,6 +1,7 @@
 //! Opens one data file, or a byte range of it: what to skip, what to decode, what comes out.
 
 mod assembly;
+mod live_rows;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, PruningMetrics};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -28,7 +29,9 @@ use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
 use assembly::Assembly;
+use live_rows::LiveRows;
 
+use super::deletes::DeleteMetrics;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
@@ -127,11 +130,16 @@ impl LakeOpener {
             mapping,
             metrics,
         };
-        let Some(plan) = self.access_plan(&file, &mut opened, range.as_ref()).await? else {
+        let plan = self.access_plan(&file, &mut opened, range.as_ref()).await?;
+        let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
         };
+        let live = self.live_rows(&file, &opened, &mut plan).await?;
+        if plan.row_group_index_iter().next().is_none() {
+            return Ok(futures::stream::empty().boxed());
+        }
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
-        let batches = self.decode(&file, opened, plan, &needed)?;
+        let batches = self.decode(&file, opened, plan, &needed, live)?;
         match pruner {
             Some(pruner)
                 if self
@@ -217,6 +225,31 @@ impl LakeOpener {
             None => plan,
         };
         Ok((!plan.is_empty()).then_some(plan))
+    }
+
+    /// What of `plan` is live, once row groups and long runs that are all deleted are out of it;
+    /// `None` when all of it is.
+    async fn live_rows(
+        &self,
+        file: &LakeFile,
+        opened: &Opened,
+        plan: &mut ParquetAccessPlan,
+    ) -> Result<Option<LiveRows>> {
+        if !file.has_position_deletes() {
+            return Ok(None);
+        }
+        let counter = |name| MetricBuilder::new(&self.metrics).counter(name, self.partition);
+        let metrics = DeleteMetrics {
+            file: opened.metrics.clone(),
+            files_read: counter("delete_files_read"),
+        };
+        let Some(deleted) = file.deleted_rows(&self.shape.deletes, &metrics).await? else {
+            return Ok(None);
+        };
+        let rows = file.data_file().record_count();
+        let live = LiveRows::new(plan, &opened.footer, rows, deleted)?;
+        counter("rows_deleted").add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
+        Ok(Some(live))
     }
 
     /// The predicate in terms of the file's columns, as far as the file's statistics decide it.
@@ -366,6 +399,7 @@ impl LakeOpener {
         opened: Opened,
         plan: ParquetAccessPlan,
         needed: &[usize],
+        mut live: Option<LiveRows>,
     ) -> Result<Batches> {
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
@@ -388,7 +422,8 @@ impl LakeOpener {
             builder = builder.with_row_selection(selection);
         }
         if let Some(limit) = self.limit {
-            builder = builder.with_limit(limit);
+            let rows = live.as_ref().map_or(limit, |live| live.rows_for(limit));
+            builder = builder.with_limit(rows);
         }
         let assembly = Assembly::new(
             &self.shape.columns.read,
@@ -400,7 +435,14 @@ impl LakeOpener {
         let stream = builder.build()?;
         let location = file.data_file().file_path().to_owned();
         Ok(stream
-            .map(move |batch| assembly.assemble(batch.map_err(Error::from), &location))
+            .map(move |batch| {
+                let batch = batch.map_err(Error::from);
+                let batch = match &mut live {
+                    Some(live) => batch.and_then(|batch| live.filter(batch)),
+                    None => batch,
+                };
+                assembly.assemble(batch, &location)
+            })
             .boxed())
     }
 }
@@ -419,7 +461,7 @@ fn options(mapping: &FileMapping) -> ArrowReaderOptions {
 }
 
 /// The only leaf of a top-level column; `None` for nested ones.
-fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
+pub(super) fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
     let schema = footer.file_metadata().schema_descr();
     let mut leaves =
         (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);

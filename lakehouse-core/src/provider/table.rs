@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use iceberg::spec::{NameMapping, Type};
 use tracing::Instrument;
 
+use super::deletes::ScanDeletes;
 use super::field_mapping::TableColumns;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
@@ -141,18 +142,26 @@ impl LakeTable {
             counts.manifests_total - counts.manifests_skipped,
             counts.manifests_total,
         ));
+        if plan.has_deletes() {
+            label.push_str(&format!(", delete_files={}", plan.delete_files().len()));
+        }
         label
     }
 
     /// Statistics of the plan's files; of columns only those that the query looks at, because each
-    /// costs a walk over all files.
+    /// costs a walk over all files. Bounds and counts are of all rows, deleted ones among them.
     fn statistics(&self, plan: &ScanPlan, columns: &BTreeSet<usize>) -> Statistics {
-        let rows = usize::try_from(plan.row_count()).ok();
+        let (live, is_exact) = plan.live_rows();
+        let rows = if is_exact { live } else { plan.row_count() };
+        let rows = usize::try_from(rows).ok();
         let mut statistics = Statistics::new_unknown(&self.schema);
         let Some(rows) = rows else {
             return statistics;
         };
-        statistics.num_rows = Precision::Exact(rows);
+        statistics.num_rows = match is_exact {
+            true => Precision::Exact(rows),
+            false => Precision::Inexact(rows),
+        };
         let fields = self.table.schema().as_struct().fields();
         for &position in columns {
             let (Some(field), Some(slot)) = (
@@ -174,6 +183,9 @@ impl LakeTable {
                 }
             }
             *slot = with_size(std::mem::take(slot), plan, field.id, data_type, rows);
+            if plan.has_deletes() {
+                *slot = std::mem::take(slot).to_inexact();
+            }
         }
         statistics.calculate_total_byte_size(&self.schema);
         statistics
@@ -279,11 +291,18 @@ impl TableProvider for LakeTable {
         let plan = self.plan(filters, limit).instrument(span).await?;
         let label = self.label(&plan);
         let statistics = self.statistics(&plan, &self.looked_at(projection, filters));
+        let deletes = ScanDeletes::new(
+            &plan,
+            self.table.storage().clone(),
+            Arc::clone(self.context.footers()),
+            &state.runtime_env().memory_pool,
+        );
         let FileGroups { groups, is_final } =
             file_groups(plan, state.config().target_partitions())?;
         let shape = Arc::new(ScanShape {
             storage: self.table.storage().clone(),
             footers: Arc::clone(self.context.footers()),
+            deletes,
             columns: TableColumns {
                 iceberg: Arc::clone(self.table.schema()),
                 read: Arc::clone(&self.schema),
