@@ -99,11 +99,11 @@ impl Access {
                 Ok(Arc::new(LakeTable::new(table, self.lake.scans().clone())?))
             }
             Some(Selector::Metadata(kind)) => {
-                let manifests = self.lake.scans().manifests().clone();
+                let context = self.lake.scans().clone();
                 Ok(Arc::new(MetadataTableProvider::try_new(
                     found.table,
                     kind,
-                    manifests,
+                    context,
                 )?))
             }
         }

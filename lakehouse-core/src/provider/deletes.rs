@@ -1,5 +1,6 @@
 //! What deletes rows of a scan's files, read once for all of its partitions.
 
+mod listing;
 mod positions;
 mod vectors;
 
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::runtime::Reservation;
 use crate::scan::{DeletedRows, FooterCache, ScanFile, ScanPlan};
 use crate::storage::Storage;
+pub(super) use listing::DeleteListing;
 use vectors::Blob;
 
 /// How many delete files one data file waits for at a time.

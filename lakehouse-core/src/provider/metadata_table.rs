@@ -13,6 +13,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
@@ -20,9 +21,10 @@ use datafusion::physical_plan::{
 use futures::TryStreamExt;
 use iceberg::spec::Schema;
 
+use super::deletes::DeleteListing;
 use super::predicate;
 use crate::error::{Error, Result};
-use crate::scan::{ManifestCache, MetadataRead, MetadataTable, Predicate};
+use crate::scan::{MetadataRead, MetadataTable, PositionReader, Predicate, ScanContext};
 use crate::table::Table;
 
 /// One metadata table of one table; its rows are read when a query runs.
@@ -30,7 +32,7 @@ use crate::table::Table;
 pub(super) struct MetadataTableProvider {
     table: Table,
     kind: MetadataTable,
-    manifests: ManifestCache,
+    context: ScanContext,
     schema: SchemaRef,
     filter_schema: Schema,
 }
@@ -39,14 +41,14 @@ impl MetadataTableProvider {
     pub(super) fn try_new(
         table: Table,
         kind: MetadataTable,
-        manifests: ManifestCache,
+        context: ScanContext,
     ) -> Result<Self> {
         let schema = kind.schema(&table)?;
         let filter_schema = kind.filter_schema(&table)?;
         Ok(Self {
             table,
             kind,
-            manifests,
+            context,
             schema,
             filter_schema,
         })
@@ -102,9 +104,10 @@ impl TableProvider for MetadataTableProvider {
         Ok(Arc::new(MetadataTableExec {
             table: self.table.clone(),
             kind: self.kind,
-            manifests: self.manifests.clone(),
+            context: self.context.clone(),
             read,
             properties: properties(schema),
+            metrics: ExecutionPlanMetricsSet::new(),
         }))
     }
 }
@@ -123,9 +126,10 @@ fn properties(schema: SchemaRef) -> Arc<PlanProperties> {
 struct MetadataTableExec {
     table: Table,
     kind: MetadataTable,
-    manifests: ManifestCache,
+    context: ScanContext,
     read: MetadataRead,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl MetadataTableExec {
@@ -167,6 +171,10 @@ impl ExecutionPlan for MetadataTableExec {
         &self.properties
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
         Vec::new()
     }
@@ -181,14 +189,21 @@ impl ExecutionPlan for MetadataTableExec {
     fn execute(
         &self,
         partition: usize,
-        _: Arc<TaskContext>,
+        task: Arc<TaskContext>,
     ) -> EngineResult<SendableRecordBatchStream> {
         if partition != 0 {
             return Err(Error::internal("a metadata table has one partition").into());
         }
+        let reader: Arc<dyn PositionReader> = Arc::new(DeleteListing {
+            storage: self.table.storage().clone(),
+            footers: Arc::clone(self.context.footers()),
+            pool: Arc::clone(task.memory_pool()),
+            metrics: self.metrics.clone(),
+        });
+        let (manifests, read) = (self.context.manifests(), self.read.clone());
         let batches = self
             .kind
-            .scan(&self.table, &self.manifests, self.read.clone())?
+            .scan(&self.table, manifests, read, &reader)?
             .map_err(DataFusionError::from);
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             Arc::clone(self.arrow_schema()),

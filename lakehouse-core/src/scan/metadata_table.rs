@@ -7,6 +7,7 @@ mod manifests;
 mod metadata_log;
 mod partition_union;
 mod partitions;
+mod position_deletes;
 mod pruning;
 mod readable_metrics;
 mod snapshots;
@@ -25,13 +26,14 @@ use super::predicate::Predicate;
 use crate::error::{Error, Result};
 use crate::table::Table;
 use entries::EntryTable;
+pub(crate) use position_deletes::{PositionReader, Positions};
 use walk::Reach;
 
 /// Rows of a batch at most: metrics of many columns make wide rows.
 const ROWS_PER_BATCH: usize = 1_024;
 
 /// Rows of a metadata table, a part at a time.
-pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
+pub(crate) type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
 /// A table about a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +58,8 @@ pub enum MetadataTable {
     Manifests,
     /// The partitions of one snapshot with what their files hold; deletes are not applied.
     Partitions,
+    /// The rows that the position delete files and deletion vectors of one snapshot name.
+    PositionDeletes,
     /// As [`Self::Entries`], of all snapshots the table still knows.
     AllEntries,
     /// As [`Self::Files`], of all snapshots the table still knows.
@@ -70,15 +74,15 @@ pub enum MetadataTable {
 
 /// What is read of a metadata table.
 #[derive(Debug, Clone)]
-pub struct MetadataRead {
+pub(crate) struct MetadataRead {
     /// The places of the wanted columns in [`MetadataTable::schema`], in the order in which they
     /// are wanted; `None` for all.
-    pub projection: Option<Vec<usize>>,
+    pub(crate) projection: Option<Vec<usize>>,
     /// A condition on [`MetadataTable::filter_schema`]. Rows that do not match may come all the
     /// same.
-    pub predicate: Predicate,
+    pub(crate) predicate: Predicate,
     /// No more rows are needed.
-    pub rows_max: Option<usize>,
+    pub(crate) rows_max: Option<usize>,
 }
 
 impl Default for MetadataRead {
@@ -93,7 +97,7 @@ impl Default for MetadataRead {
 
 impl MetadataTable {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Snapshots,
         Self::History,
         Self::Refs,
@@ -104,6 +108,7 @@ impl MetadataTable {
         Self::DeleteFiles,
         Self::Manifests,
         Self::Partitions,
+        Self::PositionDeletes,
         Self::AllEntries,
         Self::AllFiles,
         Self::AllDataFiles,
@@ -124,6 +129,7 @@ impl MetadataTable {
             Self::DeleteFiles => "delete_files",
             Self::Manifests => "manifests",
             Self::Partitions => "partitions",
+            Self::PositionDeletes => "position_deletes",
             Self::AllEntries => "all_entries",
             Self::AllFiles => "all_files",
             Self::AllDataFiles => "all_data_files",
@@ -150,6 +156,7 @@ impl MetadataTable {
                 | Self::DeleteFiles
                 | Self::Manifests
                 | Self::Partitions
+                | Self::PositionDeletes
         )
     }
 
@@ -182,6 +189,7 @@ impl MetadataTable {
             Self::Manifests => manifests::schema(Reach::Snapshot),
             Self::AllManifests => manifests::schema(Reach::All),
             Self::Partitions => partitions::schema(metadata)?,
+            Self::PositionDeletes => position_deletes::schema(metadata)?,
             Self::Entries
             | Self::Files
             | Self::DataFiles
@@ -199,13 +207,14 @@ impl MetadataTable {
     ///
     /// # Errors
     /// When partition fields of the table cannot stand in one schema.
-    pub fn filter_schema(self, table: &Table) -> Result<Schema> {
+    pub(crate) fn filter_schema(self, table: &Table) -> Result<Schema> {
         let metadata = table.metadata();
         match self {
             Self::Snapshots | Self::History | Self::Refs => pruning::no_filter(),
             Self::MetadataLogEntries | Self::Manifests => pruning::no_filter(),
             Self::AllManifests => pruning::all_manifests_filter(),
             Self::Partitions => pruning::partitions_filter(metadata),
+            Self::PositionDeletes => pruning::position_deletes_filter(metadata),
             Self::Entries | Self::AllEntries => pruning::entries_filter(metadata),
             Self::Files
             | Self::DataFiles
@@ -219,13 +228,14 @@ impl MetadataTable {
     /// The rows, in batches that are made as they are asked for. Nothing is read before that.
     ///
     /// # Errors
-    /// Here and in the stream: when a manifest list or manifest cannot be read, see
+    /// Here and in the stream: when a manifest list, manifest or delete file cannot be read, see
     /// [`super::plan`].
-    pub fn scan(
+    pub(crate) fn scan(
         self,
         table: &Table,
         cache: &ManifestCache,
         read: MetadataRead,
+        reader: &Arc<dyn PositionReader>,
     ) -> Result<BatchStream> {
         let batches = match self {
             Self::Snapshots => of_one(snapshots::snapshots(table)?, &read)?,
@@ -235,6 +245,7 @@ impl MetadataTable {
             Self::Manifests => manifests::scan(table, cache, read, Reach::Snapshot)?,
             Self::AllManifests => manifests::scan(table, cache, read, Reach::All)?,
             Self::Partitions => partitions::scan(table, cache, read)?,
+            Self::PositionDeletes => position_deletes::scan(table, cache, read, reader)?,
             Self::Entries
             | Self::Files
             | Self::DataFiles

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Int64Type};
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::file::metadata::ParquetMetaData;
@@ -15,7 +16,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::super::file_reader::FileReader;
 use super::{Borrowed, Memory, RowsByFile};
 use crate::error::{Error, Result};
-use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, FooterCache};
+use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, FooterCache, Positions};
 
 const BATCH_ROWS: usize = 32 << 10;
 /// After so many rows the memory they take is counted again.
@@ -42,14 +43,8 @@ pub(super) async fn read(
     let (footer, plan) = wanted::plan(footer, columns, wanted, footers, &mut reader).await?;
     let mut rows = Collected::new(wanted, memory);
     if !plan.row_groups.is_empty() {
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::try_new(footer, options)?;
-        let mask =
-            ProjectionMask::roots(metadata.parquet_schema(), [columns.path, columns.position]);
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .with_row_groups(plan.row_groups);
+        let mut builder = columns.decoder(reader, footer)?;
+        builder = builder.with_row_groups(plan.row_groups);
         if let Some(selection) = plan.selection {
             builder = builder.with_row_selection(selection);
         }
@@ -62,7 +57,36 @@ pub(super) async fn read(
     rows.finish()
 }
 
+/// All data files and rows that a position delete file names, as it names them.
+pub(super) async fn read_all(
+    mut reader: FileReader,
+    size_bytes: u64,
+    footers: &FooterCache,
+) -> Result<BoxStream<'static, Result<Positions>>> {
+    let location = reader.location().to_owned();
+    let footer = footers.footer(&location, size_bytes, &mut reader).await?;
+    let columns = Columns::find(&footer)?;
+    let batches = columns.decoder(reader, footer)?.build()?;
+    Ok(batches.map(move |batch| columns.of(&batch?)).boxed())
+}
+
 impl Columns {
+    /// What decodes the two columns of a file.
+    fn decoder(
+        self,
+        reader: FileReader,
+        footer: Arc<ParquetMetaData>,
+    ) -> Result<ParquetRecordBatchStreamBuilder<FileReader>> {
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::try_new(footer, options)?;
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), [self.path, self.position]);
+        Ok(
+            ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
+                .with_projection(mask)
+                .with_batch_size(BATCH_ROWS),
+        )
+    }
+
     /// The columns by field id, or by name in files without ids.
     fn find(footer: &ParquetMetaData) -> Result<Self> {
         let fields = footer
@@ -96,7 +120,7 @@ impl Columns {
     }
 
     /// The columns of a batch, after a look for what must not be there.
-    fn of(self, batch: &RecordBatch) -> Result<(StringViewArray, Int64Array)> {
+    fn of(self, batch: &RecordBatch) -> Result<Positions> {
         let at = |place: bool| batch.columns().get(usize::from(place));
         let (Some(paths), Some(positions)) =
             (at(self.path > self.position), at(self.position > self.path))

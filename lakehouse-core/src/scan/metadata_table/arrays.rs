@@ -26,6 +26,11 @@ pub(super) fn map_names() -> MapFieldNames {
     }
 }
 
+/// Small numbers; `None` is NULL.
+pub(super) fn ints(values: impl Iterator<Item = Option<i32>>) -> ArrayRef {
+    Arc::new(values.collect::<Int32Array>())
+}
+
 /// Numbers; `None` is NULL.
 pub(super) fn longs(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
     Arc::new(values.collect::<Int64Array>())

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BinaryBuilder, Int32Array, Int32Builder, Int64Builder, ListBuilder,
+    ArrayRef, BinaryArray, BinaryBuilder, Int32Builder, Int64Builder, ListBuilder,
     StringArray,
 };
 use arrow::datatypes::{DataType, Field};
 use iceberg::spec::{DataFile, Datum};
 
-use super::arrays::{long, longs, maps};
+use super::arrays::{ints, long, longs, maps};
 use super::partition_union::PartitionUnion;
 use crate::error::Result;
 use crate::scan::partition::PartitionLayout;
@@ -216,10 +216,6 @@ fn equality_ids<'a>(files: impl Iterator<Item = &'a DataFile>) -> ArrayRef {
 
 fn element(kind: DataType) -> Arc<Field> {
     Arc::new(Field::new("element", kind, false))
-}
-
-fn ints(values: impl Iterator<Item = Option<i32>>) -> ArrayRef {
-    Arc::new(values.collect::<Int32Array>())
 }
 
 fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {

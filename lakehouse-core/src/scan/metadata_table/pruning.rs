@@ -9,6 +9,7 @@ use iceberg::spec::{
 
 use super::partition_union::PartitionUnion;
 use crate::error::Result;
+use crate::scan::delete_file::DELETED_PATH_ID;
 use crate::scan::evaluate::{ColumnFacts, Facts, may_match};
 use crate::scan::partition::{PartitionLayout, SummaryFacts};
 use crate::scan::plan::spec_layout;
@@ -26,7 +27,7 @@ pub(super) const FILE_PATH: i32 = 100;
 /// `spec_id`, by the id that it has in manifests.
 pub(super) const SPEC_ID: i32 = 141;
 /// The data file that a position delete names, by the id that it has in delete files.
-pub(super) const DELETED_FROM: i32 = 2_147_483_546;
+pub(super) const DELETED_FROM: i32 = DELETED_PATH_ID;
 /// `reference_snapshot_id` of `all_manifests`.
 pub(super) const REFERENCE_SNAPSHOT_ID: i32 = 18;
 const DATA_FILE: i32 = 2;

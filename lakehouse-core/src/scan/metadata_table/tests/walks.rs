@@ -146,7 +146,7 @@ async fn manifests_that_a_filter_rules_out_are_not_read() {
         for (place, path) in manifests.iter().enumerate() {
             let kept = std::fs::read(path).unwrap();
             std::fs::remove_file(path).unwrap();
-            let stream = which.scan(&table, &ManifestCache::new(0), read.clone());
+            let stream = which.scan(&table, &ManifestCache::new(0), read.clone(), &reader());
             let rows = stream.unwrap().try_collect::<Vec<_>>().await;
             assert_eq!(
                 rows.is_err(),
@@ -236,7 +236,7 @@ async fn many_files_come_in_many_batches() {
             rows_max: Some(2600),
             ..MetadataRead::default()
         };
-        let stream = which.scan(&table, &ManifestCache::new(0), read).unwrap();
+        let stream = which.scan(&table, &ManifestCache::new(0), read, &reader()).unwrap();
         let batches: Vec<_> = stream.try_collect().await.unwrap();
         let sizes: Vec<_> = batches.iter().map(RecordBatch::num_rows).collect();
         assert_eq!(sizes.iter().sum::<usize>(), 2600, "{which:?}");
