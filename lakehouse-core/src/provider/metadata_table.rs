@@ -38,11 +38,7 @@ pub(super) struct MetadataTableProvider {
 }
 
 impl MetadataTableProvider {
-    pub(super) fn try_new(
-        table: Table,
-        kind: MetadataTable,
-        context: ScanContext,
-    ) -> Result<Self> {
+    pub(super) fn try_new(table: Table, kind: MetadataTable, context: ScanContext) -> Result<Self> {
         let schema = kind.schema(&table)?;
         let filter_schema = kind.filter_schema(&table)?;
         Ok(Self {

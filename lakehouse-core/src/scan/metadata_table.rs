@@ -271,7 +271,11 @@ impl MetadataTable {
             Self::AllFiles => (Reach::All, false, None),
             Self::AllDataFiles => (Reach::All, false, Some(ManifestContentType::Data)),
             Self::AllDeleteFiles => (Reach::All, false, Some(ManifestContentType::Deletes)),
-            _ => return Err(Error::internal("the table does not list manifests' entries")),
+            _ => {
+                return Err(Error::internal(
+                    "the table does not list manifests' entries",
+                ));
+            }
         };
         Ok(EntryTable {
             reach,

@@ -472,9 +472,7 @@ async fn show(target: ShowTarget, scope: &Scope<'_>) -> Result<Show> {
                 pattern,
             }
         }
-        ShowTarget::Columns { table } => {
-            Show::Columns(table_with_columns(&table, scope).await?)
-        }
+        ShowTarget::Columns { table } => Show::Columns(table_with_columns(&table, scope).await?),
         ShowTarget::CreateTable { table } => Show::CreateTable(whole_table(&table, scope).await?),
         ShowTarget::Tags { table } => Show::Tags(whole_table(&table, scope).await?),
         ShowTarget::Branches { table } => Show::Branches(whole_table(&table, scope).await?),

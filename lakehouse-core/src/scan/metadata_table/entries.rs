@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Int32Array, RecordBatch, RecordBatchOptions, StructArray,
-};
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, RecordBatchOptions, StructArray};
 use arrow::datatypes::{Field, SchemaRef};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -244,7 +242,10 @@ impl Shape {
         // Columns without rows have the types that columns with rows have.
         let layout = PartitionLayout::default();
         let no_rows = Rows::of_nothing(&layout);
-        let fields = shape.columns.iter().map(|column| shape.field(*column, &no_rows));
+        let fields = shape
+            .columns
+            .iter()
+            .map(|column| shape.field(*column, &no_rows));
         shape.schema = schema_of(fields.collect::<Result<_>>()?);
         Ok(shape)
     }
@@ -333,7 +334,11 @@ impl<'a> Rows<'a> {
     }
 
     fn longs(&self, value: fn(&ManifestEntry, &ManifestFile) -> Option<i64>) -> ArrayRef {
-        longs(self.entries.iter().map(|entry| value(entry, self.manifest?)))
+        longs(
+            self.entries
+                .iter()
+                .map(|entry| value(entry, self.manifest?)),
+        )
     }
 
     fn of_nothing(layout: &'a PartitionLayout) -> Self {

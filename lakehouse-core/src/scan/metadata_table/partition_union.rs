@@ -118,7 +118,9 @@ impl PartitionUnion {
         tuple: &Struct,
     ) -> Vec<Option<Datum>> {
         let columns = self.columns.iter().zip(positions);
-        columns.map(|(column, own)| column.value(*own, tuple)).collect()
+        columns
+            .map(|(column, own)| column.value(*own, tuple))
+            .collect()
     }
 
     /// Tuples of one layout as structs.

@@ -156,7 +156,11 @@ impl Partitions {
     fn of_manifest(read: &ReadManifest, pruning: &Pruning, metadata: &TableMetadata) -> Self {
         let mut partitions = Self::default();
         let positions = pruning.union.positions(&read.manifest.layout);
-        let live = read.manifest.entries.iter().filter(|entry| entry.is_alive());
+        let live = read
+            .manifest
+            .entries
+            .iter()
+            .filter(|entry| entry.is_alive());
         for entry in live {
             let file = entry.data_file();
             let key = pruning.union.values(&positions, file.partition());
@@ -190,11 +194,7 @@ impl Partitions {
     }
 }
 
-fn batch(
-    rows: &[(Key, Totals)],
-    union: &PartitionUnion,
-    schema: SchemaRef,
-) -> Result<RecordBatch> {
+fn batch(rows: &[(Key, Totals)], union: &PartitionUnion, schema: SchemaRef) -> Result<RecordBatch> {
     let totals = || rows.iter().map(|(_, totals)| totals);
     let mut columns: Vec<ArrayRef> = Vec::new();
     if !union.is_empty() {

@@ -129,7 +129,12 @@ struct PartitionedFile {
 fn delete_files(read: &ReadManifest, pruning: &Pruning) -> Result<Vec<PartitionedFile>> {
     let positions = pruning.union.positions(&read.manifest.layout);
     let mut files = Vec::new();
-    for entry in read.manifest.entries.iter().filter(|entry| entry.is_alive()) {
+    for entry in read
+        .manifest
+        .entries
+        .iter()
+        .filter(|entry| entry.is_alive())
+    {
         let file = DeleteFile::new(entry, read)?;
         if file.kind() == DeleteKind::Equality {
             continue;

@@ -57,7 +57,9 @@ async fn collect(which: MetadataTable, table: &Table, read: MetadataRead) -> Rec
         Some(projection) => Arc::new(which.schema(table).unwrap().project(projection).unwrap()),
         None => which.schema(table).unwrap(),
     };
-    let stream = which.scan(table, &ManifestCache::new(0), read, &reader()).unwrap();
+    let stream = which
+        .scan(table, &ManifestCache::new(0), read, &reader())
+        .unwrap();
     let batches: Vec<_> = stream.try_collect().await.unwrap();
     for batch in &batches {
         assert_eq!(batch.schema(), schema);

@@ -163,9 +163,10 @@ async fn check_filters(table: &Table, files: &RecordBatch) {
         (compare(name, Comparison::Eq, Datum::string("a")), |row| {
             row.contains("{name: a}")
         }),
-        (compare(name, Comparison::NotEq, Datum::string("a")), |row| {
-            row.contains("{name: b}")
-        }),
+        (
+            compare(name, Comparison::NotEq, Datum::string("a")),
+            |row| row.contains("{name: b}"),
+        ),
         (Predicate::IsNull { field_id: name }, |row| {
             row.contains("{name: }")
         }),

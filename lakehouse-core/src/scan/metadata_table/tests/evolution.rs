@@ -67,7 +67,12 @@ async fn partitions_have_the_fields_of_all_specs() {
     assert_eq!(
         show(
             &partitions,
-            &["partition", "spec_id", "file_count", "last_updated_snapshot_id"]
+            &[
+                "partition",
+                "spec_id",
+                "file_count",
+                "last_updated_snapshot_id"
+            ]
         ),
         ["| {renamed: 3, old: } | 0 | 1 | 77 |"]
     );
@@ -77,10 +82,7 @@ async fn partitions_have_the_fields_of_all_specs() {
         (Predicate::IsNotNull { field_id }, 0),
         (Predicate::IsNull { field_id }, 1),
     ] {
-        let read = MetadataRead {
-            predicate,
-            ..all()
-        };
+        let read = MetadataRead { predicate, ..all() };
         let files = collect(MetadataTable::Files, &table, read).await;
         assert_eq!(files.num_rows(), rows);
     }
@@ -146,7 +148,15 @@ async fn the_metadata_log_ends_with_the_current_file() {
     )
     .await;
     assert_eq!(
-        show(&log, &["file", "latest_snapshot_id", "latest_schema_id", "latest_sequence_number"]),
+        show(
+            &log,
+            &[
+                "file",
+                "latest_snapshot_id",
+                "latest_schema_id",
+                "latest_sequence_number"
+            ]
+        ),
         [
             "| /t/v1.metadata.json | 77 | 0 | 5 |",
             "| /t/v2.metadata.json | 77 | 0 | 5 |",

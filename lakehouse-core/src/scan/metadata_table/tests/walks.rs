@@ -66,7 +66,10 @@ async fn files_are_told_apart_by_their_content() {
     let all = || MetadataRead::default();
     for (which, expected) in [
         (MetadataTable::Files, vec!["/a", "/b", "/old", "/c", "/d"]),
-        (MetadataTable::AllFiles, vec!["/a", "/b", "/old", "/c", "/d"]),
+        (
+            MetadataTable::AllFiles,
+            vec!["/a", "/b", "/old", "/c", "/d"],
+        ),
         (MetadataTable::DataFiles, vec!["/a", "/b", "/old", "/c"]),
         (MetadataTable::AllDataFiles, vec!["/a", "/b", "/old", "/c"]),
         (MetadataTable::DeleteFiles, vec!["/d"]),
@@ -126,7 +129,13 @@ async fn manifests_that_a_filter_rules_out_are_not_read() {
         (Files, "content", GtEq, Datum::int(1), vec![2]),
         (AllFiles, "content", Eq, Datum::int(0), vec![0, 1]),
         (Files, "partition.name", Eq, Datum::string("c"), vec![1]),
-        (Partitions, "partition.name", Gt, Datum::string("a"), vec![1, 2]),
+        (
+            Partitions,
+            "partition.name",
+            Gt,
+            Datum::string("a"),
+            vec![1, 2],
+        ),
         (Entries, "status", Eq, Datum::int(0), vec![0]),
         (AllEntries, "status", Gt, Datum::int(1), vec![0]),
         (Entries, "snapshot_id", Eq, Datum::long(11), vec![0]),
@@ -236,10 +245,15 @@ async fn many_files_come_in_many_batches() {
             rows_max: Some(2600),
             ..MetadataRead::default()
         };
-        let stream = which.scan(&table, &ManifestCache::new(0), read, &reader()).unwrap();
+        let stream = which
+            .scan(&table, &ManifestCache::new(0), read, &reader())
+            .unwrap();
         let batches: Vec<_> = stream.try_collect().await.unwrap();
         let sizes: Vec<_> = batches.iter().map(RecordBatch::num_rows).collect();
         assert_eq!(sizes.iter().sum::<usize>(), 2600, "{which:?}");
-        assert!(sizes.iter().all(|size| *size <= ROWS_PER_BATCH), "{which:?}");
+        assert!(
+            sizes.iter().all(|size| *size <= ROWS_PER_BATCH),
+            "{which:?}"
+        );
     }
 }
