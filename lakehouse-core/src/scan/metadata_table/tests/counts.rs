@@ -185,7 +185,7 @@ async fn check_filters(table: &Table, files: &RecordBatch) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn m13_files_entries_partitions_and_manifests_agree(
