@@ -99,11 +99,11 @@ impl Access {
                 Ok(Arc::new(LakeTable::new(table, self.lake.scans().clone())?))
             }
             Some(Selector::Metadata(kind)) => {
-                let context = self.lake.scans().clone();
+                let manifests = self.lake.scans().manifests().clone();
                 Ok(Arc::new(MetadataTableProvider::try_new(
                     found.table,
                     kind,
-                    context,
+                    manifests,
                 )?))
             }
         }

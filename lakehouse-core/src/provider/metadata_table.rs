@@ -24,7 +24,7 @@ use iceberg::spec::Schema;
 use super::deletes::DeleteListing;
 use super::predicate;
 use crate::error::{Error, Result};
-use crate::scan::{MetadataRead, MetadataTable, PositionReader, Predicate, ScanContext};
+use crate::scan::{ManifestCache, MetadataRead, MetadataTable, PositionReader, Predicate};
 use crate::table::Table;
 
 /// One metadata table of one table; its rows are read when a query runs.
@@ -32,19 +32,23 @@ use crate::table::Table;
 pub(super) struct MetadataTableProvider {
     table: Table,
     kind: MetadataTable,
-    context: ScanContext,
+    manifests: ManifestCache,
     schema: SchemaRef,
     filter_schema: Schema,
 }
 
 impl MetadataTableProvider {
-    pub(super) fn try_new(table: Table, kind: MetadataTable, context: ScanContext) -> Result<Self> {
+    pub(super) fn try_new(
+        table: Table,
+        kind: MetadataTable,
+        manifests: ManifestCache,
+    ) -> Result<Self> {
         let schema = kind.schema(&table)?;
         let filter_schema = kind.filter_schema(&table)?;
         Ok(Self {
             table,
             kind,
-            context,
+            manifests,
             schema,
             filter_schema,
         })
@@ -100,7 +104,7 @@ impl TableProvider for MetadataTableProvider {
         Ok(Arc::new(MetadataTableExec {
             table: self.table.clone(),
             kind: self.kind,
-            context: self.context.clone(),
+            manifests: self.manifests.clone(),
             read,
             properties: properties(schema),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -122,7 +126,7 @@ fn properties(schema: SchemaRef) -> Arc<PlanProperties> {
 struct MetadataTableExec {
     table: Table,
     kind: MetadataTable,
-    context: ScanContext,
+    manifests: ManifestCache,
     read: MetadataRead,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -192,11 +196,10 @@ impl ExecutionPlan for MetadataTableExec {
         }
         let reader: Arc<dyn PositionReader> = Arc::new(DeleteListing {
             storage: self.table.storage().clone(),
-            footers: Arc::clone(self.context.footers()),
             pool: Arc::clone(task.memory_pool()),
             metrics: self.metrics.clone(),
         });
-        let (manifests, read) = (self.context.manifests(), self.read.clone());
+        let (manifests, read) = (&self.manifests, self.read.clone());
         let batches = self
             .kind
             .scan(&self.table, manifests, read, &reader)?

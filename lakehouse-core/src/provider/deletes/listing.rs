@@ -13,7 +13,7 @@ use super::super::file_reader::FileReader;
 use super::vectors::Blob;
 use super::{Memory, in_file, positions, vectors};
 use crate::error::{Error, Result};
-use crate::scan::{DeleteFile, DeleteKind, DeletedRows, FooterCache, PositionReader, Positions};
+use crate::scan::{DeleteFile, DeleteKind, DeletedRows, PositionReader, Positions};
 use crate::storage::Storage;
 
 /// Rows of a vector that are shown at a time.
@@ -23,7 +23,6 @@ const BATCH_ROWS: usize = 8 << 10;
 #[derive(Debug, Clone)]
 pub(in crate::provider) struct DeleteListing {
     pub(in crate::provider) storage: Storage,
-    pub(in crate::provider) footers: Arc<FooterCache>,
     pub(in crate::provider) pool: Arc<dyn MemoryPool>,
     pub(in crate::provider) metrics: ExecutionPlanMetricsSet,
 }
@@ -46,7 +45,7 @@ impl DeleteListing {
         let metrics = ParquetFileMetrics::new(0, file.path(), &self.metrics);
         let mut reader = FileReader::new(&self.storage, file.path(), size_bytes, metrics)?;
         if file.kind() != DeleteKind::Vector {
-            return positions::read_all(reader, size_bytes, &self.footers).await;
+            return positions::read_all(reader, size_bytes).await;
         }
         let (offset, length) = file.blob().unwrap_or_default();
         let blob = Blob {

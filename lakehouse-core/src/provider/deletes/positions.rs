@@ -11,13 +11,15 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use super::super::file_reader::FileReader;
 use super::{Borrowed, Memory, RowsByFile};
 use crate::error::{Error, Result};
-use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, FooterCache, Positions};
+use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, Positions};
 
+/// How much of a file's end is read at first: enough for the footers of most files.
+const FOOTER_BYTES: u64 = 64 << 10;
 const BATCH_ROWS: usize = 32 << 10;
 /// After so many rows the memory they take is counted again.
 const COUNTED_ROWS: u64 = 256 << 10;
@@ -33,14 +35,12 @@ struct Columns {
 pub(super) async fn read(
     mut reader: FileReader,
     size_bytes: u64,
-    footers: &FooterCache,
     wanted: &BTreeMap<String, u64>,
     memory: &Memory,
 ) -> Result<RowsByFile> {
-    let location = reader.location().to_owned();
-    let footer = footers.footer(&location, size_bytes, &mut reader).await?;
+    let footer = read_footer(&mut reader, size_bytes, PageIndexPolicy::Optional).await?;
     let columns = Columns::find(&footer)?;
-    let (footer, plan) = wanted::plan(footer, columns, wanted, footers, &mut reader).await?;
+    let plan = wanted::plan(&footer, columns, wanted)?;
     let mut rows = Collected::new(wanted, memory);
     if !plan.row_groups.is_empty() {
         let mut builder = columns.decoder(reader, footer)?;
@@ -61,13 +61,27 @@ pub(super) async fn read(
 pub(super) async fn read_all(
     mut reader: FileReader,
     size_bytes: u64,
-    footers: &FooterCache,
 ) -> Result<BoxStream<'static, Result<Positions>>> {
-    let location = reader.location().to_owned();
-    let footer = footers.footer(&location, size_bytes, &mut reader).await?;
+    let footer = read_footer(&mut reader, size_bytes, PageIndexPolicy::Skip).await?;
     let columns = Columns::find(&footer)?;
     let batches = columns.decoder(reader, footer)?.build()?;
     Ok(batches.map(move |batch| columns.of(&batch?)).boxed())
+}
+
+/// Not from the cache of footers, in which a load may wait for another query: this one must go on
+/// whoever waits for it. The file is read once in a query anyway.
+async fn read_footer(
+    reader: &mut FileReader,
+    size_bytes: u64,
+    pages: PageIndexPolicy,
+) -> Result<Arc<ParquetMetaData>> {
+    let hint = usize::try_from(size_bytes.min(FOOTER_BYTES)).ok();
+    let footer = ParquetMetaDataReader::new()
+        .with_prefetch_hint(hint)
+        .with_page_index_policy(pages)
+        .load_and_finish(reader, size_bytes)
+        .await?;
+    Ok(Arc::new(footer))
 }
 
 impl Columns {
