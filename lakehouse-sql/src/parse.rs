@@ -9,6 +9,7 @@ mod check;
 mod cursor;
 mod dialect;
 mod failure;
+mod similar;
 mod suggest;
 mod version;
 
