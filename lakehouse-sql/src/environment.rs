@@ -15,6 +15,7 @@ use lakehouse_core::provider::{Access, LakeCatalog};
 
 use crate::compared_text::ComparedTextRule;
 use crate::constant::parse_zone;
+use crate::scalar_subquery::OneRowRule;
 
 /// The variable that fixes every table of a session at one time.
 pub(crate) const AS_OF: &str = "lakehouse.as_of";
@@ -59,6 +60,7 @@ impl Environment {
                 Arc::new(ComparedTextRule),
                 Arc::new(ResolveGroupingFunction::new()),
                 Arc::new(TypeCoercion::new()),
+                Arc::new(OneRowRule),
             ])
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();

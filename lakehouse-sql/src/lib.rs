@@ -19,6 +19,7 @@ pub mod parse;
 mod plan;
 mod register;
 mod resolve;
+mod scalar_subquery;
 mod session;
 mod sql_type;
 pub mod statement;
