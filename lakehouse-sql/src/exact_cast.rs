@@ -25,11 +25,12 @@ use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
 
+use crate::session_zone::session_zone;
+
 /// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
 /// session's zone.
 pub(crate) fn exact_casts(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
-    let zone = options.execution.time_zone.as_deref().unwrap_or("UTC");
-    Ok(exact_plan(plan, &Arc::from(zone))?)
+    Ok(exact_plan(plan, &session_zone(options))?)
 }
 
 fn exact_plan(plan: LogicalPlan, zone: &Arc<str>) -> EngineResult<LogicalPlan> {

@@ -33,6 +33,7 @@ macro_rules! scripts {
 scripts!(
     aggregates,
     clauses,
+    compared_values,
     create_insert_select,
     ctas,
     drop_purge,
@@ -53,6 +54,7 @@ scripts!(
     show_describe,
     subqueries,
     time_travel,
+    time_zones,
     types,
     windows,
 );

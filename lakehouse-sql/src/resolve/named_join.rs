@@ -55,7 +55,8 @@ impl VisitorMut for Writer<'_> {
                 self.write_out(table)?;
             }
             expand_wildcard(select)?;
-            select.from.iter_mut().try_for_each(turn_right_joins)
+            select.from.iter_mut().for_each(turn_right_joins);
+            Ok(())
         });
         match written {
             Ok(()) => ControlFlow::Continue(()),
@@ -68,7 +69,7 @@ impl Writer<'_> {
     fn write_out(&self, table: &mut TableWithJoins) -> Result<()> {
         self.write_out_nested(&mut table.relation)?;
         let mut left = self.columns_of(&table.relation);
-        for join in &mut table.joins {
+        for (place, join) in table.joins.iter_mut().enumerate() {
             self.write_out_nested(&mut join.relation)?;
             let right = self.columns_of(&join.relation);
             if let Some(constraint) = join_constraint(&mut join.join_operator)
@@ -77,6 +78,7 @@ impl Writer<'_> {
                 *constraint =
                     JoinConstraint::Using(common_columns(left.as_deref(), right.as_deref())?);
             }
+            refuse_unlike(place, join)?;
             left = left.zip(right).map(|(left, right)| [left, right].concat());
         }
         Ok(())
@@ -251,42 +253,38 @@ fn using(join: &Join) -> Option<(&[ObjectName], Kept)> {
     }
 }
 
-/// `a RIGHT JOIN b` is `b LEFT JOIN a`; what cannot be turned is refused.
-fn turn_right_joins(table: &mut TableWithJoins) -> Result<()> {
+/// The common column of these joins is that of neither table alone.
+fn refuse_unlike(place: usize, join: &Join) -> Result<()> {
+    match using(join) {
+        Some((_, Kept::Right)) if place > 0 => Err(Error::unsupported(
+            "RIGHT JOIN … USING after another join is not offered; write JOIN … ON",
+        )),
+        Some((_, Kept::Both)) => Err(Error::unsupported(
+            "FULL JOIN … USING (or NATURAL) is not offered; write JOIN … ON, and \
+             coalesce(a.x, b.x) for the common column",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// `a RIGHT JOIN b` is `b LEFT JOIN a`.
+fn turn_right_joins(table: &mut TableWithJoins) {
     let joined = table.joins.iter_mut().map(|join| &mut join.relation);
     for factor in [&mut table.relation].into_iter().chain(joined) {
         if let TableFactor::NestedJoin {
             table_with_joins, ..
         } = factor
         {
-            turn_right_joins(table_with_joins)?;
+            turn_right_joins(table_with_joins);
         }
     }
-    for (place, join) in table.joins.iter_mut().enumerate() {
-        let Some((columns, kept)) = using(join) else {
-            continue;
-        };
-        match kept {
-            Kept::Right if place == 0 => {
-                let columns = columns.to_vec();
-                std::mem::swap(&mut table.relation, &mut join.relation);
-                join.join_operator = JoinOperator::Left(JoinConstraint::Using(columns));
-            }
-            Kept::Right => {
-                return Err(Error::unsupported(
-                    "RIGHT JOIN … USING after another join is not offered; write JOIN … ON",
-                ));
-            }
-            Kept::Both => {
-                return Err(Error::unsupported(
-                    "FULL JOIN … USING (or NATURAL) is not offered; write JOIN … ON, and \
-                     coalesce(a.x, b.x) for the common column",
-                ));
-            }
-            Kept::Neither | Kept::Left | Kept::OneSide => {}
-        }
+    if let Some(join) = table.joins.first_mut()
+        && let Some((columns, Kept::Right)) = using(join)
+    {
+        let columns = columns.to_vec();
+        std::mem::swap(&mut table.relation, &mut join.relation);
+        join.join_operator = JoinOperator::Left(JoinConstraint::Using(columns));
     }
-    Ok(())
 }
 
 /// Puts the tables in place of `*` where two columns of them are one.
