@@ -7,6 +7,7 @@
 //! Each arrow is one function, each noun one type that only its stage can make; [`Session::sql`]
 //! runs them in this order.
 
+mod assignment;
 mod compared;
 mod constant;
 mod environment;

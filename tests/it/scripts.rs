@@ -32,6 +32,7 @@ macro_rules! scripts {
 
 scripts!(
     aggregates,
+    assignments,
     clauses,
     compared_values,
     create_insert_select,

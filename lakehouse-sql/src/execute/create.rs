@@ -290,7 +290,7 @@ fn source_column(term: &PartitionTerm, schema: &Schema) -> Result<(i32, String)>
         path.push(&field.name);
         found = Some(field);
         fields = match field.field_type.as_ref() {
-            iceberg::spec::Type::Struct(inner) => inner.fields(),
+            Type::Struct(inner) => inner.fields(),
             _ => &[],
         };
     }

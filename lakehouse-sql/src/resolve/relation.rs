@@ -17,6 +17,7 @@ use lakehouse_core::lake::{FoundTable, Selector, dotted};
 use lakehouse_core::name::quote;
 use lakehouse_core::table::Version;
 
+use super::inserted_value::mark_values;
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
 use super::unnamed::name_repeated_columns;
@@ -526,6 +527,7 @@ async fn resolve_target(insert: &mut Insert, scope: &Scope<'_>, found: &mut Foun
         None => {}
     }
     spell_columns(insert, table.table.schema())?;
+    mark_values(insert);
     let replacement = found.add_lake_table(&path, table, Privilege::Insert)?;
     insert.table = TableObject::TableName(replacement.name);
     Ok(())

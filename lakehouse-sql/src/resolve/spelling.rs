@@ -514,6 +514,11 @@ pub(crate) fn table_key(name: &ObjectName) -> String {
 /// A number with more digits than a double holds, as the decimal it says: the engine reads numbers
 /// with a point as doubles, and a value on its way into a DECIMAL column would lose its last digits.
 fn exact_decimal(value: &Value) -> Option<Expr> {
+    decimal(value, DOUBLE_DIGITS + 1)
+}
+
+/// A number with a point and at least so many digits, as the decimal it says.
+pub(super) fn decimal(value: &Value, digits_min: usize) -> Option<Expr> {
     let Value::Number(text, _) = value else {
         return None;
     };
@@ -521,7 +526,7 @@ fn exact_decimal(value: &Value) -> Option<Expr> {
     let is_plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let whole = whole.trim_start_matches('0');
     let digits = whole.len() + fraction.len();
-    if !is_plain(whole) || !is_plain(fraction) || !(DOUBLE_DIGITS + 1..=38).contains(&digits) {
+    if !is_plain(whole) || !is_plain(fraction) || !(digits_min..=38).contains(&digits) {
         return None;
     }
     let (digits, scale) = (

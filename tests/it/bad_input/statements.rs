@@ -24,7 +24,11 @@ async fn the_longest_chains_run() {
         chain("SELECT a FROM t", " UNION ALL SELECT a FROM t", 24),
         chain("SELECT a FROM t", " UNION SELECT a FROM t", 24),
         chain("FROM t", " |> WHERE a = 1", 24),
-        chain("SELECT t.a FROM t", " JOIN t USING (a)", 1),
+        format!("SELECT a0.a FROM t AS a0 {}", joins(49)),
+        format!(
+            "WITH c0 AS (SELECT a FROM t) {} SELECT a FROM c24",
+            tables(24)
+        ),
         format!(
             "SELECT {}a{} FROM t",
             "(".repeat(16),
@@ -45,6 +49,16 @@ async fn the_longest_chains_run() {
             panic!("{short}: {error}");
         }
     }
+}
+
+fn joins(count: usize) -> String {
+    let joins = (1..=count).map(|n| format!("JOIN t AS a{n} ON a{n}.a = a0.a "));
+    joins.collect()
+}
+
+fn tables(count: usize) -> String {
+    let tables = (1..=count).map(|n| format!(", c{n} AS (SELECT a FROM c{})", n - 1));
+    tables.collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
