@@ -11,6 +11,8 @@ mod cases;
 #[cfg(test)]
 mod catalogs;
 #[cfg(test)]
+mod embedded;
+#[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod many_writers;
@@ -18,6 +20,8 @@ mod many_writers;
 mod process;
 #[cfg(test)]
 mod pruning;
+#[cfg(test)]
+mod queue;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
