@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod catalogs;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod lake;

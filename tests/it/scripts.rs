@@ -32,6 +32,9 @@ macro_rules! scripts {
 
 scripts!(
     aggregates,
+    assignments,
+    clauses,
+    compared_values,
     create_insert_select,
     ctas,
     drop_purge,
@@ -42,14 +45,18 @@ scripts!(
     joins,
     metadata_tables,
     metadata_tables_versions,
+    named_joins,
     names,
     namespaces,
     partitions,
+    qualifiers,
     refs,
     rollback,
     set_operations,
     show_describe,
+    subqueries,
     time_travel,
+    time_zones,
     types,
     windows,
 );

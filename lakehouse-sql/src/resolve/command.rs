@@ -44,6 +44,8 @@ pub(crate) enum Command {
         action: AlterAction,
     },
     Call {
+        /// The catalog of names in its arguments that do not name one; the session's without one.
+        catalog_name: Option<String>,
         procedure: String,
         arguments: Vec<(Option<String>, ScalarValue)>,
     },
@@ -178,8 +180,10 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
                 let name = argument.name.map(|name| name.value.to_lowercase());
                 arguments.push((name, constants.evaluate(&argument.value)?));
             }
+            let (catalog_name, procedure) = procedure_name(&call.procedure, scope)?;
             Command::Call {
-                procedure: procedure_name(&call.procedure)?,
+                catalog_name,
+                procedure,
                 arguments,
             }
         }
@@ -401,16 +405,25 @@ async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
     })
 }
 
-/// `system.p` and `catalog.system.p` name the procedure `p`.
-fn procedure_name(path: &[datafusion::sql::sqlparser::ast::Ident]) -> Result<String> {
-    let is_system = match path {
-        [system, _] | [_, system, _] => system.value.eq_ignore_ascii_case("system"),
-        _ => false,
+/// `system.p` and `catalog.system.p` name the procedure `p`, the latter with the catalog that it
+/// works in.
+fn procedure_name(
+    path: &[datafusion::sql::sqlparser::ast::Ident],
+    scope: &Scope<'_>,
+) -> Result<(Option<String>, String)> {
+    let (catalog, system, procedure) = match path {
+        [system, procedure] => (None, system, procedure),
+        [catalog, system, procedure] => (Some(catalog), system, procedure),
+        _ => return Err(Error::invalid("expected CALL system.<procedure>(…)")),
     };
-    match path.last() {
-        Some(last) if is_system => Ok(last.value.to_lowercase()),
-        _ => Err(Error::invalid("expected CALL system.<procedure>(…)")),
+    if !system.value.eq_ignore_ascii_case("system") {
+        return Err(Error::invalid("expected CALL system.<procedure>(…)"));
     }
+    let catalog = match catalog {
+        Some(catalog) => Some(scope.lake.catalog(&super::name(catalog))?.0.to_owned()),
+        None => None,
+    };
+    Ok((catalog, procedure.value.to_lowercase()))
 }
 
 fn setting_value(
