@@ -10,7 +10,7 @@ use datafusion::prelude::{DataFrame, SessionContext};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Principal;
 use lakehouse_core::lake::{Lake, dotted};
-use lakehouse_core::name::Name;
+use lakehouse_core::name::{Name, parse_name};
 use tracing::Instrument;
 
 use crate::constant::instant;
@@ -20,6 +20,7 @@ use crate::govern::govern;
 use crate::parse::parse;
 use crate::plan::plan;
 use crate::resolve::{Scope, resolve};
+use crate::session_zone::session_zone;
 use crate::statement::Statement;
 
 /// One principal's way through a lake: SQL, DataFrames, and variables of its own.
@@ -108,7 +109,7 @@ impl Session {
             parameters: parameters.as_ref(),
         };
         let resolved = resolve(statement, &scope).await?;
-        let governed = govern(resolved, access)?;
+        let governed = govern(resolved, access, &session_zone(state.config_options()))?;
         let planned = plan(governed, &state)?;
         execute(planned, &self.environment, state, parameters).await
     }
@@ -121,12 +122,13 @@ impl Session {
     }
 
     /// A table of the lake as a DataFrame: `"t"`, `"namespace.t"` or `"catalog.namespace.t"`,
-    /// with everything that a name may select (`"t.branch_x"`, `"t.snapshots"`).
+    /// with everything that a name may select (`"t.branch_x"`, `"t.snapshots"`). Parts that hold
+    /// dots are quoted: `"\"a.b\".t"`.
     ///
     /// # Errors
     /// Unknown names, denied access.
     pub async fn table(&self, name: &str) -> Result<DataFrame> {
-        let parts: Vec<Name> = name.split('.').map(Name::new).collect();
+        let parts = parse_name(name)?;
         let variables = self.environment.variables();
         let lake = self.environment.access().lake();
         let found = lake

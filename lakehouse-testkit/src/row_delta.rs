@@ -34,7 +34,7 @@ use lakehouse_core::error::{Error, Result};
 pub struct RowDelta {
     folder: String,
     added: Vec<Added>,
-    drop: Option<Box<dyn Fn(&DataFile) -> bool + Send + Sync>>,
+    drop: Option<Box<Which>>,
     spec_id: Option<i32>,
     sequence_number: i64,
 }
@@ -43,6 +43,8 @@ pub struct RowDelta {
 fn local_path(location: &str) -> &str {
     location.strip_prefix("file://").unwrap_or(location)
 }
+/// Says of a file whether it is meant.
+type Which = dyn Fn(&DataFile) -> bool + Send + Sync;
 
 struct Added {
     file: DataFile,
@@ -78,6 +80,10 @@ impl RowDelta {
     }
 
     /// Adds a data or delete file.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a file is no summand, and nobody adds with a sign here"
+    )]
     pub fn add(mut self, file: DataFile) -> Self {
         self.added.push(Added {
             file,
@@ -187,11 +193,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn rewrite(
-        &mut self,
-        file: &ManifestFile,
-        drop: &(dyn Fn(&DataFile) -> bool + Send + Sync),
-    ) -> Result<()> {
+    async fn rewrite(&mut self, file: &ManifestFile, drop: &Which) -> Result<()> {
         let manifest = Manifest::parse_avro(&std::fs::read(local_path(&file.manifest_path))?)?;
         let mut writer = self.writer(file.partition_spec_id, ManifestContentType::Deletes)?;
         let mut is_empty = true;

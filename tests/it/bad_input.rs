@@ -4,3 +4,4 @@ mod disk;
 mod files;
 mod foreign;
 mod places;
+mod statements;

@@ -21,8 +21,9 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics};
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use iceberg::spec::DataFile;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
@@ -33,6 +34,7 @@ use assembly::Assembly;
 use live_rows::LiveRows;
 
 use super::deletes::DeleteMetrics;
+use super::equality_delete::KeyFilters;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
@@ -42,7 +44,8 @@ use super::source::ScanShape;
 use crate::error::{Error, Result};
 use crate::runtime;
 
-type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
+/// What comes out of one file.
+pub(super) type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
 
 /// Opens the files of one partition of a scan.
 #[derive(Debug, Clone)]
@@ -69,10 +72,8 @@ impl FileOpener for LakeOpener {
             })?;
         let opener = self.clone();
         Ok(Box::pin(async move {
-            let location = lake_file.data_file().file_path().to_owned();
-            let opening = opener.open_file(lake_file, file.range);
-            let opened = runtime::contained_future(opening).await;
-            opened.map_err(|error| DataFusionError::from(in_file(error, &location)))
+            let opened = opener.open_named(lake_file, file.range).await;
+            opened.map_err(DataFusionError::from)
         }))
     }
 }
@@ -85,7 +86,56 @@ struct Opened {
     metrics: ParquetFileMetrics,
 }
 
+/// What keeps deleted rows out of one file's batches.
+struct Deletes {
+    /// By their positions.
+    live: Option<LiveRows>,
+    /// By their keys.
+    keys: KeyFilters,
+}
+
 impl LakeOpener {
+    /// An opener of the same kind for all columns and rows of other files.
+    pub(super) fn all_of(&self, shape: Arc<ScanShape>) -> Self {
+        let read = &shape.columns.read;
+        let all: Vec<usize> = (0..read.fields().len()).collect();
+        Self {
+            projection: ProjectionExprs::from_indices(&all, read),
+            shape,
+            predicate: None,
+            limit: None,
+            ..self.clone()
+        }
+    }
+
+    /// Opens a file; errors name it.
+    pub(super) fn open_named(
+        &self,
+        file: Arc<LakeFile>,
+        range: Option<FileRange>,
+    ) -> BoxFuture<'static, Result<Batches>> {
+        let opener = self.clone();
+        async move {
+            let location = file.data_file().file_path().to_owned();
+            let opening = opener.open_file(file, range);
+            let opened = runtime::contained_future(opening).await;
+            opened.map_err(|error| in_file(error, &location))
+        }
+        .boxed()
+    }
+
+    /// The columns to decode: those that are asked for, and those that deletes look at.
+    fn needed(&self, file: &LakeFile) -> Result<Vec<usize>> {
+        let mut needed = self.projection.column_indices();
+        for set in file.key_sets() {
+            let keys = self.shape.deleted_keys(*set)?;
+            needed.extend(keys.key.scanned.iter().map(|path| path.root));
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        Ok(needed)
+    }
+
     async fn open_file(&self, file: Arc<LakeFile>, range: Option<FileRange>) -> Result<Batches> {
         let location = file.data_file().file_path();
         let metrics = ParquetFileMetrics::new(self.partition, location, &self.metrics);
@@ -105,32 +155,8 @@ impl LakeOpener {
         }
         metrics.files_ranges_pruned_statistics.add_matched(1);
 
-        let size = file.data_file().file_size_in_bytes();
-        let storage = &self.shape.storage;
-        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
-        let timer = metrics.metadata_load_time.timer();
-        let footers = &self.shape.footers;
-        let footer = match footers.footer(location, size, &mut reader).await {
-            Ok(footer) => footer,
-            Err(error) => return Err(reader.explained(error).await),
-        };
-        check_rows(file.data_file(), &footer)?;
-        let needed = self.projection.column_indices();
-        let wanted = self.predicate_columns();
-        let mapping = FileMapping::new(
-            &self.shape.columns,
-            footer.file_metadata().schema_descr(),
-            file.constants(),
-            &needed,
-            &wanted,
-        )?;
-        timer.done();
-        let mut opened = Opened {
-            reader,
-            footer,
-            mapping,
-            metrics,
-        };
+        let needed = self.needed(&file)?;
+        let mut opened = self.with_footer(&file, &needed, metrics).await?;
         let plan = self.access_plan(&file, &mut opened, range.as_ref()).await?;
         let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
@@ -140,7 +166,11 @@ impl LakeOpener {
             return Ok(futures::stream::empty().boxed());
         }
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
-        let batches = self.decode(&file, opened, plan, &needed, live)?;
+        let deletes = Deletes {
+            live,
+            keys: KeyFilters::read(self, &file, &needed).await?,
+        };
+        let batches = self.decode(&file, opened, plan, &needed, deletes)?;
         match pruner {
             Some(pruner)
                 if self
@@ -157,6 +187,40 @@ impl LakeOpener {
             }
             _ => Ok(batches),
         }
+    }
+
+    /// Reads the footer and finds the `needed` columns.
+    async fn with_footer(
+        &self,
+        file: &LakeFile,
+        needed: &[usize],
+        metrics: ParquetFileMetrics,
+    ) -> Result<Opened> {
+        let location = file.data_file().file_path();
+        let size = file.data_file().file_size_in_bytes();
+        let storage = &self.shape.storage;
+        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
+        let timer = metrics.metadata_load_time.timer();
+        let footers = &self.shape.footers;
+        let footer = match footers.footer(location, size, &mut reader).await {
+            Ok(footer) => footer,
+            Err(error) => return Err(reader.explained(error).await),
+        };
+        check_rows(file.data_file(), &footer)?;
+        let mapping = FileMapping::new(
+            &self.shape.columns,
+            footer.file_metadata().schema_descr(),
+            file.constants(),
+            needed,
+            &self.predicate_columns(),
+        )?;
+        timer.done();
+        Ok(Opened {
+            reader,
+            footer,
+            mapping,
+            metrics,
+        })
     }
 
     /// The table's columns that the predicate looks at, by position.
@@ -400,7 +464,7 @@ impl LakeOpener {
         opened: Opened,
         plan: ParquetAccessPlan,
         needed: &[usize],
-        mut live: Option<LiveRows>,
+        deletes: Deletes,
     ) -> Result<Batches> {
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
@@ -414,7 +478,10 @@ impl LakeOpener {
         roots.sort_unstable();
         roots.dedup();
         let columns = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
-        let limit = self.limit.map(|limit| {
+        let Deletes { mut live, keys } = deletes;
+        // How many rows equality deletes leave is not known before they are read.
+        let limit = self.limit.filter(|_| file.key_sets().is_empty());
+        let limit = limit.map(|limit| {
             let live = live.as_ref();
             live.map_or(limit, |live| live.rows_for(limit))
         });
@@ -440,7 +507,7 @@ impl LakeOpener {
                     Some(live) => batch.and_then(|batch| live.filter(batch)),
                     None => batch,
                 };
-                assembly.assemble(batch, &location)
+                assembly.assemble(batch, &keys, &location)
             })
             .boxed())
     }

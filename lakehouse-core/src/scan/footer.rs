@@ -46,7 +46,7 @@ impl FooterCache {
         reader: &mut F,
     ) -> Result<Arc<ParquetMetaData>> {
         let load = async {
-            let read = read_footer(size_bytes, reader);
+            let read = measured_footer(size_bytes, reader);
             let footer = runtime::contained_future(read)
                 .await
                 .map_err(|error| error.with_context("file", location))?;
@@ -89,8 +89,33 @@ impl FooterCache {
     }
 }
 
+/// Whether a footer is read with the index of its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageIndex {
+    /// Where the file has one.
+    Read,
+    /// Without.
+    Skip,
+}
+
+/// A footer that is not shared with other queries: in the cache a load may wait for another query.
+///
+/// # Errors
+/// As [`FooterCache::footer`].
+pub(crate) async fn read_footer<F: AsyncFileReader>(
+    reader: &mut F,
+    size_bytes: u64,
+    pages: PageIndex,
+) -> Result<Arc<ParquetMetaData>> {
+    let footer = measured_footer(size_bytes, reader).await?;
+    Ok(Arc::new(match pages {
+        PageIndex::Read => read_page_index(&footer, reader).await?,
+        PageIndex::Skip => footer,
+    }))
+}
+
 /// Reads and decodes a footer once its lengths are known to be those of the file.
-async fn read_footer<F: AsyncFileReader>(size: u64, reader: &mut F) -> Result<ParquetMetaData> {
+async fn measured_footer<F: AsyncFileReader>(size: u64, reader: &mut F) -> Result<ParquetMetaData> {
     let too_short = || Error::corrupt("the file is too short for a Parquet file; restore it");
     if size < FOOTER_SIZE as u64 {
         return Err(too_short());

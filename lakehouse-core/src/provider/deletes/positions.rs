@@ -7,16 +7,19 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Int64Type};
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::file::metadata::ParquetMetaData;
 
 use super::super::file_reader::FileReader;
 use super::super::file_rows::{WantedRows, file_rows};
 use super::{Borrowed, Memory, RowsByFile};
 use crate::error::{Error, Result};
-use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, FooterCache};
+use crate::scan::{
+    DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, PageIndex, Positions, read_footer,
+};
 
 const BATCH_ROWS: usize = 32 << 10;
 /// After so many rows the memory they take is counted again.
@@ -33,28 +36,15 @@ struct Columns {
 pub(super) async fn read(
     mut reader: FileReader,
     size_bytes: u64,
-    footers: &FooterCache,
     wanted: &BTreeMap<String, u64>,
     memory: &Memory,
 ) -> Result<RowsByFile> {
-    let location = reader.location().to_owned();
-    let footer = footers.footer(&location, size_bytes, &mut reader).await?;
+    let footer = read_footer(&mut reader, size_bytes, PageIndex::Read).await?;
     let columns = Columns::find(&footer)?;
-    let (footer, plan) = wanted::plan(footer, columns, wanted, footers, &mut reader).await?;
+    let plan = wanted::plan(&footer, columns, wanted)?;
     let mut rows = Collected::new(wanted, memory);
     if !plan.row_groups.is_empty() {
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::try_new(footer, options)?;
-        let mask =
-            ProjectionMask::roots(metadata.parquet_schema(), [columns.path, columns.position]);
-        let wanted = WantedRows {
-            columns: mask,
-            row_groups: plan.row_groups,
-            selection: plan.selection,
-            limit: None,
-            batch_size: BATCH_ROWS,
-        };
-        let mut batches = std::pin::pin!(file_rows(reader, metadata, wanted)?);
+        let mut batches = columns.rows(reader, footer, plan.row_groups, plan.selection)?;
         while let Some(batch) = batches.try_next().await? {
             let (paths, positions) = columns.of(&batch)?;
             rows.add(&paths, &positions)?;
@@ -63,7 +53,40 @@ pub(super) async fn read(
     rows.finish()
 }
 
+/// All data files and rows that a position delete file names, as it names them.
+pub(super) async fn read_all(
+    mut reader: FileReader,
+    size_bytes: u64,
+) -> Result<BoxStream<'static, Result<Positions>>> {
+    let footer = read_footer(&mut reader, size_bytes, PageIndex::Skip).await?;
+    let columns = Columns::find(&footer)?;
+    let row_groups = (0..footer.num_row_groups()).collect();
+    let batches = columns.rows(reader, footer, row_groups, None)?;
+    Ok(batches.map(move |batch| columns.of(&batch?)).boxed())
+}
+
 impl Columns {
+    /// Rows of the two columns.
+    fn rows(
+        self,
+        reader: FileReader,
+        footer: Arc<ParquetMetaData>,
+        row_groups: Vec<usize>,
+        selection: Option<RowSelection>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::try_new(footer, options)?;
+        let columns = ProjectionMask::roots(metadata.parquet_schema(), [self.path, self.position]);
+        let wanted = WantedRows {
+            columns,
+            row_groups,
+            selection,
+            limit: None,
+            batch_size: BATCH_ROWS,
+        };
+        Ok(file_rows(reader, metadata, wanted)?.boxed())
+    }
+
     /// The columns by field id, or by name in files without ids.
     fn find(footer: &ParquetMetaData) -> Result<Self> {
         let fields = footer
@@ -97,7 +120,7 @@ impl Columns {
     }
 
     /// The columns of a batch, after a look for what must not be there.
-    fn of(self, batch: &RecordBatch) -> Result<(StringViewArray, Int64Array)> {
+    fn of(self, batch: &RecordBatch) -> Result<Positions> {
         let at = |place: bool| batch.columns().get(usize::from(place));
         let (Some(paths), Some(positions)) =
             (at(self.path > self.position), at(self.position > self.path))
