@@ -41,6 +41,7 @@ scripts!(
     insert_errors,
     joins,
     metadata_tables,
+    metadata_tables_versions,
     names,
     namespaces,
     partitions,
