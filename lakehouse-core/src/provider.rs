@@ -11,6 +11,7 @@ mod file;
 mod file_groups;
 mod file_reader;
 mod insert;
+mod metadata_column;
 mod metadata_table;
 mod opener;
 mod predicate;

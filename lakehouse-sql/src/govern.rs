@@ -52,6 +52,14 @@ pub(crate) fn govern(resolved: Resolved, access: &Access) -> Result<Governed> {
             TableOrigin::Lake {
                 found,
                 privilege: Privilege::Select,
+                metadata_columns,
+            } if !metadata_columns.is_empty() => {
+                access.open_with_metadata_columns(*found, &metadata_columns)?
+            }
+            TableOrigin::Lake {
+                found,
+                privilege: Privilege::Select,
+                ..
             } => access.open(*found)?,
             TableOrigin::Lake { found, .. } => access.target(*found)?,
         };

@@ -22,6 +22,8 @@ use parquet::schema::types::SchemaDescriptor;
 pub(crate) use conversion::{Child, Conversion};
 use file_tree::{FileField, file_fields};
 
+use super::file::LakeFile;
+use super::metadata_column::{MetadataColumns, RowSource};
 use super::values;
 use crate::error::{Error, Result};
 
@@ -30,8 +32,10 @@ use crate::error::{Error, Result};
 pub(crate) struct TableColumns {
     /// The columns in the table's form.
     pub(crate) iceberg: Arc<Schema>,
-    /// The columns as they are read, in the same order.
+    /// The columns as they are read, in the same order, and behind them the metadata columns.
     pub(crate) read: SchemaRef,
+    /// The metadata columns.
+    pub(crate) metadata: MetadataColumns,
     /// Ids of files without ids.
     pub(crate) name_mapping: Option<NameMapping>,
 }
@@ -43,9 +47,46 @@ pub(crate) enum ColumnSource {
     File(usize, Conversion),
     /// The same value in every row.
     Constant(ScalarValue),
+    /// A value that follows from the row's place in the file, unless the file stores it.
+    Row(RowSource),
 }
 
 impl ColumnSource {
+    /// The top-level column of the file that is read, by position.
+    pub(crate) fn root(&self) -> Option<usize> {
+        match self {
+            Self::File(root, _) => Some(*root),
+            Self::Constant(_) => None,
+            Self::Row(row) => row.stored(),
+        }
+    }
+
+    /// Whether row numbers are read.
+    pub(crate) fn is_numbered(&self) -> bool {
+        matches!(self, Self::Row(row) if row.is_numbered())
+    }
+
+    /// The same source in decoded batches, which hold the columns `roots` of the file, in order,
+    /// and row numbers behind them.
+    ///
+    /// # Errors
+    /// When a column that is needed is not among those.
+    pub(crate) fn decoded(&self, roots: &[usize]) -> Result<Self> {
+        let place = |root: usize| {
+            roots.binary_search(&root).map_err(|_| {
+                Error::internal("a column that is needed is not among those decoded")
+            })
+        };
+        Ok(match self {
+            Self::File(root, conversion) => Self::File(place(*root)?, conversion.clone()),
+            Self::Constant(value) => Self::Constant(value.clone()),
+            Self::Row(row) => {
+                let stored = row.stored().map(place).transpose()?;
+                Self::Row(row.decoded(stored, roots.len()))
+            }
+        })
+    }
+
     /// The column of one batch; `column` gives the file's columns by position.
     ///
     /// # Errors
@@ -57,6 +98,7 @@ impl ColumnSource {
     ) -> Result<ArrayRef> {
         match self {
             Self::Constant(value) => Ok(value.to_array_of_size(rows)?),
+            Self::Row(row) => row.array(rows, column),
             Self::File(position, conversion) => {
                 let array = column(*position)
                     .ok_or_else(|| Error::internal("a column that is needed was not decoded"))?;
@@ -81,15 +123,13 @@ pub(crate) struct FileMapping {
 impl FileMapping {
     /// Finds `needed` columns in a file, and `wanted` ones where that is possible.
     ///
-    /// `constants` are identity partition values by field id, for columns that the file lacks.
-    ///
     /// # Errors
     /// [`crate::error::ErrorKind::Corrupt`] when a required column is missing,
     /// [`crate::error::ErrorKind::Unsupported`] when a stored type cannot become the table's.
     pub(crate) fn new(
         columns: &TableColumns,
         parquet: &SchemaDescriptor,
-        constants: &HashMap<i32, Option<Literal>>,
+        file: &LakeFile,
         needed: &[usize],
         wanted: &[usize],
     ) -> Result<Self> {
@@ -98,7 +138,8 @@ impl FileMapping {
         let fields = file_fields(&own, parquet, columns.name_mapping.as_ref())?;
         let mut mapping = Mapper {
             fields: &fields,
-            constants,
+            file,
+            constants: file.constants(),
             hinted: own.fields().iter().map(Arc::clone).collect(),
         };
         let mut sources = HashMap::with_capacity(needed.len() + wanted.len());
@@ -123,15 +164,19 @@ impl FileMapping {
 
 struct Mapper<'a> {
     fields: &'a [FileField],
+    file: &'a LakeFile,
     constants: &'a HashMap<i32, Option<Literal>>,
     hinted: Vec<FieldRef>,
 }
 
 impl Mapper<'_> {
     fn column(&mut self, columns: &TableColumns, position: usize) -> Result<ColumnSource> {
-        let wanted = columns.iceberg.as_struct().fields().get(position);
-        let wanted =
-            wanted.ok_or_else(|| Error::internal("a column lies outside of the schema"))?;
+        let own = columns.iceberg.as_struct().fields();
+        let Some(wanted) = own.get(position) else {
+            let index = position - own.len();
+            let stored = |id| self.stored(id);
+            return columns.metadata.source(index, self.file.planned(), stored);
+        };
         let target = columns.read.field(position);
         let found = self
             .fields
@@ -158,6 +203,13 @@ impl Mapper<'_> {
             target.data_type(),
             &wanted.name,
         )?))
+    }
+
+    /// The file's top-level column of a field id.
+    fn stored(&self, id: i32) -> Option<(usize, DataType)> {
+        let mut fields = self.fields.iter().enumerate();
+        let (root, field) = fields.find(|(_, field)| field.id == Some(id))?;
+        Some((root, field.field.data_type().clone()))
     }
 }
 

@@ -40,6 +40,11 @@ impl LakeFile {
         self.planned.data_file()
     }
 
+    /// The file as planning found it.
+    pub(super) fn planned(&self) -> &ScanFile {
+        &self.planned
+    }
+
     /// Identity partition values by field id of their column, for files without the column.
     pub(super) fn constants(&self) -> &HashMap<i32, Option<Literal>> {
         &self.constants

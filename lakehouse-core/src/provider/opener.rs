@@ -32,6 +32,7 @@ use assembly::Assembly;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
+use super::metadata_column::{numbered, row_numbers};
 use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
@@ -116,7 +117,7 @@ impl LakeOpener {
         let mapping = FileMapping::new(
             &self.shape.columns,
             footer.file_metadata().schema_descr(),
-            file.constants(),
+            &file,
             &needed,
             &wanted,
         )?;
@@ -241,6 +242,7 @@ impl LakeOpener {
                         _ => None,
                     }
                 }
+                ColumnSource::Row(_) => None,
             }
         };
         let trust = |root: usize| self.trust(file, opened, root);
@@ -367,15 +369,15 @@ impl LakeOpener {
         plan: ParquetAccessPlan,
         needed: &[usize],
     ) -> Result<Batches> {
-        let metadata =
-            ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
-        let mut roots: Vec<usize> = needed
-            .iter()
-            .filter_map(|position| match opened.mapping.sources.get(position) {
-                Some(ColumnSource::File(root, _)) => Some(*root),
-                _ => None,
-            })
-            .collect();
+        let sources = || needed.iter().filter_map(|p| opened.mapping.sources.get(p));
+        let mut options = options(&opened.mapping);
+        let mut footer = Arc::clone(&opened.footer);
+        if sources().any(ColumnSource::is_numbered) {
+            options = options.with_virtual_columns(vec![row_numbers()])?;
+            footer = numbered(&footer)?;
+        }
+        let metadata = ArrowReaderMetadata::try_new(footer, options)?;
+        let mut roots: Vec<usize> = sources().filter_map(ColumnSource::root).collect();
         roots.sort_unstable();
         roots.dedup();
         let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
@@ -393,7 +395,7 @@ impl LakeOpener {
         let assembly = Assembly::new(
             &self.shape.columns.read,
             &self.projection,
-            opened.mapping,
+            &opened.mapping,
             needed,
             &roots,
         )?;

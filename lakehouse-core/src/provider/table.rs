@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Fields, Schema as ArrowSchema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -22,12 +22,15 @@ use tracing::Instrument;
 use super::field_mapping::TableColumns;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
+use super::metadata_column::MetadataColumns;
 use super::predicate;
 use super::source::{LakeSource, ScanShape};
 use super::values;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake};
-use crate::scan::{self, BoundSummary, Predicate, ScanContext, ScanPlan};
+use crate::scan::{
+    self, BoundSummary, MetadataColumn, PartitionUnion, Predicate, ScanContext, ScanPlan,
+};
 use crate::table::{self, Table, Version};
 
 /// The table property that gives field ids to files without any.
@@ -43,6 +46,7 @@ pub struct LakeTable {
     schema: SchemaRef,
     name_mapping: Option<NameMapping>,
     field_ids: Arc<[i32]>,
+    metadata: MetadataColumns,
     target: Option<Arc<InsertTarget>>,
 }
 
@@ -78,12 +82,14 @@ impl LakeTable {
             .iter()
             .map(|field| field.id)
             .collect();
+        let union = Arc::new(PartitionUnion::new(table.metadata()));
         Ok(Self {
             table,
             context,
             schema,
             name_mapping,
             field_ids,
+            metadata: MetadataColumns::new(Vec::new(), union),
             target: None,
         })
     }
@@ -100,7 +106,29 @@ impl LakeTable {
     /// # Errors
     /// As [`Table::at`] and [`Self::new`].
     pub fn at(&self, version: Version) -> Result<Self> {
-        Self::new(self.table.at(version)?, self.context.clone())
+        let past = Self::new(self.table.at(version)?, self.context.clone())?;
+        past.with_metadata_columns(self.metadata.columns())
+    }
+
+    /// The same table with metadata columns behind its own, which then can only be read.
+    ///
+    /// The engine takes what a provider's schema holds for a column like others, so `SELECT *`
+    /// shows these too. Those that the table's own columns hide, or that it does not have
+    /// ([`MetadataColumn::of_table`]), are left out.
+    ///
+    /// # Errors
+    /// When a type of a partition value cannot be expressed in Arrow.
+    pub fn with_metadata_columns(mut self, columns: &[MetadataColumn]) -> Result<Self> {
+        let union = Arc::new(PartitionUnion::new(self.table.metadata()));
+        let known = MetadataColumn::of_table(&self.table);
+        let columns = known.into_iter().filter(|known| columns.contains(known));
+        self.metadata = MetadataColumns::new(columns.collect(), union);
+        let own = self.field_ids.len();
+        let fields = self.schema.fields().iter().take(own).map(Arc::clone);
+        let fields: Fields = fields.chain(self.metadata.fields()?).collect();
+        self.schema = Arc::new(ArrowSchema::new(fields));
+        self.target = None;
+        Ok(self)
     }
 
     /// The table that is read.
@@ -255,6 +283,9 @@ impl TableProvider for LakeTable {
         Ok(filters
             .iter()
             .map(|filter| {
+                if self.metadata.is_about_files(filter) {
+                    return TableProviderFilterPushDown::Inexact;
+                }
                 match predicate::convert(std::slice::from_ref(*filter), schema) {
                     Predicate::AlwaysTrue => TableProviderFilterPushDown::Unsupported,
                     // Files are skipped, rows are not: the engine still filters.
@@ -276,7 +307,9 @@ impl TableProvider for LakeTable {
             table = %self.table.ident(),
             snapshot = self.table.snapshot_id()
         );
-        let plan = self.plan(filters, limit).instrument(span).await?;
+        let mut plan = self.plan(filters, limit).instrument(span).await?;
+        plan.counts.files_skipped_partition +=
+            self.metadata.prune(&mut plan.files, filters, state)?;
         let label = self.label(&plan);
         let statistics = self.statistics(&plan, &self.looked_at(projection, filters));
         let FileGroups { groups, is_final } =
@@ -287,6 +320,7 @@ impl TableProvider for LakeTable {
             columns: TableColumns {
                 iceberg: Arc::clone(self.table.schema()),
                 read: Arc::clone(&self.schema),
+                metadata: self.metadata.clone(),
                 name_mapping: self.name_mapping.clone(),
             },
             field_ids: Arc::clone(&self.field_ids),

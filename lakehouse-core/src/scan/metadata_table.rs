@@ -10,6 +10,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
 
+pub(super) use arrays::literals;
+
 use super::manifest;
 use super::manifest_cache::ManifestCache;
 use crate::error::Result;

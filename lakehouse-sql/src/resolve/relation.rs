@@ -15,8 +15,10 @@ use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::lake::{FoundTable, Selector, dotted};
 use lakehouse_core::name::quote;
+use lakehouse_core::scan::MetadataColumn;
 use lakehouse_core::table::Version;
 
+use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::spelling::{Learner, Speller, Spellings, table_key};
 use super::unnamed::name_repeated_columns;
 use super::{Intent, Resolved, ResolvedTable, Scope, TableOrigin, name, names};
@@ -47,6 +49,7 @@ struct Replacement {
 struct Found {
     tables: Vec<ResolvedTable>,
     spellings: HashMap<String, Spellings>,
+    offers: HashMap<String, Offer>,
     /// Each table is loaded once for a statement, however often it is named.
     loaded: HashMap<String, FoundTable>,
 }
@@ -104,6 +107,8 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
     spell(statement, &found.spellings)?;
     // Again: what differed in spelling only is the same by now.
     name_repeated_columns(statement);
+    let wanted = name_metadata_columns(statement, &found.offers)?;
+    found.want(&wanted);
     Ok(found)
 }
 
@@ -319,6 +324,12 @@ impl Found {
         let name = ObjectName(vec![quoted_part(&key)]);
         let schema = provider.schema();
         let columns = schema.fields().iter().map(|field| field.name().as_str());
+        let hidden = columns.clone().filter_map(MetadataColumn::from_name);
+        let offer = Offer {
+            offered: Vec::new(),
+            hidden: hidden.collect(),
+        };
+        self.offers.insert(table_key(&name), offer);
         self.spellings
             .insert(table_key(&name), Spellings::of_names(columns));
         self.add(TableReference::bare(key), TableOrigin::Context(provider));
@@ -368,7 +379,10 @@ impl Found {
                 let schema = kind.schema(&found.table)?;
                 Spellings::of_names(schema.fields().iter().map(|field| field.name().as_str()))
             }
-            _ => Spellings::of_schema(found.table.schema()),
+            _ => {
+                self.offers.insert(table_key(&name), Offer::of(&found));
+                Spellings::of_schema(found.table.schema())
+            }
         };
         self.spellings.insert(table_key(&name), spellings);
         let key = TableReference::full(parts[0], parts[1], parts[2]);
@@ -377,6 +391,7 @@ impl Found {
             TableOrigin::Lake {
                 found: Box::new(found),
                 privilege,
+                metadata_columns: Vec::new(),
             },
         );
         Ok(Replacement {
@@ -391,10 +406,30 @@ impl Found {
         }
     }
 
+    /// Gives the tables the metadata columns that are wanted of them.
+    fn want(&mut self, wanted: &Wanted) {
+        for table in &mut self.tables {
+            if let TableOrigin::Lake {
+                metadata_columns, ..
+            } = &mut table.source
+                && let Some(columns) = wanted.get(&key_text(&table.key))
+            {
+                *metadata_columns = columns.iter().copied().collect();
+            }
+        }
+    }
+
     fn has(&self, catalog: &str, namespace: &str, table: &str) -> bool {
         let key = TableReference::full(catalog, namespace, table);
         self.tables.iter().any(|known| known.key == key)
     }
+}
+
+/// A key as [`table_key`] writes the name that stands for it.
+fn key_text(key: &TableReference) -> String {
+    let parts = [key.catalog(), key.schema(), Some(key.table())];
+    let parts = parts.into_iter().flatten().map(quoted_part);
+    table_key(&ObjectName(parts.collect()))
 }
 
 fn replace(factor: &mut TableFactor, replacement: Replacement) {

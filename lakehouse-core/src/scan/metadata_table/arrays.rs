@@ -50,7 +50,7 @@ where
 }
 
 /// Values of one type; those of another type become NULL.
-pub(super) fn literals(kind: &PrimitiveType, values: &[Option<Datum>]) -> Result<ArrayRef> {
+pub(in crate::scan) fn literals(kind: &PrimitiveType, values: &[Option<Datum>]) -> Result<ArrayRef> {
     use PrimitiveLiteral as Literal;
     macro_rules! pick {
         ($pattern:pat => $value:expr) => {

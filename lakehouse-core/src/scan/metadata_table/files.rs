@@ -8,25 +8,16 @@ use arrow::array::{
     Int64Builder, ListBuilder, RecordBatch, StringArray, StructArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
-use iceberg::spec::{
-    DataFile, Datum, Literal, PrimitiveType, Schema, TableMetadata, Transform, Type,
-};
+use iceberg::spec::{DataFile, Datum, PrimitiveType, Schema, TableMetadata, Type};
 
 use super::arrays::{literals, maps};
 use super::schema_of;
 use crate::error::Result;
 use crate::scan::manifest::ReadManifest;
 use crate::scan::partition::PartitionLayout;
-use crate::scan::plan::{RowIds, spec_layout};
+use crate::scan::partition_union::PartitionUnion;
+use crate::scan::plan::RowIds;
 use crate::scan::value::Value;
-
-/// A partition field of any of the table's specs.
-struct UnionColumn {
-    name: String,
-    source_id: i32,
-    transform: Transform,
-    kind: PrimitiveType,
-}
 
 /// A column that files may have metrics of.
 struct LeafColumn {
@@ -37,7 +28,7 @@ struct LeafColumn {
 
 /// The shape of a table's `files`: it follows from the specs and the current schema.
 pub(super) struct FilesTable {
-    partition: Vec<UnionColumn>,
+    partition: PartitionUnion,
     leaves: Vec<LeafColumn>,
     schema: SchemaRef,
 }
@@ -45,7 +36,7 @@ pub(super) struct FilesTable {
 impl FilesTable {
     pub(super) fn new(metadata: &TableMetadata) -> Result<Self> {
         let mut table = Self {
-            partition: union_columns(metadata),
+            partition: PartitionUnion::new(metadata),
             leaves: leaf_columns(metadata.current_schema()),
             schema: schema_of(Vec::new()),
         };
@@ -115,7 +106,8 @@ impl FilesTable {
             ),
         ];
         if !self.partition.is_empty() {
-            columns.push(("partition", false, self.partitions(files, layout)?));
+            let tuples: Vec<_> = rows().map(|file| (layout, file.partition())).collect();
+            columns.push(("partition", false, self.partition.array(&tuples)?));
         }
         columns.push((
             "record_count",
@@ -131,33 +123,6 @@ impl FilesTable {
         columns.extend(file_details(files, first_row_ids));
         columns.push(("readable_metrics", false, self.readable_metrics(files)?));
         Ok(columns)
-    }
-
-    fn partitions(&self, files: &[&DataFile], layout: &PartitionLayout) -> Result<ArrayRef> {
-        let mut fields = Vec::with_capacity(self.partition.len());
-        let mut arrays = Vec::with_capacity(self.partition.len());
-        for column in &self.partition {
-            let own = layout.columns.iter().position(|own| {
-                own.source_id == column.source_id && own.transform == column.transform
-            });
-            let values: Vec<_> = files
-                .iter()
-                .map(|file| {
-                    let position = own?;
-                    let kind = layout.columns[position].result_type.as_ref()?;
-                    match file.partition().fields().get(position)? {
-                        Some(Literal::Primitive(value)) => {
-                            Value::of(kind, value)?.to_datum(&column.kind)
-                        }
-                        _ => None,
-                    }
-                })
-                .collect();
-            let array = literals(&column.kind, &values)?;
-            fields.push(Field::new(&column.name, array.data_type().clone(), true));
-            arrays.push(array);
-        }
-        Ok(Arc::new(StructArray::try_new(fields.into(), arrays, None)?))
     }
 
     fn readable_metrics(&self, files: &[&DataFile]) -> Result<ArrayRef> {
@@ -176,41 +141,6 @@ impl FilesTable {
             files.len(),
         )?))
     }
-}
-
-/// Each combination of source and transform that a spec has or had, under its newest name.
-fn union_columns(metadata: &TableMetadata) -> Vec<UnionColumn> {
-    let mut specs: Vec<_> = metadata.partition_specs_iter().collect();
-    specs.sort_by_key(|spec| std::cmp::Reverse(spec.spec_id()));
-    let layouts = specs
-        .iter()
-        .filter_map(|spec| spec_layout(metadata, spec.spec_id()));
-    let mut columns: Vec<(i32, UnionColumn)> = Vec::new();
-    for column in layouts.flat_map(|layout| layout.columns) {
-        let (transform, source_id) = (column.transform, column.source_id);
-        // What a version 1 table dropped from its partitioning has no values.
-        let seen = columns
-            .iter()
-            .any(|(_, seen)| seen.source_id == source_id && seen.transform == transform);
-        let (false, Some(kind)) = (seen || transform == Transform::Void, column.result_type) else {
-            continue;
-        };
-        let taken = columns.iter().any(|(_, seen)| seen.name == column.name);
-        let name = if taken {
-            format!("{}_{}", column.name, column.field_id)
-        } else {
-            column.name
-        };
-        let column_of = UnionColumn {
-            name,
-            source_id,
-            transform,
-            kind,
-        };
-        columns.push((column.field_id, column_of));
-    }
-    columns.sort_by_key(|(field_id, _)| *field_id);
-    columns.into_iter().map(|(_, column)| column).collect()
 }
 
 /// All primitive fields by full name, nested ones too.
