@@ -13,6 +13,8 @@ mod lake;
 #[cfg(test)]
 mod many_writers;
 #[cfg(test)]
+mod metadata_columns;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod pruning;
