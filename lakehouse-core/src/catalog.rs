@@ -2,6 +2,7 @@
 
 mod find;
 mod folder;
+pub(crate) mod foreign_type;
 mod memory;
 mod metadata_file;
 mod pointer;

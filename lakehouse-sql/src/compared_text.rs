@@ -1,4 +1,4 @@
-//! Numbers compared with text: the text is read as a number.
+//! Numbers and UUIDs compared with text: the text is read as one.
 //!
 //! The engine turns both sides into text, for which 10 is less than '5'. People who write
 //! `id < '5'` mean the number, and every other engine reads it so. A text that is no number is an
@@ -17,6 +17,8 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
 use lakehouse_core::error::Error;
+
+use crate::uuid_text::{may_be_uuid, parse_uuid, uuid_value};
 
 /// Reads text literals as numbers where they are compared with numbers. Stands before the engine's
 /// own coercion.
@@ -98,7 +100,7 @@ fn compares(op: Operator) -> bool {
     )
 }
 
-/// `value`, read as a number when it is a text beside a number.
+/// `value`, read as a number or UUID when it is a text beside one.
 fn beside(value: Expr, other: &Expr, schema: &DFSchema) -> Result<Expr> {
     let Expr::Literal(literal, metadata) = &value else {
         return Ok(value);
@@ -109,6 +111,10 @@ fn beside(value: Expr, other: &Expr, schema: &DFSchema) -> Result<Expr> {
     let Ok(data_type) = other.get_type(schema) else {
         return Ok(value);
     };
+    if may_be_uuid(&data_type) {
+        let uuid = uuid_value(parse_uuid(text)?);
+        return Ok(Expr::Literal(uuid, metadata.clone()));
+    }
     if !data_type.is_numeric() {
         return Ok(value);
     }

@@ -23,6 +23,7 @@ mod session;
 mod sql_type;
 pub mod statement;
 mod type_planner;
+mod uuid_text;
 
 pub use execute::QueryResult;
 pub use govern::Governed;

@@ -4,6 +4,7 @@
 //! has a new id, and the old values must not come back.
 
 mod conversion;
+mod default;
 mod file_tree;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use parquet::basic::Type as PhysicalType;
 use parquet::schema::types::SchemaDescriptor;
 
 pub(crate) use conversion::{Child, Conversion};
+use default::missing;
 use file_tree::{FileField, file_fields};
 
 use super::file::LakeFile;
@@ -210,21 +212,6 @@ impl Mapper<'_> {
         let mut fields = self.fields.iter().enumerate();
         let (root, field) = fields.find(|(_, field)| field.id == Some(id))?;
         Some((root, field.field.data_type().clone()))
-    }
-}
-
-/// The value of a field that a file does not have.
-fn missing(wanted: &NestedFieldRef, target: &DataType, path: &str) -> Result<ScalarValue> {
-    match &wanted.initial_default {
-        Some(default) => {
-            values::literal_scalar(default, target).ok_or_else(|| unreadable_value("default", path))
-        }
-        None if wanted.required => Err(Error::corrupt(format!(
-            "the data file has no column {path:?} (field id {}), which is required and has no \
-             default",
-            wanted.id
-        ))),
-        None => Ok(ScalarValue::try_from(target)?),
     }
 }
 

@@ -26,6 +26,7 @@ use super::metadata_column::MetadataColumns;
 use super::predicate;
 use super::source::{LakeSource, ScanShape};
 use super::values;
+use crate::catalog::foreign_type::refuse_write;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake};
 use crate::scan::{
@@ -307,11 +308,16 @@ impl TableProvider for LakeTable {
             table = %self.table.ident(),
             snapshot = self.table.snapshot_id()
         );
+        let looked_at = self.looked_at(projection, filters);
+        let mut unread = self.table.unread_columns()?;
+        if let Some(error) = looked_at.iter().find_map(|column| unread.remove(column)) {
+            return Err(error.into());
+        }
         let mut plan = self.plan(filters, limit).instrument(span).await?;
         plan.counts.files_skipped_partition +=
             self.metadata.prune(&mut plan.files, filters, state)?;
         let label = self.label(&plan);
-        let statistics = self.statistics(&plan, &self.looked_at(projection, filters));
+        let statistics = self.statistics(&plan, &looked_at);
         let FileGroups { groups, is_final } =
             file_groups(plan, state.config().target_partitions())?;
         let shape = Arc::new(ScanShape {
@@ -350,6 +356,7 @@ impl TableProvider for LakeTable {
             Error::invalid("rows are inserted into a table, not into one of its versions")
                 .with_context("table", self.table.ident())
         })?;
+        refuse_write(self.table.metadata())?;
         let (lake, found) = (target.lake.clone(), target.found.clone());
         Ok(Arc::new(InsertExec::new(lake, found, input)))
     }

@@ -11,7 +11,7 @@ use lakehouse_core::catalog::Catalog;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::{FoundTable, dotted};
 use lakehouse_core::name::quote;
-use lakehouse_core::table::{ReferenceKind, Table, type_text};
+use lakehouse_core::table::{ReferenceKind, Table};
 
 use super::QueryResult;
 use crate::environment::Environment;
@@ -109,10 +109,8 @@ fn columns(table: &Table) -> Result<QueryResult> {
         .iter()
         .map(|field| Some(field.name.as_str()))
         .collect();
-    let types: StringArray = fields
-        .iter()
-        .map(|field| Some(type_text(&field.field_type)))
-        .collect();
+    let types = fields.iter().map(|field| table.type_text(field).map(Some));
+    let types: StringArray = types.collect::<Result<_>>()?;
     let nullable: BooleanArray = fields.iter().map(|field| Some(!field.required)).collect();
     let comments: StringArray = fields.iter().map(|field| field.doc.as_deref()).collect();
     let arrays: Vec<ArrayRef> = vec![
@@ -135,14 +133,14 @@ fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
         .iter()
         .map(|field| {
             let not_null = if field.required { " NOT NULL" } else { "" };
-            let data_type = format!("{}{not_null}", type_text(&field.field_type));
-            [
+            let data_type = format!("{}{not_null}", table.type_text(field)?);
+            Ok([
                 field.name.clone(),
                 data_type,
                 field.doc.clone().unwrap_or_default(),
-            ]
+            ])
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let mut section = |title: &str, lines: Vec<(String, String)>| {
         if !lines.is_empty() {
             rows.push([format!("# {title}"), String::new(), String::new()]);
@@ -209,13 +207,13 @@ fn create_table_text(table: &Table, catalog: &str) -> Result<String> {
                 .as_ref()
                 .map(|doc| format!(" COMMENT {}", literal(doc)))
                 .unwrap_or_default();
-            format!(
+            Ok(format!(
                 "  {} {}{not_null}{comment}",
                 quote(&field.name),
-                type_text(&field.field_type)
-            )
+                table.type_text(field)?
+            ))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let name = format!(
         "{}.{}.{}",
         quote(catalog),

@@ -18,6 +18,7 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::FoundTable;
 use lakehouse_core::scan::MetadataColumn;
 
+use super::unnamed::is_plain;
 use super::spelling::{for_each_select, join_constraint, table_key};
 use crate::statement::Statement;
 use crate::statement::relation::walk;
@@ -382,11 +383,7 @@ impl Hider<'_> {
                     select.projection.push(SelectItem::Wildcard(options));
                 }
                 SelectItem::Wildcard(options) => {
-                    let plain = WildcardAdditionalOptions {
-                        wildcard_token: options.wildcard_token.clone(),
-                        ..WildcardAdditionalOptions::default()
-                    };
-                    if is_using || options != plain {
+                    if is_using || !is_plain(&options) {
                         return Err(several_tables());
                     }
                     for shown in &shown {

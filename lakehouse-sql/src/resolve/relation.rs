@@ -18,6 +18,7 @@ use lakehouse_core::name::quote;
 use lakehouse_core::scan::MetadataColumn;
 use lakehouse_core::table::Version;
 
+use super::inserted_value::check_values;
 use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::spelling::{Learner, Speller, Spellings, table_key};
 use super::unnamed::name_repeated_columns;
@@ -56,7 +57,7 @@ struct Found {
 
 /// Resolves a statement that the engine plans.
 pub(super) async fn resolve_rows(mut statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
-    let found = resolve_tables(&mut statement, scope).await?;
+    let found = resolve_tables(&mut statement, scope, Repeated::Named).await?;
     let tables = found.tables;
     Ok(Resolved {
         intent: Intent::Rows(Box::new(engine_statement(statement)?)),
@@ -70,7 +71,7 @@ pub(super) async fn resolve_source(
     scope: &Scope<'_>,
 ) -> Result<(Box<ast::Query>, Vec<ResolvedTable>)> {
     let mut statement = Statement::Query(query);
-    let found = resolve_tables(&mut statement, scope).await?;
+    let found = resolve_tables(&mut statement, scope, Repeated::Refused).await?;
     match statement {
         Statement::Query(query) => Ok((query, found.tables)),
         _ => Err(Error::internal(
@@ -79,8 +80,21 @@ pub(super) async fn resolve_source(
     }
 }
 
-async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<Found> {
-    name_repeated_columns(statement);
+/// What becomes of a column that a `*` beside it shows too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeated {
+    /// It gets a name of its own.
+    Named,
+    /// The engine refuses it: the columns of a new table are named by who makes it.
+    Refused,
+}
+
+async fn resolve_tables(
+    statement: &mut Statement,
+    scope: &Scope<'_>,
+    repeated: Repeated,
+) -> Result<Found> {
+    name_repeated_columns(statement, None);
     let mut written = Vec::new();
     visit_tables_mut(statement, |factor, relation| {
         collect(factor, relation, &mut written)
@@ -106,7 +120,8 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
     }
     spell(statement, &found.spellings)?;
     // Again: what differed in spelling only is the same by now.
-    name_repeated_columns(statement);
+    let tables = (repeated == Repeated::Named).then_some(&found.spellings);
+    name_repeated_columns(statement, tables);
     let wanted = name_metadata_columns(statement, &found.offers)?;
     found.want(&wanted);
     Ok(found)
@@ -500,6 +515,7 @@ async fn resolve_target(insert: &mut Insert, scope: &Scope<'_>, found: &mut Foun
         None => {}
     }
     spell_columns(insert, table.table.schema())?;
+    check_values(insert, table.table.schema())?;
     let replacement = found.add_lake_table(&path, table, Privilege::Insert)?;
     insert.table = TableObject::TableName(replacement.name);
     Ok(())

@@ -81,6 +81,12 @@ impl Spellings {
         }
     }
 
+    /// Whether a column is spelled so.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(&name.to_lowercase())
+            .is_some_and(|spellings| spellings.contains(name))
+    }
+
     fn get(&self, lower: &str) -> Option<&BTreeSet<String>> {
         self.by_lower.get(lower)
     }
