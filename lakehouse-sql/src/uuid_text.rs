@@ -93,10 +93,13 @@ impl ScalarUDFImpl for UuidOfText {
         for text in texts {
             values.push(text.map(parse_uuid).transpose()?.map(Uuid::into_bytes));
         }
-        let array = FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter(), BYTES)?;
+        let array =
+            FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter(), BYTES)?;
         let array: ArrayRef = Arc::new(array);
         if matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]) && array.len() == 1 {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?));
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+                &array, 0,
+            )?));
         }
         Ok(ColumnarValue::Array(array))
     }

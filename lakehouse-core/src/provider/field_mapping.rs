@@ -75,9 +75,9 @@ impl ColumnSource {
     /// When a column that is needed is not among those.
     pub(crate) fn decoded(&self, roots: &[usize]) -> Result<Self> {
         let place = |root: usize| {
-            roots.binary_search(&root).map_err(|_| {
-                Error::internal("a column that is needed is not among those decoded")
-            })
+            roots
+                .binary_search(&root)
+                .map_err(|_| Error::internal("a column that is needed is not among those decoded"))
         };
         Ok(match self {
             Self::File(root, conversion) => Self::File(place(*root)?, conversion.clone()),

@@ -265,20 +265,25 @@ impl RowSource {
             return Ok(Arc::new(stored.clone()));
         }
         let inherited: Int64Array = match self.inherited {
-            Inherited::Null => return Ok(match stored {
-                Some(stored) => Arc::new(stored.clone()),
-                None => new_null_array(&DataType::Int64, rows),
-            }),
+            Inherited::Null => {
+                return Ok(match stored {
+                    Some(stored) => Arc::new(stored.clone()),
+                    None => new_null_array(&DataType::Int64, rows),
+                });
+            }
             Inherited::Value(value) => Int64Array::from_value(value, rows),
-            Inherited::Place(first) => long(self.numbers)?.try_unary(|number| {
-                first.checked_add(number).ok_or_else(|| {
-                    arrow::error::ArrowError::ArithmeticOverflow(format!("row id {first} + {number}"))
+            Inherited::Place(first) => long(self.numbers)?
+                .try_unary(|number| {
+                    first.checked_add(number).ok_or_else(|| {
+                        arrow::error::ArrowError::ArithmeticOverflow(format!(
+                            "row id {first} + {number}"
+                        ))
+                    })
                 })
-            })
-            .map_err(|error| {
-                Error::corrupt("the ids of a file's rows leave the range of 64 bits")
-                    .with_source(error)
-            })?,
+                .map_err(|error| {
+                    Error::corrupt("the ids of a file's rows leave the range of 64 bits")
+                        .with_source(error)
+                })?,
         };
         let Some(stored) = stored else {
             return Ok(Arc::new(inherited));
@@ -307,7 +312,9 @@ pub(super) fn numbered(footer: &Arc<ParquetMetaData>) -> Result<Arc<ParquetMetaD
     };
     let mut groups = footer.row_groups().iter().enumerate();
     if groups.all(|(index, group)| {
-        group.ordinal().is_some_and(|own| usize::try_from(own) == Ok(index))
+        group
+            .ordinal()
+            .is_some_and(|own| usize::try_from(own) == Ok(index))
     }) {
         return Ok(Arc::clone(footer));
     }
@@ -318,4 +325,60 @@ pub(super) fn numbered(footer: &Arc<ParquetMetaData>) -> Result<Arc<ParquetMetaD
         builder = builder.add_row_group(group);
     }
     Ok(Arc::new(builder.build()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::ArrayRef;
+    use bytes::Bytes;
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+
+    #[test]
+    fn row_groups_are_numbered_by_their_order() {
+        let values: ArrayRef = Arc::new(Int64Array::from_iter_values(0..6));
+        let batch = RecordBatch::try_from_iter([("v", values)]).unwrap();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(2))
+            .build();
+        let mut bytes = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let read = ArrowReaderMetadata::load(&Bytes::from(bytes), Default::default()).unwrap();
+        let right = Arc::clone(read.metadata());
+        assert!(Arc::ptr_eq(&right, &numbered(&right).unwrap()));
+        // As a writer does that leaves the number at zero.
+        let mut builder = right.as_ref().clone().into_builder();
+        for group in builder.take_row_groups() {
+            let group = group.into_builder().set_ordinal(0).build().unwrap();
+            builder = builder.add_row_group(group);
+        }
+        let wrong = Arc::new(builder.build());
+        assert_eq!(*numbered(&wrong).unwrap(), *right);
+    }
+
+    #[test]
+    fn stored_values_win_over_inherited_ones() {
+        let stored: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, None]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![3, 4, 9]));
+        let columns = [stored, numbers];
+        let values = |inherited| {
+            let source = RowSource::new(Some(5), inherited).decoded(Some(0), 1);
+            let array = source.array(3, |position| columns.get(position)).unwrap();
+            array.as_primitive::<Int64Type>().iter().collect::<Vec<_>>()
+        };
+        assert_eq!(
+            values(Inherited::Place(100)),
+            [Some(7), Some(104), Some(109)]
+        );
+        assert_eq!(values(Inherited::Value(2)), [Some(7), Some(2), Some(2)]);
+        assert_eq!(values(Inherited::Null), [Some(7), None, None]);
+        let source = RowSource::new(None, Inherited::Place(i64::MAX)).decoded(None, 1);
+        assert!(source.array(3, |position| columns.get(position)).is_err());
+    }
 }

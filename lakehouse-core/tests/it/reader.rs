@@ -2,5 +2,8 @@
 
 mod evolution;
 mod handmade;
+mod metadata_columns;
 mod pruning;
 mod scan;
+mod schema_model;
+mod types;

@@ -19,7 +19,10 @@ pub(super) fn check_values(insert: &mut Insert, schema: &Schema) -> Result<()> {
         [] => fields.iter().collect(),
         columns => {
             let find = |name: &str| fields.iter().find(|field| field.name == name);
-            columns.iter().filter_map(|column| find(&column.value)).collect()
+            columns
+                .iter()
+                .filter_map(|column| find(&column.value))
+                .collect()
         }
     };
     let body = insert.source.as_mut().map(|source| source.body.as_mut());
@@ -53,9 +56,8 @@ fn check_value(value: &mut Expr, field: &NestedFieldRef) -> Result<()> {
         Value::SingleQuotedString(text)
             if *field.field_type == Type::Primitive(PrimitiveType::Uuid) =>
         {
-            let uuid = parse_uuid(text).map_err(|error| {
-                at_place(error.with_context("table column", &field.name))
-            })?;
+            let uuid = parse_uuid(text)
+                .map_err(|error| at_place(error.with_context("table column", &field.name)))?;
             literal.value = Value::HexStringLiteral(uuid.simple().to_string());
             Ok(())
         }

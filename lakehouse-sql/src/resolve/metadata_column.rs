@@ -18,8 +18,8 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::FoundTable;
 use lakehouse_core::scan::MetadataColumn;
 
-use super::unnamed::is_plain;
 use super::spelling::{for_each_select, join_constraint, table_key};
+use super::unnamed::is_plain;
 use crate::statement::Statement;
 use crate::statement::relation::walk;
 
@@ -98,7 +98,9 @@ impl Relation {
             TableFactor::UNNEST { alias, .. } => (alias.as_ref(), None),
             _ => (None, None),
         };
-        let last = key.and_then(|name| name.0.last()).and_then(ObjectNamePart::as_ident);
+        let last = key
+            .and_then(|name| name.0.last())
+            .and_then(ObjectNamePart::as_ident);
         let name = alias.map(|alias| &alias.name).or(last)?;
         Some(Self {
             name: name.value.to_lowercase(),
@@ -146,7 +148,10 @@ impl Finder<'_> {
                 .map(|(key, _)| key)
                 .collect();
             for key in &hosts {
-                self.wanted.entry((*key).clone()).or_default().insert(column);
+                self.wanted
+                    .entry((*key).clone())
+                    .or_default()
+                    .insert(column);
             }
             if !hosts.is_empty() {
                 return;
@@ -157,9 +162,8 @@ impl Finder<'_> {
     fn qualified(&mut self, qualifier: &Ident, column: MetadataColumn) {
         let qualifier = qualifier.value.to_lowercase();
         let around = self.scopes.iter().rev();
-        let found = around.filter_map(|scope| {
-            scope.iter().find(|relation| relation.name == qualifier)
-        });
+        let found =
+            around.filter_map(|scope| scope.iter().find(|relation| relation.name == qualifier));
         if let Some(key) = found.map(|relation| relation.key.as_ref()).next().flatten()
             && let Some(offer) = self.offers.get(key)
             && offer.offered.contains(&column)
@@ -229,7 +233,9 @@ impl VisitorMut for Finder<'_> {
         let mut scope = Vec::new();
         let mut using = Vec::new();
         for_each_select(&query.body, &mut |select| {
-            for_each_factor(&select.from, &mut |factor| scope.extend(Relation::of(factor)));
+            for_each_factor(&select.from, &mut |factor| {
+                scope.extend(Relation::of(factor))
+            });
             for join in select.from.iter().flat_map(|table| &table.joins) {
                 if let Some(JoinConstraint::Using(columns)) = join_constraint(&join.join_operator) {
                     using.extend(columns.iter().filter_map(using_column));
@@ -238,7 +244,9 @@ impl VisitorMut for Finder<'_> {
         });
         self.scopes.push(scope);
         self.note_aliases(query);
-        using.into_iter().for_each(|column| self.unqualified(column));
+        using
+            .into_iter()
+            .for_each(|column| self.unqualified(column));
         ControlFlow::Continue(())
     }
 
@@ -358,7 +366,10 @@ impl Hider<'_> {
 
     fn hide_in_select(&self, select: &mut Select) -> Result<()> {
         let shown = self.all_shown(&select.from);
-        let hosts = shown.iter().filter(|shown| !shown.hidden.is_empty()).count();
+        let hosts = shown
+            .iter()
+            .filter(|shown| !shown.hidden.is_empty())
+            .count();
         if hosts == 0 {
             return Ok(());
         }
@@ -401,7 +412,9 @@ impl Hider<'_> {
                     {
                         exclude(&mut options, &shown.hidden);
                     }
-                    select.projection.push(SelectItem::QualifiedWildcard(kind, options));
+                    select
+                        .projection
+                        .push(SelectItem::QualifiedWildcard(kind, options));
                 }
                 other => select.projection.push(other),
             }
@@ -416,7 +429,9 @@ impl Shown {
             let last = name.0.last().and_then(ObjectNamePart::as_ident);
             last.map(|ident| ident.value.to_lowercase())
         };
-        self.qualifier.as_ref().is_some_and(|own| part(own) == part(name))
+        self.qualifier
+            .as_ref()
+            .is_some_and(|own| part(own) == part(name))
     }
 }
 
@@ -438,11 +453,16 @@ fn exclude<'a>(
     };
     let except = options.opt_except.iter();
     let except: Vec<&Ident> = except
-        .flat_map(|except| std::iter::once(&except.first_element).chain(&except.additional_elements))
+        .flat_map(|except| {
+            std::iter::once(&except.first_element).chain(&except.additional_elements)
+        })
         .collect();
     for column in hidden {
         let name = column.name();
-        let is_known = excluded.iter().chain(except.iter().copied()).any(|own| own.value == name);
+        let is_known = excluded
+            .iter()
+            .chain(except.iter().copied())
+            .any(|own| own.value == name);
         if !is_known {
             excluded.push(Ident::with_quote('"', name));
         }

@@ -341,7 +341,8 @@ impl<'a> Speller<'a> {
         self.spell_table_alias(&mut table.relation)?;
         for join in &mut table.joins {
             self.spell_table_alias(&mut join.relation)?;
-            if let Some(JoinConstraint::Using(columns)) = join_constraint_mut(&mut join.join_operator)
+            if let Some(JoinConstraint::Using(columns)) =
+                join_constraint_mut(&mut join.join_operator)
             {
                 for column in columns {
                     if let [ObjectNamePart::Identifier(ident)] = column.0.as_mut_slice() {

@@ -233,14 +233,20 @@ mod tests {
         ] {
             let (read, _) = decode_value(&field(kind, default)).unwrap();
             let schema = read.current_schema();
-            assert!(schema.field_by_id(1).unwrap().initial_default.is_some(), "{kind}");
+            assert!(
+                schema.field_by_id(1).unwrap().initial_default.is_some(),
+                "{kind}"
+            );
             // What a commit writes is read again.
             super::super::json::to_vec(&read, None).unwrap();
         }
         let lost = field("timestamp_ns", json!("2017-11-16T22:31:08.000000001"));
         let (kind, text) = kind_and_text(&lost);
         assert_eq!(kind, ErrorKind::Unsupported);
-        assert!(text.contains("\"a\"") && text.contains("timestamp_ns"), "{text}");
+        assert!(
+            text.contains("\"a\"") && text.contains("timestamp_ns"),
+            "{text}"
+        );
         decode_value(&field("timestamp_ns", Value::Null)).unwrap();
     }
 

@@ -68,5 +68,8 @@ fn check_type(field_type: &Value, schema: &Schema) -> Result<()> {
 }
 
 fn defaults(field: &NestedField) -> [bool; 2] {
-    [field.initial_default.is_some(), field.write_default.is_some()]
+    [
+        field.initial_default.is_some(),
+        field.write_default.is_some(),
+    ]
 }

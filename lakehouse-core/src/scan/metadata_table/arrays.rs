@@ -50,7 +50,10 @@ where
 }
 
 /// Values of one type; those of another type become NULL.
-pub(in crate::scan) fn literals(kind: &PrimitiveType, values: &[Option<Datum>]) -> Result<ArrayRef> {
+pub(in crate::scan) fn literals(
+    kind: &PrimitiveType,
+    values: &[Option<Datum>],
+) -> Result<ArrayRef> {
     use PrimitiveLiteral as Literal;
     macro_rules! pick {
         ($pattern:pat => $value:expr) => {
