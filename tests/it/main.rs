@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod columns;
+#[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod many_writers;

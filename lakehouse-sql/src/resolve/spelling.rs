@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, CastKind, DataType, ExactNumberInfo, Expr, Ident, JoinConstraint, JoinOperator,
-    ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    TableAlias, TableFactor, TableWithJoins, TypedString, Value, VisitorMut,
+    ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, TableAlias, TableFactor, TableWithJoins, TypedString, Value, VisitorMut,
 };
 use iceberg::spec::{NestedFieldRef, Schema, Type};
 use lakehouse_core::error::{Error, Result};
@@ -295,6 +295,11 @@ impl<'a> Speller<'a> {
                     {
                         self.spell_table(table);
                     }
+                    if let SelectItemQualifiedWildcardKind::ObjectName(name) = table
+                        && let Some(full) = full_name(&select.from, name)
+                    {
+                        *name = full;
+                    }
                     self.spell_wildcard(options)?;
                 }
                 SelectItem::UnnamedExpr(_) => {}
@@ -417,8 +422,32 @@ impl<'a> Speller<'a> {
     }
 }
 
+/// The whole name of a table without an alias that `name` is the end of: the engine finds
+/// `table.*` by the whole name alone.
+fn full_name(from: &[TableWithJoins], name: &ObjectName) -> Option<ObjectName> {
+    let lower = |name: &ObjectName| -> Vec<String> {
+        let parts = name.0.iter().filter_map(ObjectNamePart::as_ident);
+        parts.map(|ident| ident.value.to_lowercase()).collect()
+    };
+    let wanted = lower(name);
+    let factors = from.iter().flat_map(|table| {
+        let joined = table.joins.iter().map(|join| &join.relation);
+        std::iter::once(&table.relation).chain(joined)
+    });
+    let mut found = factors.filter_map(|factor| match factor {
+        TableFactor::Table {
+            name, alias: None, ..
+        } if lower(name).ends_with(&wanted) => Some(name),
+        _ => None,
+    });
+    match (found.next(), found.next()) {
+        (Some(only), None) => Some(only.clone()),
+        _ => None,
+    }
+}
+
 /// The key of a table factor's name, the same before and after it was parsed.
-pub(crate) fn table_key(name: &datafusion::sql::sqlparser::ast::ObjectName) -> String {
+pub(crate) fn table_key(name: &ObjectName) -> String {
     name.to_string()
 }
 

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, Date32Array, FixedSizeBinaryArray, Int32Array,
-    Int64Array, RecordBatch, StructArray, Time64MicrosecondArray, TimestampNanosecondArray,
+    ArrayRef, BinaryArray, Date32Array, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch,
+    StructArray, Time64MicrosecondArray, TimestampNanosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema};
 use iceberg::spec::{
