@@ -6,6 +6,7 @@
 
 mod access;
 mod catalog;
+mod deletes;
 mod field_mapping;
 mod file;
 mod file_groups;

@@ -3,6 +3,10 @@
 
 mod avro_header;
 mod context;
+mod delete_file;
+mod delete_index;
+mod deleted_rows;
+mod deletion_vector;
 mod evaluate;
 mod footer;
 mod manifest;
@@ -19,6 +23,10 @@ mod testing;
 mod value;
 
 pub use context::ScanContext;
+pub(crate) use delete_file::{DELETED_PATH_ID, DELETED_POSITION_ID};
+pub use delete_file::{DeleteFile, DeleteKind, FileDeletes};
+pub(crate) use deleted_rows::DeletedRows;
+pub(crate) use deletion_vector::{VECTOR_BYTES_MAX, parse_vector};
 pub(crate) use footer::FooterCache;
 pub use manifest_cache::ManifestCache;
 pub use metadata_column::MetadataColumn;

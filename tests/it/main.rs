@@ -21,6 +21,8 @@ mod process;
 #[cfg(test)]
 mod pruning;
 #[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod script;
 #[cfg(test)]
 mod scripts;

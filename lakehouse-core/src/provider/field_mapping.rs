@@ -25,7 +25,7 @@ use default::missing;
 use file_tree::{FileField, file_fields};
 
 use super::file::LakeFile;
-use super::metadata_column::{MetadataColumns, RowSource};
+use super::metadata_column::{DeletedSource, MetadataColumns, RowSource};
 use super::values;
 use crate::error::{Error, Result};
 
@@ -43,7 +43,7 @@ pub(crate) struct TableColumns {
 }
 
 /// Where one column of the table comes from in one file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) enum ColumnSource {
     /// A top-level column of the file, by position, and what becomes of it.
     File(usize, Conversion),
@@ -51,6 +51,8 @@ pub(crate) enum ColumnSource {
     Constant(ScalarValue),
     /// A value that follows from the row's place in the file, unless the file stores it.
     Row(RowSource),
+    /// Whether the row is deleted; the file has rows that may be.
+    Deleted(DeletedSource),
 }
 
 impl ColumnSource {
@@ -58,14 +60,18 @@ impl ColumnSource {
     pub(crate) fn root(&self) -> Option<usize> {
         match self {
             Self::File(root, _) => Some(*root),
-            Self::Constant(_) => None,
+            Self::Constant(_) | Self::Deleted(_) => None,
             Self::Row(row) => row.stored(),
         }
     }
 
     /// Whether row numbers are read.
     pub(crate) fn is_numbered(&self) -> bool {
-        matches!(self, Self::Row(row) if row.is_numbered())
+        match self {
+            Self::File(..) | Self::Constant(_) => false,
+            Self::Row(row) => row.is_numbered(),
+            Self::Deleted(_) => true,
+        }
     }
 
     /// The same source in decoded batches, which hold the columns `roots` of the file, in order,
@@ -86,6 +92,7 @@ impl ColumnSource {
                 let stored = row.stored().map(place).transpose()?;
                 Self::Row(row.decoded(stored, roots.len()))
             }
+            Self::Deleted(flags) => Self::Deleted(flags.decoded(roots.len())),
         })
     }
 
@@ -101,6 +108,7 @@ impl ColumnSource {
         match self {
             Self::Constant(value) => Ok(value.to_array_of_size(rows)?),
             Self::Row(row) => row.array(rows, column),
+            Self::Deleted(flags) => flags.array(rows, column),
             Self::File(position, conversion) => {
                 let array = column(*position)
                     .ok_or_else(|| Error::internal("a column that is needed was not decoded"))?;

@@ -12,16 +12,21 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use iceberg::spec::{DataFile, Literal, Transform};
+use tokio::sync::OnceCell;
 
+use super::deletes::{DeleteMetrics, ScanDeletes};
 use super::pruning::{Prunable, Trust, prunable};
 use super::values;
-use crate::scan::ScanFile;
+use crate::error::Result;
+use crate::scan::{DeletedRows, ScanFile};
 
 /// A data file as a snapshot holds it; travels with each byte range of the file.
 #[derive(Debug)]
 pub(crate) struct LakeFile {
     planned: ScanFile,
     constants: HashMap<i32, Option<Literal>>,
+    /// What position deletes and deletion vectors delete, once somebody needed to know.
+    deleted: OnceCell<Option<Arc<DeletedRows>>>,
 }
 
 impl LakeFile {
@@ -32,7 +37,11 @@ impl LakeFile {
             .filter(|(column, _)| column.transform == Transform::Identity)
             .map(|(column, value)| (column.source_id, value.cloned()))
             .collect();
-        Self { planned, constants }
+        Self {
+            planned,
+            constants,
+            deleted: OnceCell::new(),
+        }
     }
 
     /// Path, counts and bounds.
@@ -43,6 +52,27 @@ impl LakeFile {
     /// The file as planning found it.
     pub(super) fn planned(&self) -> &ScanFile {
         &self.planned
+    }
+
+    /// The rows that position deletes and deletion vectors delete; read once for all of the
+    /// file's byte ranges.
+    ///
+    /// # Errors
+    /// As [`ScanDeletes::rows_of`].
+    pub(super) async fn deleted_rows(
+        &self,
+        deletes: &ScanDeletes,
+        metrics: &DeleteMetrics,
+    ) -> Result<Option<Arc<DeletedRows>>> {
+        let load = || deletes.rows_of(&self.planned, metrics);
+        let rows = self.deleted.get_or_try_init(load).await?;
+        Ok(rows.as_ref().map(Arc::clone))
+    }
+
+    /// Whether position deletes or a deletion vector may delete rows of the file.
+    pub(super) fn has_position_deletes(&self) -> bool {
+        let deletes = &self.planned.deletes;
+        deletes.vector.is_some() || !deletes.positions.is_empty()
     }
 
     /// Identity partition values by field id of their column, for files without the column.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray,
-    new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch,
+    RecordBatchOptions, StringViewArray, new_null_array,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema as ArrowSchema};
 use datafusion::catalog::Session;
@@ -17,7 +17,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::field_mapping::ColumnSource;
 use crate::error::{Error, Result};
-use crate::scan::{MetadataColumn, PartitionUnion, ScanFile};
+use crate::scan::{DeletedRows, MetadataColumn, PartitionUnion, ScanFile};
 
 /// The metadata columns of a scan, behind the table's own.
 #[derive(Debug, Clone)]
@@ -77,6 +77,10 @@ impl MetadataColumns {
                 };
                 row_source(column, stored(column.field_id()), inherited)?
             }
+            MetadataColumn::Deleted if !file.deletes.is_empty() => {
+                refuse_flags_of_equality_deletes(file)?;
+                ColumnSource::Deleted(DeletedSource::default())
+            }
             constant => {
                 let array = self.constants(constant, &[file])?;
                 ColumnSource::Constant(ScalarValue::try_from_array(&array, 0)?)
@@ -91,17 +95,17 @@ impl MetadataColumns {
             MetadataColumn::File => Arc::new(StringViewArray::from_iter_values(
                 files.map(|file| file.path()),
             )),
-            MetadataColumn::SpecId => Arc::new(arrow::array::Int32Array::from_iter_values(
+            MetadataColumn::SpecId => Arc::new(Int32Array::from_iter_values(
                 files.map(|file| file.spec_id()),
             )),
             MetadataColumn::Partition => {
                 let tuples: Vec<_> = files.map(|file| file.partition_tuple()).collect();
                 self.union.array(&tuples)?
             }
-            // Snapshots with row-level deletes are not planned, so no row that is read is deleted.
-            MetadataColumn::Deleted => Arc::new(arrow::array::BooleanArray::from_iter(
-                files.map(|_| Some(false)),
-            )),
+            // Of files without deletes.
+            MetadataColumn::Deleted => {
+                Arc::new(BooleanArray::from_iter(files.map(|_| Some(false))))
+            }
             MetadataColumn::Pos
             | MetadataColumn::RowId
             | MetadataColumn::LastUpdatedSequenceNumber => {
@@ -128,6 +132,27 @@ impl MetadataColumns {
             && columns
                 .iter()
                 .all(|column| known.iter().any(|known| known.name() == column.name))
+    }
+
+    /// Refuses flags of deleted rows that cannot be told, before any file is opened. `looked_at`
+    /// are positions behind the table's own columns.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unsupported`].
+    pub(super) fn check_flags(
+        &self,
+        files: &[ScanFile],
+        looked_at: impl Iterator<Item = usize>,
+    ) -> Result<()> {
+        match self.has_flags(looked_at) {
+            true => files.iter().try_for_each(refuse_flags_of_equality_deletes),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether deleted rows come back, because one of the columns that are looked at flags them.
+    pub(super) fn has_flags(&self, mut looked_at: impl Iterator<Item = usize>) -> bool {
+        looked_at.any(|index| self.columns.get(index) == Some(&MetadataColumn::Deleted))
     }
 
     /// Takes out the files that `filters` tell to hold no wanted row; gives the number taken out.
@@ -168,6 +193,18 @@ impl MetadataColumns {
         });
         Ok(before - files.len())
     }
+}
+
+/// Equality deletes leave rows out where they are read; nothing flags them instead.
+fn refuse_flags_of_equality_deletes(file: &ScanFile) -> Result<()> {
+    if file.deletes.equality.is_empty() {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "column {:?} is not offered for data files with equality deletes; read the table without it",
+        MetadataColumn::Deleted.name()
+    ))
+    .with_context("file", file.path()))
 }
 
 fn evaluate(batch: &RecordBatch, filter: Expr, state: &dyn Session) -> EngineResult<ArrayRef> {
@@ -291,6 +328,50 @@ impl RowSource {
         let merged = stored.iter().zip(&inherited);
         let merged: Int64Array = merged.map(|(own, other)| own.or(other)).collect();
         Ok(Arc::new(merged))
+    }
+}
+
+/// Whether each row is deleted, by its number in the file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DeletedSource {
+    rows: Option<Arc<DeletedRows>>,
+    /// The column of row numbers, by position in decoded batches.
+    numbers: usize,
+}
+
+impl DeletedSource {
+    /// The source, once the deleted rows are known; `None` when there are none.
+    pub(super) fn new(rows: Option<Arc<DeletedRows>>) -> Self {
+        Self { rows, numbers: 0 }
+    }
+
+    /// The same source in decoded batches: `numbers` is where row numbers are.
+    pub(super) fn decoded(&self, numbers: usize) -> Self {
+        Self {
+            rows: self.rows.as_ref().map(Arc::clone),
+            numbers,
+        }
+    }
+
+    /// The flags of one batch.
+    ///
+    /// # Errors
+    /// When no row numbers were decoded.
+    pub(super) fn array<'a>(
+        &self,
+        rows: usize,
+        column: impl Fn(usize) -> Option<&'a ArrayRef>,
+    ) -> Result<ArrayRef> {
+        let Some(deleted) = &self.rows else {
+            return Ok(Arc::new(BooleanArray::from(vec![false; rows])));
+        };
+        let numbers = column(self.numbers).and_then(|array| array.as_primitive_opt::<Int64Type>());
+        let numbers =
+            numbers.ok_or_else(|| Error::internal("a column of row numbers was not decoded"))?;
+        let is_deleted =
+            |number: &i64| u64::try_from(*number).is_ok_and(|number| deleted.contains(number));
+        let flags = numbers.values().iter().map(is_deleted);
+        Ok(Arc::new(BooleanArray::from_iter(flags.map(Some))))
     }
 }
 

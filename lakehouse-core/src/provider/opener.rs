@@ -1,6 +1,7 @@
 //! Opens one data file, or a byte range of it: what to skip, what to decode, what comes out.
 
 mod assembly;
+mod live_rows;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +20,9 @@ use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, PruningMetrics};
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics,
+};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -28,14 +31,17 @@ use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
 use assembly::Assembly;
+use live_rows::{LiveRows, check_count};
 
+use super::deletes::DeleteMetrics;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
-use super::metadata_column::{numbered, row_numbers};
+use super::metadata_column::{DeletedSource, numbered, row_numbers};
 use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
+use crate::scan::DeletedRows;
 
 type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
 
@@ -128,11 +134,28 @@ impl LakeOpener {
             mapping,
             metrics,
         };
-        let Some(plan) = self.access_plan(&file, &mut opened, range.as_ref()).await? else {
+        let plan = self.access_plan(&file, &mut opened, range.as_ref()).await?;
+        let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
         };
+        let live = match self.flags(&opened.mapping, &needed) {
+            // Deleted rows come back with their flags.
+            flags if !flags.is_empty() => {
+                let deleted = self.deleted_rows(&file, &opened).await?;
+                for position in flags {
+                    let source = DeletedSource::new(deleted.as_ref().map(Arc::clone));
+                    let sources = &mut opened.mapping.sources;
+                    sources.insert(position, ColumnSource::Deleted(source));
+                }
+                None
+            }
+            _ => self.live_rows(&file, &opened, &mut plan).await?,
+        };
+        if plan.row_group_index_iter().next().is_none() {
+            return Ok(futures::stream::empty().boxed());
+        }
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
-        let batches = self.decode(&file, opened, plan, &needed)?;
+        let batches = self.decode(&file, opened, plan, &needed, live)?;
         match pruner {
             Some(pruner)
                 if self
@@ -220,6 +243,56 @@ impl LakeOpener {
         Ok((!plan.is_empty()).then_some(plan))
     }
 
+    /// What of `plan` is live, once row groups and long runs that are all deleted are out of it;
+    /// `None` when all of it is.
+    async fn live_rows(
+        &self,
+        file: &LakeFile,
+        opened: &Opened,
+        plan: &mut ParquetAccessPlan,
+    ) -> Result<Option<LiveRows>> {
+        let Some(deleted) = self.deleted_rows(file, opened).await? else {
+            return Ok(None);
+        };
+        let rows = file.data_file().record_count();
+        let live = LiveRows::new(plan, &opened.footer, rows, deleted)?;
+        self.counter("rows_deleted")
+            .add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
+        Ok(Some(live))
+    }
+
+    /// The rows of a file that are deleted.
+    async fn deleted_rows(
+        &self,
+        file: &LakeFile,
+        opened: &Opened,
+    ) -> Result<Option<Arc<DeletedRows>>> {
+        if !file.has_position_deletes() {
+            return Ok(None);
+        }
+        check_count(&opened.footer, file.data_file().record_count())?;
+        let metrics = DeleteMetrics {
+            file: opened.metrics.clone(),
+            files_read: self.counter("delete_files_read"),
+        };
+        file.deleted_rows(&self.shape.deletes, &metrics).await
+    }
+
+    /// The needed columns that flag deleted rows, by position.
+    fn flags(&self, mapping: &FileMapping, needed: &[usize]) -> Vec<usize> {
+        let is_flag = |position: &&usize| {
+            matches!(
+                mapping.sources.get(*position),
+                Some(ColumnSource::Deleted(_))
+            )
+        };
+        needed.iter().filter(is_flag).copied().collect()
+    }
+
+    fn counter(&self, name: &'static str) -> Count {
+        MetricBuilder::new(&self.metrics).counter(name, self.partition)
+    }
+
     /// The predicate in terms of the file's columns, as far as the file's statistics decide it.
     fn conditions(&self, file: &LakeFile, opened: &Opened) -> Result<Prunable> {
         let Some(predicate) = &self.predicate else {
@@ -242,7 +315,7 @@ impl LakeOpener {
                         _ => None,
                     }
                 }
-                ColumnSource::Row(_) => None,
+                ColumnSource::Row(_) | ColumnSource::Deleted(_) => None,
             }
         };
         let trust = |root: usize| self.trust(file, opened, root);
@@ -368,6 +441,7 @@ impl LakeOpener {
         opened: Opened,
         plan: ParquetAccessPlan,
         needed: &[usize],
+        mut live: Option<LiveRows>,
     ) -> Result<Batches> {
         let sources = || needed.iter().filter_map(|p| opened.mapping.sources.get(p));
         let mut options = options(&opened.mapping);
@@ -390,7 +464,8 @@ impl LakeOpener {
             builder = builder.with_row_selection(selection);
         }
         if let Some(limit) = self.limit {
-            builder = builder.with_limit(limit);
+            let rows = live.as_ref().map_or(limit, |live| live.rows_for(limit));
+            builder = builder.with_limit(rows);
         }
         let assembly = Assembly::new(
             &self.shape.columns.read,
@@ -402,7 +477,14 @@ impl LakeOpener {
         let stream = builder.build()?;
         let location = file.data_file().file_path().to_owned();
         Ok(stream
-            .map(move |batch| assembly.assemble(batch.map_err(Error::from), &location))
+            .map(move |batch| {
+                let batch = batch.map_err(Error::from);
+                let batch = match &mut live {
+                    Some(live) => batch.and_then(|batch| live.filter(batch)),
+                    None => batch,
+                };
+                assembly.assemble(batch, &location)
+            })
             .boxed())
     }
 }
@@ -421,7 +503,7 @@ fn options(mapping: &FileMapping) -> ArrowReaderOptions {
 }
 
 /// The only leaf of a top-level column; `None` for nested ones.
-fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
+pub(super) fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
     let schema = footer.file_metadata().schema_descr();
     let mut leaves =
         (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);

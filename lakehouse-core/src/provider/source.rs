@@ -15,6 +15,7 @@ use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, Push
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use object_store::ObjectStore;
 
+use super::deletes::ScanDeletes;
 use super::field_mapping::TableColumns;
 use super::opener::LakeOpener;
 use crate::scan::FooterCache;
@@ -27,6 +28,8 @@ pub(crate) struct ScanShape {
     pub(crate) storage: Storage,
     /// Footers that sessions share.
     pub(crate) footers: Arc<FooterCache>,
+    /// What deletes rows of the files.
+    pub(crate) deletes: ScanDeletes,
     /// The table's columns.
     pub(crate) columns: TableColumns,
     /// The columns' field ids, in the same order.

@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use iceberg::spec::{NameMapping, Type};
 use tracing::Instrument;
 
+use super::deletes::ScanDeletes;
 use super::field_mapping::TableColumns;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
@@ -170,18 +171,29 @@ impl LakeTable {
             counts.manifests_total - counts.manifests_skipped,
             counts.manifests_total,
         ));
+        if plan.has_deletes() {
+            label.push_str(&format!(", delete_files={}", plan.delete_files().len()));
+        }
         label
     }
 
     /// Statistics of the plan's files; of columns only those that the query looks at, because each
-    /// costs a walk over all files.
+    /// costs a walk over all files. Bounds and counts are of all rows, deleted ones among them.
     fn statistics(&self, plan: &ScanPlan, columns: &BTreeSet<usize>) -> Statistics {
-        let rows = usize::try_from(plan.row_count()).ok();
+        let (live, is_exact) = plan.live_rows();
+        // Deleted rows that come back with a flag are counted by nobody.
+        let is_flagged = plan.has_deletes() && self.metadata.has_flags(self.behind(columns));
+        let is_exact = is_exact && !is_flagged;
+        let rows = if is_exact { live } else { plan.row_count() };
+        let rows = usize::try_from(rows).ok();
         let mut statistics = Statistics::new_unknown(&self.schema);
         let Some(rows) = rows else {
             return statistics;
         };
-        statistics.num_rows = Precision::Exact(rows);
+        statistics.num_rows = match is_exact {
+            true => Precision::Exact(rows),
+            false => Precision::Inexact(rows),
+        };
         let fields = self.table.schema().as_struct().fields();
         for &position in columns {
             let (Some(field), Some(slot)) = (
@@ -203,6 +215,9 @@ impl LakeTable {
                 }
             }
             *slot = with_size(std::mem::take(slot), plan, field.id, data_type, rows);
+            if plan.has_deletes() {
+                *slot = std::mem::take(slot).to_inexact();
+            }
         }
         statistics.calculate_total_byte_size(&self.schema);
         statistics
@@ -316,13 +331,22 @@ impl TableProvider for LakeTable {
         let mut plan = self.plan(filters, limit).instrument(span).await?;
         plan.counts.files_skipped_partition +=
             self.metadata.prune(&mut plan.files, filters, state)?;
+        self.metadata
+            .check_flags(&plan.files, self.behind(&looked_at))?;
         let label = self.label(&plan);
         let statistics = self.statistics(&plan, &looked_at);
+        let deletes = ScanDeletes::new(
+            &plan,
+            self.table.storage().clone(),
+            Arc::clone(self.context.footers()),
+            &state.runtime_env().memory_pool,
+        );
         let FileGroups { groups, is_final } =
             file_groups(plan, state.config().target_partitions())?;
         let shape = Arc::new(ScanShape {
             storage: self.table.storage().clone(),
             footers: Arc::clone(self.context.footers()),
+            deletes,
             columns: TableColumns {
                 iceberg: Arc::clone(self.table.schema()),
                 read: Arc::clone(&self.schema),
@@ -393,6 +417,14 @@ impl LakeTable {
         ))
         .with_context("table", self.table.ident())
         .into()
+    }
+
+    /// The metadata columns among the columns that a query looks at, by position.
+    fn behind(&self, columns: &BTreeSet<usize>) -> impl Iterator<Item = usize> {
+        let own = self.field_ids.len();
+        columns
+            .iter()
+            .filter_map(move |position| position.checked_sub(own))
     }
 
     /// The columns that a query reads or filters by.

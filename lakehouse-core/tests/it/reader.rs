@@ -1,5 +1,6 @@
 //! Reading tables through the engine: columns by field id, pruning that loses no row, statistics.
 
+mod deletes;
 mod evolution;
 mod handmade;
 mod metadata_columns;

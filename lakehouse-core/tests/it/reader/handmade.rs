@@ -21,7 +21,8 @@ use lakehouse_core::runtime::Runtime;
 use lakehouse_core::scan::{MetadataColumn, ScanContext};
 use lakehouse_core::settings::{CacheSettings, Durability, Settings};
 use lakehouse_core::storage::Storage;
-use lakehouse_core::table::{Table, write_schema};
+use lakehouse_core::table::{Table, Version, write_schema};
+use lakehouse_testkit::RowDelta;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
@@ -41,6 +42,14 @@ impl HandMade {
     }
 
     pub(super) fn partitioned(schema: Schema, spec: UnboundPartitionSpec) -> Self {
+        Self::of_version(schema, spec, FormatVersion::V2)
+    }
+
+    pub(super) fn of_version(
+        schema: Schema,
+        spec: UnboundPartitionSpec,
+        version: FormatVersion,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let location = folder.path().display().to_string();
         let metadata = TableMetadataBuilder::new(
@@ -48,7 +57,7 @@ impl HandMade {
             spec,
             SortOrder::unsorted_order(),
             location,
-            FormatVersion::V2,
+            version,
             HashMap::new(),
         )
         .unwrap()
@@ -180,6 +189,19 @@ impl HandMade {
         self.edit(|builder| builder.set_branch_snapshot(snapshot, "main"));
     }
 
+    /// The folder that manifests are written to.
+    pub(super) fn delta(&self) -> RowDelta {
+        RowDelta::new(self.folder.path().display().to_string())
+    }
+
+    /// Adds the snapshot of a change made by hand; its id.
+    pub(super) async fn commit_delta(&mut self, delta: RowDelta) -> i64 {
+        let snapshot = delta.snapshot(&self.metadata).await.unwrap();
+        let id = snapshot.snapshot_id();
+        self.edit(|builder| builder.set_branch_snapshot(snapshot, "main"));
+        id
+    }
+
     pub(super) fn table(&self) -> Table {
         let ident = TableIdent::new(NamespaceIdent::new("s".to_owned()), "t".to_owned());
         let pointer = TablePointer {
@@ -192,7 +214,27 @@ impl HandMade {
 
     /// A context in which the table is `t`.
     pub(super) fn context(&self, config: SessionConfig) -> SessionContext {
-        let runtime = Runtime::new(&Settings::default(), &self.storage, &SystemClock).unwrap();
+        self.context_with(config, &Settings::default())
+    }
+
+    /// A context in which `t` is the table at a version.
+    pub(super) fn context_at(&self, version: Version) -> SessionContext {
+        let context = self.context(SessionConfig::new());
+        let scans = ScanContext::new(&CacheSettings::default());
+        let table = LakeTable::new(self.table(), scans).unwrap();
+        context.deregister_table("t").unwrap();
+        let table = Arc::new(table.at(version).unwrap());
+        context.register_table("t", table).unwrap();
+        context
+    }
+
+    /// As [`Self::context`], with other budgets.
+    pub(super) fn context_with(
+        &self,
+        config: SessionConfig,
+        settings: &Settings,
+    ) -> SessionContext {
+        let runtime = Runtime::new(settings, &self.storage, &SystemClock).unwrap();
         let context = SessionContext::new_with_config_rt(config, Arc::clone(runtime.env()));
         let scans = ScanContext::new(&CacheSettings::default());
         let table = LakeTable::new(self.table(), scans).unwrap();
@@ -251,7 +293,7 @@ pub(super) async fn rows(context: &SessionContext, sql: &str) -> Vec<String> {
 /// A file that was written, before a manifest names it.
 #[derive(Clone)]
 pub(super) struct FileSpec {
-    path: String,
+    pub(super) path: String,
     batch: RecordBatch,
     ids: Vec<i32>,
     pub(super) partition: Struct,
@@ -260,7 +302,7 @@ pub(super) struct FileSpec {
 }
 
 impl FileSpec {
-    fn data_file(&self) -> DataFile {
+    pub(super) fn data_file(&self) -> DataFile {
         let rows = self.batch.num_rows() as u64;
         let mut nulls = HashMap::new();
         let mut values = HashMap::new();
