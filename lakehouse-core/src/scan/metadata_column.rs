@@ -91,7 +91,9 @@ impl MetadataColumn {
         let (data_type, nullable) = match self {
             Self::File => (DataType::Utf8View, false),
             Self::Pos => (DataType::Int64, false),
-            Self::Deleted => (DataType::Boolean, false),
+            // Never NULL. Said to be, so that no condition on it is simplified away: it is read
+            // where it is named, and deleted rows with it.
+            Self::Deleted => (DataType::Boolean, true),
             Self::SpecId => (DataType::Int32, false),
             Self::Partition => (union.array(&[])?.data_type().clone(), false),
             Self::RowId | Self::LastUpdatedSequenceNumber => (DataType::Int64, true),

@@ -646,22 +646,26 @@ async fn deleted_rows_come_back_where_they_are_flagged() {
     let live = rows(&context, "SELECT id FROM t").await;
     assert_eq!(live.len(), 148);
     let flagged = "SELECT count(*), count(DISTINCT id) FROM t WHERE _deleted IN (true, false)";
-    assert_eq!(rows(&context, flagged).await, ["198|198"]);
+    assert_eq!(rows(&context, flagged).await, ["200|200"]);
     assert_eq!(
         rows(&context, "SELECT id FROM t WHERE NOT _deleted").await,
         live
     );
     assert_eq!(
         rows(&context, "SELECT count(id) FROM t WHERE _deleted").await,
-        ["50"]
+        ["52"]
     );
     let by_flag = "SELECT _deleted, count(*) FROM t GROUP BY _deleted";
-    assert_eq!(rows(&context, by_flag).await, ["false|148", "true|50"]);
+    assert_eq!(rows(&context, by_flag).await, ["false|148", "true|52"]);
     assert_eq!(
-        rows(&context, "SELECT _deleted FROM t LIMIT 197")
+        rows(&context, "SELECT _deleted FROM t LIMIT 199")
             .await
             .len(),
-        197
+        199
+    );
+    assert_eq!(
+        rows(&context, "SELECT count(_deleted) FROM t").await,
+        ["200"]
     );
     // Flagged or not, a row keeps its place.
     let places = "SELECT id, _pos FROM t WHERE _deleted IS NOT NULL";
