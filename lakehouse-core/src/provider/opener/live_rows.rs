@@ -227,8 +227,8 @@ fn place(row: u64, group: &Range<u64>) -> usize {
 /// As [`LiveRows::new`].
 pub(super) fn check_count(footer: &ParquetMetaData, rows: u64) -> Result<()> {
     let own = footer.row_groups().iter().map(|group| group.num_rows());
-    let own = own.map(|rows| u64::try_from(rows).ok());
-    let sum = own.fold(Some(0_u64), |sum, rows| sum?.checked_add(rows?));
+    let mut own = own.map(|rows| u64::try_from(rows).ok());
+    let sum = own.try_fold(0_u64, |sum, rows| sum.checked_add(rows?));
     match sum == Some(rows) {
         true => Ok(()),
         false => Err(other_count(rows)),

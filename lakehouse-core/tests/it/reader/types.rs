@@ -114,10 +114,11 @@ async fn decimals_are_read_from_every_physical_type() {
 fn int96(us: i64) -> Int96 {
     const EPOCH_JULIAN: i64 = 2_440_588;
     let day = us.div_euclid(DAY_US);
-    let nanos = us.rem_euclid(DAY_US) as u64 * 1_000;
+    let nanos = us.rem_euclid(DAY_US).unsigned_abs() * 1_000;
     let mut value = Int96::new();
     let julian = u32::try_from(day + EPOCH_JULIAN).unwrap();
-    value.set_data(nanos as u32, (nanos >> 32) as u32, julian);
+    let word = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap();
+    value.set_data(word(nanos), word(nanos >> 32), julian);
     value
 }
 
