@@ -7,6 +7,7 @@
 mod access;
 mod catalog;
 mod deletes;
+mod equality_delete;
 mod field_mapping;
 mod file;
 mod file_groups;

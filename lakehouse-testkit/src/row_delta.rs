@@ -23,7 +23,7 @@ use lakehouse_core::error::{Error, Result};
 /// # async fn example(metadata: TableMetadata) -> Result<(), Box<dyn std::error::Error>> {
 /// let deletes = PositionDeletes::new([("/lake/t/data.parquet", 3)]).write("/lake/t/d.parquet")?;
 /// let snapshot = RowDelta::new("/lake/t")
-///     .add(deletes.build()?)
+///     .add_file(deletes.build()?)
 ///     .snapshot(&metadata)
 ///     .await?;
 /// let changed = metadata.into_builder(None).set_branch_snapshot(snapshot, "main")?.build()?;
@@ -34,10 +34,13 @@ use lakehouse_core::error::{Error, Result};
 pub struct RowDelta {
     folder: String,
     added: Vec<Added>,
-    drop: Option<Box<dyn Fn(&DataFile) -> bool + Send + Sync>>,
+    drop: Option<Box<Which>>,
     spec_id: Option<i32>,
     sequence_number: i64,
 }
+
+/// Says of a file whether it is meant.
+type Which = dyn Fn(&DataFile) -> bool + Send + Sync;
 
 struct Added {
     file: DataFile,
@@ -73,7 +76,7 @@ impl RowDelta {
     }
 
     /// Adds a data or delete file.
-    pub fn add(mut self, file: DataFile) -> Self {
+    pub fn add_file(mut self, file: DataFile) -> Self {
         self.added.push(Added {
             file,
             spec_id: self.spec_id,
@@ -182,11 +185,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn rewrite(
-        &mut self,
-        file: &ManifestFile,
-        drop: &(dyn Fn(&DataFile) -> bool + Send + Sync),
-    ) -> Result<()> {
+    async fn rewrite(&mut self, file: &ManifestFile, drop: &Which) -> Result<()> {
         let manifest = Manifest::parse_avro(&std::fs::read(&file.manifest_path)?)?;
         let mut writer = self.writer(file.partition_spec_id, ManifestContentType::Deletes)?;
         let mut is_empty = true;

@@ -11,6 +11,8 @@ mod cases;
 #[cfg(test)]
 mod columns;
 #[cfg(test)]
+mod embedded;
+#[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod many_writers;

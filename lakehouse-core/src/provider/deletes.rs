@@ -1,6 +1,7 @@
 //! What deletes rows of a scan's files, read once for all of its partitions.
 
 mod positions;
+mod shared_load;
 mod vectors;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,13 +12,13 @@ use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::physical_plan::metrics::Count;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use tokio::sync::OnceCell;
 
 use super::file_reader::FileReader;
 use crate::error::{Error, Result};
 use crate::runtime::Reservation;
-use crate::scan::{DeletedRows, FooterCache, ScanFile, ScanPlan};
+use crate::scan::{DeletedRows, ScanFile, ScanPlan};
 use crate::storage::Storage;
+pub(super) use shared_load::SharedLoad;
 use vectors::Blob;
 
 /// How many delete files one data file waits for at a time.
@@ -33,8 +34,7 @@ type RowsByFile = HashMap<String, Arc<DeletedRows>>;
 #[derive(Debug)]
 pub(crate) struct ScanDeletes {
     storage: Storage,
-    footers: Arc<FooterCache>,
-    memory: Memory,
+    memory: Arc<Memory>,
     vectors: HashMap<String, VectorFile>,
     positions: HashMap<String, PositionFile>,
 }
@@ -43,16 +43,16 @@ pub(crate) struct ScanDeletes {
 #[derive(Debug)]
 struct VectorFile {
     size_bytes: u64,
-    blobs: Vec<Blob>,
-    rows: OnceCell<RowsByFile>,
+    blobs: Arc<Vec<Blob>>,
+    rows: SharedLoad<RowsByFile>,
 }
 
 /// A position delete file with the data files it is read for, and how many rows those have.
 #[derive(Debug)]
 struct PositionFile {
     size_bytes: u64,
-    wanted: BTreeMap<String, u64>,
-    rows: OnceCell<RowsByFile>,
+    wanted: Arc<BTreeMap<String, u64>>,
+    rows: SharedLoad<RowsByFile>,
 }
 
 /// What counts the reading of delete files, in the scan operator's metrics.
@@ -66,51 +66,56 @@ pub(super) struct DeleteMetrics {
 
 impl ScanDeletes {
     /// What the files of `plan` need; nothing is read yet. Memory comes from `pool`.
-    pub(super) fn new(
-        plan: &ScanPlan,
-        storage: Storage,
-        footers: Arc<FooterCache>,
-        pool: &Arc<dyn MemoryPool>,
-    ) -> Self {
-        let mut vectors: HashMap<String, VectorFile> = HashMap::new();
-        let mut positions: HashMap<String, PositionFile> = HashMap::new();
+    pub(super) fn new(plan: &ScanPlan, storage: Storage, pool: &Arc<dyn MemoryPool>) -> Self {
+        let mut vectors: HashMap<&str, (u64, Vec<Blob>)> = HashMap::new();
+        let mut positions: HashMap<&str, (u64, BTreeMap<String, u64>)> = HashMap::new();
         for file in &plan.files {
-            let rows = file.data_file().record_count();
+            let (path, rows) = (file.path(), file.data_file().record_count());
             if let Some(vector) = &file.deletes.vector {
-                let of_file =
-                    vectors
-                        .entry(vector.path().to_owned())
-                        .or_insert_with(|| VectorFile {
-                            size_bytes: vector.data_file().file_size_in_bytes(),
-                            blobs: Vec::new(),
-                            rows: OnceCell::new(),
-                        });
+                let size = vector.data_file().file_size_in_bytes();
+                let blobs = &mut vectors.entry(vector.path()).or_insert((size, Vec::new())).1;
                 let (offset, length) = vector.blob().unwrap_or_default();
-                of_file.blobs.push(Blob {
+                blobs.push(Blob {
                     bytes: offset..offset.saturating_add(length),
-                    data_file: file.path().to_owned(),
+                    data_file: path.to_owned(),
                     deleted: vector.data_file().record_count(),
                     rows,
                 });
             }
             for delete in &file.deletes.positions {
-                positions
-                    .entry(delete.path().to_owned())
-                    .or_insert_with(|| PositionFile {
-                        size_bytes: delete.data_file().file_size_in_bytes(),
-                        wanted: BTreeMap::new(),
-                        rows: OnceCell::new(),
-                    })
-                    .wanted
-                    .insert(file.path().to_owned(), rows);
+                let size = delete.data_file().file_size_in_bytes();
+                let wanted = positions.entry(delete.path());
+                let wanted = &mut wanted.or_insert((size, BTreeMap::new())).1;
+                wanted.insert(path.to_owned(), rows);
             }
         }
+        let vectors = vectors.into_iter().map(|(path, (size_bytes, blobs))| {
+            let (blobs, rows) = (Arc::new(blobs), SharedLoad::new());
+            (
+                path.to_owned(),
+                VectorFile {
+                    size_bytes,
+                    blobs,
+                    rows,
+                },
+            )
+        });
+        let positions = positions.into_iter().map(|(path, (size_bytes, wanted))| {
+            let (wanted, rows) = (Arc::new(wanted), SharedLoad::new());
+            (
+                path.to_owned(),
+                PositionFile {
+                    size_bytes,
+                    wanted,
+                    rows,
+                },
+            )
+        });
         Self {
+            vectors: vectors.collect(),
+            positions: positions.collect(),
+            memory: Arc::new(Memory::new(pool)),
             storage,
-            footers,
-            memory: Memory::new(pool),
-            vectors,
-            positions,
         }
     }
 
@@ -137,7 +142,7 @@ impl ScanDeletes {
             .iter()
             .map(|delete| self.positions_in(delete.path(), metrics).boxed())
             .collect();
-        let reads: Vec<&RowsByFile> = futures::stream::iter(reads)
+        let reads: Vec<Arc<RowsByFile>> = futures::stream::iter(reads)
             .buffered(READS_MAX)
             .try_collect()
             .await?;
@@ -154,40 +159,34 @@ impl ScanDeletes {
         }
     }
 
-    async fn vectors_in(&self, location: &str, metrics: &DeleteMetrics) -> Result<&RowsByFile> {
-        let file = self.vectors.get(location).ok_or_else(unplanned)?;
-        let load = async {
-            metrics.files_read.add(1);
-            let mut reader = self.reader(location, file.size_bytes, metrics)?;
-            vectors::read(&mut reader, &self.storage, &file.blobs, &self.memory).await
+    async fn vectors_in(&self, path: &str, metrics: &DeleteMetrics) -> Result<Arc<RowsByFile>> {
+        let file = self.vectors.get(path).ok_or_else(unplanned)?;
+        let mut reader = self.reader(path, file.size_bytes, metrics)?;
+        let (blobs, memory) = (Arc::clone(&file.blobs), Arc::clone(&self.memory));
+        let (storage, files_read) = (self.storage.clone(), metrics.files_read.clone());
+        let load = move || async move {
+            files_read.add(1);
+            vectors::read(&mut reader, &storage, &blobs, &memory).await
         };
-        file.rows
-            .get_or_try_init(|| load)
-            .await
-            .map_err(|error| in_file(error, location))
+        let rows = file.rows.get(load).await;
+        rows.map_err(|error| in_file(error, path))
     }
 
-    async fn positions_in(&self, location: &str, metrics: &DeleteMetrics) -> Result<&RowsByFile> {
-        let file = self.positions.get(location).ok_or_else(unplanned)?;
-        let load = async {
-            metrics.files_read.add(1);
-            let reader = self.reader(location, file.size_bytes, metrics)?;
-            let footers = &self.footers;
-            positions::read(reader, file.size_bytes, footers, &file.wanted, &self.memory).await
+    async fn positions_in(&self, path: &str, metrics: &DeleteMetrics) -> Result<Arc<RowsByFile>> {
+        let file = self.positions.get(path).ok_or_else(unplanned)?;
+        let reader = self.reader(path, file.size_bytes, metrics)?;
+        let (wanted, memory) = (Arc::clone(&file.wanted), Arc::clone(&self.memory));
+        let (size_bytes, files_read) = (file.size_bytes, metrics.files_read.clone());
+        let load = move || async move {
+            files_read.add(1);
+            positions::read(reader, size_bytes, &wanted, &memory).await
         };
-        file.rows
-            .get_or_try_init(|| load)
-            .await
-            .map_err(|error| in_file(error, location))
+        let rows = file.rows.get(load).await;
+        rows.map_err(|error| in_file(error, path))
     }
 
-    fn reader(
-        &self,
-        location: &str,
-        size_bytes: u64,
-        metrics: &DeleteMetrics,
-    ) -> Result<FileReader> {
-        FileReader::new(&self.storage, location, size_bytes, metrics.file.clone())
+    fn reader(&self, path: &str, size_bytes: u64, metrics: &DeleteMetrics) -> Result<FileReader> {
+        FileReader::new(&self.storage, path, size_bytes, metrics.file.clone())
     }
 }
 

@@ -28,15 +28,16 @@ use super::file::LakeFile;
 use super::metadata_column::{DeletedSource, MetadataColumns, RowSource};
 use super::values;
 use crate::error::{Error, Result};
+use crate::scan::MetadataColumn;
 
 /// What a scan knows about its table's columns, the same for every file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TableColumns {
-    /// The columns in the table's form.
+    /// The columns in the table's form, with stand-ins for metadata columns.
     pub(crate) iceberg: Arc<Schema>,
-    /// The columns as they are read, in the same order, and behind them the metadata columns.
+    /// The columns as they are read, in the same order.
     pub(crate) read: SchemaRef,
-    /// The metadata columns.
+    /// Where metadata columns come from.
     pub(crate) metadata: MetadataColumns,
     /// Ids of files without ids.
     pub(crate) name_mapping: Option<NameMapping>,
@@ -182,11 +183,13 @@ struct Mapper<'a> {
 impl Mapper<'_> {
     fn column(&mut self, columns: &TableColumns, position: usize) -> Result<ColumnSource> {
         let own = columns.iceberg.as_struct().fields();
-        let Some(wanted) = own.get(position) else {
-            let index = position - own.len();
+        let wanted = own
+            .get(position)
+            .ok_or_else(|| Error::internal("a column lies outside of the schema"))?;
+        if let Some(column) = MetadataColumn::from_field_id(wanted.id) {
             let stored = |id| self.stored(id);
-            return columns.metadata.source(index, self.file.planned(), stored);
-        };
+            return columns.metadata.source(column, self.file.planned(), stored);
+        }
         let target = columns.read.field(position);
         let found = self
             .fields

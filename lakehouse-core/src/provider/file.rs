@@ -1,7 +1,7 @@
 //! One data file of a scan: what the opener needs to know beside its bytes.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use arrow::datatypes::SchemaRef;
@@ -12,21 +12,21 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use iceberg::spec::{DataFile, Literal, Transform};
-use tokio::sync::OnceCell;
 
 use super::deletes::{DeleteMetrics, ScanDeletes};
 use super::pruning::{Prunable, Trust, prunable};
 use super::values;
 use crate::error::Result;
-use crate::scan::{DeletedRows, ScanFile};
+use crate::scan::{DeleteFile, DeletedRows, MetadataColumn, ScanFile};
 
 /// A data file as a snapshot holds it; travels with each byte range of the file.
 #[derive(Debug)]
 pub(crate) struct LakeFile {
     planned: ScanFile,
     constants: HashMap<i32, Option<Literal>>,
+    key_sets: Vec<usize>,
     /// What position deletes and deletion vectors delete, once somebody needed to know.
-    deleted: OnceCell<Option<Arc<DeletedRows>>>,
+    deleted: OnceLock<Option<Arc<DeletedRows>>>,
 }
 
 impl LakeFile {
@@ -40,8 +40,36 @@ impl LakeFile {
         Self {
             planned,
             constants,
-            deleted: OnceCell::new(),
+            key_sets: Vec::new(),
+            deleted: OnceLock::new(),
         }
+    }
+
+    /// A file of equality deletes, read like one of data.
+    pub(crate) fn of_deletes(deletes: &DeleteFile) -> Self {
+        Self::new(ScanFile::of_deletes(deletes))
+    }
+
+    /// With the equality deletes that apply to it, by position in the scan.
+    pub(crate) fn with_key_sets(mut self, key_sets: Vec<usize>) -> Self {
+        self.key_sets = key_sets;
+        self
+    }
+
+    /// With the same value in all rows of a column that no file has.
+    pub(crate) fn with_constant(mut self, field_id: i32, value: Option<Literal>) -> Self {
+        self.constants.insert(field_id, value);
+        self
+    }
+
+    /// The equality deletes that apply to it, by position in the scan.
+    pub(super) fn key_sets(&self) -> &[usize] {
+        &self.key_sets
+    }
+
+    /// The data sequence number.
+    pub(super) fn sequence_number(&self) -> i64 {
+        self.planned.sequence_number
     }
 
     /// Path, counts and bounds.
@@ -64,8 +92,13 @@ impl LakeFile {
         deletes: &ScanDeletes,
         metrics: &DeleteMetrics,
     ) -> Result<Option<Arc<DeletedRows>>> {
-        let load = || deletes.rows_of(&self.planned, metrics);
-        let rows = self.deleted.get_or_try_init(load).await?;
+        let rows = match self.deleted.get() {
+            Some(known) => known,
+            None => {
+                let rows = deletes.rows_of(&self.planned, metrics).await?;
+                self.deleted.get_or_init(|| rows)
+            }
+        };
         Ok(rows.as_ref().map(Arc::clone))
     }
 
@@ -82,6 +115,10 @@ impl LakeFile {
 
     /// What may be concluded from the bounds of a column.
     pub(super) fn trust(&self, field_id: i32, is_float: bool) -> Trust {
+        // Bounds of stored row ids leave out those that rows inherit.
+        if MetadataColumn::from_field_id(field_id).is_some() {
+            return Trust::Nothing;
+        }
         if !is_float || self.data_file().nan_value_counts().get(&field_id) == Some(&0) {
             Trust::Everything
         } else {

@@ -12,6 +12,9 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
+use iceberg::spec::{
+    NestedField, NestedFieldRef, PrimitiveType, Schema, SchemaRef, TableMetadata, Type,
+};
 use parquet::arrow::RowNumber;
 use parquet::file::metadata::ParquetMetaData;
 
@@ -32,6 +35,11 @@ impl MetadataColumns {
         Self { columns, union }
     }
 
+    /// No columns, of a table.
+    pub(super) fn none(metadata: &TableMetadata) -> Self {
+        Self::new(Vec::new(), Arc::new(PartitionUnion::new(metadata)))
+    }
+
     /// The columns, in the order in which they are read.
     pub(super) fn columns(&self) -> &[MetadataColumn] {
         &self.columns
@@ -48,22 +56,35 @@ impl MetadataColumns {
             .collect()
     }
 
-    /// Where one of the columns comes from in a file; `stored` finds the file's own column of a
+    /// A table's schema with stand-ins for the columns behind its own, so that a place in it is one
+    /// in the columns that are read.
+    ///
+    /// # Errors
+    /// When the format crate refuses the schema.
+    pub(super) fn schema_with(&self, schema: &SchemaRef) -> Result<SchemaRef> {
+        if self.columns.is_empty() {
+            return Ok(Arc::clone(schema));
+        }
+        let own = schema.as_struct().fields().iter().map(Arc::clone);
+        let stand_ins = self.columns.iter().map(|column| -> NestedFieldRef {
+            let kind = Type::Primitive(PrimitiveType::String);
+            NestedField::optional(column.field_id(), column.name(), kind).into()
+        });
+        let schema = Schema::builder().with_fields(own.chain(stand_ins));
+        Ok(Arc::new(schema.build()?))
+    }
+
+    /// Where a metadata column comes from in a file; `stored` finds the file's own column of a
     /// field id.
     ///
     /// # Errors
     /// When the file stores the column in another type.
     pub(super) fn source(
         &self,
-        index: usize,
+        column: MetadataColumn,
         file: &ScanFile,
         stored: impl FnOnce(i32) -> Option<(usize, DataType)>,
     ) -> Result<ColumnSource> {
-        let column = self
-            .columns
-            .get(index)
-            .copied()
-            .ok_or_else(|| Error::internal("a column lies outside of the schema"))?;
         Ok(match column {
             MetadataColumn::Pos => ColumnSource::Row(RowSource::new(None, Inherited::Place(0))),
             MetadataColumn::RowId => {

@@ -23,8 +23,9 @@ use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::metrics::{
     Count, ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics,
 };
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
@@ -34,6 +35,7 @@ use assembly::Assembly;
 use live_rows::{LiveRows, check_count};
 
 use super::deletes::DeleteMetrics;
+use super::equality_delete::KeyFilters;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
@@ -43,7 +45,8 @@ use super::source::ScanShape;
 use crate::error::{Error, Result};
 use crate::scan::DeletedRows;
 
-type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
+/// What comes out of one file.
+pub(super) type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
 
 /// Opens the files of one partition of a scan.
 #[derive(Debug, Clone)]
@@ -70,9 +73,8 @@ impl FileOpener for LakeOpener {
             })?;
         let opener = self.clone();
         Ok(Box::pin(async move {
-            let location = lake_file.data_file().file_path().to_owned();
-            let opened = opener.open_file(lake_file, file.range).await;
-            opened.map_err(|error| DataFusionError::from(in_file(error, &location)))
+            let opened = opener.open_named(lake_file, file.range).await;
+            opened.map_err(DataFusionError::from)
         }))
     }
 }
@@ -85,7 +87,55 @@ struct Opened {
     metrics: ParquetFileMetrics,
 }
 
+/// What keeps deleted rows out of one file's batches.
+struct Deletes {
+    /// By their positions.
+    live: Option<LiveRows>,
+    /// By their keys.
+    keys: KeyFilters,
+}
+
 impl LakeOpener {
+    /// An opener of the same kind for all columns and rows of other files.
+    pub(super) fn all_of(&self, shape: Arc<ScanShape>) -> Self {
+        let read = &shape.columns.read;
+        let all: Vec<usize> = (0..read.fields().len()).collect();
+        Self {
+            projection: ProjectionExprs::from_indices(&all, read),
+            shape,
+            predicate: None,
+            limit: None,
+            ..self.clone()
+        }
+    }
+
+    /// Opens a file; errors name it.
+    pub(super) fn open_named(
+        &self,
+        file: Arc<LakeFile>,
+        range: Option<FileRange>,
+    ) -> BoxFuture<'static, Result<Batches>> {
+        let opener = self.clone();
+        async move {
+            let location = file.data_file().file_path().to_owned();
+            let opened = opener.open_file(file, range).await;
+            opened.map_err(|error| in_file(error, &location))
+        }
+        .boxed()
+    }
+
+    /// The columns to decode: those that are asked for, and those that deletes look at.
+    fn needed(&self, file: &LakeFile) -> Result<Vec<usize>> {
+        let mut needed = self.projection.column_indices();
+        for set in file.key_sets() {
+            let keys = self.shape.deleted_keys(*set)?;
+            needed.extend(keys.key.scanned.iter().map(|path| path.root));
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        Ok(needed)
+    }
+
     async fn open_file(&self, file: Arc<LakeFile>, range: Option<FileRange>) -> Result<Batches> {
         let location = file.data_file().file_path();
         let metrics = ParquetFileMetrics::new(self.partition, location, &self.metrics);
@@ -105,35 +155,8 @@ impl LakeOpener {
         }
         metrics.files_ranges_pruned_statistics.add_matched(1);
 
-        let size = file.data_file().file_size_in_bytes();
-        let storage = &self.shape.storage;
-        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
-        let timer = metrics.metadata_load_time.timer();
-        let footer = self
-            .shape
-            .footers
-            .footer(
-                file.data_file().file_path(),
-                file.data_file().file_size_in_bytes(),
-                &mut reader,
-            )
-            .await?;
-        let needed = self.projection.column_indices();
-        let wanted = self.predicate_columns();
-        let mapping = FileMapping::new(
-            &self.shape.columns,
-            footer.file_metadata().schema_descr(),
-            &file,
-            &needed,
-            &wanted,
-        )?;
-        timer.done();
-        let mut opened = Opened {
-            reader,
-            footer,
-            mapping,
-            metrics,
-        };
+        let needed = self.needed(&file)?;
+        let mut opened = self.with_footer(&file, &needed, metrics).await?;
         let plan = self.access_plan(&file, &mut opened, range.as_ref()).await?;
         let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
@@ -155,7 +178,11 @@ impl LakeOpener {
             return Ok(futures::stream::empty().boxed());
         }
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
-        let batches = self.decode(&file, opened, plan, &needed, live)?;
+        let deletes = Deletes {
+            live,
+            keys: KeyFilters::read(self, &file, &needed).await?,
+        };
+        let batches = self.decode(&file, opened, plan, &needed, deletes)?;
         match pruner {
             Some(pruner)
                 if self
@@ -172,6 +199,36 @@ impl LakeOpener {
             }
             _ => Ok(batches),
         }
+    }
+
+    /// Reads the footer and finds the `needed` columns.
+    async fn with_footer(
+        &self,
+        file: &LakeFile,
+        needed: &[usize],
+        metrics: ParquetFileMetrics,
+    ) -> Result<Opened> {
+        let location = file.data_file().file_path();
+        let size = file.data_file().file_size_in_bytes();
+        let storage = &self.shape.storage;
+        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
+        let timer = metrics.metadata_load_time.timer();
+        let footers = &self.shape.footers;
+        let footer = footers.footer(location, size, &mut reader).await?;
+        let mapping = FileMapping::new(
+            &self.shape.columns,
+            footer.file_metadata().schema_descr(),
+            file,
+            needed,
+            &self.predicate_columns(),
+        )?;
+        timer.done();
+        Ok(Opened {
+            reader,
+            footer,
+            mapping,
+            metrics,
+        })
     }
 
     /// The table's columns that the predicate looks at, by position.
@@ -441,7 +498,7 @@ impl LakeOpener {
         opened: Opened,
         plan: ParquetAccessPlan,
         needed: &[usize],
-        mut live: Option<LiveRows>,
+        deletes: Deletes,
     ) -> Result<Batches> {
         let sources = || needed.iter().filter_map(|p| opened.mapping.sources.get(p));
         let mut options = options(&opened.mapping);
@@ -463,7 +520,9 @@ impl LakeOpener {
         if let Some(selection) = plan.into_overall_row_selection(opened.footer.row_groups())? {
             builder = builder.with_row_selection(selection);
         }
-        if let Some(limit) = self.limit {
+        let Deletes { mut live, keys } = deletes;
+        // How many rows equality deletes leave is not known before they are read.
+        if let Some(limit) = self.limit.filter(|_| file.key_sets().is_empty()) {
             let rows = live.as_ref().map_or(limit, |live| live.rows_for(limit));
             builder = builder.with_limit(rows);
         }
@@ -483,7 +542,7 @@ impl LakeOpener {
                     Some(live) => batch.and_then(|batch| live.filter(batch)),
                     None => batch,
                 };
-                assembly.assemble(batch, &location)
+                assembly.assemble(batch, &keys, &location)
             })
             .boxed())
     }

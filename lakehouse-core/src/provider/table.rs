@@ -16,11 +16,14 @@ use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::union::UnionExec;
 use iceberg::spec::{NameMapping, Type};
 use tracing::Instrument;
 
 use super::deletes::ScanDeletes;
+use super::equality_delete::{KeyJoin, Prepared, ScanInputs, joined_columns, without_deleted};
 use super::field_mapping::TableColumns;
+use super::file::LakeFile;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
 use super::metadata_column::MetadataColumns;
@@ -47,8 +50,8 @@ pub struct LakeTable {
     context: ScanContext,
     schema: SchemaRef,
     name_mapping: Option<NameMapping>,
-    field_ids: Arc<[i32]>,
     metadata: MetadataColumns,
+    key_bytes_max: Option<u64>,
     target: Option<Arc<InsertTarget>>,
 }
 
@@ -77,21 +80,14 @@ impl LakeTable {
             })?),
             None => None,
         };
-        let field_ids = table
-            .schema()
-            .as_struct()
-            .fields()
-            .iter()
-            .map(|field| field.id)
-            .collect();
-        let union = Arc::new(PartitionUnion::new(table.metadata()));
+        let metadata = MetadataColumns::none(table.metadata());
         Ok(Self {
             table,
             context,
             schema,
             name_mapping,
-            field_ids,
-            metadata: MetadataColumns::new(Vec::new(), union),
+            metadata,
+            key_bytes_max: None,
             target: None,
         })
     }
@@ -103,13 +99,27 @@ impl LakeTable {
         self
     }
 
+    /// Holds at most about `bytes` of deleted keys in memory within one scan; equality deletes
+    /// beyond that are applied by a join that spills. A quarter of the session's memory budget when
+    /// this is not called.
+    #[must_use]
+    pub fn with_deleted_key_bytes_max(mut self, bytes: u64) -> Self {
+        self.key_bytes_max = Some(bytes);
+        self
+    }
+
     /// The same table at another version, which can only be read.
     ///
     /// # Errors
     /// As [`Table::at`] and [`Self::new`].
     pub fn at(&self, version: Version) -> Result<Self> {
+        let key_bytes_max = self.key_bytes_max;
         let past = Self::new(self.table.at(version)?, self.context.clone())?;
-        past.with_metadata_columns(self.metadata.columns())
+        let past = past.with_metadata_columns(self.metadata.columns())?;
+        Ok(Self {
+            key_bytes_max,
+            ..past
+        })
     }
 
     /// The same table with metadata columns behind its own, which then can only be read.
@@ -125,7 +135,7 @@ impl LakeTable {
         let known = MetadataColumn::of_table(&self.table);
         let columns = known.into_iter().filter(|known| columns.contains(known));
         self.metadata = MetadataColumns::new(columns.collect(), union);
-        let own = self.field_ids.len();
+        let own = self.table.schema().as_struct().fields().len();
         let fields = self.schema.fields().iter().take(own).map(Arc::clone);
         let fields: Fields = fields.chain(self.metadata.fields()?).collect();
         self.schema = Arc::new(ArrowSchema::new(fields));
@@ -335,36 +345,49 @@ impl TableProvider for LakeTable {
             .check_flags(&plan.files, self.behind(&looked_at))?;
         let label = self.label(&plan);
         let statistics = self.statistics(&plan, &looked_at);
-        let deletes = ScanDeletes::new(
-            &plan,
-            self.table.storage().clone(),
-            Arc::clone(self.context.footers()),
-            &state.runtime_env().memory_pool,
-        );
-        let FileGroups { groups, is_final } =
-            file_groups(plan, state.config().target_partitions())?;
-        let shape = Arc::new(ScanShape {
-            storage: self.table.storage().clone(),
-            footers: Arc::clone(self.context.footers()),
-            deletes,
+        let projection = match projection {
+            Some(projection) => projection.clone(),
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        let runtime = state.runtime_env();
+        let deletes = ScanDeletes::new(&plan, self.table.storage().clone(), &runtime.memory_pool);
+        let inputs = ScanInputs {
+            table: &self.table,
             columns: TableColumns {
-                iceberg: Arc::clone(self.table.schema()),
+                iceberg: self.metadata.schema_with(self.table.schema())?,
                 read: Arc::clone(&self.schema),
                 metadata: self.metadata.clone(),
                 name_mapping: self.name_mapping.clone(),
             },
-            field_ids: Arc::clone(&self.field_ids),
+            footers: self.context.footers(),
+            pool: &runtime.memory_pool,
+            key_bytes_max: self.key_bytes_max,
+        };
+        let prepared = Prepared::new(inputs, plan)
+            .map_err(|error| error.with_context("table", self.table.ident()))?;
+        let mut shape = ScanShape::new(
+            self.table.storage().clone(),
+            Arc::clone(self.context.footers()),
+            deletes,
+            prepared.columns,
             label,
-            is_final,
-        });
-        let source = Arc::new(LakeSource::new(shape));
-        let config = FileScanConfigBuilder::new(self.table.storage().url().clone(), source)
-            .with_file_groups(groups)
-            .with_statistics(statistics)
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
+        );
+        shape.deleted_keys = prepared.deleted_keys;
+        let scans = Scans {
+            partitions: state.config().target_partitions(),
+            statistics,
+        };
+        let shape = Arc::new(shape);
+        let (joined, joins) = (prepared.joined, prepared.joins);
+        if joins.is_empty() {
+            return Ok(scans.scan(shape, prepared.files, &projection, limit)?);
+        }
+        let joined = scans.joined(Arc::clone(&shape), joined, &projection, joins)?;
+        if prepared.files.is_empty() {
+            return Ok(joined);
+        }
+        let plain = scans.scan(shape, prepared.files, &projection, limit)?;
+        UnionExec::try_new(vec![plain, joined])
     }
 
     async fn insert_into(
@@ -410,6 +433,59 @@ impl TableProvider for LakeTable {
     }
 }
 
+/// Makes the engine's scans of prepared files.
+struct Scans {
+    partitions: usize,
+    /// Of the table's columns; a scan may have more of them.
+    statistics: Statistics,
+}
+
+impl Scans {
+    fn scan(
+        &self,
+        shape: Arc<ScanShape>,
+        files: Vec<LakeFile>,
+        projection: &[usize],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let FileGroups { groups, is_final } = file_groups(files, self.partitions)?;
+        let url = shape.storage.url().clone();
+        let mut statistics = self.statistics.clone();
+        let width = shape.columns.read.fields().len();
+        statistics
+            .column_statistics
+            .resize_with(width, ColumnStatistics::new_unknown);
+        let source = Arc::new(LakeSource::new(shape).with_final_groups(is_final));
+        let config = FileScanConfigBuilder::new(url, source)
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(Some(projection.to_vec()))?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// A scan of files with equality deletes that are joined.
+    fn joined(
+        &self,
+        shape: Arc<ScanShape>,
+        files: Vec<LakeFile>,
+        projection: &[usize],
+        joins: Vec<KeyJoin>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns = joined_columns(projection, &joins);
+        let data = self.scan(shape, files, &columns, None)?;
+        without_deleted(data, &columns, projection.len(), joins, |shape, files| {
+            let all: Vec<usize> = (0..shape.columns.read.fields().len()).collect();
+            let deletes = Self {
+                partitions: self.partitions,
+                statistics: Statistics::new_unknown(&shape.columns.read),
+            };
+            deletes.scan(shape, files, &all, None)
+        })
+    }
+}
+
 impl LakeTable {
     fn changed_elsewhere(&self, statement: &str) -> DataFusionError {
         Error::unsupported(format!(
@@ -421,7 +497,7 @@ impl LakeTable {
 
     /// The metadata columns among the columns that a query looks at, by position.
     fn behind(&self, columns: &BTreeSet<usize>) -> impl Iterator<Item = usize> {
-        let own = self.field_ids.len();
+        let own = self.table.schema().as_struct().fields().len();
         columns
             .iter()
             .filter_map(move |position| position.checked_sub(own))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use iceberg::spec::{DataContentType, DataFile, DataFileFormat, Datum, ManifestEntryRef};
 
 use super::manifest::ReadManifest;
+use super::partition::PartitionLayout;
 use super::plan::sequence_number;
 use super::value::Value;
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub enum DeleteKind {
 #[derive(Debug, Clone)]
 pub struct DeleteFile {
     entry: ManifestEntryRef,
+    layout: Arc<PartitionLayout>,
     kind: DeleteKind,
     /// The id of the partition spec that the file was written with.
     pub spec_id: i32,
@@ -66,6 +68,7 @@ impl DeleteFile {
         })?;
         let file = Self {
             entry: Arc::clone(entry),
+            layout: Arc::clone(&read.manifest.layout),
             kind,
             spec_id: read.file.partition_spec_id,
             sequence_number,
@@ -84,6 +87,16 @@ impl DeleteFile {
     /// The file's location, byte for byte as the manifest has it; deletion vectors share files.
     pub fn path(&self) -> &str {
         self.entry.file_path()
+    }
+
+    /// The entry of the file in its manifest.
+    pub(crate) fn entry(&self) -> &ManifestEntryRef {
+        &self.entry
+    }
+
+    /// The ids of the partition fields, in the order of the file's partition values.
+    pub(crate) fn partition_field_ids(&self) -> impl Iterator<Item = i32> {
+        self.layout.columns.iter().map(|column| column.field_id)
     }
 
     /// How the file says what is deleted.

@@ -89,6 +89,8 @@ impl DeletedRows {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::single_range_in_vec_init, reason = "a run of rows is a range")]
+
     use super::*;
 
     fn of(runs: &[Range<u64>]) -> DeletedRows {

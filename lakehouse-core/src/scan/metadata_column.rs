@@ -72,6 +72,11 @@ impl MetadataColumn {
         Self::ALL.into_iter().find(|column| column.name() == name)
     }
 
+    /// The metadata column of a reserved field id.
+    pub(crate) fn from_field_id(id: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|column| column.field_id() == id)
+    }
+
     /// The metadata columns that a table has: those that its own columns do not hide.
     pub fn of_table(table: &Table) -> Vec<Self> {
         let own = table.schema().as_struct().fields();

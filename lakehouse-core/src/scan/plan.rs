@@ -72,6 +72,20 @@ pub struct ScanFile {
 }
 
 impl ScanFile {
+    /// A file of equality deletes as one to read: without partition values, because what it
+    /// deletes stands in it.
+    pub(crate) fn of_deletes(deletes: &DeleteFile) -> Self {
+        Self {
+            entry: Arc::clone(deletes.entry()),
+            layout: Arc::default(),
+            sequence_number: deletes.sequence_number,
+            file_sequence_number: None,
+            added_snapshot_id: 0,
+            first_row_id: None,
+            deletes: FileDeletes::default(),
+        }
+    }
+
     /// Path, sizes, metrics.
     pub fn data_file(&self) -> &DataFile {
         self.entry.data_file()
@@ -161,7 +175,7 @@ impl ScanPlan {
 ///
 /// # Errors
 /// [`crate::error::ErrorKind::Unsupported`] when a planned file or what deletes its rows is
-/// encrypted or in a format that is not read, or when equality deletes apply to it;
+/// encrypted or in a format that is not read;
 /// [`crate::error::ErrorKind::NotFound`] and [`crate::error::ErrorKind::Corrupt`] for a missing or
 /// damaged manifest.
 pub async fn plan(
@@ -248,20 +262,6 @@ fn wanted_delete_manifests(
     let has_one_spec = metadata.partition_specs_iter().len() == 1;
     let predicate = if has_one_spec { predicate } else { &everything };
     manifests_of(ManifestContentType::Deletes, list, metadata, predicate)
-}
-
-/// An equality delete is not applied, so its rows would come back.
-fn refuse_equality_deletes(deletes: &FileDeletes) -> Result<()> {
-    let Some(file) = deletes.equality.first() else {
-        return Ok(());
-    };
-    Err(Error::unsupported(
-        "the table has row-level deletes (an equality delete file), which this version does not \
-         apply; rewrite the table's data files with the engine that deletes (in Spark: CALL \
-         system.rewrite_data_files with delete-file-threshold 1), or read a snapshot from before \
-         the deletes",
-    )
-    .with_context("file", file.path()))
 }
 
 /// The data manifests that may list a wanted file, and how many there are in all.
@@ -367,7 +367,6 @@ pub(crate) fn select(
                 let spec_id = read.file.partition_spec_id;
                 planned.deletes =
                     deletes.deletes_for(file, spec_id, layout, planned.sequence_number)?;
-                refuse_equality_deletes(&planned.deletes)?;
                 rows = rows.saturating_add(planned.live_rows().0);
                 plan.files.push(planned);
             }

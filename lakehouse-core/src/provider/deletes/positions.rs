@@ -10,13 +10,15 @@ use arrow::datatypes::{DataType, Int64Type};
 use futures::TryStreamExt;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use super::super::file_reader::FileReader;
 use super::{Borrowed, Memory, RowsByFile};
 use crate::error::{Error, Result};
-use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, FooterCache};
+use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows};
 
+/// How much of a file's end is read at first: enough for the footers of most files.
+const FOOTER_BYTES: u64 = 64 << 10;
 const BATCH_ROWS: usize = 32 << 10;
 /// After so many rows the memory they take is counted again.
 const COUNTED_ROWS: u64 = 256 << 10;
@@ -32,18 +34,23 @@ struct Columns {
 pub(super) async fn read(
     mut reader: FileReader,
     size_bytes: u64,
-    footers: &FooterCache,
     wanted: &BTreeMap<String, u64>,
     memory: &Memory,
 ) -> Result<RowsByFile> {
-    let location = reader.location().to_owned();
-    let footer = footers.footer(&location, size_bytes, &mut reader).await?;
+    // Not from the cache of footers, in which a load may wait for another query: this one must go
+    // on whoever waits for it. The file is read once in a query anyway.
+    let hint = usize::try_from(size_bytes.min(FOOTER_BYTES)).ok();
+    let footer = ParquetMetaDataReader::new()
+        .with_prefetch_hint(hint)
+        .with_page_index_policy(PageIndexPolicy::Optional)
+        .load_and_finish(&mut reader, size_bytes)
+        .await?;
     let columns = Columns::find(&footer)?;
-    let (footer, plan) = wanted::plan(footer, columns, wanted, footers, &mut reader).await?;
+    let plan = wanted::plan(&footer, columns, wanted)?;
     let mut rows = Collected::new(wanted, memory);
     if !plan.row_groups.is_empty() {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::try_new(footer, options)?;
+        let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options)?;
         let mask =
             ProjectionMask::roots(metadata.parquet_schema(), [columns.path, columns.position]);
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)

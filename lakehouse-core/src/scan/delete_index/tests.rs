@@ -138,7 +138,7 @@ fn d01_position_deletes_reach_their_own_commit_and_equality_deletes_only_older_f
 }
 
 #[test]
-fn d08_equality_deletes_are_global_without_partition_fields_and_scoped_with_them() {
+fn equality_deletes_are_global_without_partition_fields_and_scoped_with_them() {
     let layout = || columns(&[(1000, PrimitiveType::Long)]);
     let one = vec![Some(Literal::long(1))];
     let files = vec![(5, equality("/e", one.clone()).build().unwrap())];
@@ -161,7 +161,7 @@ fn d08_equality_deletes_are_global_without_partition_fields_and_scoped_with_them
 }
 
 #[test]
-fn d18_partitions_are_equal_by_field_id_and_value_whatever_order_and_width() {
+fn partitions_are_equal_by_field_id_and_value_whatever_order_and_width() {
     let deletes = columns(&[(1001, PrimitiveType::String), (1000, PrimitiveType::Int)]);
     let tuple = vec![Some(Literal::string("x")), Some(Literal::int(7))];
     let files = vec![(5, positions("/p", tuple).build().unwrap())];

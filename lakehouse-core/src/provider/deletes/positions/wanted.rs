@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
-use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::super::super::file_reader::FileReader;
 use super::super::super::opener::leaf_of;
 use super::Columns;
 use crate::error::{Error, Result};
-use crate::scan::FooterCache;
 
 /// What of a file to decode.
 #[derive(Debug)]
@@ -25,50 +22,28 @@ pub(super) struct ReadPlan {
 
 /// Leaves out what the statistics of paths rule out. Nothing is left out where a NULL or a negative
 /// position may hide.
-pub(super) async fn plan(
-    footer: Arc<ParquetMetaData>,
+pub(super) fn plan(
+    footer: &ParquetMetaData,
     columns: Columns,
     wanted: &BTreeMap<String, u64>,
-    footers: &FooterCache,
-    reader: &mut FileReader,
-) -> Result<(Arc<ParquetMetaData>, ReadPlan)> {
+) -> Result<ReadPlan> {
     let leaf = |root: usize| {
-        leaf_of(&footer, root)
+        leaf_of(footer, root)
             .ok_or_else(|| Error::corrupt("a position delete file has columns without values"))
     };
     let (path, position) = (leaf(columns.path)?, leaf(columns.position)?);
-    let groups = footer.row_groups().iter().enumerate();
-    let row_groups: Vec<usize> = groups
-        .filter(|(_, group)| {
-            !is_sound(group, path, position) || may_name(group.column(path).statistics(), wanted)
-        })
-        .map(|(index, _)| index)
-        .collect();
-    let has_pages = row_groups.iter().any(|index| {
-        footer
-            .row_group(*index)
-            .column(path)
-            .column_index_offset()
-            .is_some()
-    });
-    if !has_pages {
-        let selection = None;
-        return Ok((
-            footer,
-            ReadPlan {
-                row_groups,
-                selection,
-            },
-        ));
-    }
-    let location = reader.location().to_owned();
-    let footer = footers.with_page_index(&location, footer, reader).await?;
+    let mut row_groups = Vec::new();
     let mut selectors: Vec<RowSelector> = Vec::new();
-    for index in &row_groups {
-        let group = footer.row_group(*index);
-        let rows = rows_of(group)?;
-        let kept = is_sound(group, path, position)
-            .then(|| pages(&footer, *index, path, rows, wanted))
+    for (index, group) in footer.row_groups().iter().enumerate() {
+        let sound = is_sound(group, path, position);
+        if sound && !may_name(group.column(path).statistics(), wanted) {
+            continue;
+        }
+        row_groups.push(index);
+        let rows = usize::try_from(group.num_rows())
+            .map_err(|_| Error::corrupt("a row group has a negative number of rows"))?;
+        let kept = sound
+            .then(|| pages(footer, index, path, rows, wanted))
             .flatten();
         match kept {
             Some(kept) => {
@@ -80,18 +55,10 @@ pub(super) async fn plan(
     }
     let skips = selectors.iter().any(|selector| selector.skip);
     let selection = skips.then(|| RowSelection::from(selectors));
-    Ok((
-        footer,
-        ReadPlan {
-            row_groups,
-            selection,
-        },
-    ))
-}
-
-fn rows_of(group: &RowGroupMetaData) -> Result<usize> {
-    usize::try_from(group.num_rows())
-        .map_err(|_| Error::corrupt("a row group has a negative number of rows"))
+    Ok(ReadPlan {
+        row_groups,
+        selection,
+    })
 }
 
 /// Whether statistics show that all paths and positions are as they must be.
