@@ -1,10 +1,13 @@
 //! From names to tables pinned to a snapshot: the only stage that asks the catalog.
 
+mod column_value;
 mod command;
 mod information_schema;
 mod inserted_value;
 mod metadata_column;
+mod named_join;
 mod relation;
+mod scalar_call;
 mod spelling;
 mod unnamed;
 
@@ -92,7 +95,8 @@ pub(crate) struct Scope<'a> {
 ///
 /// # Errors
 /// Unknown names with the nearest ones, versions that do not exist, and what the catalog answers.
-pub(crate) async fn resolve(statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
+pub(crate) async fn resolve(mut statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
+    scalar_call::refuse_ignored_clauses(&mut statement, scope.state)?;
     match statement {
         Statement::Query(_)
         | Statement::Explain(_)

@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod catalogs;
+#[cfg(test)]
 mod columns;
 #[cfg(test)]
 mod embedded;
@@ -18,6 +20,8 @@ mod lake;
 mod many_writers;
 #[cfg(test)]
 mod metadata_columns;
+#[cfg(test)]
+mod metadata_tables;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

@@ -121,7 +121,7 @@ impl MetadataColumns {
             )),
             MetadataColumn::Partition => {
                 let tuples: Vec<_> = files.map(|file| file.partition_tuple()).collect();
-                self.union.array(&tuples)?
+                self.union.of_files(&tuples)?
             }
             // Of files without deletes.
             MetadataColumn::Deleted => {

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, Field};
 
-use super::partition_union::PartitionUnion;
+use super::metadata_table::PartitionUnion;
 use crate::error::Result;
 use crate::table::Table;
 
@@ -100,7 +100,7 @@ impl MetadataColumn {
             // where it is named, and deleted rows with it.
             Self::Deleted => (DataType::Boolean, true),
             Self::SpecId => (DataType::Int32, false),
-            Self::Partition => (union.array(&[])?.data_type().clone(), false),
+            Self::Partition => (union.of_files(&[])?.data_type().clone(), false),
             Self::RowId | Self::LastUpdatedSequenceNumber => (DataType::Int64, true),
         };
         Ok(Field::new(self.name(), data_type, nullable))

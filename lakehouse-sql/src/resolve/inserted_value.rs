@@ -1,66 +1,76 @@
-//! Values of `INSERT … VALUES` looked at with the eyes of their columns, before the engine plans.
-//!
-//! The engine takes no text for a UUID, and calls a column that must not be NULL `column1`.
+//! Values of an insert, in the form in which they lose nothing on the way to their column.
 
-use datafusion::sql::sqlparser::ast::{Expr, Insert, SetExpr, Spanned, Value};
-use iceberg::spec::{NestedFieldRef, PrimitiveType, Schema, Type};
-use lakehouse_core::error::{Error, Result};
-use lakehouse_core::name::quote;
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    Insert, ObjectName, SelectItem, SetExpr, UnaryOperator,
+};
 
-use crate::uuid_text::parse_uuid;
+use super::spelling::decimal;
 
-/// Writes texts for UUID columns as bytes, and refuses NULL for required columns.
-///
-/// # Errors
-/// By column and place.
-pub(super) fn check_values(insert: &mut Insert, schema: &Schema) -> Result<()> {
-    let fields = schema.as_struct().fields();
-    let targets: Vec<&NestedFieldRef> = match insert.columns.as_slice() {
-        [] => fields.iter().collect(),
-        columns => {
-            let find = |name: &str| fields.iter().find(|field| field.name == name);
-            columns
-                .iter()
-                .filter_map(|column| find(&column.value))
-                .collect()
-        }
+/// Writes numbers with a point as decimals, which the engine would read as doubles (1.005 would be
+/// 1.00 in a column of two digits), and marks the casts of a `VALUES`: without the mark nobody could
+/// tell them from those that the engine adds, and only the engine's are refused what they lose.
+pub(super) fn mark_values(insert: &mut Insert) {
+    let Some(source) = &mut insert.source else {
+        return;
     };
-    let body = insert.source.as_mut().map(|source| source.body.as_mut());
-    let Some(SetExpr::Values(values)) = body else {
-        return Ok(());
-    };
-    for row in &mut values.rows {
-        for (value, field) in row.iter_mut().zip(&targets) {
-            check_value(value, field)?;
+    match source.body.as_mut() {
+        SetExpr::Values(values) => {
+            for value in values.rows.iter_mut().flatten() {
+                mark_cast(value);
+                exact(value);
+            }
         }
+        SetExpr::Select(select) => {
+            for item in &mut select.projection {
+                if let SelectItem::UnnamedExpr(value)
+                | SelectItem::ExprWithAlias { expr: value, .. } = item
+                {
+                    exact(value);
+                }
+            }
+        }
+        _ => {}
     }
-    Ok(())
 }
 
-fn check_value(value: &mut Expr, field: &NestedFieldRef) -> Result<()> {
-    let place = value.span().start;
-    let at_place = |error: Error| match place.line {
-        0 => error,
-        _ => error
-            .with_context("line", place.line)
-            .with_context("column", place.column),
-    };
-    let Expr::Value(literal) = value else {
-        return Ok(());
-    };
-    match &literal.value {
-        Value::Null if field.required => Err(at_place(Error::invalid(format!(
-            "column {} is required and must not be NULL",
-            quote(&field.name)
-        )))),
-        Value::SingleQuotedString(text)
-            if *field.field_type == Type::Primitive(PrimitiveType::Uuid) =>
-        {
-            let uuid = parse_uuid(text)
-                .map_err(|error| at_place(error.with_context("table column", &field.name)))?;
-            literal.value = Value::HexStringLiteral(uuid.simple().to_string());
-            Ok(())
+fn exact(value: &mut Expr) {
+    match value {
+        Expr::Value(literal) => {
+            if let Some(exact) = decimal(&literal.value, 1) {
+                *value = exact;
+            }
         }
-        _ => Ok(()),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus | UnaryOperator::Plus,
+            expr,
+        }
+        | Expr::Nested(expr) => exact(expr),
+        _ => {}
+    }
+}
+
+/// `coalesce` of one value is the value.
+fn mark_cast(value: &mut Expr) {
+    match value {
+        Expr::Nested(inner) => mark_cast(inner),
+        Expr::Cast { .. } => {
+            let cast = FunctionArg::Unnamed(FunctionArgExpr::Expr(value.clone()));
+            *value = Expr::Function(Function {
+                name: ObjectName::from(vec![Ident::new("coalesce")]),
+                uses_odbc_syntax: false,
+                parameters: FunctionArguments::None,
+                args: FunctionArguments::List(FunctionArgumentList {
+                    duplicate_treatment: None,
+                    args: vec![cast],
+                    clauses: Vec::new(),
+                }),
+                filter: None,
+                null_treatment: None,
+                over: None,
+                within_group: Vec::new(),
+            });
+        }
+        _ => {}
     }
 }
