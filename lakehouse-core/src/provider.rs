@@ -14,6 +14,7 @@ mod file_groups;
 mod file_reader;
 mod file_rows;
 mod insert;
+mod metadata_column;
 mod metadata_table;
 mod opener;
 mod predicate;

@@ -23,6 +23,7 @@ use datafusion::prelude::Expr;
 use lakehouse_core::error::Error;
 
 use crate::session_zone::{is_utc, session_zone};
+use crate::uuid_text::{may_be_uuid, parse_uuid, uuid_of_text, uuid_value};
 
 /// Digits behind the point of a text that is compared with a whole number.
 const TEXT_SCALE: i8 = 10;
@@ -202,10 +203,15 @@ enum Kind {
     },
     /// Times in the session's zone.
     Zoned(Arc<str>),
+    /// UUIDs.
+    Uuid,
 }
 
 /// The kind that values of several types are read as; none where the engine may have them.
 fn kind_of(types: &[DataType], zone: &Arc<str>) -> Option<Kind> {
+    if types.iter().any(DataType::is_string) && types.iter().any(may_be_uuid) {
+        return Some(Kind::Uuid);
+    }
     if types.iter().any(DataType::is_string) && types.iter().any(DataType::is_numeric) {
         return Some(Kind::of_numbers(types));
     }
@@ -281,7 +287,17 @@ impl Kind {
                 }
                 _ => value,
             }),
-            Self::Number { .. } => Ok(value),
+            Self::Uuid if given.is_string() => match &value {
+                Expr::Literal(literal, metadata) => match literal.try_as_str() {
+                    Some(Some(text)) => {
+                        let uuid = uuid_value(parse_uuid(text)?);
+                        Ok(Expr::Literal(uuid, metadata.clone()))
+                    }
+                    _ => Ok(value),
+                },
+                _ => Ok(uuid_of_text(value)),
+            },
+            Self::Number { .. } | Self::Uuid => Ok(value),
         }
     }
 }

@@ -9,8 +9,9 @@ use datafusion::common::ParamValues;
 use datafusion::prelude::{DataFrame, SessionContext};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Principal;
-use lakehouse_core::lake::{Lake, dotted};
+use lakehouse_core::lake::{FoundTable, Lake, dotted};
 use lakehouse_core::name::{Name, parse_name};
+use lakehouse_core::scan::MetadataColumn;
 use tracing::Instrument;
 
 use crate::constant::instant;
@@ -128,16 +129,31 @@ impl Session {
     /// # Errors
     /// Unknown names, denied access.
     pub async fn table(&self, name: &str) -> Result<DataFrame> {
-        let parts = parse_name(name)?;
-        let variables = self.environment.variables();
-        let lake = self.environment.access().lake();
-        let found = lake
-            .find_table(&parts, &variables.catalog, &variables.namespace)
-            .await?;
+        let found = self.find(name).await?;
         Ok(self
             .environment
             .context()
             .read_table(self.environment.access().open(found)?)?)
+    }
+
+    /// As [`Self::table`], with all metadata columns ([`MetadataColumn`]) that the table has behind
+    /// its own.
+    ///
+    /// # Errors
+    /// As [`Self::table`].
+    pub async fn table_with_metadata_columns(&self, name: &str) -> Result<DataFrame> {
+        let found = self.find(name).await?;
+        let access = self.environment.access();
+        let table = access.open_with_metadata_columns(found, &MetadataColumn::ALL)?;
+        Ok(self.environment.context().read_table(table)?)
+    }
+
+    async fn find(&self, name: &str) -> Result<FoundTable> {
+        let parts = parse_name(name)?;
+        let variables = self.environment.variables();
+        let lake = self.environment.access().lake();
+        lake.find_table(&parts, &variables.catalog, &variables.namespace)
+            .await
     }
 
     /// Makes rows a table of this session alone, which wins over the lake's of that name.

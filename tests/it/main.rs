@@ -11,11 +11,15 @@ mod cases;
 #[cfg(test)]
 mod catalogs;
 #[cfg(test)]
+mod columns;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod many_writers;
+#[cfg(test)]
+mod metadata_columns;
 #[cfg(test)]
 mod metadata_tables;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Metadata files of tables: reading, writing and keeping the read ones.
 
 mod decode;
+mod default;
 mod json;
 mod name;
 
@@ -13,6 +14,7 @@ use iceberg::spec::TableMetadata;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::foreign_type;
 use crate::cache::ByteCache;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -82,6 +84,7 @@ impl MetadataFiles {
         predecessor: Option<&str>,
         clock: &dyn Clock,
     ) -> Result<NewMetadataFile> {
+        foreign_type::refuse_write(metadata)?;
         let gzip = decode::is_gzip_asked(metadata.properties())?;
         let name = metadata_file_name(predecessor, clock.new_uuid(), gzip)?;
         let location = join(&metadata_folder(metadata), &name);

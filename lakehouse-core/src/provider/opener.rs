@@ -20,7 +20,9 @@ use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics};
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics,
+};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
@@ -31,7 +33,7 @@ use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
 use assembly::Assembly;
-use live_rows::LiveRows;
+use live_rows::{LiveRows, check_count};
 
 use super::deletes::DeleteMetrics;
 use super::equality_delete::KeyFilters;
@@ -39,10 +41,12 @@ use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
 use super::file_rows::{WantedRows, file_rows};
+use super::metadata_column::{DeletedSource, numbered, row_numbers};
 use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
 use crate::runtime;
+use crate::scan::DeletedRows;
 
 /// What comes out of one file.
 pub(super) type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
@@ -161,7 +165,19 @@ impl LakeOpener {
         let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
         };
-        let live = self.live_rows(&file, &opened, &mut plan).await?;
+        let live = match self.flags(&opened.mapping, &needed) {
+            // Deleted rows come back with their flags.
+            flags if !flags.is_empty() => {
+                let deleted = self.deleted_rows(&file, &opened).await?;
+                for position in flags {
+                    let source = DeletedSource::new(deleted.as_ref().map(Arc::clone));
+                    let sources = &mut opened.mapping.sources;
+                    sources.insert(position, ColumnSource::Deleted(source));
+                }
+                None
+            }
+            _ => self.live_rows(&file, &opened, &mut plan).await?,
+        };
         if plan.row_group_index_iter().next().is_none() {
             return Ok(futures::stream::empty().boxed());
         }
@@ -210,7 +226,7 @@ impl LakeOpener {
         let mapping = FileMapping::new(
             &self.shape.columns,
             footer.file_metadata().schema_descr(),
-            file.constants(),
+            file,
             needed,
             &self.predicate_columns(),
         )?;
@@ -300,21 +316,46 @@ impl LakeOpener {
         opened: &Opened,
         plan: &mut ParquetAccessPlan,
     ) -> Result<Option<LiveRows>> {
-        if !file.has_position_deletes() {
-            return Ok(None);
-        }
-        let counter = |name| MetricBuilder::new(&self.metrics).counter(name, self.partition);
-        let metrics = DeleteMetrics {
-            file: opened.metrics.clone(),
-            files_read: counter("delete_files_read"),
-        };
-        let Some(deleted) = file.deleted_rows(&self.shape.deletes, &metrics).await? else {
+        let Some(deleted) = self.deleted_rows(file, opened).await? else {
             return Ok(None);
         };
         let rows = file.data_file().record_count();
         let live = LiveRows::new(plan, &opened.footer, rows, deleted)?;
-        counter("rows_deleted").add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
+        self.counter("rows_deleted")
+            .add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
         Ok(Some(live))
+    }
+
+    /// The rows of a file that are deleted.
+    async fn deleted_rows(
+        &self,
+        file: &LakeFile,
+        opened: &Opened,
+    ) -> Result<Option<Arc<DeletedRows>>> {
+        if !file.has_position_deletes() {
+            return Ok(None);
+        }
+        check_count(&opened.footer, file.data_file().record_count())?;
+        let metrics = DeleteMetrics {
+            file: opened.metrics.clone(),
+            files_read: self.counter("delete_files_read"),
+        };
+        file.deleted_rows(&self.shape.deletes, &metrics).await
+    }
+
+    /// The needed columns that flag deleted rows, by position.
+    fn flags(&self, mapping: &FileMapping, needed: &[usize]) -> Vec<usize> {
+        let is_flag = |position: &&usize| {
+            matches!(
+                mapping.sources.get(*position),
+                Some(ColumnSource::Deleted(_))
+            )
+        };
+        needed.iter().filter(is_flag).copied().collect()
+    }
+
+    fn counter(&self, name: &'static str) -> Count {
+        MetricBuilder::new(&self.metrics).counter(name, self.partition)
     }
 
     /// The predicate in terms of the file's columns, as far as the file's statistics decide it.
@@ -339,6 +380,7 @@ impl LakeOpener {
                         _ => None,
                     }
                 }
+                ColumnSource::Row(_) | ColumnSource::Deleted(_) => None,
             }
         };
         let trust = |root: usize| self.trust(file, opened, root);
@@ -466,15 +508,15 @@ impl LakeOpener {
         needed: &[usize],
         deletes: Deletes,
     ) -> Result<Batches> {
-        let metadata =
-            ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
-        let mut roots: Vec<usize> = needed
-            .iter()
-            .filter_map(|position| match opened.mapping.sources.get(position) {
-                Some(ColumnSource::File(root, _)) => Some(*root),
-                _ => None,
-            })
-            .collect();
+        let sources = || needed.iter().filter_map(|p| opened.mapping.sources.get(p));
+        let mut options = options(&opened.mapping);
+        let mut footer = Arc::clone(&opened.footer);
+        if sources().any(ColumnSource::is_numbered) {
+            options = options.with_virtual_columns(vec![row_numbers()])?;
+            footer = numbered(&footer)?;
+        }
+        let metadata = ArrowReaderMetadata::try_new(footer, options)?;
+        let mut roots: Vec<usize> = sources().filter_map(ColumnSource::root).collect();
         roots.sort_unstable();
         roots.dedup();
         let columns = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
@@ -495,7 +537,7 @@ impl LakeOpener {
         let assembly = Assembly::new(
             &self.shape.columns.read,
             &self.projection,
-            opened.mapping,
+            &opened.mapping,
             needed,
             &roots,
         )?;

@@ -13,7 +13,7 @@ use lakehouse_core::catalog::Catalog;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::{FoundTable, Selector, dotted};
 use lakehouse_core::name::quote;
-use lakehouse_core::table::{ReferenceKind, Table, iceberg_type, type_text};
+use lakehouse_core::table::{ReferenceKind, Table, iceberg_type};
 
 use super::QueryResult;
 use crate::environment::Environment;
@@ -42,7 +42,7 @@ pub(super) async fn show(show: Show, session: &Environment) -> Result<QueryResul
             let namespaces = vec![dotted(&namespace); names.len()];
             texts(&["namespace", "table_name"], vec![namespaces, names])
         }
-        Show::Columns(found) => columns(&columns_of(&found)?),
+        Show::Columns(found) => columns(&found.table, &columns_of(&found)?),
         Show::Describe { table, extended } => describe(&table, extended),
         Show::CreateTable(found) => {
             let text = create_table_text(&found.table, &found.catalog_name)?;
@@ -114,7 +114,7 @@ fn columns_of(found: &FoundTable) -> Result<Vec<NestedFieldRef>> {
     schema.fields().iter().map(field).collect()
 }
 
-fn columns(fields: &[NestedFieldRef]) -> Result<QueryResult> {
+fn columns(table: &Table, fields: &[NestedFieldRef]) -> Result<QueryResult> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("column_name", DataType::Utf8, false),
         Field::new("data_type", DataType::Utf8, false),
@@ -125,10 +125,8 @@ fn columns(fields: &[NestedFieldRef]) -> Result<QueryResult> {
         .iter()
         .map(|field| Some(field.name.as_str()))
         .collect();
-    let types: StringArray = fields
-        .iter()
-        .map(|field| Some(type_text(&field.field_type)))
-        .collect();
+    let types = fields.iter().map(|field| table.type_text(field).map(Some));
+    let types: StringArray = types.collect::<Result<_>>()?;
     let nullable: BooleanArray = fields.iter().map(|field| Some(!field.required)).collect();
     let comments: StringArray = fields.iter().map(|field| field.doc.as_deref()).collect();
     let arrays: Vec<ArrayRef> = vec![
@@ -149,14 +147,14 @@ fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
         .iter()
         .map(|field| {
             let not_null = if field.required { " NOT NULL" } else { "" };
-            let data_type = format!("{}{not_null}", type_text(&field.field_type));
-            [
+            let data_type = format!("{}{not_null}", table.type_text(field)?);
+            Ok([
                 field.name.clone(),
                 data_type,
                 field.doc.clone().unwrap_or_default(),
-            ]
+            ])
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let mut section = |title: &str, lines: Vec<(String, String)>| {
         if !lines.is_empty() {
             rows.push([format!("# {title}"), String::new(), String::new()]);
@@ -225,13 +223,13 @@ fn create_table_text(table: &Table, catalog: &str) -> Result<String> {
                 .as_ref()
                 .map(|doc| format!(" COMMENT {}", literal(doc)))
                 .unwrap_or_default();
-            format!(
+            Ok(format!(
                 "  {} {}{not_null}{comment}",
                 quote(&field.name),
-                type_text(&field.field_type)
-            )
+                table.type_text(field)?
+            ))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let name = format!(
         "{}.{}.{}",
         quote(catalog),

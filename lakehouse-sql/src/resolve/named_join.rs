@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
-use super::spelling::{Spellings, join_constraint, table_key, try_for_each_select_mut};
+use super::spelling::{Spellings, join_constraint_mut, table_key, try_for_each_select_mut};
 use crate::statement::Statement;
 use crate::statement::relation::walk;
 
@@ -72,7 +72,7 @@ impl Writer<'_> {
         for (place, join) in table.joins.iter_mut().enumerate() {
             self.write_out_nested(&mut join.relation)?;
             let right = self.columns_of(&join.relation);
-            if let Some(constraint) = join_constraint(&mut join.join_operator)
+            if let Some(constraint) = join_constraint_mut(&mut join.join_operator)
                 && *constraint == JoinConstraint::Natural
             {
                 *constraint =

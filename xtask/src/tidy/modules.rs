@@ -30,7 +30,7 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
-            &["session_zone", "assignment"],
+            &["session_zone", "assignment", "uuid_text"],
             &[
                 "sql_type",
                 "type_planner",

@@ -11,6 +11,7 @@ use iceberg::spec::{
 };
 use serde_json::{Value as Json, json};
 
+use crate::catalog::foreign_type;
 use crate::error::{Error, Result};
 use crate::scan::avro_blocks;
 use crate::scan::avro_header::AvroHeader;
@@ -166,7 +167,9 @@ struct Lenient<'a> {
 
 impl<'a> Lenient<'a> {
     fn new(mut header: AvroHeader<'a>) -> Option<Self> {
-        let schema: Schema = serde_json::from_value(header.json("schema")?).ok()?;
+        let mut schema = header.json("schema")?;
+        foreign_type::replace_in_schema(&mut schema);
+        let schema: Schema = serde_json::from_value(schema).ok()?;
         let spec = header.json("partition-spec")?;
         // Fields that cannot be read, such as those of transforms of a later version, say nothing.
         let fields = spec

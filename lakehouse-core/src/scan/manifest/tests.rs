@@ -212,3 +212,22 @@ async fn decoded_files_are_kept_by_path() {
     }
     assert!(plan(&table, &Predicate::AlwaysTrue, &cache).await.is_ok());
 }
+
+#[tokio::test]
+async fn columns_of_types_that_are_not_read_leave_the_manifest_readable() {
+    let mut lake = Lake::new(FormatVersion::V2, &[]);
+    let file = id_file("/a.parquet", (1, 5), vec![]);
+    let path = lake.manifest(vec![file]).await;
+    lake.last().manifest_length = 0;
+    edit(
+        &path,
+        "schema",
+        r#""type":"string""#,
+        r#""type":"geometry(srid:4326)""#,
+    );
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(iceberg::spec::Manifest::parse_avro(&bytes).is_err());
+    let manifest = decode::manifest(&bytes).unwrap();
+    let bounds = manifest.entries[0].data_file().lower_bounds();
+    assert_eq!(bounds.get(&1), Some(&Datum::long(1)));
+}
