@@ -42,3 +42,7 @@ SELECT 2, NULL, NULL;
 
 CREATE TABLE v3.larger TBLPROPERTIES ('format-version' = '3') AS
 SELECT value AS id, 'w' || CAST(value % 100 AS VARCHAR) AS w, value / 8.0 AS d FROM generate_series(0, 20000) AS t (value);
+
+CREATE TABLE v3.odd_names (id INT, "with space" VARCHAR, "größe" INT, "1st" INT, "dot.ted" INT)
+PARTITIONED BY ("with space", "größe", "1st", "dot.ted") TBLPROPERTIES ('format-version' = '3');
+INSERT INTO v3.odd_names VALUES (1, 'x', 2, 3, 4), (2, NULL, NULL, NULL, NULL);

@@ -133,7 +133,7 @@ def start(lake: Path, folder: Path, scratch: Path, catalog: str = CATALOG) -> Sp
     for key, value in settings.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
+    session.sparkContext.setLogLevel("FATAL")
     return Spark(session, lake)
 
 

@@ -31,6 +31,7 @@ def build(spark: Spark) -> dict[str, list[Question]]:
     made["equality.required"] = _required(spark)
     made["equality.defaulted"] = _defaulted(spark)
     made["equality.dropped"] = _dropped(spark)
+    made["equality.readded"] = _readded(spark)
     made["equality.many"] = _many(spark)
     return made
 
@@ -113,12 +114,12 @@ def _promoted(spark: Spark, version: int) -> list[Question]:
     """Keys whose types grew between the deletes."""
     name = f"equality.promoted_v{version}"
     table = _create(spark, name, "id INT, f FLOAT, m DECIMAL(5, 2)", version)
-    table.append([{"id": at, "f": at + 0.5, "m": Decimal(at) / 4} for at in range(8)])
+    table.append([{"id": at, "f": at + 0.5, "m": Decimal(f"{at / 4:.2f}")} for at in range(8)])
     table.delta(deletes=[table.equality_delete(["id"], [{"id": 1}]), table.equality_delete(["f"], [{"f": 2.5}]),
                          table.equality_delete(["m"], [{"m": Decimal("0.75")}])])
     spark.sql(f"ALTER TABLE {name} ALTER COLUMN id TYPE BIGINT", f"ALTER TABLE {name} ALTER COLUMN f TYPE DOUBLE",
               f"ALTER TABLE {name} ALTER COLUMN m TYPE DECIMAL(12, 2)")
-    table.append([{"id": at + 2**40, "f": at + 0.25, "m": Decimal(at) * 1_000_000} for at in range(1, 8)])
+    table.append([{"id": at + 2**40, "f": at + 0.25, "m": Decimal(f"{at}000000.00")} for at in range(1, 8)])
     table.delta(deletes=[table.equality_delete(["id"], [{"id": 4}, {"id": 2**40 + 1}]),
                          table.equality_delete(["f"], [{"f": 5.5}, {"f": 2.25}]),
                          table.equality_delete(["m"], [{"m": Decimal("1.50")}, {"m": Decimal("3000000.00")}])])
@@ -204,16 +205,34 @@ def _defaulted(spark: Spark) -> list[Question]:
 
 
 def _dropped(spark: Spark) -> list[Question]:
-    """The key column was dropped after the delete; the column that has its name now is another."""
+    """The key column was dropped after the delete."""
     name = "equality.dropped"
+    _drop_key(spark, name)
+    return [*everything(name), *wheres(name, "id", ["id < 5"]), *past(spark, name)]
+
+
+def _readded(spark: Spark) -> list[Question]:
+    """Another column has the name of the dropped key. Iceberg's Java library trips over the two
+    names, so the answers are written here."""
+    name = "equality.readded"
+    table = _drop_key(spark, name)
+    spark.sql(f"ALTER TABLE {name} ADD COLUMN k INT")
+    table.append([{"id": 21, "k": 1}])
+    left = [["0", None], ["2", None], ["3", None], ["5", None], ["6", None], ["8", None], ["20", None], ["21", "1"]]
+    return [
+        Question(f"SELECT id, k FROM {{{name}}}", answer=(["id", "k"], ["int", "int"], left)),
+        Question(f"SELECT id FROM {{{name}}} WHERE k = 1", answer=(["id"], ["int"], [["21"]])),
+        Question(f"SELECT id FROM {{{name}}} WHERE id < 5", answer=(["id"], ["int"], [["0"], ["2"], ["3"]])),
+    ]
+
+
+def _drop_key(spark: Spark, name: str) -> JavaTable:
     table = _create(spark, name, "id INT, k INT", 2)
     table.append([{"id": at, "k": at % 3} for at in range(9)])
     table.delta(deletes=[table.equality_delete(["k"], [{"k": 1}])])
     spark.sql(f"ALTER TABLE {name} DROP COLUMN k")
     table.append([{"id": 20}])
-    spark.sql(f"ALTER TABLE {name} ADD COLUMN k INT")
-    table.append([{"id": 21, "k": 1}])
-    return [*everything(name), *wheres(name, "id", ["id < 5", "k = 1", "k IS NULL"]), *past(spark, name)]
+    return table
 
 
 def _many(spark: Spark) -> list[Question]:

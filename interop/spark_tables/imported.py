@@ -9,7 +9,7 @@ from spark_tables import Question, everything, past, wheres
 
 SOURCE = """SELECT CAST(id AS INT) AS id, concat('w', id) AS w,
     TIMESTAMP '1969-12-31 23:59:59.999999+00:00' + make_dt_interval(CAST(id AS INT) * 400) AS tz,
-    DATE '1969-12-30' + CAST(id AS INT) AS day, CAST(id AS DECIMAL(9, 2)) / 4 AS m,
+    DATE '1969-12-30' + CAST(id AS INT) AS day, CAST(id / 4.0D AS DECIMAL(12, 4)) AS m,
     CAST(id AS DECIMAL(5, 2)) AS tiny, CAST(id * 1000000007 AS DECIMAL(18, 3)) AS middle,
     CAST(id * 1000000007 AS DECIMAL(38, 4)) AS wide, if(id % 3 = 0, NULL, id / 2.0D) AS d,
     named_struct('x', CAST(id AS INT), 'y', array(concat('y', id), NULL)) AS s,

@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import itertools
 import json
+import math
 import uuid
 
 from spark_session import Spark
@@ -140,7 +141,9 @@ class JavaTable:
         values go in as JSON and the others as objects."""
         plain, objects = {}, {}
         for name, value in row.items():
-            if isinstance(value, (dt.date, dt.datetime, bytes, float)) or hasattr(value, "_target_id"):
+            if isinstance(value, float) and not math.isfinite(value):
+                objects[name] = value
+            elif isinstance(value, (dt.date, dt.datetime, bytes)) or hasattr(value, "_target_id"):
                 objects[name] = self._object(value)
             elif value is not None:
                 field_id = schema.findField(name).fieldId()

@@ -1,7 +1,7 @@
 //! From a predicate and a snapshot to a plan of files to read: pure planning over manifests that
 //! were read before.
 
-mod avro_header;
+pub(crate) mod avro_header;
 mod context;
 mod evaluate;
 mod footer;
