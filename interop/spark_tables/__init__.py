@@ -3,7 +3,8 @@
 A question's SQL names its tables in braces: `{travel.prices}` is the table as it is now,
 `{travel.prices@tag:opening}` as a tag has it, `@branch:b` as a branch has it, `@snapshot:0` by the
 id of the first snapshot of the log, `@time:0` as of that snapshot's instant, and
-`{travel.prices.files}` is a metadata table. A table named `folder.x.y` lies in no catalog.
+`{travel.prices.files}` is a metadata table. A table named `folder.x.y` lies in no catalog; what reads
+it in our SQL takes no version.
 """
 
 from __future__ import annotations

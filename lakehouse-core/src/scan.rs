@@ -1,7 +1,7 @@
 //! From a predicate and a snapshot to a plan of files to read: pure planning over manifests that
 //! were read before.
 
-pub(crate) mod avro_header;
+mod avro_header;
 mod context;
 mod evaluate;
 mod footer;
@@ -16,6 +16,7 @@ mod summary;
 mod testing;
 mod value;
 
+pub(crate) use avro_header::{AvroHeader, partition_fields};
 pub use context::ScanContext;
 pub(crate) use footer::FooterCache;
 pub use manifest_cache::ManifestCache;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::scan::avro_header::{AvroHeader, partition_fields};
+use crate::scan::{AvroHeader, partition_fields};
 
 /// The manifest, under another header if a name in it is no Avro name.
 pub(super) fn with_avro_names(manifest: Bytes) -> Bytes {
