@@ -142,14 +142,16 @@ def write(folder: Path, modules: list[str]) -> int:
         for module in modules:
             asked = written(spark, references, module)
             made = time.monotonic()
-            records += pool.map(lambda record: answered(spark, record), asked)
+            found = list(pool.map(lambda record: answered(spark, record), asked))
+            records += found
+            for record in found:
+                if "error" in record:
+                    print(f"SPARK REFUSES {record['id']}: {record['error']}")
             print(f"  {module}: tables in {made - started:.1f} s, "
                   f"{len(asked)} answers in {time.monotonic() - made:.1f} s", flush=True)
             started = time.monotonic()
     spark.stop()
     refused = [record for record in records if "error" in record]
-    for record in refused:
-        print(f"SPARK REFUSES {record['id']}: {record['error']}")
     document = {"lake": str(folder / "lake"), "questions": [record for record in records if "error" not in record]}
     text = json.dumps(document, ensure_ascii=False, indent=1)
     (folder / "answers.json").write_text(text + "\n", encoding="utf-8")

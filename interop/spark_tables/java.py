@@ -84,6 +84,15 @@ class JavaTable:
         builder = builder.ofEqualityDeletes(ids).withPath(path).withFormat(self._parquet())
         return builder.withFileSizeInBytes(size_bytes).withRecordCount(rows).build()
 
+    def append_listed(self, files: list[tuple[str, int]], rows_each: int) -> None:
+        """Adds Parquet files that somebody else wrote, by path and size in bytes, without metrics."""
+        table = self.refreshed()
+        append = table.newAppend()
+        for path, size_bytes in files:
+            builder = self._iceberg.DataFiles.builder(table.spec()).withPath(path).withFormat("parquet")
+            append.appendFile(builder.withFileSizeInBytes(size_bytes).withRecordCount(rows_each).build())
+        append.commit()
+
     def add_column(self, name: str, kind: str, default, path: str | None = None) -> None:
         """Adds an optional column with a default for rows old and new."""
         update = self.refreshed().updateSchema()

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from spark_session import Spark
 from spark_tables import Question, properties, wheres
+from spark_tables.java import JavaTable
 
 FILES = 2000
 
@@ -18,18 +19,24 @@ def build(spark: Spark) -> dict[str, list[Question]]:
 
 
 def _files(spark: Spark) -> list[Question]:
-    """Files of one row each, registered by Spark, and some of them emptied by deletes."""
+    """Files of one row each, of which nothing but their number of rows is known, and deletes."""
     name = "many.files"
-    folder = spark.lake / "loose-many"
-    folder.mkdir()
+    spark.sql(f"CREATE TABLE {name} (id BIGINT, w STRING, d DOUBLE) USING iceberg TBLPROPERTIES ({properties(3)})")
+    folder = spark.lake / "many" / "files" / "data"
+    folder.mkdir(parents=True)
+    kinds = {"id": pa.int64(), "w": pa.string(), "d": pa.float64()}
+    schema = pa.schema([pa.field(column, kind, metadata={"PARQUET:field_id": str(at)})
+                        for at, (column, kind) in enumerate(kinds.items(), 1)])
+    files = []
     for at in range(FILES):
         row = {"id": [at], "w": [None if at % 10 == 0 else f"w{at % 7}"], "d": [at / 8]}
-        pq.write_table(pa.table(row), folder / f"{at:05}.parquet", compression="none")
-    spark.sql(
-        f"CREATE TABLE {name} (id BIGINT, w STRING, d DOUBLE) USING iceberg TBLPROPERTIES ({properties(3)})",
-        f"CALL spark.system.add_files(table => '{name}', source_table => '\"parquet\".\"file://{folder}\"', "
-        "check_duplicate_files => false)",
-        f"DELETE FROM {name} WHERE id IN (17, 171, 1711, 1999)")
+        path = folder / f"{at:05}.parquet"
+        pq.write_table(pa.table(row, schema=schema), path, compression="none")
+        files.append((f"file://{path}", path.stat().st_size))
+    table = JavaTable(spark, name)
+    table.append_listed(files[: FILES // 2], 1)
+    table.append_listed(files[FILES // 2 :], 1)
+    spark.sql(f"DELETE FROM {name} WHERE id IN (17, 171, 1711, 1999)")
     t = f"{{{name}}}"
     return [
         Question(f"SELECT count(*) AS n, count(w) AS w, sum(id) AS s, min(id) AS lo, max(id) AS hi FROM {t}"),

@@ -29,7 +29,7 @@ def _prices(spark: Spark, name: str, version: int) -> list[Question]:
         f"ALTER TABLE {name} CREATE TAG opening RETAIN 365 DAYS",
         f"UPDATE {name} SET price = price * 2 WHERE sku = 'apple'",
         f"INSERT INTO {name} VALUES ('plum', 2.50)",
-        f"ALTER TABLE {name} CREATE TAG \"Größe 1\"",
+        f"ALTER TABLE {name} CREATE TAG `Größe 1`",
         f"DELETE FROM {name} WHERE sku = 'pear'",
         f"ALTER TABLE {name} ADD COLUMN stock INT FIRST",
         f"INSERT INTO {name} VALUES (7, 'fig', 3.00)",

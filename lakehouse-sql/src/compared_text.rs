@@ -4,6 +4,8 @@
 //! `id < '5'` mean the number, and every other engine reads it so. A text that is no number is an
 //! error instead of an answer to another question.
 
+mod time;
+
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::ScalarValue;
@@ -18,8 +20,10 @@ use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
 use lakehouse_core::error::Error;
 
-/// Reads text literals as numbers where they are compared with numbers. Stands before the engine's
-/// own coercion.
+use self::time::in_nanoseconds;
+
+/// Reads text literals as numbers where they are compared with numbers, and times in the finer of
+/// two units. Stands before the engine's own coercion.
 #[derive(Debug)]
 pub(crate) struct ComparedTextRule;
 
@@ -98,8 +102,11 @@ fn compares(op: Operator) -> bool {
     )
 }
 
-/// `value`, read as a number when it is a text beside a number.
+/// `value`, read as a number when it is a text beside a number, and in nanoseconds beside those.
 fn beside(value: Expr, other: &Expr, schema: &DFSchema) -> Result<Expr> {
+    if let Some(exact) = in_nanoseconds(&value, other, schema) {
+        return Ok(exact);
+    }
     let Expr::Literal(literal, metadata) = &value else {
         return Ok(value);
     };

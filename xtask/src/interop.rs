@@ -42,7 +42,10 @@ pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
 /// PyIceberg and DuckDB.
 fn add_python(steps: &mut Steps, venv: &Path, folder: &Path, lake: &Path) {
     let python = |script: &str| script_of(venv, script);
-    steps.command("interop: others write", python("write_tables.py").arg(folder));
+    steps.command(
+        "interop: others write",
+        python("write_tables.py").arg(folder),
+    );
     for (name, way) in [
         ("interop: we read theirs", "theirs"),
         ("interop: they read ours", "ours"),

@@ -7,7 +7,8 @@ use crate::steps::{Outcome, Steps};
 
 const REQUIREMENTS: &str = "interop/requirements-spark.txt";
 const JAVA_VERSIONS: [&str; 2] = ["17", "21"];
-const NEEDS_JAVA: &str = "install Java 17 (Debian: openjdk-17-jre-headless); JAVA_HOME or PATH names it";
+const NEEDS_JAVA: &str =
+    "install Java 17 (Debian: openjdk-17-jre-headless); JAVA_HOME or PATH names it";
 const JARS_VARIABLE: &str = "LAKEHOUSE_SPARK_JARS";
 
 /// Adds the steps: Java and the rest of what Spark needs, its tables, both directions of reading.
@@ -47,7 +48,10 @@ pub(super) fn add_to(steps: &mut Steps, target: &Path, lake: &Path) {
 /// Checks Java, makes the virtual environment and fetches the jars, whose class path it sets.
 fn environment(venv: &Path, folder: &Path, jars: &mut String) -> Outcome {
     let version = java_version();
-    if !version.as_deref().is_some_and(|found| JAVA_VERSIONS.contains(&found)) {
+    if !version
+        .as_deref()
+        .is_some_and(|found| JAVA_VERSIONS.contains(&found))
+    {
         let found = version.map_or_else(|| "none".to_owned(), |version| format!("Java {version}"));
         return Outcome::NotRun(format!("{NEEDS_JAVA}; found {found}"));
     }
@@ -91,7 +95,10 @@ mod tests {
     fn the_main_version_is_before_the_first_dot() {
         let told = "openjdk version \"17.0.15\" 2025-04-15\nOpenJDK Runtime Environment";
         assert_eq!(main_version(told).as_deref(), Some("17"));
-        assert_eq!(main_version("java version \"21\" 2023-09-19").as_deref(), Some("21"));
+        assert_eq!(
+            main_version("java version \"21\" 2023-09-19").as_deref(),
+            Some("21")
+        );
         assert_eq!(main_version("no such command"), None);
     }
 }

@@ -21,7 +21,10 @@ fn renamed(manifest: &[u8]) -> Option<Vec<u8>> {
     let mut schema = header.json("avro.schema")?;
     let fields = partition_fields(&mut schema)?;
     let is_avro = |name: &str| avro_name(name) == name;
-    if fields.iter().all(|field| field["name"].as_str().is_none_or(is_avro)) {
+    if fields
+        .iter()
+        .all(|field| field["name"].as_str().is_none_or(is_avro))
+    {
         return None;
     }
     let mut taken = BTreeSet::new();
@@ -31,7 +34,9 @@ fn renamed(manifest: &[u8]) -> Option<Vec<u8>> {
             name = format!("{name}_{}", field["field-id"]);
             taken.insert(name.clone());
         }
-        field.as_object_mut()?.insert("name".to_owned(), json!(name));
+        field
+            .as_object_mut()?
+            .insert("name".to_owned(), json!(name));
     }
     header.set_json("avro.schema", &schema);
     Some(header.to_bytes())

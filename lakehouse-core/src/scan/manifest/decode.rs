@@ -136,7 +136,9 @@ fn has_own_partition_names(header: &AvroHeader<'_>) -> bool {
     };
     header
         .json("avro.schema")
-        .and_then(|mut schema| avro_header::partition_fields(&mut schema).map(|fields| fields.iter().all(named)))
+        .and_then(|mut schema| {
+            avro_header::partition_fields(&mut schema).map(|fields| fields.iter().all(named))
+        })
         .unwrap_or(true)
 }
 
@@ -306,7 +308,10 @@ fn leaf_types(field_type: &Type, id: Option<i32>, types: &mut BTreeMap<i32, Prim
 /// Gives the fields of the rows' partition tuple names that follow from their ids.
 fn rename_partition_fields(header: &mut AvroHeader<'_>) -> Option<()> {
     let mut schema = header.json("avro.schema")?;
-    for (position, field) in avro_header::partition_fields(&mut schema)?.iter_mut().enumerate() {
+    for (position, field) in avro_header::partition_fields(&mut schema)?
+        .iter_mut()
+        .enumerate()
+    {
         let name = match field["field-id"].as_i64() {
             Some(id) => partition_name(id),
             None => format!("unknown_{position}"),
