@@ -26,12 +26,7 @@ class Spark:
         self.session = session
         self.lake = lake
         self.jvm = session.sparkContext._jvm
-        self._iceberg = self.jvm.org.apache.iceberg
-
-    @property
-    def iceberg(self):
-        """The Java package `org.apache.iceberg`."""
-        return self._iceberg
+        self.iceberg = self.jvm.org.apache.iceberg
 
     def sql(self, *statements: str) -> None:
         """Runs statements one after the other."""
@@ -44,13 +39,7 @@ class Spark:
 
     def table(self, name: str):
         """The Java `Table` of a name, as it is now."""
-        return self._iceberg.spark.Spark3Util.loadIcebergTable(self.session._jsparkSession, name)
-
-    def rows(self, name: str, schema: str, rows: list[tuple], files: int = 1) -> None:
-        """Appends Python rows as one snapshot of so many data files."""
-        frame = self.session.createDataFrame(rows, schema).repartition(files) if files > 1 else \
-            self.session.createDataFrame(rows, schema).coalesce(1)
-        frame.writeTo(name).append()
+        return self.iceberg.spark.Spark3Util.loadIcebergTable(self.session._jsparkSession, name)
 
     def log(self, name: str) -> list[tuple[int, int]]:
         """Snapshot id and instant in milliseconds of each entry of the table's log."""
@@ -64,26 +53,20 @@ class Spark:
         return array
 
     def generic_rows(self, name: str, columns: list[str]) -> list[list[str | None]]:
-        """All rows as Iceberg's own Java reader gives them, each value as Java writes it."""
-        found = self._iceberg.data.IcebergGenerics.read(self.table(name)).select(self.strings(columns)).build()
+        """All rows as Iceberg's own Java reader gives them, each number and time as Java writes it."""
+        found = self.iceberg.data.IcebergGenerics.read(self.table(name)).select(self.strings(columns)).build()
         rows = []
         records = found.iterator()
         while records.hasNext():
             record = records.next()
             cells = [record.getField(column) for column in columns]
-            rows.append([None if cell is None else _java_text(cell) for cell in cells])
+            rows.append([None if cell is None else str(cell) for cell in cells])
         found.close()
         return rows
 
     def stop(self) -> None:
         """Ends the session and its Java process."""
         self.session.stop()
-
-
-def _java_text(cell) -> str:
-    if isinstance(cell, (bytes, bytearray)):
-        return bytes(cell).hex()
-    return str(cell).lower() if isinstance(cell, bool) else cell if isinstance(cell, str) else str(cell)
 
 
 def start(lake: Path, folder: Path, scratch: Path, catalog: str = CATALOG) -> Spark:

@@ -64,7 +64,48 @@ fn avro_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::avro_name;
+    use std::sync::Arc;
+
+    use iceberg::io::FileIO;
+    use iceberg::spec::{
+        ManifestWriterBuilder, NestedField, PartitionSpec, PrimitiveType, Schema, Transform, Type,
+    };
+
+    use super::{AvroHeader, avro_name, partition_fields, with_avro_names};
+
+    #[tokio::test]
+    async fn j02_the_header_keeps_the_schema_and_the_true_names() {
+        let column = NestedField::optional(1, "with space", Type::Primitive(PrimitiveType::Int));
+        let schema = Schema::builder().with_fields([Arc::new(column)]);
+        let schema = Arc::new(schema.build().unwrap());
+        let spec = PartitionSpec::builder(Arc::clone(&schema))
+            .add_partition_field("with space", "with space", Transform::Identity)
+            .unwrap()
+            .build()
+            .unwrap();
+        let memory = FileIO::new_with_memory();
+        let output = memory.new_output("memory:/m.avro").unwrap();
+        ManifestWriterBuilder::new(output, Some(1), Arc::clone(&schema), spec)
+            .build_v2_data()
+            .write_manifest_file()
+            .await
+            .unwrap();
+        let bytes = memory.new_input("memory:/m.avro").unwrap();
+
+        let renamed = with_avro_names(bytes.read().await.unwrap());
+
+        let header = AvroHeader::parse(&renamed).unwrap();
+        let found: Schema = serde_json::from_value(header.json("schema").unwrap()).unwrap();
+        assert_eq!(&found, schema.as_ref());
+        assert_eq!(
+            header.json("partition-spec").unwrap()[0]["name"],
+            "with space"
+        );
+        let mut rows = header.json("avro.schema").unwrap();
+        let fields = partition_fields(&mut rows).unwrap();
+        assert_eq!(fields[0]["name"], "with_x20space");
+        assert_eq!(fields[0]["field-id"], 1000);
+    }
 
     #[test]
     fn names_are_those_of_the_java_library() {
