@@ -15,15 +15,15 @@ FILES = 2000
 def build(spark: Spark) -> dict[str, list[Question]]:
     """Makes the tables and returns the questions by table name."""
     spark.sql("CREATE NAMESPACE many")
-    return {"many.files": _files(spark)}
+    return {"many.small": _files(spark)}
 
 
 def _files(spark: Spark) -> list[Question]:
     """Files of one row each, of which nothing but their number of rows is known, and deletes."""
-    name = "many.files"
+    name = "many.small"
     spark.sql(f"CREATE TABLE {name} (id BIGINT, w STRING, d DOUBLE) USING iceberg TBLPROPERTIES ({properties(3)})")
-    folder = spark.lake / "many" / "files" / "data"
-    folder.mkdir(parents=True)
+    folder = spark.lake / "many-small"
+    folder.mkdir()
     kinds = {"id": pa.int64(), "w": pa.string(), "d": pa.float64()}
     schema = pa.schema([pa.field(column, kind, metadata={"PARQUET:field_id": str(at)})
                         for at, (column, kind) in enumerate(kinds.items(), 1)])

@@ -114,7 +114,7 @@ def _by_truncate(spark: Spark) -> list[Question]:
         "(truncate(10, i), truncate(10, l), truncate(50, d), truncate(2, s), truncate(1, b))",
         f"""INSERT INTO {name} VALUES (1, 1, 10.65, 'iceberg', X'0102'), (-1, -1, -0.05, 'ic', X''),
         (-10, -10, -0.50, 'i', X'FFFF'), (-11, -11, -0.51, '🦀🦀🦀', X'01'), (10, 10, 0.00, '', X'00'),
-        (-2147483648, -9223372036854775800, -9999999.99, 'zz', X'7F'), (NULL, NULL, NULL, NULL, NULL)""")
+        (-2147483648, -9223372036854775800, -9999999.00, 'zz', X'7F'), (NULL, NULL, NULL, NULL, NULL)""")
     return [*everything(name), *wheres(name, "i, s", [
         "i = -1", "i < 0", "i > -2", "i >= -10", "i = -11", "l = -1", "l BETWEEN -11 AND -1", "d = -0.05", "d < 0",
         "d <= -0.50", "d > -0.51", "s = 'iceberg'", "s > 'ic'", "s >= 'ic'", "s LIKE 'ic%'", "s LIKE 'i%'",
