@@ -48,7 +48,7 @@ pub use settings_file::read_settings;
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::governance::Principal;
 use lakehouse_core::lake::{DEFAULT_NAMESPACE, Lake, Selector};
-use lakehouse_core::name::{Name, NamespaceIdent};
+use lakehouse_core::name::{Name, NamespaceIdent, parse_name};
 
 /// SQL text and statements, for programs that run several statements of one text.
 pub mod sql {
@@ -107,12 +107,12 @@ impl Lakehouse {
     }
 
     /// A table by its name, `"t"`, `"namespace.t"` or `"catalog.namespace.t"`, as it is now; a name
-    /// may select a version (`"t.tag_x"`).
+    /// may select a version (`"t.tag_x"`). Parts that hold dots are quoted: `"\"a.b\".t"`.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] with the nearest names.
     pub async fn table(&self, name: &str) -> Result<Table> {
-        let parts: Vec<Name> = name.split('.').map(Name::new).collect();
+        let parts = parse_name(name)?;
         let namespace = NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned());
         let catalog = self.lake.default_catalog();
         let found = self.lake.find_table(&parts, catalog, &namespace).await?;

@@ -1,5 +1,6 @@
 //! Names of namespaces and tables, and the only place that swaps a metadata pointer.
 
+mod asked;
 mod find;
 mod folder;
 mod memory;
@@ -8,7 +9,7 @@ mod pointer;
 mod sqlite;
 
 use std::collections::HashMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,12 +19,16 @@ use iceberg::{TableRequirement, TableUpdate};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::name::{NamespaceIdent, TableIdent};
+use crate::runtime;
 use crate::settings::CacheSettings;
 use crate::storage::Storage;
+pub use asked::{AskedSwap, SwapTrace};
 pub use find::{find_metadata_file, load_by_metadata_file};
 pub use memory::{MEMORY_WAREHOUSE, MemoryCatalog, MemoryPointers};
 pub(crate) use metadata_file::to_value as metadata_json;
 pub use pointer::PointerCatalog;
+#[cfg(test)]
+pub(crate) use sqlite::End;
 pub use sqlite::{
     CATALOG_FILE, CATALOG_NAME, OpenOptions, SqliteCatalog, SqlitePointers, find_catalog_file,
 };
@@ -71,7 +76,47 @@ pub enum CommitOutcome {
     Conflicted(Error),
     /// It is not known whether the pointer was moved: nothing may be deleted, and nothing tried
     /// again before the table's history was read.
-    Unknown(Error),
+    Unknown {
+        /// Why nobody knows.
+        error: Error,
+        /// The swap that was asked for, where the catalog swaps files that we wrote.
+        swap: Option<AskedSwap>,
+    },
+}
+
+/// The turn of one process to change a table, given back when it ends or is dropped.
+///
+/// It keeps processes from working on a base that others replace meanwhile; it is no lock, and
+/// nothing is right or wrong by it.
+#[derive(Default)]
+pub struct Turn {
+    held: Option<Box<dyn Send>>,
+}
+
+impl Turn {
+    /// A turn that lasts as long as `held` lives.
+    pub fn until_dropped(held: impl Send + 'static) -> Self {
+        Self {
+            held: Some(Box::new(held)),
+        }
+    }
+
+    /// Gives the turn back, away from the threads that serve queries.
+    ///
+    /// # Errors
+    /// When the runtime is going down; the turn is given back all the same.
+    pub async fn end(self) -> Result<()> {
+        match self.held {
+            Some(held) => runtime::blocking(move || drop(held)).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
 }
 
 /// A catalog: names of tables, and a compare-and-swap of each table's metadata pointer.
@@ -172,6 +217,18 @@ pub trait Catalog: Debug + Send + Sync {
     /// # Errors
     /// [`crate::error::ErrorKind::NotFound`], [`crate::error::ErrorKind::AlreadyExists`].
     async fn rename_table(&self, from: &TableIdent, to: &TableIdent) -> Result<()>;
+
+    /// Waits until it is this process's turn to change a table, in the order in which processes
+    /// asked, where the catalog can tell. Taken by `commit` before it reads the table, and given
+    /// back after the swap.
+    ///
+    /// # Errors
+    /// When the runtime is going down. A catalog in which nobody can queue, or a wait that takes too
+    /// long, gives a turn at once.
+    async fn turn(&self, ident: &TableIdent) -> Result<Turn> {
+        let _ = ident;
+        Ok(Turn::default())
+    }
 
     /// Checks `requirements` against the current metadata, applies `updates`, writes the new
     /// metadata file and moves the pointer, if nobody else moved it meanwhile.

@@ -18,6 +18,8 @@ mod retry;
 mod rollback;
 mod snapshot;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

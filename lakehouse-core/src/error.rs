@@ -359,6 +359,7 @@ impl From<DataFusionError> for Error {
             DataFusionError::ParquetError(inner) => Self::from(*inner),
             DataFusionError::ObjectStore(inner) => Self::from(*inner),
             DataFusionError::IoError(inner) => Self::from(inner),
+            DataFusionError::Context(rule, inner) if is_rule(&rule) => Self::from(*inner),
             DataFusionError::Context(context, inner) => {
                 Self::from(*inner).with_context("while", context)
             }
@@ -378,10 +379,33 @@ impl From<DataFusionError> for Error {
                     DataFusionError::ResourcesExhausted(_) => ErrorKind::ResourcesExhausted,
                     _ => ErrorKind::Internal,
                 };
-                Self::new(kind, other.strip_backtrace()).with_source(other)
+                let text = other.strip_backtrace();
+                match without_stage(&text) {
+                    // The engine's error tells nothing that the message does not.
+                    Some(message) => Self::new(kind, message),
+                    None => Self::new(kind, text).with_source(other),
+                }
             }
         }
     }
+}
+
+/// The engine's message without the stage it came from, `None` when it names none: the kind says
+/// as much.
+fn without_stage(text: &str) -> Option<&str> {
+    const STAGES: [&str; 4] = [
+        "Error during planning: ",
+        "Schema error: ",
+        "SQL error: ",
+        "Execution error: ",
+    ];
+    STAGES.iter().find_map(|stage| text.strip_prefix(stage))
+}
+
+/// Whether what the engine was doing is the name of a rule of its own, which says nothing to users.
+fn is_rule(context: &str) -> bool {
+    let is_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+    context.starts_with("Optimizer rule '") || context.chars().all(is_name)
 }
 
 /// An error of ours that travelled through another library comes back as it was.
@@ -422,7 +446,8 @@ fn from_shared(shared: &std::sync::Arc<DataFusionError>) -> Error {
         DataFusionError::Internal(_) => ErrorKind::Internal,
         _ => ErrorKind::InvalidInput,
     };
-    Error::new(kind, shared.strip_backtrace())
+    let text = shared.strip_backtrace();
+    Error::new(kind, without_stage(&text).unwrap_or(&text))
 }
 
 impl From<Error> for DataFusionError {

@@ -101,6 +101,62 @@ pub fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// A name given as one text, such as an argument: parts between dots, quoted with `"` or `` ` ``
+/// where they hold dots; a quote within quotes is written twice.
+///
+/// ```
+/// use lakehouse_core::name::{Name, parse_name};
+///
+/// assert_eq!(parse_name("sales.orders")?, [Name::new("sales"), Name::new("orders")]);
+/// assert_eq!(parse_name("\"a.b\".t")?, [Name::quoted("a.b"), Name::new("t")]);
+/// # Ok::<(), lakehouse_core::error::Error>(())
+/// ```
+///
+/// # Errors
+/// [`crate::error::ErrorKind::InvalidInput`] for a quote that is not closed, or closed before the
+/// end of its part.
+pub fn parse_name(text: &str) -> Result<Vec<Name>> {
+    let mut parts = Vec::new();
+    let mut rest = text.chars().peekable();
+    loop {
+        match rest.next_if(|first| matches!(first, '"' | '`')) {
+            None => {
+                let mut part = String::new();
+                while let Some(letter) = rest.next_if(|letter| *letter != '.') {
+                    part.push(letter);
+                }
+                parts.push(Name::new(part));
+            }
+            Some(quote) => {
+                let mut part = String::new();
+                loop {
+                    match rest.next() {
+                        Some(letter) if letter != quote => part.push(letter),
+                        Some(_) if rest.next_if_eq(&quote).is_some() => part.push(quote),
+                        Some(_) => break,
+                        None => {
+                            return Err(Error::invalid(format!(
+                                "name {text:?} has no closing {quote}"
+                            )));
+                        }
+                    }
+                }
+                parts.push(Name::quoted(part));
+            }
+        }
+        match rest.next() {
+            None => return Ok(parts),
+            Some('.') => {}
+            Some(other) => {
+                return Err(Error::invalid(format!(
+                    "expected a dot or the end behind a closing quote in name {text:?}, found \
+                     {other:?}"
+                )));
+            }
+        }
+    }
+}
+
 /// The candidates nearest to a misspelt name, best first, at most three.
 ///
 /// ```
@@ -154,4 +210,22 @@ fn edit_distance(left: &str, right: &str) -> usize {
         rows.push(row);
     }
     rows[left.len()][right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_texts_are_split_at_dots_outside_of_quotes() {
+        let name = |text| parse_name(text).unwrap();
+        assert_eq!(name("a.b"), [Name::new("a"), Name::new("b")]);
+        assert_eq!(name("a.\"b.C\""), [Name::new("a"), Name::quoted("b.C")]);
+        assert_eq!(name("`x`.y"), [Name::quoted("x"), Name::new("y")]);
+        assert_eq!(name("\"a\"\"b`\""), [Name::quoted("a\"b`")]);
+        assert_eq!(name("it's"), [Name::new("it's")]);
+        for broken in ["\"a", "a.`b", "\"a\"b.c"] {
+            assert!(parse_name(broken).is_err(), "{broken}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use iceberg::NamespaceIdent;
 use crate::error::{Error, Result};
 use crate::governance::Privilege;
 use crate::lake::FoundTable;
-use crate::name::{Name, hint};
+use crate::name::{hint, parse_name};
 use crate::provider::Access;
 
 /// What kind of value a parameter takes.
@@ -77,7 +77,7 @@ impl CallContext<'_> {
     /// # Errors
     /// Unknown names; denied access.
     pub async fn table(&self, name: &str) -> Result<FoundTable> {
-        let parts: Vec<Name> = parse_name(name);
+        let parts = parse_name(name)?;
         let lake = self.access.lake();
         let found = lake
             .find_table(&parts, &self.catalog, &self.namespace)
@@ -89,38 +89,6 @@ impl CallContext<'_> {
         }
         self.access.check(Privilege::Alter, &found)?;
         Ok(found)
-    }
-}
-
-/// A name in a text argument: parts between dots, quoted with `"` or `` ` `` where they hold dots.
-pub(crate) fn parse_name(text: &str) -> Vec<Name> {
-    let mut parts = Vec::new();
-    let mut part = String::new();
-    let mut quote = None;
-    let mut was_quoted = false;
-    for character in text.chars() {
-        match (quote, character) {
-            (None, '"' | '`') => {
-                quote = Some(character);
-                was_quoted = true;
-            }
-            (Some(open), close) if open == close => quote = None,
-            (None, '.') => {
-                parts.push(name_of(std::mem::take(&mut part), was_quoted));
-                was_quoted = false;
-            }
-            (_, other) => part.push(other),
-        }
-    }
-    parts.push(name_of(part, was_quoted));
-    parts
-}
-
-fn name_of(part: String, quoted: bool) -> Name {
-    if quoted {
-        Name::quoted(part)
-    } else {
-        Name::new(part)
     }
 }
 
@@ -306,18 +274,5 @@ impl Procedures {
                     hint(name, names)
                 ))
             })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_in_texts_are_split_at_dots_outside_of_quotes() {
-        let name = |text| parse_name(text);
-        assert_eq!(name("a.b"), [Name::new("a"), Name::new("b")]);
-        assert_eq!(name("a.\"b.C\""), [Name::new("a"), Name::quoted("b.C")]);
-        assert_eq!(name("`x`.y"), [Name::quoted("x"), Name::new("y")]);
     }
 }

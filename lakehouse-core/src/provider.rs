@@ -6,6 +6,8 @@
 
 mod access;
 mod catalog;
+mod deletes;
+mod equality_delete;
 mod field_mapping;
 mod file;
 mod file_groups;

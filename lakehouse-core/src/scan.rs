@@ -3,6 +3,11 @@
 
 mod avro_header;
 mod context;
+mod delete_file;
+mod delete_index;
+mod deleted_rows;
+mod deletion_vector;
+mod equality_set;
 mod evaluate;
 mod footer;
 mod manifest;
@@ -18,6 +23,11 @@ mod value;
 
 pub(crate) use avro_header::{AvroHeader, partition_fields};
 pub use context::ScanContext;
+pub(crate) use delete_file::{DELETED_PATH_ID, DELETED_POSITION_ID};
+pub use delete_file::{DeleteFile, DeleteKind, FileDeletes};
+pub(crate) use deleted_rows::DeletedRows;
+pub(crate) use deletion_vector::{VECTOR_BYTES_MAX, parse_vector};
+pub(crate) use equality_set::{EqualitySet, EqualitySets};
 pub(crate) use footer::FooterCache;
 pub use manifest_cache::ManifestCache;
 pub use metadata_table::MetadataTable;

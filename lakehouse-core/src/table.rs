@@ -20,6 +20,7 @@ pub use history::HistoryEntry;
 pub(crate) use history::ancestor_ids;
 pub use refs::{MAIN_BRANCH, Reference, ReferenceKind};
 pub use version::Version;
+pub(crate) use version::time_text;
 
 use crate::catalog::TablePointer;
 use crate::error::{Error, Result};

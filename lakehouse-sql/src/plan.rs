@@ -4,12 +4,16 @@ mod context;
 mod insert;
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
+use std::sync::Arc;
 
-use datafusion::common::{Column, SchemaError, TableReference};
+use datafusion::common::format::ExplainFormat;
+use datafusion::common::{Column, SchemaError, TableReference, ToDFSchema};
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::parser::Statement;
+use datafusion::logical_expr::planner::ContextProvider;
+use datafusion::logical_expr::{self, Analyze, LogicalPlan, PlanType, ToStringifiedPlan};
+use datafusion::sql::parser::{ExplainStatement, Statement};
 use datafusion::sql::planner::SqlToRel;
 use datafusion::sql::sqlparser::ast;
 use lakehouse_core::error::{Error, Result};
@@ -84,8 +88,51 @@ fn plan_rows(
             }
             other => planner.sql_statement_to_plan(other).map_err(planning_error),
         },
+        Statement::Explain(explain) => plan_explain(explain, planner, context),
         other => planner.statement_to_plan(other).map_err(planning_error),
     }
+}
+
+/// An explanation of the plan that the statement would have here, which for an insert is not the
+/// one of the engine's own planner.
+fn plan_explain(
+    explain: ExplainStatement,
+    planner: &SqlToRel<'_, GovernedContext<'_>>,
+    context: &GovernedContext<'_>,
+) -> Result<LogicalPlan> {
+    let ExplainStatement {
+        analyze,
+        verbose,
+        format,
+        statement,
+    } = explain;
+    if format.is_some() && (analyze || verbose) {
+        return Err(Error::unsupported(
+            "EXPLAIN takes a FORMAT, or ANALYZE or VERBOSE, not both",
+        ));
+    }
+    let explained = Arc::new(plan_rows(*statement, planner, context)?);
+    let schema = LogicalPlan::explain_schema().to_dfschema_ref()?;
+    if analyze {
+        return Ok(LogicalPlan::Analyze(Analyze {
+            verbose,
+            input: explained,
+            schema,
+        }));
+    }
+    let format = match format {
+        _ if verbose => ExplainFormat::Indent,
+        Some(format) => ExplainFormat::from_str(&format)?,
+        None => context.options().explain.format.clone(),
+    };
+    Ok(LogicalPlan::Explain(logical_expr::Explain {
+        verbose,
+        explain_format: format,
+        stringified_plans: vec![explained.to_stringified(PlanType::InitialLogicalPlan)],
+        plan: explained,
+        schema,
+        logical_optimization_succeeded: false,
+    }))
 }
 
 /// The engine's planning error with the place it names, when it does.

@@ -1,10 +1,15 @@
 //! A lake inside a program's own engine context.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::default_table_source::provider_as_source;
+use datafusion::catalog::{Session as EngineSession, TableProvider};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::plan_datafusion_err;
+use datafusion::common::{TableReference, plan_datafusion_err};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::session_state::SessionState;
@@ -12,8 +17,11 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, WriteOp};
+use datafusion::logical_expr::{
+    Expr as LogicalExpr, LogicalPlan, LogicalPlanBuilder, TableType, WriteOp,
+};
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{Expr, TableFactor, TableVersion};
 use lakehouse_core::error::{Error, Result};
@@ -150,8 +158,7 @@ impl RelationPlanner for VersionPlanner {
         let state = state.read().clone();
         let constants = Constants::try_new(&state, instant(&self.lake), None)?;
         let pinned = table.at(constants.version(&clause)?)?;
-        let source =
-            datafusion::catalog::default_table_source::provider_as_source(Arc::new(pinned));
+        let source = provider_as_source(Arc::new(pinned));
         let plan = LogicalPlanBuilder::scan(reference, source, None)?.build()?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(
             plan,
@@ -187,13 +194,54 @@ impl AnalyzerRule for WriteRule {
                 dml.input = Arc::new(exact_casts(Arc::unwrap_or_clone(dml.input), options)?);
                 Ok(LogicalPlan::Dml(dml))
             }
-            ref other => Err(Error::unsupported(format!(
-                "{} on table {} cannot run in this context; use `Session::sql`",
-                other.name(),
-                dml.table_name
-            ))
-            .into()),
+            ref other => {
+                let refused = RefusedWrite {
+                    statement: other.name().to_uppercase(),
+                    table: dml.table_name.clone(),
+                    schema: Arc::new(dml.output_schema.as_arrow().clone()),
+                };
+                let source = provider_as_source(Arc::new(refused));
+                LogicalPlanBuilder::scan(dml.table_name, source, None)?.build()
+            }
         }
+    }
+}
+
+/// What stands for a write that is refused: its rows cannot be had, and the error says why. An
+/// error of a rule or of the engine's way to a write would come with the names of both.
+#[derive(Debug)]
+struct RefusedWrite {
+    statement: String,
+    table: TableReference,
+    schema: SchemaRef,
+}
+
+#[async_trait]
+impl TableProvider for RefusedWrite {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn EngineSession,
+        _projection: Option<&Vec<usize>>,
+        _filters: &[LogicalExpr],
+        _limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        Err(Error::unsupported(format!(
+            "{} on table {} cannot run in this context; use `Session::sql`",
+            self.statement, self.table
+        ))
+        .into())
     }
 }
 

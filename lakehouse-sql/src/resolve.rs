@@ -1,6 +1,7 @@
 //! From names to tables pinned to a snapshot: the only stage that asks the catalog.
 
 mod command;
+mod information_schema;
 mod relation;
 mod spelling;
 mod unnamed;

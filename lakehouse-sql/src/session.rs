@@ -10,7 +10,7 @@ use datafusion::prelude::{DataFrame, SessionContext};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Principal;
 use lakehouse_core::lake::{Lake, dotted};
-use lakehouse_core::name::Name;
+use lakehouse_core::name::{Name, parse_name};
 use tracing::Instrument;
 
 use crate::constant::instant;
@@ -121,12 +121,13 @@ impl Session {
     }
 
     /// A table of the lake as a DataFrame: `"t"`, `"namespace.t"` or `"catalog.namespace.t"`,
-    /// with everything that a name may select (`"t.branch_x"`, `"t.snapshots"`).
+    /// with everything that a name may select (`"t.branch_x"`, `"t.snapshots"`). Parts that hold
+    /// dots are quoted: `"\"a.b\".t"`.
     ///
     /// # Errors
     /// Unknown names, denied access.
     pub async fn table(&self, name: &str) -> Result<DataFrame> {
-        let parts: Vec<Name> = name.split('.').map(Name::new).collect();
+        let parts = parse_name(name)?;
         let variables = self.environment.variables();
         let lake = self.environment.access().lake();
         let found = lake

@@ -115,7 +115,7 @@ async fn make_table(catalog: &dyn Catalog, parts: &[&str]) -> Result<TablePointe
 fn committed(outcome: CommitOutcome) -> Result<TablePointer> {
     match outcome {
         CommitOutcome::Committed(pointer) => Ok(pointer),
-        CommitOutcome::Conflicted(error) | CommitOutcome::Unknown(error) => Err(error),
+        CommitOutcome::Conflicted(error) | CommitOutcome::Unknown { error, .. } => Err(error),
     }
 }
 
@@ -123,7 +123,7 @@ fn committed(outcome: CommitOutcome) -> Result<TablePointer> {
 fn assert_conflict(outcome: &CommitOutcome) {
     let kind = match outcome {
         CommitOutcome::Conflicted(error) => Some(error.kind()),
-        CommitOutcome::Committed(_) | CommitOutcome::Unknown(_) => None,
+        CommitOutcome::Committed(_) | CommitOutcome::Unknown { .. } => None,
     };
     assert_eq!(kind, Some(ErrorKind::Conflict), "{outcome:?}");
 }

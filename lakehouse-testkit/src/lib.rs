@@ -1,9 +1,16 @@
-//! Test support: a clock moved by hand, stores that fail on purpose, and the contracts that every
-//! catalog keeps.
+//! Test support: a clock moved by hand, stores that fail on purpose, the contracts that every
+//! catalog keeps, and delete files as other engines write them.
 
 pub mod catalog_contract;
+mod delete_files;
 mod failing_store;
 mod fake_clock;
+mod row_delta;
 
+pub use delete_files::{
+    PATH_ID, POSITION_ID, PositionDeletes, vector_blob, write_deletion_vectors,
+    write_equality_deletes,
+};
 pub use failing_store::{FailingStore, Fault, StoreCall};
 pub use fake_clock::FakeClock;
+pub use row_delta::RowDelta;

@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod embedded;
+#[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod many_writers;
@@ -16,6 +18,8 @@ mod many_writers;
 mod process;
 #[cfg(test)]
 mod pruning;
+#[cfg(test)]
+mod queue;
 #[cfg(test)]
 mod script;
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::process::{Child, Stdio};
 
+use futures::future::join_all;
+
 use crate::lake::TestLake;
 use crate::process::{answers, command};
 
@@ -78,4 +80,40 @@ async fn one_of_several_processes_makes_the_table() {
     }
     assert_eq!(made, 1);
     assert_eq!(lake.rows("SELECT count(*) FROM race").await, ["1"]);
+}
+
+/// Commits that share a swap were each answered as committed: time travel must find each of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_commit_of_a_shared_swap_is_found_at_its_time() {
+    const WRITERS: usize = 24;
+    let lake = TestLake::folder().await;
+    lake.run("CREATE TABLE t (n INT)").await;
+    let inserts: Vec<String> = (0..WRITERS)
+        .map(|n| format!("INSERT INTO t VALUES ({n})"))
+        .collect();
+    join_all(inserts.iter().map(|insert| lake.run(insert))).await;
+
+    let table = lake.lake.table("t").await.unwrap();
+    let metadata = table.metadata();
+    let swaps = metadata.metadata_log().len();
+    assert!(swaps < WRITERS, "nothing was shared in {swaps} swaps");
+    let history = table.history();
+    assert_eq!(history.len(), WRITERS);
+    let mut before: Vec<String> = Vec::new();
+    for (position, entry) in history.iter().enumerate() {
+        let snapshot = metadata.snapshot_by_id(entry.snapshot_id).unwrap();
+        assert_eq!(snapshot.timestamp_ms(), entry.made_current_at_ms);
+        assert!(entry.made_current_at_ms <= metadata.last_updated_ms());
+        if let Some(earlier) = position.checked_sub(1) {
+            let earlier = &history[earlier];
+            assert!(earlier.made_current_at_ms < entry.made_current_at_ms);
+            assert_eq!(snapshot.parent_snapshot_id(), Some(earlier.snapshot_id));
+        }
+        let then = format!("to_timestamp_millis({})", entry.made_current_at_ms);
+        let rows = format!("SELECT n FROM t FOR TIMESTAMP AS OF {then}");
+        let rows = lake.sorted(&rows).await;
+        assert_eq!(rows.len(), position + 1);
+        assert!(before.iter().all(|row| rows.contains(row)), "{rows:?}");
+        before = rows;
+    }
 }

@@ -13,7 +13,7 @@ use iceberg::{TableRequirement, TableUpdate};
 
 use super::folder::table_folder;
 use super::metadata_file::{self, MetadataFiles, NewMetadataFile};
-use super::{Catalog, CatalogParts, CommitOutcome, TablePointer};
+use super::{AskedSwap, Catalog, CatalogParts, CommitOutcome, TablePointer, Turn};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{NamespaceIdent, TableIdent};
@@ -61,6 +61,9 @@ pub(super) trait PointerStore: Debug + Send + Sync {
 
     /// The metadata file a table stands on, `None` when there is no such table.
     async fn get(&self, ident: &TableIdent) -> Result<Option<String>>;
+
+    /// As [`Catalog::turn`].
+    async fn turn(&self, ident: &TableIdent) -> Result<Turn>;
 
     /// Names a table. [`Swap::Stale`] says that the name is taken; a missing namespace is an error.
     async fn insert(&self, ident: &TableIdent, location: &str) -> Result<Swap>;
@@ -180,11 +183,15 @@ impl<P: PointerStore> PointerCatalog<P> {
                 Ok(CommitOutcome::Conflicted(moved_by_others(ident)))
             }
             // The pointer may stand on the new file: it must stay.
-            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown(
-                error
+            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown {
+                error: error
                     .with_context("table", ident)
                     .with_context("metadata file", &file.location),
-            )),
+                swap: Some(AskedSwap {
+                    from: current.metadata_location.clone(),
+                    to: file.location,
+                }),
+            }),
             Err(error) => {
                 self.files.delete_unnamed(&file.location).await;
                 Err(error.with_context("table", ident))
@@ -282,11 +289,12 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
                     metadata,
                 }))
             }
-            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown(
-                error
+            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown {
+                error: error
                     .with_context("table", ident)
                     .with_context("metadata file", &file.location),
-            )),
+                swap: None,
+            }),
             Ok(Swap::Stale) => {
                 self.files.delete_unnamed(&file.location).await;
                 Err(table_exists(ident))
@@ -321,6 +329,10 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
             return Err(Error::invalid("a table's name must not be empty"));
         }
         self.pointers.rename(from, to).await
+    }
+
+    async fn turn(&self, ident: &TableIdent) -> Result<Turn> {
+        self.pointers.turn(ident).await
     }
 
     async fn commit(

@@ -3,6 +3,7 @@
 mod connection;
 mod layout;
 mod pointers;
+mod queue;
 mod root;
 mod rows;
 
@@ -14,6 +15,7 @@ use super::pointer::PointerCatalog;
 use crate::error::{Error, Result};
 use crate::runtime;
 use crate::settings::Durability;
+pub(crate) use connection::End;
 use connection::{Access, Connections};
 use layout::Layout;
 pub use pointers::SqlitePointers;
@@ -29,6 +31,9 @@ pub const CATALOG_NAME: &str = "lake";
 /// The file is used in the layout it has, with or without `iceberg_type`, and nothing of it is ever
 /// altered: no columns, no journal mode, no tables of others. Views are left alone. Since the
 /// layout joins a namespace's parts by dots, a part cannot hold one.
+///
+/// Processes that write queue in hidden folders beside the file, which are there only meanwhile.
+/// Others, such as PyIceberg, need not: SQLite's lock decides, the queue keeps the order.
 pub type SqliteCatalog = PointerCatalog<SqlitePointers>;
 
 /// How a catalog file is opened.
@@ -45,7 +50,8 @@ pub struct OpenOptions {
     /// does not record it.
     pub warehouse: Option<String>,
     /// How long a change waits for other processes before it fails with
-    /// [`crate::error::ErrorKind::Unavailable`], in milliseconds.
+    /// [`crate::error::ErrorKind::Unavailable`], in milliseconds. Half of it at most is spent in the
+    /// queue of processes, which is first come, first served; who waited longer goes on without.
     pub lock_wait_ms_max: u64,
 }
 
@@ -84,6 +90,12 @@ impl SqliteCatalog {
         Ok(Self::over(opened.pointers, name, opened.warehouse, parts))
     }
 
+    /// Ends transactions in another way than by `COMMIT`.
+    #[cfg(test)]
+    pub(crate) fn end_by(&mut self, end: End) {
+        self.pointers.end_by(end);
+    }
+
     /// The catalog's name inside the file, under which PyIceberg opens it.
     pub fn catalog_name(&self) -> &str {
         self.pointers.catalog_name()
@@ -107,6 +119,7 @@ fn open_now(file: &Path, options: OpenOptions, durability: Durability) -> Result
         read_only: options.read_only,
         durability,
         lock_wait_ms_max: options.lock_wait_ms_max,
+        end: End::default(),
     };
     if options.create && !options.read_only {
         create(&access, &folder)?;
@@ -207,6 +220,7 @@ fn find_now(folder: &Path) -> Result<Option<PathBuf>> {
             read_only: true,
             durability: Durability::None,
             lock_wait_ms_max: OpenOptions::default().lock_wait_ms_max,
+            end: End::default(),
         };
         if access.path.is_file() && layout::is_catalog_file(&access) {
             found.push(access.path);

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::properties::{RemoveProperties, SetProperties};
 use super::references::{DropReference, SetReference, find, not_found};
 use super::rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
+use crate::catalog::{AskedSwap, SwapTrace, TablePointer};
 use crate::error::{Error, Result};
 use crate::table::{MAIN_BRANCH, ReferenceKind, Table};
 use crate::write::WrittenFile;
@@ -50,8 +51,7 @@ impl Change {
     }
 
     /// Whether the change has a pointer swap of its own: one that moves `main` to a snapshot that
-    /// exists must find every earlier state in the snapshot log, and of the snapshots of one swap
-    /// only the last is logged.
+    /// exists brings no time with it, the catalog gives it the time of the swap.
     pub(super) fn is_alone(&self) -> bool {
         match self {
             Self::RollbackToSnapshot(_)
@@ -224,53 +224,73 @@ pub(super) fn requirements(base: &TableMetadata, updates: &[TableUpdate]) -> Vec
         .collect()
 }
 
-/// Whether some ref that `updates` touch no longer stands where `base` saw it, so that their
-/// requirements cannot hold any more.
-pub(super) fn has_moved(
-    base: &TableMetadata,
-    now: &TableMetadata,
-    updates: &[TableUpdate],
-) -> bool {
-    let head = |metadata: &TableMetadata, name: &str| {
-        metadata
-            .snapshot_for_ref(name)
-            .map(|head| head.snapshot_id())
-    };
-    updates
-        .iter()
-        .filter_map(touched_ref)
-        .any(|name| head(base, name) != head(now, name))
+/// What a catalog was asked for and did not answer.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) updates: Vec<TableUpdate>,
+    /// The swap of files it stood for, where that is known.
+    pub(super) swap: Option<AskedSwap>,
 }
 
-/// Whether a table's metadata show that `updates`, applied together, were applied.
-pub(super) fn is_applied(now: &TableMetadata, updates: &[TableUpdate]) -> bool {
-    let added: Vec<i64> = updates
-        .iter()
-        .filter_map(|update| match update {
+impl Sent {
+    /// What the table's state `now` tells about the outcome, when it was planned on `base`.
+    ///
+    /// A snapshot id is ours alone: one of them in the history proves the whole. Else the files tell
+    /// it. Where they are not known, a change of refs or properties counts as applied when the
+    /// table is as it asks, though somebody else may have made it so; and as never applied when a
+    /// ref that had to stand still has moved.
+    pub(super) fn trace(&self, base: &TableMetadata, now: &TablePointer) -> SwapTrace {
+        let mut added = self.updates.iter().filter_map(|update| match update {
             TableUpdate::AddSnapshot { snapshot } => Some(snapshot.snapshot_id()),
             _ => None,
-        })
-        .collect();
-    // A snapshot id is ours alone: one of them in the history proves the whole swap.
-    if !added.is_empty() {
-        return added.iter().any(|id| now.snapshot_by_id(*id).is_some());
+        });
+        if added.any(|id| now.metadata.snapshot_by_id(id).is_some()) {
+            return SwapTrace::Applied;
+        }
+        if let Some(swap) = &self.swap {
+            return swap.trace(now);
+        }
+        if self.is_as_asked(&now.metadata) {
+            SwapTrace::Applied
+        } else if self.has_moved(base, &now.metadata) {
+            SwapTrace::NeverApplied
+        } else {
+            SwapTrace::Open
+        }
     }
-    updates.iter().all(|update| match update {
-        TableUpdate::SetSnapshotRef {
-            ref_name,
-            reference,
-        } => now
-            .snapshot_for_ref(ref_name)
-            .is_some_and(|head| head.snapshot_id() == reference.snapshot_id),
-        TableUpdate::RemoveSnapshotRef { ref_name } => now.snapshot_for_ref(ref_name).is_none(),
-        TableUpdate::SetProperties { updates } => updates
+
+    /// Whether some ref that the updates touch no longer stands where `base` saw it.
+    fn has_moved(&self, base: &TableMetadata, now: &TableMetadata) -> bool {
+        let head = |metadata: &TableMetadata, name: &str| {
+            metadata
+                .snapshot_for_ref(name)
+                .map(|head| head.snapshot_id())
+        };
+        self.updates
             .iter()
-            .all(|(key, value)| now.properties().get(key) == Some(value)),
-        TableUpdate::RemoveProperties { removals } => removals
-            .iter()
-            .all(|key| !now.properties().contains_key(key)),
-        _ => false,
-    })
+            .filter_map(touched_ref)
+            .any(|name| head(base, name) != head(now, name))
+    }
+
+    /// Whether a table is as the updates ask; never when they add snapshots.
+    fn is_as_asked(&self, now: &TableMetadata) -> bool {
+        self.updates.iter().all(|update| match update {
+            TableUpdate::SetSnapshotRef {
+                ref_name,
+                reference,
+            } => now
+                .snapshot_for_ref(ref_name)
+                .is_some_and(|head| head.snapshot_id() == reference.snapshot_id),
+            TableUpdate::RemoveSnapshotRef { ref_name } => now.snapshot_for_ref(ref_name).is_none(),
+            TableUpdate::SetProperties { updates } => updates
+                .iter()
+                .all(|(key, value)| now.properties().get(key) == Some(value)),
+            TableUpdate::RemoveProperties { removals } => removals
+                .iter()
+                .all(|key| !now.properties().contains_key(key)),
+            _ => false,
+        })
+    }
 }
 
 fn touched_ref(update: &TableUpdate) -> Option<&str> {

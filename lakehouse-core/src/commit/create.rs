@@ -161,7 +161,7 @@ impl Creation {
         };
         match self.catalog.create_table(&ident, metadata).await {
             Ok(CommitOutcome::Committed(pointer)) => Ok(self.committed(pointer)),
-            Ok(CommitOutcome::Unknown(error)) => self.after_unknown(error).await,
+            Ok(CommitOutcome::Unknown { error, .. }) => self.after_unknown(error).await,
             Err(error) if error.kind() == ErrorKind::Unknown => self.after_unknown(error).await,
             Ok(CommitOutcome::Conflicted(error)) | Err(error) => self.fail(error).await,
         }

@@ -2,8 +2,7 @@
 //!
 //! Each change waits in its table's queue. Whoever gets the turn leads: it takes what waits, plans
 //! the changes one after the other, each on what the one before left, and asks the catalog once.
-//! Each append stays a snapshot of its own. Of the snapshots of one swap only the last stands in
-//! the snapshot log, as the format wants it.
+//! Each append stays a snapshot of its own, with its own entry in the snapshot log.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +14,12 @@ use iceberg::spec::{SnapshotReference, SnapshotRetention, TableMetadata};
 use tokio::sync::{Semaphore, oneshot};
 use tracing::Instrument;
 
-use super::change::{self, Change, FilesOnFailure, Step};
+use super::change::{self, Change, FilesOnFailure, Sent, Step};
 use super::references::ReferencePlan;
 use super::retry::RetryPolicy;
 use super::snapshot::StagedSnapshot;
 use super::{Committed, cleanup};
-use crate::catalog::{Catalog, CommitOutcome, TablePointer};
+use crate::catalog::{Catalog, CommitOutcome, SwapTrace, TablePointer, Turn};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
@@ -131,6 +130,10 @@ impl Queue {
         self.lock().push_back(request);
     }
 
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Moves waiting changes to `batch`, as many as may share its swap.
     fn take_into(&self, batch: &mut Vec<Request>) {
         let mut waiting = self.lock();
@@ -172,10 +175,15 @@ impl Leader<'_> {
     pub(super) async fn lead(&self) {
         let mut batch = Vec::new();
         loop {
+            if batch.is_empty() && self.queue.is_empty() {
+                return;
+            }
+            // Other processes may be first; what comes in meanwhile shares the swap.
+            let turn = self.catalog.turn(self.ident).await.unwrap_or_default();
             self.queue.take_into(&mut batch);
             batch = self.without_gone(batch).await;
             if batch.is_empty() {
-                return;
+                continue;
             }
             let attempt = batch
                 .iter()
@@ -189,7 +197,7 @@ impl Leader<'_> {
                 attempt,
                 changes = batch.len(),
             );
-            batch = self.attempt(batch).instrument(span).await;
+            batch = self.attempt(batch, turn).instrument(span).await;
         }
     }
 
@@ -205,7 +213,7 @@ impl Leader<'_> {
     }
 
     /// One attempt; returns the changes that are to be tried again.
-    async fn attempt(&self, batch: Vec<Request>) -> Vec<Request> {
+    async fn attempt(&self, batch: Vec<Request>, turn: Turn) -> Vec<Request> {
         let base = match self.catalog.load_table(self.ident).await {
             Ok(pointer) => self.table(pointer),
             Err(error) => {
@@ -242,6 +250,9 @@ impl Leader<'_> {
             .catalog
             .commit(base.pointer(), requirements, updates.clone())
             .await;
+        if let Err(error) = turn.end().await {
+            tracing::debug!(%error, "a turn ended late");
+        }
         match outcome {
             Ok(CommitOutcome::Committed(pointer)) => {
                 succeed_all(planned, &self.table(pointer)).await;
@@ -250,11 +261,16 @@ impl Leader<'_> {
             Ok(CommitOutcome::Conflicted(error)) => {
                 self.after_conflict(planned, &base, error).await
             }
-            Ok(CommitOutcome::Unknown(error)) => {
-                self.after_unknown(planned, &base, &updates, error).await
+            Ok(CommitOutcome::Unknown { error, swap }) => {
+                let sent = Sent { updates, swap };
+                self.after_unknown(planned, &base, &sent, error).await
             }
             Err(error) if error.kind() == ErrorKind::Unknown => {
-                self.after_unknown(planned, &base, &updates, error).await
+                let sent = Sent {
+                    updates,
+                    swap: None,
+                };
+                self.after_unknown(planned, &base, &sent, error).await
             }
             Err(error) => self.after_refusal(planned, &base, error).await,
         }
@@ -420,13 +436,13 @@ impl Leader<'_> {
         Vec::new()
     }
 
-    /// Nobody knows whether the pointer moved: the history is read again, and our own snapshots
-    /// looked for in it.
+    /// Nobody knows whether the pointer moved: the history is read again, and our own swap looked
+    /// for in it.
     async fn after_unknown(
         &self,
         mut planned: Vec<Planned>,
         base: &Table,
-        updates: &[TableUpdate],
+        sent: &Sent,
         error: Error,
     ) -> Vec<Request> {
         tracing::warn!(%error, table = %self.ident, "the outcome of a commit is not known yet");
@@ -439,14 +455,15 @@ impl Leader<'_> {
             if let Ok(now) = self.catalog.load_table(self.ident).await
                 && now.metadata.uuid() == base.metadata().uuid()
             {
-                if change::is_applied(&now.metadata, updates) {
-                    succeed_all(planned, &self.table(now)).await;
-                    return Vec::new();
-                }
-                // Another commit moved what ours requires to stand still, so ours cannot be
-                // applied any more.
-                if change::has_moved(base.metadata(), &now.metadata, updates) {
-                    return self.after_conflict(planned, base, error).await;
+                match sent.trace(base.metadata(), &now) {
+                    SwapTrace::Applied => {
+                        succeed_all(planned, &self.table(now)).await;
+                        return Vec::new();
+                    }
+                    SwapTrace::NeverApplied => {
+                        return self.after_conflict(planned, base, error).await;
+                    }
+                    SwapTrace::Open => {}
                 }
             }
             let elapsed = self.clock.instant().saturating_duration_since(started_at);

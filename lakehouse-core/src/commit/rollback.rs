@@ -6,7 +6,7 @@ use iceberg::spec::{SnapshotReference, SnapshotRetention};
 use super::change::Step;
 use super::references::{find, not_found, require_snapshot};
 use crate::error::{Error, Result};
-use crate::table::{MAIN_BRANCH, Table, ancestor_ids};
+use crate::table::{MAIN_BRANCH, Table, ancestor_ids, time_text};
 
 /// Moves `main` back to an ancestor of the current snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +47,8 @@ impl RollbackToTimestamp {
             .find(|snapshot| snapshot.timestamp_ms() < self.timestamp_ms)
             .ok_or_else(|| {
                 Error::not_found(format!(
-                    "no ancestor of the current snapshot is older than {} ms since 1970",
-                    self.timestamp_ms
+                    "no ancestor of the current snapshot is older than {}",
+                    time_text(self.timestamp_ms)
                 ))
             })?;
         move_main(table, newest.snapshot_id())

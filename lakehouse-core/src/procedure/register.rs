@@ -6,9 +6,10 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
 
-use super::{Arguments, CallContext, Parameter, ParameterKind, Procedure, parse_name};
+use super::{Arguments, CallContext, Parameter, ParameterKind, Procedure};
 use crate::error::Result;
 use crate::governance::Privilege;
+use crate::name::parse_name;
 
 /// `register_table(table, metadata_file)`: a new name for an existing table.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Procedure for RegisterTableProcedure {
     }
 
     async fn call(&self, context: &CallContext<'_>, arguments: Arguments) -> Result<RecordBatch> {
-        let name = parse_name(arguments.required_text("table")?);
+        let name = parse_name(arguments.required_text("table")?)?;
         let lake = context.access.lake();
         let (catalog_name, catalog, ident) = lake
             .new_table_ident(&name, &context.catalog, &context.namespace)

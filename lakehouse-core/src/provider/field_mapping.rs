@@ -26,7 +26,7 @@ use super::values;
 use crate::error::{Error, Result};
 
 /// What a scan knows about its table's columns, the same for every file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TableColumns {
     /// The columns in the table's form.
     pub(crate) iceberg: Arc<Schema>,

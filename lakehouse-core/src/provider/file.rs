@@ -1,7 +1,7 @@
 //! One data file of a scan: what the opener needs to know beside its bytes.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use arrow::datatypes::SchemaRef;
@@ -13,15 +13,20 @@ use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use iceberg::spec::{DataFile, Literal, Transform};
 
+use super::deletes::{DeleteMetrics, ScanDeletes};
 use super::pruning::{Prunable, Trust, prunable};
 use super::values;
-use crate::scan::ScanFile;
+use crate::error::Result;
+use crate::scan::{DeleteFile, DeletedRows, ScanFile};
 
 /// A data file as a snapshot holds it; travels with each byte range of the file.
 #[derive(Debug)]
 pub(crate) struct LakeFile {
     planned: ScanFile,
     constants: HashMap<i32, Option<Literal>>,
+    key_sets: Vec<usize>,
+    /// What position deletes and deletion vectors delete, once somebody needed to know.
+    deleted: OnceLock<Option<Arc<DeletedRows>>>,
 }
 
 impl LakeFile {
@@ -32,12 +37,70 @@ impl LakeFile {
             .filter(|(column, _)| column.transform == Transform::Identity)
             .map(|(column, value)| (column.source_id, value.cloned()))
             .collect();
-        Self { planned, constants }
+        Self {
+            planned,
+            constants,
+            key_sets: Vec::new(),
+            deleted: OnceLock::new(),
+        }
+    }
+
+    /// A file of equality deletes, read like one of data.
+    pub(crate) fn of_deletes(deletes: &DeleteFile) -> Self {
+        Self::new(ScanFile::of_deletes(deletes))
+    }
+
+    /// With the equality deletes that apply to it, by position in the scan.
+    pub(crate) fn with_key_sets(mut self, key_sets: Vec<usize>) -> Self {
+        self.key_sets = key_sets;
+        self
+    }
+
+    /// With the same value in all rows of a column that no file has.
+    pub(crate) fn with_constant(mut self, field_id: i32, value: Option<Literal>) -> Self {
+        self.constants.insert(field_id, value);
+        self
+    }
+
+    /// The equality deletes that apply to it, by position in the scan.
+    pub(super) fn key_sets(&self) -> &[usize] {
+        &self.key_sets
+    }
+
+    /// The data sequence number.
+    pub(super) fn sequence_number(&self) -> i64 {
+        self.planned.sequence_number
     }
 
     /// Path, counts and bounds.
     pub(super) fn data_file(&self) -> &DataFile {
         self.planned.data_file()
+    }
+
+    /// The rows that position deletes and deletion vectors delete; read once for all of the
+    /// file's byte ranges.
+    ///
+    /// # Errors
+    /// As [`ScanDeletes::rows_of`].
+    pub(super) async fn deleted_rows(
+        &self,
+        deletes: &ScanDeletes,
+        metrics: &DeleteMetrics,
+    ) -> Result<Option<Arc<DeletedRows>>> {
+        let rows = match self.deleted.get() {
+            Some(known) => known,
+            None => {
+                let rows = deletes.rows_of(&self.planned, metrics).await?;
+                self.deleted.get_or_init(|| rows)
+            }
+        };
+        Ok(rows.as_ref().map(Arc::clone))
+    }
+
+    /// Whether position deletes or a deletion vector may delete rows of the file.
+    pub(super) fn has_position_deletes(&self) -> bool {
+        let deletes = &self.planned.deletes;
+        deletes.vector.is_some() || !deletes.positions.is_empty()
     }
 
     /// Identity partition values by field id of their column, for files without the column.

@@ -10,7 +10,6 @@ use object_store::ObjectMeta;
 
 use super::file::LakeFile;
 use crate::error::{Error, Result};
-use crate::scan::ScanPlan;
 use crate::storage::Location;
 
 /// A plan's files in groups, one for each partition.
@@ -39,12 +38,8 @@ impl Piece {
 ///
 /// The engine would split by bytes alone: a row group is read by whoever has its first byte, so
 /// that with few row groups one partition may have twice the work of another.
-pub(super) fn file_groups(plan: ScanPlan, partitions: usize) -> Result<FileGroups> {
-    let files: Vec<Arc<LakeFile>> = plan
-        .files
-        .into_iter()
-        .map(|file| Arc::new(LakeFile::new(file)))
-        .collect();
+pub(super) fn file_groups(files: Vec<LakeFile>, partitions: usize) -> Result<FileGroups> {
+    let files: Vec<Arc<LakeFile>> = files.into_iter().map(Arc::new).collect();
     let mut is_final = true;
     let mut pieces = Vec::with_capacity(files.len());
     for (file, lake_file) in files.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Opens one data file, or a byte range of it: what to skip, what to decode, what comes out.
 
 mod assembly;
+mod live_rows;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,16 +20,20 @@ use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, PruningMetrics};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics};
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
 use assembly::Assembly;
+use live_rows::LiveRows;
 
+use super::deletes::DeleteMetrics;
+use super::equality_delete::KeyFilters;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
@@ -36,7 +41,8 @@ use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
 
-type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
+/// What comes out of one file.
+pub(super) type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
 
 /// Opens the files of one partition of a scan.
 #[derive(Debug, Clone)]
@@ -63,9 +69,8 @@ impl FileOpener for LakeOpener {
             })?;
         let opener = self.clone();
         Ok(Box::pin(async move {
-            let location = lake_file.data_file().file_path().to_owned();
-            let opened = opener.open_file(lake_file, file.range).await;
-            opened.map_err(|error| DataFusionError::from(in_file(error, &location)))
+            let opened = opener.open_named(lake_file, file.range).await;
+            opened.map_err(DataFusionError::from)
         }))
     }
 }
@@ -78,7 +83,55 @@ struct Opened {
     metrics: ParquetFileMetrics,
 }
 
+/// What keeps deleted rows out of one file's batches.
+struct Deletes {
+    /// By their positions.
+    live: Option<LiveRows>,
+    /// By their keys.
+    keys: KeyFilters,
+}
+
 impl LakeOpener {
+    /// An opener of the same kind for all columns and rows of other files.
+    pub(super) fn all_of(&self, shape: Arc<ScanShape>) -> Self {
+        let read = &shape.columns.read;
+        let all: Vec<usize> = (0..read.fields().len()).collect();
+        Self {
+            projection: ProjectionExprs::from_indices(&all, read),
+            shape,
+            predicate: None,
+            limit: None,
+            ..self.clone()
+        }
+    }
+
+    /// Opens a file; errors name it.
+    pub(super) fn open_named(
+        &self,
+        file: Arc<LakeFile>,
+        range: Option<FileRange>,
+    ) -> BoxFuture<'static, Result<Batches>> {
+        let opener = self.clone();
+        async move {
+            let location = file.data_file().file_path().to_owned();
+            let opened = opener.open_file(file, range).await;
+            opened.map_err(|error| in_file(error, &location))
+        }
+        .boxed()
+    }
+
+    /// The columns to decode: those that are asked for, and those that deletes look at.
+    fn needed(&self, file: &LakeFile) -> Result<Vec<usize>> {
+        let mut needed = self.projection.column_indices();
+        for set in file.key_sets() {
+            let keys = self.shape.deleted_keys(*set)?;
+            needed.extend(keys.key.scanned.iter().map(|path| path.root));
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        Ok(needed)
+    }
+
     async fn open_file(&self, file: Arc<LakeFile>, range: Option<FileRange>) -> Result<Batches> {
         let location = file.data_file().file_path();
         let metrics = ParquetFileMetrics::new(self.partition, location, &self.metrics);
@@ -98,40 +151,22 @@ impl LakeOpener {
         }
         metrics.files_ranges_pruned_statistics.add_matched(1);
 
-        let size = file.data_file().file_size_in_bytes();
-        let storage = &self.shape.storage;
-        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
-        let timer = metrics.metadata_load_time.timer();
-        let footer = self
-            .shape
-            .footers
-            .footer(
-                file.data_file().file_path(),
-                file.data_file().file_size_in_bytes(),
-                &mut reader,
-            )
-            .await?;
-        let needed = self.projection.column_indices();
-        let wanted = self.predicate_columns();
-        let mapping = FileMapping::new(
-            &self.shape.columns,
-            footer.file_metadata().schema_descr(),
-            file.constants(),
-            &needed,
-            &wanted,
-        )?;
-        timer.done();
-        let mut opened = Opened {
-            reader,
-            footer,
-            mapping,
-            metrics,
-        };
-        let Some(plan) = self.access_plan(&file, &mut opened, range.as_ref()).await? else {
+        let needed = self.needed(&file)?;
+        let mut opened = self.with_footer(&file, &needed, metrics).await?;
+        let plan = self.access_plan(&file, &mut opened, range.as_ref()).await?;
+        let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
         };
+        let live = self.live_rows(&file, &opened, &mut plan).await?;
+        if plan.row_group_index_iter().next().is_none() {
+            return Ok(futures::stream::empty().boxed());
+        }
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
-        let batches = self.decode(&file, opened, plan, &needed)?;
+        let deletes = Deletes {
+            live,
+            keys: KeyFilters::read(self, &file, &needed).await?,
+        };
+        let batches = self.decode(&file, opened, plan, &needed, deletes)?;
         match pruner {
             Some(pruner)
                 if self
@@ -148,6 +183,36 @@ impl LakeOpener {
             }
             _ => Ok(batches),
         }
+    }
+
+    /// Reads the footer and finds the `needed` columns.
+    async fn with_footer(
+        &self,
+        file: &LakeFile,
+        needed: &[usize],
+        metrics: ParquetFileMetrics,
+    ) -> Result<Opened> {
+        let location = file.data_file().file_path();
+        let size = file.data_file().file_size_in_bytes();
+        let storage = &self.shape.storage;
+        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
+        let timer = metrics.metadata_load_time.timer();
+        let footers = &self.shape.footers;
+        let footer = footers.footer(location, size, &mut reader).await?;
+        let mapping = FileMapping::new(
+            &self.shape.columns,
+            footer.file_metadata().schema_descr(),
+            file.constants(),
+            needed,
+            &self.predicate_columns(),
+        )?;
+        timer.done();
+        Ok(Opened {
+            reader,
+            footer,
+            mapping,
+            metrics,
+        })
     }
 
     /// The table's columns that the predicate looks at, by position.
@@ -217,6 +282,31 @@ impl LakeOpener {
             None => plan,
         };
         Ok((!plan.is_empty()).then_some(plan))
+    }
+
+    /// What of `plan` is live, once row groups and long runs that are all deleted are out of it;
+    /// `None` when all of it is.
+    async fn live_rows(
+        &self,
+        file: &LakeFile,
+        opened: &Opened,
+        plan: &mut ParquetAccessPlan,
+    ) -> Result<Option<LiveRows>> {
+        if !file.has_position_deletes() {
+            return Ok(None);
+        }
+        let counter = |name| MetricBuilder::new(&self.metrics).counter(name, self.partition);
+        let metrics = DeleteMetrics {
+            file: opened.metrics.clone(),
+            files_read: counter("delete_files_read"),
+        };
+        let Some(deleted) = file.deleted_rows(&self.shape.deletes, &metrics).await? else {
+            return Ok(None);
+        };
+        let rows = file.data_file().record_count();
+        let live = LiveRows::new(plan, &opened.footer, rows, deleted)?;
+        counter("rows_deleted").add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
+        Ok(Some(live))
     }
 
     /// The predicate in terms of the file's columns, as far as the file's statistics decide it.
@@ -366,6 +456,7 @@ impl LakeOpener {
         opened: Opened,
         plan: ParquetAccessPlan,
         needed: &[usize],
+        deletes: Deletes,
     ) -> Result<Batches> {
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
@@ -387,8 +478,11 @@ impl LakeOpener {
         if let Some(selection) = plan.into_overall_row_selection(opened.footer.row_groups())? {
             builder = builder.with_row_selection(selection);
         }
-        if let Some(limit) = self.limit {
-            builder = builder.with_limit(limit);
+        let Deletes { mut live, keys } = deletes;
+        // How many rows equality deletes leave is not known before they are read.
+        if let Some(limit) = self.limit.filter(|_| file.key_sets().is_empty()) {
+            let rows = live.as_ref().map_or(limit, |live| live.rows_for(limit));
+            builder = builder.with_limit(rows);
         }
         let assembly = Assembly::new(
             &self.shape.columns.read,
@@ -400,7 +494,14 @@ impl LakeOpener {
         let stream = builder.build()?;
         let location = file.data_file().file_path().to_owned();
         Ok(stream
-            .map(move |batch| assembly.assemble(batch.map_err(Error::from), &location))
+            .map(move |batch| {
+                let batch = batch.map_err(Error::from);
+                let batch = match &mut live {
+                    Some(live) => batch.and_then(|batch| live.filter(batch)),
+                    None => batch,
+                };
+                assembly.assemble(batch, &keys, &location)
+            })
             .boxed())
     }
 }
@@ -419,7 +520,7 @@ fn options(mapping: &FileMapping) -> ArrowReaderOptions {
 }
 
 /// The only leaf of a top-level column; `None` for nested ones.
-fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
+pub(super) fn leaf_of(footer: &ParquetMetaData, root: usize) -> Option<usize> {
     let schema = footer.file_metadata().schema_descr();
     let mut leaves =
         (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);

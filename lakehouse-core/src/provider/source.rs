@@ -15,8 +15,11 @@ use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, Push
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use object_store::ObjectStore;
 
+use super::deletes::ScanDeletes;
+use super::equality_delete::DeletedKeys;
 use super::field_mapping::TableColumns;
 use super::opener::LakeOpener;
+use crate::error::Error;
 use crate::scan::FooterCache;
 use crate::storage::Storage;
 
@@ -27,14 +30,45 @@ pub(crate) struct ScanShape {
     pub(crate) storage: Storage,
     /// Footers that sessions share.
     pub(crate) footers: Arc<FooterCache>,
-    /// The table's columns.
+    /// The positions deleted in the files.
+    pub(crate) deletes: ScanDeletes,
+    /// The table's columns; behind them those that only deletes look at.
     pub(crate) columns: TableColumns,
     /// The columns' field ids, in the same order.
     pub(crate) field_ids: Arc<[i32]>,
     /// What EXPLAIN says of the table and of planning, such as `table=s.t, snapshot=3, files=1/7`.
     pub(crate) label: String,
-    /// Whether the files are dealt out by row groups, so that no split by bytes makes it better.
-    pub(crate) is_final: bool,
+    /// The equality deletes that files refer to by position.
+    pub(crate) deleted_keys: Vec<DeletedKeys>,
+}
+
+impl ScanShape {
+    /// A scan of these columns of files in `storage`, without equality deletes.
+    pub(super) fn new(
+        storage: Storage,
+        footers: Arc<FooterCache>,
+        deletes: ScanDeletes,
+        columns: TableColumns,
+        label: String,
+    ) -> Self {
+        let fields = columns.iceberg.as_struct().fields();
+        Self {
+            storage,
+            footers,
+            deletes,
+            field_ids: fields.iter().map(|field| field.id).collect(),
+            columns,
+            label,
+            deleted_keys: Vec::new(),
+        }
+    }
+
+    /// The equality deletes at a position that one of the scan's files names.
+    pub(super) fn deleted_keys(&self, set: usize) -> crate::error::Result<&DeletedKeys> {
+        self.deleted_keys.get(set).ok_or_else(|| {
+            Error::internal("a data file has equality deletes that its scan does not know")
+        })
+    }
 }
 
 /// Reads a table's data files inside the engine's own scan operator.
@@ -47,6 +81,7 @@ pub(crate) struct LakeSource {
     projection: ProjectionExprs,
     predicate: Option<Arc<dyn PhysicalExpr>>,
     batch_size: Option<usize>,
+    has_final_groups: bool,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -61,8 +96,18 @@ impl LakeSource {
             shape,
             predicate: None,
             batch_size: None,
+            has_final_groups: false,
             metrics: ExecutionPlanMetricsSet::new(),
         }
+    }
+}
+
+impl LakeSource {
+    /// Says whether the files are dealt out by row groups, so that no split by bytes makes it
+    /// better.
+    pub(crate) fn with_final_groups(mut self, is_final: bool) -> Self {
+        self.has_final_groups = is_final;
+        self
     }
 }
 
@@ -114,7 +159,7 @@ impl FileSource for LakeSource {
     }
 
     fn supports_repartitioning(&self) -> bool {
-        !self.shape.is_final
+        !self.has_final_groups
     }
 
     fn file_type(&self) -> &'static str {

@@ -16,10 +16,14 @@ use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::union::UnionExec;
 use iceberg::spec::{NameMapping, Type};
 use tracing::Instrument;
 
+use super::deletes::ScanDeletes;
+use super::equality_delete::{KeyJoin, Prepared, ScanInputs, joined_columns, without_deleted};
 use super::field_mapping::TableColumns;
+use super::file::LakeFile;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
 use super::predicate;
@@ -42,7 +46,7 @@ pub struct LakeTable {
     context: ScanContext,
     schema: SchemaRef,
     name_mapping: Option<NameMapping>,
-    field_ids: Arc<[i32]>,
+    key_bytes_max: Option<u64>,
     target: Option<Arc<InsertTarget>>,
 }
 
@@ -71,19 +75,12 @@ impl LakeTable {
             })?),
             None => None,
         };
-        let field_ids = table
-            .schema()
-            .as_struct()
-            .fields()
-            .iter()
-            .map(|field| field.id)
-            .collect();
         Ok(Self {
             table,
             context,
             schema,
             name_mapping,
-            field_ids,
+            key_bytes_max: None,
             target: None,
         })
     }
@@ -95,12 +92,26 @@ impl LakeTable {
         self
     }
 
+    /// Holds at most about `bytes` of deleted keys in memory within one scan; equality deletes
+    /// beyond that are applied by a join that spills. A quarter of the session's memory budget when
+    /// this is not called.
+    #[must_use]
+    pub fn with_deleted_key_bytes_max(mut self, bytes: u64) -> Self {
+        self.key_bytes_max = Some(bytes);
+        self
+    }
+
     /// The same table at another version, which can only be read.
     ///
     /// # Errors
     /// As [`Table::at`] and [`Self::new`].
     pub fn at(&self, version: Version) -> Result<Self> {
-        Self::new(self.table.at(version)?, self.context.clone())
+        let key_bytes_max = self.key_bytes_max;
+        let table = Self::new(self.table.at(version)?, self.context.clone())?;
+        Ok(Self {
+            key_bytes_max,
+            ..table
+        })
     }
 
     /// The table that is read.
@@ -141,18 +152,26 @@ impl LakeTable {
             counts.manifests_total - counts.manifests_skipped,
             counts.manifests_total,
         ));
+        if plan.has_deletes() {
+            label.push_str(&format!(", delete_files={}", plan.delete_files().len()));
+        }
         label
     }
 
     /// Statistics of the plan's files; of columns only those that the query looks at, because each
-    /// costs a walk over all files.
+    /// costs a walk over all files. Bounds and counts are of all rows, deleted ones among them.
     fn statistics(&self, plan: &ScanPlan, columns: &BTreeSet<usize>) -> Statistics {
-        let rows = usize::try_from(plan.row_count()).ok();
+        let (live, is_exact) = plan.live_rows();
+        let rows = if is_exact { live } else { plan.row_count() };
+        let rows = usize::try_from(rows).ok();
         let mut statistics = Statistics::new_unknown(&self.schema);
         let Some(rows) = rows else {
             return statistics;
         };
-        statistics.num_rows = Precision::Exact(rows);
+        statistics.num_rows = match is_exact {
+            true => Precision::Exact(rows),
+            false => Precision::Inexact(rows),
+        };
         let fields = self.table.schema().as_struct().fields();
         for &position in columns {
             let (Some(field), Some(slot)) = (
@@ -174,6 +193,9 @@ impl LakeTable {
                 }
             }
             *slot = with_size(std::mem::take(slot), plan, field.id, data_type, rows);
+            if plan.has_deletes() {
+                *slot = std::mem::take(slot).to_inexact();
+            }
         }
         statistics.calculate_total_byte_size(&self.schema);
         statistics
@@ -279,28 +301,48 @@ impl TableProvider for LakeTable {
         let plan = self.plan(filters, limit).instrument(span).await?;
         let label = self.label(&plan);
         let statistics = self.statistics(&plan, &self.looked_at(projection, filters));
-        let FileGroups { groups, is_final } =
-            file_groups(plan, state.config().target_partitions())?;
-        let shape = Arc::new(ScanShape {
-            storage: self.table.storage().clone(),
-            footers: Arc::clone(self.context.footers()),
+        let projection = match projection {
+            Some(projection) => projection.clone(),
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        let runtime = state.runtime_env();
+        let deletes = ScanDeletes::new(&plan, self.table.storage().clone(), &runtime.memory_pool);
+        let inputs = ScanInputs {
+            table: &self.table,
             columns: TableColumns {
                 iceberg: Arc::clone(self.table.schema()),
                 read: Arc::clone(&self.schema),
                 name_mapping: self.name_mapping.clone(),
             },
-            field_ids: Arc::clone(&self.field_ids),
+            footers: self.context.footers(),
+            pool: &runtime.memory_pool,
+            key_bytes_max: self.key_bytes_max,
+        };
+        let prepared = Prepared::new(inputs, plan)
+            .map_err(|error| error.with_context("table", self.table.ident()))?;
+        let mut shape = ScanShape::new(
+            self.table.storage().clone(),
+            Arc::clone(self.context.footers()),
+            deletes,
+            prepared.columns,
             label,
-            is_final,
-        });
-        let source = Arc::new(LakeSource::new(shape));
-        let config = FileScanConfigBuilder::new(self.table.storage().url().clone(), source)
-            .with_file_groups(groups)
-            .with_statistics(statistics)
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
+        );
+        shape.deleted_keys = prepared.deleted_keys;
+        let scans = Scans {
+            partitions: state.config().target_partitions(),
+            statistics,
+        };
+        let shape = Arc::new(shape);
+        let (joined, joins) = (prepared.joined, prepared.joins);
+        if joins.is_empty() {
+            return Ok(scans.scan(shape, prepared.files, &projection, limit)?);
+        }
+        let joined = scans.joined(Arc::clone(&shape), joined, &projection, joins)?;
+        if prepared.files.is_empty() {
+            return Ok(joined);
+        }
+        let plain = scans.scan(shape, prepared.files, &projection, limit)?;
+        UnionExec::try_new(vec![plain, joined])
     }
 
     async fn insert_into(
@@ -342,6 +384,59 @@ impl TableProvider for LakeTable {
 
     async fn truncate(&self, _state: &dyn Session) -> EngineResult<Arc<dyn ExecutionPlan>> {
         Err(self.changed_elsewhere("TRUNCATE"))
+    }
+}
+
+/// Makes the engine's scans of prepared files.
+struct Scans {
+    partitions: usize,
+    /// Of the table's columns; a scan may have more of them.
+    statistics: Statistics,
+}
+
+impl Scans {
+    fn scan(
+        &self,
+        shape: Arc<ScanShape>,
+        files: Vec<LakeFile>,
+        projection: &[usize],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let FileGroups { groups, is_final } = file_groups(files, self.partitions)?;
+        let url = shape.storage.url().clone();
+        let mut statistics = self.statistics.clone();
+        let width = shape.columns.read.fields().len();
+        statistics
+            .column_statistics
+            .resize_with(width, ColumnStatistics::new_unknown);
+        let source = Arc::new(LakeSource::new(shape).with_final_groups(is_final));
+        let config = FileScanConfigBuilder::new(url, source)
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(Some(projection.to_vec()))?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// A scan of files with equality deletes that are joined.
+    fn joined(
+        &self,
+        shape: Arc<ScanShape>,
+        files: Vec<LakeFile>,
+        projection: &[usize],
+        joins: Vec<KeyJoin>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns = joined_columns(projection, &joins);
+        let data = self.scan(shape, files, &columns, None)?;
+        without_deleted(data, &columns, projection.len(), joins, |shape, files| {
+            let all: Vec<usize> = (0..shape.columns.read.fields().len()).collect();
+            let deletes = Self {
+                partitions: self.partitions,
+                statistics: Statistics::new_unknown(&shape.columns.read),
+            };
+            deletes.scan(shape, files, &all, None)
+        })
     }
 }
 

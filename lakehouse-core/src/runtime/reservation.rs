@@ -24,6 +24,13 @@ impl Reservation {
         }
     }
 
+    /// As [`Self::new`], for work that cannot give memory back before it ends.
+    pub fn unspillable(pool: &Arc<dyn MemoryPool>, name: impl Into<String>) -> Self {
+        Self {
+            inner: MemoryConsumer::new(name).register(pool),
+        }
+    }
+
     /// Bytes that are reserved now.
     pub fn size_bytes(&self) -> usize {
         self.inner.size()

@@ -1,6 +1,6 @@
 //! Which files of a snapshot a read has to open.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use iceberg::spec::{
@@ -8,6 +8,8 @@ use iceberg::spec::{
     ManifestEntryRef, ManifestFile, PrimitiveType, TableMetadata, Transform,
 };
 
+use super::delete_file::{DeleteFile, FileDeletes};
+use super::delete_index::DeleteIndex;
 use super::evaluate::{ColumnFacts, Facts, may_match};
 use super::manifest::{self, ReadManifest};
 use super::manifest_cache::ManifestCache;
@@ -45,6 +47,11 @@ pub struct PlanCounts {
     pub files_skipped_empty: usize,
     /// Files not needed to reach a row limit, as far as they were seen.
     pub files_skipped_limit: usize,
+    /// Manifests of delete files in the snapshot.
+    pub delete_manifests_total: usize,
+    /// Manifests of delete files not read, because they hold no live file or none in a wanted
+    /// partition.
+    pub delete_manifests_skipped: usize,
 }
 
 /// A live data file with all that a reader needs to know of it.
@@ -60,9 +67,25 @@ pub struct ScanFile {
     pub added_snapshot_id: i64,
     /// The row id of the file's first row, in tables of format version 3 with row lineage.
     pub first_row_id: Option<i64>,
+    /// What deletes rows of the file.
+    pub deletes: FileDeletes,
 }
 
 impl ScanFile {
+    /// A file of equality deletes as one to read: without partition values, because what it
+    /// deletes stands in it.
+    pub(crate) fn of_deletes(deletes: &DeleteFile) -> Self {
+        Self {
+            entry: Arc::clone(deletes.entry()),
+            layout: Arc::default(),
+            sequence_number: deletes.sequence_number,
+            file_sequence_number: None,
+            added_snapshot_id: 0,
+            first_row_id: None,
+            deletes: FileDeletes::default(),
+        }
+    }
+
     /// Path, sizes, metrics.
     pub fn data_file(&self) -> &DataFile {
         self.entry.data_file()
@@ -71,6 +94,11 @@ impl ScanFile {
     /// The file's location, byte for byte as the manifest has it.
     pub fn path(&self) -> &str {
         self.entry.file_path()
+    }
+
+    /// How many rows of the file are live: at least so many, and whether exactly.
+    pub fn live_rows(&self) -> (u64, bool) {
+        self.deletes.live_rows(self.data_file().record_count())
     }
 
     /// The id of the partition spec that the file was written with.
@@ -99,13 +127,33 @@ impl ScanFile {
 }
 
 impl ScanPlan {
-    /// Rows in the plan's files.
+    /// Rows in the plan's files, deleted ones among them.
     pub fn row_count(&self) -> u64 {
         let rows = self
             .files
             .iter()
             .map(|file| file.data_file().record_count());
         rows.fold(0, u64::saturating_add)
+    }
+
+    /// Live rows in the plan's files: at least so many, and whether exactly.
+    pub fn live_rows(&self) -> (u64, bool) {
+        let files = self.files.iter().map(ScanFile::live_rows);
+        files.fold((0, true), |(sum, all), (rows, exact)| {
+            (u64::saturating_add(sum, rows), all && exact)
+        })
+    }
+
+    /// Whether rows of the plan's files may be deleted.
+    pub fn has_deletes(&self) -> bool {
+        self.files.iter().any(|file| !file.deletes.is_empty())
+    }
+
+    /// The delete files that apply to the plan's files, each once, in the order of the files.
+    pub fn delete_files(&self) -> Vec<&Arc<DeleteFile>> {
+        let mut seen = HashSet::new();
+        let all = self.files.iter().flat_map(|file| file.deletes.iter());
+        all.filter(|file| seen.insert(Arc::as_ptr(file))).collect()
     }
 
     /// Bytes of the plan's files.
@@ -121,8 +169,8 @@ impl ScanPlan {
 /// Plans a read of the table's snapshot: every file that may hold a matching row.
 ///
 /// # Errors
-/// [`crate::error::ErrorKind::Unsupported`] before any file is planned when the snapshot has
-/// row-level deletes, or files that are encrypted or not Parquet;
+/// [`crate::error::ErrorKind::Unsupported`] when a planned file or what deletes its rows is
+/// encrypted or in a format that is not read;
 /// [`crate::error::ErrorKind::NotFound`] and [`crate::error::ErrorKind::Corrupt`] for a missing or
 /// damaged manifest.
 pub async fn plan(
@@ -163,19 +211,26 @@ async fn plan_files(
     let planned = async {
         let storage = table.storage();
         let list = manifest::read_list(storage, snapshot, cache).await?;
-        let deletes = live_delete_manifests(&list);
-        refuse_deletes(&manifest::read_manifests(storage, deletes, cache).await?)?;
+        let metadata = table.metadata();
+        let wanted_deletes = wanted_delete_manifests(&list, metadata, predicate);
+        let (deletes, deletes_total) = wanted_deletes;
+        let deletes = manifest::read_manifests(storage, deletes, cache).await?;
+        let deletes_read = deletes.len();
+        let index = DeleteIndex::new(&deletes, metadata)?;
 
-        let (wanted, total) = wanted_manifests(&list, table.metadata(), predicate);
+        let (wanted, total) = wanted_manifests(&list, metadata, predicate);
         let enough = rows_max.map_or(wanted.len(), |rows| manifests_for(&wanted, rows));
         let mut read = manifest::read_manifests(storage, wanted[..enough].to_vec(), cache).await?;
-        let mut plan = select(&read, predicate, rows_max)?;
-        // The list's row counts are a promise; where it was not kept the other manifests are read.
-        if enough < wanted.len() && rows_max.is_some_and(|rows| plan.row_count() < rows) {
+        let mut plan = select(&read, &index, predicate, rows_max)?;
+        // The list's row counts are a promise, and tell nothing of deletes; where they are not
+        // kept the other manifests are read.
+        if enough < wanted.len() && rows_max.is_some_and(|rows| plan.live_rows().0 < rows) {
             let rest = wanted[enough..].to_vec();
             read.extend(manifest::read_manifests(storage, rest, cache).await?);
-            plan = select(&read, predicate, rows_max)?;
+            plan = select(&read, &index, predicate, rows_max)?;
         }
+        plan.counts.delete_manifests_total = deletes_total;
+        plan.counts.delete_manifests_skipped = deletes_total - deletes_read;
         plan.snapshot_id = Some(snapshot.snapshot_id());
         plan.counts.manifests_total = total;
         plan.counts.manifests_skipped = total - read.len();
@@ -190,37 +245,18 @@ fn has_live_files(file: &ManifestFile) -> bool {
     file.has_added_files() || file.has_existing_files()
 }
 
-fn live_delete_manifests(list: &[ManifestFile]) -> Vec<ManifestFile> {
-    list.iter()
-        .filter(|file| file.content == ManifestContentType::Deletes && has_live_files(file))
-        .cloned()
-        .collect()
-}
-
-/// Rows of a snapshot with deletes would come back wrong, so it is not read at all.
-fn refuse_deletes(manifests: &[ReadManifest]) -> Result<()> {
-    let live = manifests
-        .iter()
-        .flat_map(|read| read.manifest.entries.iter())
-        .find(|entry| entry.is_alive());
-    match live {
-        Some(entry) => Err(deletes(entry)),
-        None => Ok(()),
-    }
-}
-
-fn deletes(entry: &ManifestEntry) -> Error {
-    let kind = match (entry.content_type(), entry.file_format()) {
-        (DataContentType::EqualityDeletes, _) => "an equality delete file",
-        (_, DataFileFormat::Puffin) => "a deletion vector",
-        _ => "a position delete file",
-    };
-    Error::unsupported(format!(
-        "the table has row-level deletes ({kind}), which this version does not apply; rewrite the \
-         table's data files with the engine that deletes (in Spark: CALL system.rewrite_data_files \
-         with delete-file-threshold 1), or read a snapshot from before the deletes"
-    ))
-    .with_context("file", entry.file_path())
+/// The delete manifests that may list a delete of a wanted file, and how many there are in all.
+fn wanted_delete_manifests(
+    list: &[ManifestFile],
+    metadata: &TableMetadata,
+    predicate: &Predicate,
+) -> (Vec<ManifestFile>, usize) {
+    // Deletes of another spec's partitions may reach a wanted file all the same: equality deletes
+    // without partition fields are for all, and some writers list deletes under the newest spec.
+    let everything = Predicate::AlwaysTrue;
+    let has_one_spec = metadata.partition_specs_iter().len() == 1;
+    let predicate = if has_one_spec { predicate } else { &everything };
+    manifests_of(ManifestContentType::Deletes, list, metadata, predicate)
 }
 
 /// The data manifests that may list a wanted file, and how many there are in all.
@@ -229,13 +265,19 @@ fn wanted_manifests(
     metadata: &TableMetadata,
     predicate: &Predicate,
 ) -> (Vec<ManifestFile>, usize) {
+    manifests_of(ManifestContentType::Data, list, metadata, predicate)
+}
+
+fn manifests_of(
+    content: ManifestContentType,
+    list: &[ManifestFile],
+    metadata: &TableMetadata,
+    predicate: &Predicate,
+) -> (Vec<ManifestFile>, usize) {
     let mut specs: HashMap<i32, Option<(PartitionLayout, Predicate)>> = HashMap::new();
-    let data = list
-        .iter()
-        .filter(|file| file.content == ManifestContentType::Data);
     let mut total = 0;
     let mut wanted = Vec::new();
-    for file in data {
+    for file in list.iter().filter(|file| file.content == content) {
         total += 1;
         let spec = specs.entry(file.partition_spec_id).or_insert_with(|| {
             let layout = spec_layout(metadata, file.partition_spec_id)?;
@@ -285,6 +327,7 @@ fn manifests_for(manifests: &[ManifestFile], rows_max: u64) -> usize {
 /// The pure half of planning: the wanted files of manifests that were read.
 pub(crate) fn select(
     manifests: &[ReadManifest],
+    deletes: &DeleteIndex,
     predicate: &Predicate,
     rows_max: Option<u64>,
 ) -> Result<ScanPlan> {
@@ -301,7 +344,7 @@ pub(crate) fn select(
             }
             let file = entry.data_file();
             if file.content_type() != DataContentType::Data {
-                return Err(deletes(entry));
+                return Err(delete_among_data(entry, &read.file));
             }
             plan.counts.files_total += 1;
             let tuple = file.partition();
@@ -315,13 +358,28 @@ pub(crate) fn select(
                 plan.counts.files_skipped_limit += 1;
             } else {
                 refuse_unreadable(file)?;
-                rows = rows.saturating_add(file.record_count());
-                plan.files
-                    .push(scan_file(entry, layout, &read.file, first_row_id)?);
+                let mut planned = scan_file(entry, layout, &read.file, first_row_id)?;
+                let spec_id = read.file.partition_spec_id;
+                planned.deletes =
+                    deletes.deletes_for(file, spec_id, layout, planned.sequence_number)?;
+                rows = rows.saturating_add(planned.live_rows().0);
+                plan.files.push(planned);
             }
         }
     }
     Ok(plan)
+}
+
+fn delete_among_data(entry: &ManifestEntry, manifest: &ManifestFile) -> Error {
+    let kind = match entry.content_type() {
+        DataContentType::EqualityDeletes => "an equality delete file",
+        _ => "a position delete file",
+    };
+    Error::corrupt(format!(
+        "a manifest of data files lists {kind}; rewrite the manifest"
+    ))
+    .with_context("file", entry.file_path())
+    .with_context("manifest", &manifest.manifest_path)
 }
 
 /// Hands out the row ids that files inherit from their manifest, in the order of its entries.
@@ -373,10 +431,12 @@ fn scan_file(
         file_sequence_number: entry.file_sequence_number.or(inherited),
         added_snapshot_id: entry.snapshot_id.unwrap_or(manifest.added_snapshot_id),
         first_row_id,
+        deletes: FileDeletes::default(),
     })
 }
 
-fn sequence_number(entry: &ManifestEntry, manifest: &ManifestFile) -> Option<i64> {
+/// The data sequence number of an entry, which added ones inherit from their manifest.
+pub(super) fn sequence_number(entry: &ManifestEntry, manifest: &ManifestFile) -> Option<i64> {
     let inherited = inherits_sequence_number(entry, manifest).then_some(manifest.sequence_number);
     entry.sequence_number.or(inherited)
 }

@@ -38,7 +38,8 @@ impl fmt::Display for Version {
     }
 }
 
-fn time_text(ms: i64) -> String {
+/// A time as people read it.
+pub(crate) fn time_text(ms: i64) -> String {
     DateTime::from_timestamp_millis(ms).map_or_else(
         || format!("{ms} ms since 1970"),
         |time| time.to_rfc3339_opts(SecondsFormat::Millis, true),

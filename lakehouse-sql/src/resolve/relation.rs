@@ -287,7 +287,13 @@ async fn context_table(
         reference
     };
     let schema = scope.state.schema_for_ref(reference.clone())?;
-    Ok(schema.table(reference.table()).await?)
+    let table = schema.table(reference.table()).await?;
+    match table {
+        Some(engine) if is_information_schema && reference.table() == "columns" => Ok(Some(
+            super::information_schema::columns(engine.as_ref(), scope.state).await?,
+        )),
+        other => Ok(other),
+    }
 }
 
 fn lower(reference: &TableReference) -> TableReference {

@@ -198,3 +198,55 @@ async fn t15_locations_keep_every_byte() {
         assert_eq!(lake.one(&below).await, "true");
     }
 }
+
+/// Tables of others whose location ends with slashes, or holds two: the recorded text stays as it
+/// is, over commits of several processes, and their files are found.
+#[tokio::test]
+async fn t15_a_registered_location_keeps_its_slashes() {
+    let lake = TestLake::folder().await;
+    for (number, place) in ["end/", "in//side", "both//ends//"].into_iter().enumerate() {
+        let location = format!("{}/{place}", lake.root());
+        let metadata = serde_json::json!({
+            "format-version": 2,
+            "table-uuid": format!("9c12d441-03fe-4693-9a96-a0705ddf69c{number}"),
+            "location": location,
+            "last-sequence-number": 0,
+            "last-updated-ms": 1_700_000_000_000_i64,
+            "last-column-id": 1,
+            "current-schema-id": 0,
+            "schemas": [{"type": "struct", "schema-id": 0, "fields": [
+                {"id": 1, "name": "a", "required": false, "type": "int"}
+            ]}],
+            "default-spec-id": 0,
+            "partition-specs": [{"spec-id": 0, "fields": []}],
+            "last-partition-id": 999,
+            "default-sort-order-id": 0,
+            "sort-orders": [{"order-id": 0, "fields": []}],
+        });
+        let folder = format!("{}/metadata", location.trim_end_matches('/'));
+        std::fs::create_dir_all(&folder).unwrap();
+        let first = format!("{folder}/v1.metadata.json");
+        std::fs::write(&first, metadata.to_string()).unwrap();
+
+        let table = format!("t{number}");
+        lake.run(&format!(
+            "CALL system.register_table('{table}', '{first}'); \
+             INSERT INTO {table} VALUES (1); INSERT INTO {table} VALUES (2)"
+        ))
+        .await;
+        let other = lake.reopen().await;
+        let insert = format!("INSERT INTO {table} VALUES (3)");
+        other.session().unwrap().sql(&insert).await.unwrap();
+
+        let rows = lake.sorted(&format!("SELECT a FROM {table}")).await;
+        assert_eq!(rows, ["1", "2", "3"]);
+        let now = other.table(&table).await.unwrap();
+        let written = std::fs::read(now.metadata_location()).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(written["location"], location);
+        let root = location.trim_end_matches('/');
+        let below =
+            format!("SELECT bool_and(starts_with(file_path, '{root}/')) FROM {table}.files");
+        assert_eq!(lake.one(&below).await, "true");
+    }
+}

@@ -1,6 +1,6 @@
 //! From the current metadata, requirements and updates to the new metadata: pure, no IO.
 
-use iceberg::spec::{FormatVersion, Snapshot, TableMetadata};
+use iceberg::spec::{FormatVersion, MAIN_BRANCH, Snapshot, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
 use crate::catalog::TablePointer;
@@ -51,13 +51,8 @@ pub(super) fn apply(
         .iter()
         .any(|update| matches!(update, TableUpdate::AddSnapshot { .. }));
     let log_entries_known = metadata.history().len();
-    let mut builder =
-        TableMetadata::clone(metadata).into_builder(Some(current.metadata_location.clone()));
-    for update in updates {
-        builder = update.apply(builder).map_err(unfit)?;
-    }
-    let built = builder.build().map_err(unfit)?;
-    if built.changes.is_empty() {
+    let built = build(current, updates)?;
+    if !built.is_changed {
         return Ok(Change::Nothing);
     }
     let new = if adds_snapshot {
@@ -78,8 +73,7 @@ pub(super) fn apply(
         )?
     };
     let trimmed_files = if deletes_trimmed(&new)? {
-        let logs = built.expired_metadata_logs.into_iter();
-        logs.map(|log| log.metadata_file).collect()
+        built.expired_files
     } else {
         Vec::new()
     };
@@ -87,6 +81,62 @@ pub(super) fn apply(
         metadata: new,
         trimmed_files,
     })))
+}
+
+/// What updates make of metadata, all times as they say or as the machine's clock does.
+struct Built {
+    metadata: TableMetadata,
+    is_changed: bool,
+    /// Metadata files that left the log.
+    expired_files: Vec<String>,
+}
+
+/// Applies updates in one step for each snapshot that becomes `main`'s, so that each stands in the
+/// snapshot log: within one step the format crate logs the last one only, as if the others, whose
+/// commits were answered one by one, had never been current.
+fn build(current: &TablePointer, updates: Vec<TableUpdate>) -> Result<Built> {
+    let mut built = Built {
+        metadata: TableMetadata::clone(&current.metadata),
+        is_changed: false,
+        expired_files: Vec::new(),
+    };
+    // All steps make one file, with one predecessor.
+    let mut predecessor = Some(current.metadata_location.clone());
+    for step in steps(updates) {
+        let mut builder = built.metadata.into_builder(predecessor.take());
+        for update in step {
+            builder = update.apply(builder).map_err(unfit)?;
+        }
+        let next = builder.build().map_err(unfit)?;
+        built.metadata = next.metadata;
+        built.is_changed |= !next.changes.is_empty();
+        let expired = next.expired_metadata_logs.into_iter();
+        built
+            .expired_files
+            .extend(expired.map(|log| log.metadata_file));
+    }
+    Ok(built)
+}
+
+/// Cuts updates before each snapshot that follows a move of `main`. Every step but the first begins
+/// with a snapshot, and so has its time.
+fn steps(updates: Vec<TableUpdate>) -> Vec<Vec<TableUpdate>> {
+    let mut steps = vec![Vec::new()];
+    let mut has_moved_main = false;
+    for update in updates {
+        let adds = matches!(update, TableUpdate::AddSnapshot { .. });
+        if adds && std::mem::take(&mut has_moved_main) {
+            steps.push(Vec::new());
+        }
+        has_moved_main |= matches!(
+            &update,
+            TableUpdate::SetSnapshotRef { ref_name, .. } if ref_name == MAIN_BRANCH
+        );
+        if let Some(step) = steps.last_mut() {
+            step.push(update);
+        }
+    }
+    steps
 }
 
 /// Why `updates` made for `base` cannot be applied to `current`, if somebody else's commit is why.

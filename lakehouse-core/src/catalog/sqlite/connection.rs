@@ -1,13 +1,15 @@
 //! Connections to a catalog file: opening, waiting for other processes, transactions.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::queue::Queue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Durability;
 
@@ -24,6 +26,56 @@ pub(super) struct Access {
     pub(super) durability: Durability,
     /// How long a lock of another process is waited for, in milliseconds.
     pub(super) lock_wait_ms_max: u64,
+    pub(super) end: End,
+}
+
+/// How a transaction is ended: by `COMMIT`. A test puts a call in its place whose answer is lost.
+#[derive(Clone)]
+pub(crate) struct End(Arc<EndCall>);
+
+type EndCall = dyn Fn(&Connection) -> rusqlite::Result<()> + Send + Sync;
+
+impl End {
+    fn call(&self, connection: &Connection) -> rusqlite::Result<()> {
+        (self.0)(connection)
+    }
+
+    /// Ends by another call than `COMMIT`.
+    #[cfg(test)]
+    pub(crate) fn by(
+        call: impl Fn(&Connection) -> rusqlite::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(call))
+    }
+}
+
+impl Default for End {
+    fn default() -> Self {
+        Self(Arc::new(|connection| connection.execute_batch("COMMIT")))
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("End")
+    }
+}
+
+impl Access {
+    /// Where processes queue to write the file. Half of the time is for the queue: the rest is for
+    /// the file's own lock, which those who do not queue may hold.
+    fn queue(&self) -> Queue {
+        Queue::new(&self.path, None, self.lock_wait_ms_max / 2)
+    }
+
+    /// Where processes queue to change one table, from reading its pointer to moving it.
+    pub(super) fn table_queue(&self, namespace: &str, table: &str) -> Queue {
+        Queue::new(
+            &self.path,
+            Some((namespace, table)),
+            self.lock_wait_ms_max / 2,
+        )
+    }
 }
 
 /// Connections of one process to one catalog file.
@@ -47,8 +99,13 @@ impl Connections {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.access.path
+    #[cfg(test)]
+    pub(super) fn end_by(&mut self, end: End) {
+        self.access.end = end;
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Runs `work` on a connection of its own.
@@ -119,7 +176,7 @@ fn open_with(access: &Access, mode: OpenFlags) -> Result<Connection> {
         }
         Ok(connection)
     };
-    waiting(access, opened)
+    waiting(access, 0, opened)
 }
 
 /// One caller's use of a connection.
@@ -154,11 +211,11 @@ impl<'a> Session<'a> {
 
     /// Reads, waiting while another process is just ending a commit.
     pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        waiting(self.access, || query(self.connection))
+        waiting(self.access, 0, || query(self.connection))
     }
 
-    /// Runs `work` in a transaction that no other writer can come between; an error of either kind
-    /// undoes what it did.
+    /// Runs `work` in a transaction that no other writer can come between, when it is this process's
+    /// turn; an error of either kind undoes what it did.
     ///
     /// # Errors
     /// Nothing was changed: [`ErrorKind::PermissionDenied`] for a file that can only be read,
@@ -178,7 +235,8 @@ impl<'a> Session<'a> {
             )
             .with_context("file", self.access.path.display()));
         }
-        waiting(self.access, || {
+        let turn = self.access.queue().enter();
+        waiting(self.access, turn.waited_ms(), || {
             self.connection.execute_batch("BEGIN IMMEDIATE")
         })?;
         let done = work(self.connection).unwrap_or_else(|error| Err(self.at(error)));
@@ -189,7 +247,7 @@ impl<'a> Session<'a> {
                 return Err(error);
             }
         };
-        let committed = waiting(self.access, || self.connection.execute_batch("COMMIT"));
+        let committed = waiting(self.access, 0, || self.access.end.call(self.connection));
         let Err(error) = committed else {
             return Ok(Ended::Committed(value));
         };
@@ -225,10 +283,14 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Repeats `call` while another process holds the lock, up to the stated time.
-fn waiting<T>(access: &Access, call: impl Fn() -> rusqlite::Result<T>) -> Result<T> {
+/// Repeats `call` while another process holds the lock, up to the stated time, of which
+/// `waited_ms` is over.
+fn waiting<T>(
+    access: &Access,
+    mut waited_ms: u64,
+    call: impl Fn() -> rusqlite::Result<T>,
+) -> Result<T> {
     let mut jitter = Jitter::new();
-    let mut waited_ms = 0;
     loop {
         match call() {
             Err(error) if is_lock(&error) => {

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use super::connection::{Connections, Ended};
 use super::layout::Layout;
 use super::rows::{Location, Rows};
+use crate::catalog::Turn;
 use crate::catalog::pointer::{
     PointerStore, Swap, namespace_exists, namespace_not_empty, no_namespace, no_table, table_exists,
 };
@@ -42,6 +43,13 @@ impl SqlitePointers {
                 writer: Arc::default(),
             }),
         }
+    }
+
+    /// Only before the catalog is shared.
+    #[cfg(test)]
+    pub(super) fn end_by(&mut self, end: super::End) {
+        let shared = Arc::get_mut(&mut self.shared).expect("a catalog that was just opened");
+        shared.connections.end_by(end);
     }
 
     pub(super) fn catalog_name(&self) -> &str {
@@ -204,8 +212,18 @@ impl PointerStore for SqlitePointers {
                 "the catalog names no metadata file for the table; register it anew",
             )
             .with_context("table", ident)
-            .with_context("file", self.shared.connections.path().display())),
+            .with_context("file", self.shared.connections.access().path.display())),
         }
+    }
+
+    async fn turn(&self, ident: &TableIdent) -> Result<Turn> {
+        let Some(namespace) = lookup(ident.namespace()) else {
+            return Ok(Turn::default());
+        };
+        let access = self.shared.connections.access();
+        let queue = access.table_queue(&namespace, ident.name());
+        let turn = runtime::blocking(move || queue.enter()).await?;
+        Ok(Turn::until_dropped(turn))
     }
 
     async fn insert(&self, ident: &TableIdent, location: &str) -> Result<Swap> {

@@ -8,6 +8,7 @@ use datafusion::error::Result as EngineResult;
 use datafusion::physical_expr::projection::{ProjectionExprs, Projector};
 use datafusion::physical_expr::utils::reassign_expr_columns;
 
+use super::super::equality_delete::KeyFilters;
 use super::super::field_mapping::{ColumnSource, FileMapping};
 use super::in_file;
 use crate::error::{Error, Result};
@@ -70,13 +71,16 @@ impl Assembly {
         )
     }
 
-    /// What was asked for of a decoded batch; errors name the file at `location`.
+    /// What was asked for of a decoded batch's live rows; errors name the file at `location`.
     pub(super) fn assemble(
         &self,
         batch: Result<RecordBatch>,
+        deletes: &KeyFilters,
         location: &str,
     ) -> EngineResult<RecordBatch> {
-        let table = batch.and_then(|batch| self.table_batch(&batch));
+        let table = batch
+            .and_then(|batch| self.table_batch(&batch))
+            .and_then(|batch| deletes.apply(batch));
         let table = table.map_err(|error| in_file(error, location))?;
         self.projector.project_batch(&table)
     }

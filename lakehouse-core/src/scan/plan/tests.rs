@@ -124,7 +124,6 @@ async fn row_ids_follow_the_manifest_in_version_3() {
 
 async fn refusal(lake: &Lake) -> String {
     let table = lake.table().await;
-    // Even where no file matches: what a read gives must not depend on its filter.
     let error = plan(&table, &Predicate::AlwaysTrue, &cache())
         .await
         .unwrap_err();
@@ -132,28 +131,101 @@ async fn refusal(lake: &Lake) -> String {
     error.to_string()
 }
 
+fn position_deletes(path: &str, tuple: Vec<Option<Literal>>) -> DataFileBuilder {
+    let mut file = data_file(path, tuple);
+    file.content(DataContentType::PositionDeletes);
+    file
+}
+
+fn deletes_of<'a>(plan: &'a ScanPlan, path: &str) -> Vec<&'a str> {
+    let file = plan.files.iter().find(|file| file.path() == path).unwrap();
+    file.deletes.iter().map(|delete| delete.path()).collect()
+}
+
 #[tokio::test]
-async fn tables_with_deletes_are_refused_whatever_the_filter() {
+async fn deletes_reach_the_files_of_their_partition() {
     let mut lake = Lake::new(FormatVersion::V2, &[(2, "d", Transform::Day)]);
-    lake.manifest(vec![id_file("/a", (1, 9), day(1))]).await;
-    let mut delete = data_file("/deletes.parquet", day(9));
-    delete.content(DataContentType::PositionDeletes);
-    lake.manifest(vec![delete.build().unwrap()]).await;
-    let text = refusal(&lake).await;
-    assert!(
-        text.contains("position delete") && text.contains("/deletes.parquet"),
-        "{text}"
-    );
+    lake.manifest(vec![
+        id_file("/a", (1, 9), day(1)),
+        id_file("/b", (10, 19), day(2)),
+    ])
+    .await;
+    let delete = |path, of| position_deletes(path, day(of)).build().unwrap();
+    lake.manifest(vec![delete("/d1", 1)]).await;
+    lake.manifest(vec![delete("/d2", 2), delete("/d9", 9)])
+        .await;
     let table = lake.table().await;
-    for predicate in [id_is(500), Predicate::AlwaysFalse] {
-        let error = plan(&table, &predicate, &cache()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-    }
-    assert!(plan_limit(&table, 1, &cache()).await.is_err());
+    let all = plan(&table, &Predicate::AlwaysTrue, &cache())
+        .await
+        .unwrap();
+    assert_eq!(deletes_of(&all, "/a"), ["/d1"]);
+    assert_eq!(deletes_of(&all, "/b"), ["/d2"]);
+    assert_eq!(all.delete_files().len(), 2);
+    assert!(all.has_deletes());
+    // How many rows such files delete is not known before they are read.
+    assert_eq!((all.row_count(), all.live_rows()), (20, (0, false)));
+    let on_day = compare(2, Comparison::Eq, Datum::timestamp_micros(DAY));
+    let some = plan(&table, &on_day, &cache()).await.unwrap();
+    assert_eq!(deletes_of(&some, "/a"), ["/d1"]);
+    assert_eq!(some.counts.delete_manifests_total, 2);
+    assert_eq!(some.counts.delete_manifests_skipped, 1);
     // A manifest of which nothing is live deletes nothing.
     lake.last().added_files_count = Some(0);
     let table = lake.table().await;
-    assert!(plan(&table, &Predicate::AlwaysTrue, &cache()).await.is_ok());
+    let all = plan(&table, &Predicate::AlwaysTrue, &cache())
+        .await
+        .unwrap();
+    assert!(deletes_of(&all, "/b").is_empty());
+}
+
+#[tokio::test]
+async fn equality_deletes_are_refused_where_they_apply() {
+    let mut lake = Lake::new(FormatVersion::V2, &[(2, "d", Transform::Day)]);
+    lake.manifest_of(
+        Vec::new(),
+        vec![
+            id_file("/a", (1, 9), day(1)),
+            id_file("/b", (10, 19), day(2)),
+        ],
+    )
+    .await;
+    let mut delete = data_file("/eq.parquet", day(1));
+    delete
+        .content(DataContentType::EqualityDeletes)
+        .equality_ids(Some(vec![1]));
+    lake.manifest(vec![delete.build().unwrap()]).await;
+    let text = refusal(&lake).await;
+    assert!(
+        text.contains("equality delete") && text.contains("/eq.parquet"),
+        "{text}"
+    );
+    let other = plan(&lake.table().await, &id_is(12), &cache())
+        .await
+        .unwrap();
+    assert_eq!(paths(&other), ["/b"]);
+}
+
+#[tokio::test]
+async fn a_limit_counts_live_rows() {
+    let mut lake = Lake::new(FormatVersion::V3, &[]);
+    for name in ["/a", "/b", "/c"] {
+        lake.manifest(vec![id_file(name, (1, 2), vec![])]).await;
+    }
+    let mut vector = position_deletes("/v.puffin", vec![]);
+    vector
+        .file_format(DataFileFormat::Puffin)
+        .referenced_data_file(Some("/a".to_owned()))
+        .content_offset(Some(4))
+        .content_size_in_bytes(Some(50))
+        .record_count(8);
+    lake.manifest(vec![vector.build().unwrap()]).await;
+    let table = lake.table().await;
+    let two = plan_limit(&table, 2, &cache()).await.unwrap();
+    assert_eq!((paths(&two), two.live_rows()), (vec!["/a"], (2, true)));
+    let twelve = plan_limit(&table, 12, &cache()).await.unwrap();
+    assert_eq!(paths(&twelve), ["/a", "/b"]);
+    let all = plan_limit(&table, 13, &cache()).await.unwrap();
+    assert_eq!((paths(&all).len(), all.live_rows()), (3, (22, true)));
 }
 
 #[tokio::test]
@@ -176,6 +248,14 @@ async fn other_formats_and_encrypted_files_are_refused_by_name() {
     for (change, expected) in changes {
         let mut lake = Lake::new(FormatVersion::V2, &[]);
         let mut file = data_file("/odd", vec![]);
+        change(&mut file);
+        lake.manifest(vec![file.build().unwrap()]).await;
+        let text = refusal(&lake).await;
+        assert!(text.contains(expected) && text.contains("/odd"), "{text}");
+
+        let mut lake = Lake::new(FormatVersion::V2, &[]);
+        lake.manifest(vec![id_file("/a", (1, 2), vec![])]).await;
+        let mut file = position_deletes("/odd", vec![]);
         change(&mut file);
         lake.manifest(vec![file.build().unwrap()]).await;
         let text = refusal(&lake).await;
@@ -269,7 +349,13 @@ fn deleted_entries_are_skipped_and_sequence_numbers_inherited_by_added_ones_only
         entry(ManifestStatus::Added, None, file("/new")),
         entry(ManifestStatus::Existing, Some(2), file("/old")),
     ]);
-    let plan = select(&[read], &Predicate::AlwaysTrue, None).unwrap();
+    let plan = select(
+        &[read],
+        &DeleteIndex::default(),
+        &Predicate::AlwaysTrue,
+        None,
+    )
+    .unwrap();
     let numbers: Vec<_> = plan
         .files
         .iter()
@@ -277,7 +363,13 @@ fn deleted_entries_are_skipped_and_sequence_numbers_inherited_by_added_ones_only
         .collect();
     assert_eq!(numbers, [("/new", SEQUENCE), ("/old", 2)]);
     let broken = decoded(vec![entry(ManifestStatus::Existing, None, file("/old"))]);
-    let error = select(&[broken], &Predicate::AlwaysTrue, None).unwrap_err();
+    let error = select(
+        &[broken],
+        &DeleteIndex::default(),
+        &Predicate::AlwaysTrue,
+        None,
+    )
+    .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
 }
 
@@ -290,7 +382,13 @@ fn c20_delete_files_among_data_files_are_refused() {
         None,
         delete.build().unwrap(),
     )]);
-    let error = select(&[read], &Predicate::AlwaysTrue, None).unwrap_err();
+    let error = select(
+        &[read],
+        &DeleteIndex::default(),
+        &Predicate::AlwaysTrue,
+        None,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("equality delete"), "{error}");
 }
 
@@ -315,7 +413,7 @@ fn a_tuple_that_is_shorter_than_its_spec_says_nothing() {
         layout: Arc::new(layout),
         entries: read.manifest.entries.clone(),
     });
-    let plan = select(&[read], &id_is(5), None).unwrap();
+    let plan = select(&[read], &DeleteIndex::default(), &id_is(5), None).unwrap();
     assert_eq!(paths(&plan), ["/a"]);
 }
 
@@ -339,7 +437,7 @@ fn ten_thousand_files_are_planned_in_milliseconds() {
         compare(2, Comparison::Lt, Datum::long(600)),
     ]);
     let start = SystemClock.instant();
-    let plan = select(&read, &predicate, None).unwrap();
+    let plan = select(&read, &DeleteIndex::default(), &predicate, None).unwrap();
     println!("planned 10 000 files in {:?}", start.elapsed());
     assert_eq!(plan.files.len(), 105);
     println!("decoded size: {} bytes", read[0].manifest.size_bytes());

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use iceberg::spec::TableMetadata;
 use iceberg::{TableRequirement, TableUpdate};
-use lakehouse_core::catalog::{Catalog, CommitOutcome, TablePointer};
+use lakehouse_core::catalog::{AskedSwap, Catalog, CommitOutcome, TablePointer};
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
 use lakehouse_core::storage::{Storage, join};
@@ -28,6 +28,8 @@ pub(super) enum Fault {
     Refused,
     /// This happens first, then the swap is tried.
     Before(BoxFuture<'static, ()>),
+    /// It is applied, the answer is lost, and this happens before anybody looks.
+    AppliedUnknownThen(BoxFuture<'static, ()>),
     /// The answer is lost, and this happens before anybody looks.
     NotAppliedUnknownThen(BoxFuture<'static, ()>),
 }
@@ -123,6 +125,13 @@ fn timeout() -> Error {
     Error::new(ErrorKind::Unavailable, "no answer")
 }
 
+fn unknown(swap: Option<AskedSwap>) -> CommitOutcome {
+    CommitOutcome::Unknown {
+        error: timeout(),
+        swap,
+    }
+}
+
 fn not_tested<T>() -> Result<T> {
     Err(Error::unsupported("not part of these tests"))
 }
@@ -177,7 +186,7 @@ impl Catalog for FaultyCatalog {
     ) -> Result<CommitOutcome> {
         let fault = self.next_fault();
         if matches!(fault, Fault::NotAppliedUnknown) {
-            return Ok(CommitOutcome::Unknown(timeout()));
+            return Ok(unknown(None));
         }
         let pointer = self.pointer(ident, metadata).await;
         let mut tables = self.tables.lock().unwrap();
@@ -186,7 +195,7 @@ impl Catalog for FaultyCatalog {
         }
         tables.insert(ident.clone(), pointer.clone());
         Ok(match fault {
-            Fault::AppliedUnknown => CommitOutcome::Unknown(timeout()),
+            Fault::AppliedUnknown => unknown(None),
             _ => CommitOutcome::Committed(pointer),
         })
     }
@@ -220,9 +229,20 @@ impl Catalog for FaultyCatalog {
             Fault::AppliedUnknown => {
                 let applied = self.swap(&base.ident, &requirements, updates).await?;
                 assert!(matches!(applied, CommitOutcome::Committed(_)));
-                Ok(CommitOutcome::Unknown(timeout()))
+                Ok(unknown(None))
             }
-            Fault::NotAppliedUnknown => Ok(CommitOutcome::Unknown(timeout())),
+            Fault::AppliedUnknownThen(other) => {
+                let applied = self.swap(&base.ident, &requirements, updates).await?;
+                let CommitOutcome::Committed(new) = applied else {
+                    panic!("{applied:?}");
+                };
+                other.await;
+                Ok(unknown(Some(AskedSwap {
+                    from: base.metadata_location.clone(),
+                    to: new.metadata_location,
+                })))
+            }
+            Fault::NotAppliedUnknown => Ok(unknown(None)),
             Fault::Refused => Err(Error::new(ErrorKind::ResourcesExhausted, "disk full")),
             Fault::Before(other) => {
                 other.await;
@@ -230,7 +250,10 @@ impl Catalog for FaultyCatalog {
             }
             Fault::NotAppliedUnknownThen(other) => {
                 other.await;
-                Ok(CommitOutcome::Unknown(timeout()))
+                Ok(unknown(Some(AskedSwap {
+                    from: base.metadata_location.clone(),
+                    to: join(base.metadata.location(), "metadata/never.metadata.json"),
+                })))
             }
         }
     }

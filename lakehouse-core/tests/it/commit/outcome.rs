@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use lakehouse_core::commit::{Append, Commits, FilesOnFailure, SetProperties};
+use futures::future::BoxFuture;
+use lakehouse_core::commit::{
+    Append, Change, Commits, DropReference, FilesOnFailure, ReferenceMode, Retention,
+    RollbackToSnapshot, SetProperties, SetReference,
+};
 use lakehouse_core::error::ErrorKind;
+use lakehouse_core::table::ReferenceKind;
 
 use super::catalog::Fault;
 use super::fixture::{Lake, files};
@@ -109,4 +114,85 @@ async fn reserved_properties_are_refused() {
     };
     let error = lake.commit(change).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+/// What another process does, through a door of its own.
+fn others(lake: &Lake, change: impl Into<Change>) -> BoxFuture<'static, ()> {
+    let other = Commits::new(Arc::clone(&lake.clock) as _);
+    let (catalog, ident, change) = (Arc::clone(&lake.catalog), lake.ident.clone(), change.into());
+    Box::pin(async move {
+        other.commit(&catalog, &ident, change).await.unwrap();
+    })
+}
+
+fn tag(name: &str) -> SetReference {
+    SetReference {
+        name: name.to_owned(),
+        kind: ReferenceKind::Tag,
+        snapshot_id: None,
+        retention: Retention::default(),
+        mode: ReferenceMode::Create {
+            if_not_exists: false,
+        },
+    }
+}
+
+#[tokio::test]
+async fn c02_a_tag_that_somebody_else_made_meanwhile_is_not_ours() {
+    let lake = Lake::new().await;
+    lake.append(&["a"]).await.unwrap();
+    let theirs = others(&lake, tag("eod"));
+    lake.faulty.inject(Fault::NotAppliedUnknownThen(theirs));
+    let error = lake.commit(tag("eod")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+}
+
+#[tokio::test]
+async fn c02_a_tag_of_ours_is_found_though_others_dropped_it() {
+    let lake = Lake::new().await;
+    lake.append(&["a"]).await.unwrap();
+    let theirs = others(
+        &lake,
+        DropReference {
+            name: "eod".to_owned(),
+            kind: ReferenceKind::Tag,
+            if_exists: false,
+        },
+    );
+    lake.faulty.inject(Fault::AppliedUnknownThen(theirs));
+    let committed = lake.commit(tag("eod")).await.unwrap();
+    assert_eq!(committed.attempts, 1);
+    // Tried again, it would have come back.
+    assert!(
+        lake.table()
+            .await
+            .metadata()
+            .snapshot_for_ref("eod")
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn c02_a_rollback_that_took_place_does_not_undo_what_others_added_since() {
+    let lake = Lake::new().await;
+    let first = lake.append(&["a"]).await.unwrap().snapshot_id.unwrap();
+    lake.append(&["b"]).await.unwrap();
+    let theirs = others(&lake, Append::new(&lake.table().await, files(&["c"])));
+    lake.faulty.inject(Fault::AppliedUnknownThen(theirs));
+    let back = RollbackToSnapshot { snapshot_id: first };
+    lake.commit(back).await.unwrap();
+    assert_eq!(lake.live(&lake.table().await).await, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn properties_that_others_changed_meanwhile_are_set_again() {
+    let lake = Lake::new().await;
+    let owner = |name: &str| SetProperties {
+        properties: [("owner".to_owned(), name.to_owned())].into(),
+    };
+    let theirs = others(&lake, owner("them"));
+    lake.faulty.inject(Fault::NotAppliedUnknownThen(theirs));
+    let committed = lake.commit(owner("us")).await.unwrap();
+    assert_eq!(committed.attempts, 2);
+    assert_eq!(committed.table.properties()["owner"], "us");
 }

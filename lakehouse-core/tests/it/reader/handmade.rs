@@ -2,37 +2,38 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema as ArrowSchema};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use iceberg::io::FileIO;
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion,
-    ManifestListWriter, ManifestWriterBuilder, Operation, Schema, Snapshot, SortOrder, Struct,
-    Summary, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Schema,
+    SortOrder, Struct, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec,
 };
 use lakehouse_core::catalog::TablePointer;
-use lakehouse_core::clock::{Clock, SystemClock};
+use lakehouse_core::clock::SystemClock;
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
 use lakehouse_core::provider::LakeTable;
 use lakehouse_core::runtime::Runtime;
 use lakehouse_core::scan::ScanContext;
 use lakehouse_core::settings::{CacheSettings, Durability, Settings};
 use lakehouse_core::storage::Storage;
-use lakehouse_core::table::{Table, write_schema};
-use parquet::arrow::ArrowWriter;
+use lakehouse_core::table::{Table, Version, write_schema};
+use lakehouse_testkit::RowDelta;
+use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
 /// A table below a temporary folder.
 pub(super) struct HandMade {
     folder: TempDir,
-    io: FileIO,
     storage: Storage,
     metadata: TableMetadata,
     files: u32,
+    key_bytes_max: Option<u64>,
+    /// Kept for their spill folders.
+    runtimes: Mutex<Vec<Runtime>>,
 }
 
 impl HandMade {
@@ -41,6 +42,14 @@ impl HandMade {
     }
 
     pub(super) fn partitioned(schema: Schema, spec: UnboundPartitionSpec) -> Self {
+        Self::of_version(schema, spec, FormatVersion::V2)
+    }
+
+    pub(super) fn of_version(
+        schema: Schema,
+        spec: UnboundPartitionSpec,
+        version: FormatVersion,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let location = folder.path().display().to_string();
         let metadata = TableMetadataBuilder::new(
@@ -48,7 +57,7 @@ impl HandMade {
             spec,
             SortOrder::unsorted_order(),
             location,
-            FormatVersion::V2,
+            version,
             HashMap::new(),
         )
         .unwrap()
@@ -57,10 +66,11 @@ impl HandMade {
         .metadata;
         Self {
             folder,
-            io: FileIO::new_with_fs(),
             storage: Storage::new(&SystemClock, Durability::None).unwrap(),
             metadata,
             files: 0,
+            key_bytes_max: None,
+            runtimes: Mutex::default(),
         }
     }
 
@@ -79,6 +89,17 @@ impl HandMade {
     /// Makes `schema` the current one.
     pub(super) fn evolve(&mut self, schema: Schema) {
         self.edit(|builder| builder.add_current_schema(schema));
+    }
+
+    /// Makes `spec` the one of new files, and says its id.
+    pub(super) fn repartition(&mut self, spec: UnboundPartitionSpec) -> i32 {
+        self.edit(|builder| builder.add_default_partition_spec(spec));
+        self.metadata.default_partition_spec_id()
+    }
+
+    /// Holds at most so many bytes of deleted keys in memory.
+    pub(super) fn set_key_bytes_max(&mut self, bytes: Option<u64>) {
+        self.key_bytes_max = bytes;
     }
 
     pub(super) fn set_property(&mut self, key: &str, value: &str) {
@@ -122,56 +143,47 @@ impl HandMade {
             ids: Vec::new(),
             partition: Struct::empty(),
             nan_counts: false,
+            spec_id: self.metadata.default_partition_spec_id(),
+            equality_ids: None,
+        }
+    }
+
+    /// Writes a file of equality deletes: one column, of whatever type, for each of the ids.
+    pub(super) fn write_deletes(&mut self, ids: &[i32], columns: Vec<ArrayRef>) -> FileSpec {
+        let fields = ids.iter().zip(&columns).map(|(id, column)| {
+            Field::new(format!("key_{id}"), column.data_type().clone(), true).with_metadata(
+                HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]),
+            )
+        });
+        let schema = ArrowSchema::new(fields.collect::<Vec<_>>());
+        let batch = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+        let file = self.write_as_it_is(&batch, WriterProperties::default());
+        FileSpec {
+            ids: ids.to_vec(),
+            equality_ids: Some(ids.to_vec()),
+            ..file
         }
     }
 
     /// Adds files in a new snapshot.
     pub(super) async fn commit(&mut self, files: Vec<FileSpec>) {
-        let snapshot_id = 1_000 + i64::from(self.files);
-        let sequence_number = self.metadata.last_sequence_number() + 1;
-        let manifest = self.path(&format!("manifest-{snapshot_id}.avro"));
-        let mut writer = ManifestWriterBuilder::new(
-            self.io.new_output(&manifest).unwrap(),
-            Some(snapshot_id),
-            Arc::clone(self.metadata.current_schema()),
-            self.metadata.default_partition_spec().as_ref().clone(),
-        )
-        .build_v2_data();
-        let mut manifests = Vec::new();
-        if let Some(current) = self.metadata.current_snapshot() {
-            let bytes = std::fs::read(current.manifest_list()).unwrap();
-            let list =
-                iceberg::spec::ManifestList::parse_with_version(&bytes, FormatVersion::V2).unwrap();
-            manifests.extend(list.entries().iter().cloned());
-        }
-        for file in files {
-            writer.add_file(file.data_file(), -1).unwrap();
-        }
-        manifests.push(writer.write_manifest_file().await.unwrap());
-        let list = self.path(&format!("list-{snapshot_id}.avro"));
-        let output = self.io.new_output(&list).unwrap();
-        let parent = self.metadata.current_snapshot_id();
-        let mut writer = ManifestListWriter::v2(
-            output.writer().await.unwrap(),
-            snapshot_id,
-            parent,
-            sequence_number,
-        );
-        writer.add_manifests(manifests.into_iter()).unwrap();
-        writer.close().await.unwrap();
-        let snapshot = Snapshot::builder()
-            .with_snapshot_id(snapshot_id)
-            .with_parent_snapshot_id(parent)
-            .with_sequence_number(sequence_number)
-            .with_timestamp_ms(SystemClock.now_ms())
-            .with_manifest_list(list)
-            .with_summary(Summary {
-                operation: Operation::Append,
-                additional_properties: HashMap::new(),
-            })
-            .with_schema_id(self.metadata.current_schema_id())
-            .build();
+        let delta = files.iter().fold(self.delta(), |delta, file| {
+            delta.in_spec(file.spec_id).add(file.data_file())
+        });
+        self.commit_delta(delta).await;
+    }
+
+    /// The folder that manifests are written to.
+    pub(super) fn delta(&self) -> RowDelta {
+        RowDelta::new(self.folder.path().display().to_string())
+    }
+
+    /// Adds the snapshot of a change made by hand; its id.
+    pub(super) async fn commit_delta(&mut self, delta: RowDelta) -> i64 {
+        let snapshot = delta.snapshot(&self.metadata).await.unwrap();
+        let id = snapshot.snapshot_id();
         self.edit(|builder| builder.set_branch_snapshot(snapshot, "main"));
+        id
     }
 
     pub(super) fn table(&self) -> Table {
@@ -186,10 +198,34 @@ impl HandMade {
 
     /// A context in which the table is `t`.
     pub(super) fn context(&self, config: SessionConfig) -> SessionContext {
-        let runtime = Runtime::new(&Settings::default(), &self.storage, &SystemClock).unwrap();
-        let context = SessionContext::new_with_config_rt(config, Arc::clone(runtime.env()));
+        self.context_with(config, &Settings::default())
+    }
+
+    /// A context in which `t` is the table at a version.
+    pub(super) fn context_at(&self, version: Version) -> SessionContext {
+        let context = self.context(SessionConfig::new());
         let scans = ScanContext::new(&CacheSettings::default());
         let table = LakeTable::new(self.table(), scans).unwrap();
+        context.deregister_table("t").unwrap();
+        let table = Arc::new(table.at(version).unwrap());
+        context.register_table("t", table).unwrap();
+        context
+    }
+
+    /// As [`Self::context`], with other budgets.
+    pub(super) fn context_with(
+        &self,
+        config: SessionConfig,
+        settings: &Settings,
+    ) -> SessionContext {
+        let runtime = Runtime::new(settings, &self.storage, &SystemClock).unwrap();
+        let context = SessionContext::new_with_config_rt(config, Arc::clone(runtime.env()));
+        self.runtimes.lock().unwrap().push(runtime);
+        let scans = ScanContext::new(&CacheSettings::default());
+        let mut table = LakeTable::new(self.table(), scans).unwrap();
+        if let Some(bytes) = self.key_bytes_max {
+            table = table.with_deleted_key_bytes_max(bytes);
+        }
         context.register_table("t", Arc::new(table)).unwrap();
         context
     }
@@ -234,16 +270,19 @@ pub(super) async fn rows(context: &SessionContext, sql: &str) -> Vec<String> {
 /// A file that was written, before a manifest names it.
 #[derive(Clone)]
 pub(super) struct FileSpec {
-    path: String,
+    pub(super) path: String,
     batch: RecordBatch,
     ids: Vec<i32>,
     pub(super) partition: Struct,
     /// Whether the manifest tells how many values are NaN.
     pub(super) nan_counts: bool,
+    pub(super) spec_id: i32,
+    /// The columns that a file of equality deletes compares.
+    pub(super) equality_ids: Option<Vec<i32>>,
 }
 
 impl FileSpec {
-    fn data_file(&self) -> DataFile {
+    pub(super) fn data_file(&self) -> DataFile {
         let rows = self.batch.num_rows() as u64;
         let mut nulls = HashMap::new();
         let mut values = HashMap::new();
@@ -268,7 +307,11 @@ impl FileSpec {
             }
         }
         DataFileBuilder::default()
-            .content(DataContentType::Data)
+            .content(match self.equality_ids {
+                Some(_) => DataContentType::EqualityDeletes,
+                None => DataContentType::Data,
+            })
+            .equality_ids(self.equality_ids.clone())
             .file_path(self.path.clone())
             .file_format(DataFileFormat::Parquet)
             .partition(self.partition.clone())
@@ -285,7 +328,7 @@ impl FileSpec {
 }
 
 /// Bounds of the types that tests prune by; without NaN, as the format says.
-fn bounds(column: &arrow::array::ArrayRef) -> Option<(Datum, Datum)> {
+fn bounds(column: &ArrayRef) -> Option<(Datum, Datum)> {
     match column.data_type() {
         DataType::Int32 => {
             let column = column.as_primitive::<Int32Type>();

@@ -1,0 +1,79 @@
+//! Reads the deletion vectors of one Puffin file that a scan needs.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use parquet::arrow::async_reader::AsyncFileReader;
+
+use super::super::file_reader::FileReader;
+use super::{Borrowed, Memory, RowsByFile};
+use crate::error::{Error, Result};
+use crate::scan::{VECTOR_BYTES_MAX, parse_vector};
+use crate::storage::Storage;
+
+/// Up to so many bytes are asked for without a look at how large the file really is.
+const UNCHECKED_BYTES_MAX: u64 = 16 << 20;
+
+/// A deletion vector's place, and what the manifests say of it.
+#[derive(Debug)]
+pub(super) struct Blob {
+    pub(super) bytes: Range<u64>,
+    pub(super) data_file: String,
+    /// How many rows it deletes.
+    pub(super) deleted: u64,
+    /// How many rows the data file has.
+    pub(super) rows: u64,
+}
+
+/// Reads all of `blobs` at once; the store joins those that are near each other.
+pub(super) async fn read(
+    reader: &mut FileReader,
+    storage: &Storage,
+    blobs: &[Blob],
+    memory: &Memory,
+) -> Result<RowsByFile> {
+    let lengths = blobs.iter().map(|blob| blob.bytes.end - blob.bytes.start);
+    let total = lengths.clone().fold(0, u64::saturating_add);
+    if let Some(length) = lengths.max().filter(|length| *length > VECTOR_BYTES_MAX) {
+        return Err(Error::corrupt(format!(
+            "a deletion vector has {length} bytes where the format allows {VECTOR_BYTES_MAX}"
+        )));
+    }
+    if total > UNCHECKED_BYTES_MAX {
+        refuse_beyond_end(reader, storage, blobs).await?;
+    }
+    let mut bytes = Borrowed::new(memory);
+    bytes.resize(usize::try_from(total).unwrap_or(usize::MAX))?;
+    let ranges = blobs.iter().map(|blob| blob.bytes.clone()).collect();
+    let parts = reader.get_byte_ranges(ranges).await?;
+    let mut rows = RowsByFile::with_capacity(blobs.len());
+    let mut kept = Borrowed::new(memory);
+    let mut kept_bytes = 0_usize;
+    for (blob, part) in blobs.iter().zip(parts) {
+        let vector = parse_vector(&part, blob.deleted, blob.rows).map_err(|error| {
+            error
+                .with_context("file", reader.location())
+                .with_context("offset", blob.bytes.start)
+                .with_context("data file", &blob.data_file)
+        })?;
+        kept_bytes = kept_bytes.saturating_add(vector.size_bytes());
+        kept.resize(kept_bytes)?;
+        rows.insert(blob.data_file.clone(), Arc::new(vector));
+    }
+    kept.keep();
+    Ok(rows)
+}
+
+/// Room is made for as many bytes as are asked for, so many are asked for only where they are.
+async fn refuse_beyond_end(reader: &FileReader, storage: &Storage, blobs: &[Blob]) -> Result<()> {
+    let size = storage.size_bytes(reader.location()).await?;
+    match blobs.iter().find(|blob| blob.bytes.end > size) {
+        Some(blob) => Err(Error::corrupt(format!(
+            "a deletion vector ends at byte {} of a file of {size}: the file was cut off or \
+             replaced",
+            blob.bytes.end
+        ))
+        .with_context("data file", &blob.data_file)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,60 @@
+//! A lake in a program: tables by name, and the program's own engine context.
+
+use datafusion::error::DataFusionError;
+use datafusion::prelude::SessionContext;
+use lakehouse::{Error, ErrorKind};
+
+use crate::lake::TestLake;
+
+#[tokio::test]
+async fn names_given_as_texts_are_quoted_where_they_hold_dots() {
+    let lake = TestLake::memory().await;
+    lake.run(
+        "CREATE SCHEMA a; CREATE SCHEMA \"a.b\"; CREATE TABLE \"a.b\".\"t.\"\"x\" (n INT); \
+         INSERT INTO \"a.b\".\"t.\"\"x\" VALUES (1)",
+    )
+    .await;
+    for name in ["\"a.b\".\"t.\"\"x\"", "`a.b`.`t.\"x`"] {
+        let table = lake.lake.table(name).await.unwrap();
+        assert_eq!(table.ident().name(), "t.\"x");
+        let frame = lake.session.table(name).await.unwrap();
+        assert_eq!(frame.count().await.unwrap(), 1);
+    }
+    let snapshots = lake.session.table("\"a.b\".\"t.\"\"x\".snapshots").await;
+    assert_eq!(snapshots.unwrap().count().await.unwrap(), 1);
+    for (name, kind) in [
+        ("\"a.b\".t.x", ErrorKind::NotFound),
+        ("\"a.b", ErrorKind::InvalidInput),
+    ] {
+        let error = lake.lake.table(name).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn other_contexts_refuse_changes_in_one_sentence() {
+    let lake = TestLake::memory().await;
+    lake.run("CREATE TABLE t (n INT); INSERT INTO t VALUES (1), (2)")
+        .await;
+    let context = SessionContext::new();
+    lake.lake.register(&context).await.unwrap();
+    let catalog = lake.lake.default_catalog();
+    for (statement, written) in [
+        ("DELETE", "DELETE FROM {t} WHERE n = 1"),
+        ("DELETE", "DELETE FROM {t} WHERE 1 = 2"),
+        ("UPDATE", "UPDATE {t} SET n = 3 WHERE n = 1"),
+        ("INSERT OVERWRITE", "INSERT OVERWRITE {t} VALUES (3)"),
+    ] {
+        let table = format!("{catalog}.default.t");
+        let frame = context.sql(&written.replace("{t}", &table)).await.unwrap();
+        let error = frame.collect().await.unwrap_err();
+        let told =
+            format!("{statement} on table {table} cannot run in this context; use `Session::sql`");
+        assert_eq!(error.to_string(), format!("External error: {told}"));
+        assert!(matches!(error, DataFusionError::External(_)));
+        let error = Error::from(error);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.to_string(), told);
+    }
+    assert_eq!(lake.rows("SELECT count(*) FROM t").await, ["2"]);
+}
