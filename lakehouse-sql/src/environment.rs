@@ -13,8 +13,10 @@ use lakehouse_core::lake::{DEFAULT_NAMESPACE, Lake, dotted};
 use lakehouse_core::name::hint;
 use lakehouse_core::provider::{Access, LakeCatalog};
 
-use crate::compared_text::ComparedTextRule;
+use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
+use crate::scalar_subquery::OneRowRule;
+use crate::session_zone::LocalTimeRule;
 
 /// The variable that fixes every table of a session at one time.
 pub(crate) const AS_OF: &str = "lakehouse.as_of";
@@ -56,9 +58,11 @@ impl Environment {
             .with_default_features()
             .with_analyzer_rules(vec![
                 // Before the engine's coercion, which would make texts of numbers.
-                Arc::new(ComparedTextRule),
+                Arc::new(ComparedRule),
                 Arc::new(ResolveGroupingFunction::new()),
                 Arc::new(TypeCoercion::new()),
+                Arc::new(LocalTimeRule),
+                Arc::new(OneRowRule),
             ])
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();

@@ -1,10 +1,10 @@
 //! Values on the way into a table: cast only when nothing is lost.
 //!
 //! The engine casts the rows of an insert to the table's types. It cuts nanoseconds silently, also
-//! those in a text, leaves out the fields of a struct that the column does not have, and takes a
-//! time without zone for one in UTC, whatever the session's zone. Casts that the engine put there
-//! are replaced by one that refuses, or are refused; casts that the user wrote lie deeper in the
-//! plan and stay.
+//! those in a text, rounds numbers, leaves out the fields of a struct that the column does not have,
+//! and takes a time without zone for one in UTC, whatever the session's zone. Casts that the engine
+//! put there are replaced by one that refuses, or are refused; casts that the user wrote lie deeper
+//! in the plan and stay.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -25,11 +25,13 @@ use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
 
+use crate::assignment::{refuse_unlike, whole_number};
+use crate::session_zone::session_zone;
+
 /// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
 /// session's zone.
 pub(crate) fn exact_casts(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
-    let zone = options.execution.time_zone.as_deref().unwrap_or("UTC");
-    Ok(exact_plan(plan, &Arc::from(zone))?)
+    Ok(exact_plan(plan, &session_zone(options))?)
 }
 
 fn exact_plan(plan: LogicalPlan, zone: &Arc<str>) -> EngineResult<LogicalPlan> {
@@ -82,6 +84,10 @@ fn exact(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> EngineResult<E
         Expr::Cast(Cast { expr, data_type }) => {
             let given = expr.get_type(schema)?;
             refuse_lost_fields(&given, &data_type)?;
+            refuse_unlike(&given, &data_type)?;
+            if let Some(whole) = whole_number(&expr, &given, &data_type) {
+                return Ok(whole);
+            }
             let cuts = matches!(&data_type, DataType::Timestamp(TimeUnit::Microsecond, _))
                 && (given.is_string()
                     || matches!(given, DataType::Timestamp(TimeUnit::Nanosecond, _)));

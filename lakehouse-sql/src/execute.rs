@@ -122,14 +122,15 @@ pub(crate) async fn execute(
                 return engine_command(logical, session).await;
             }
             let is_query = !matches!(logical, LogicalPlan::Dml(_) | LogicalPlan::Copy(_));
+            let writes = !is_query || writes_analyzed(&logical);
             let stream = run_rows(&logical, &state).await?;
-            if is_query {
+            if !writes {
                 return Ok(QueryResult::rows(stream, true));
             }
             // A write is done when the statement is, not when somebody reads its count.
             let schema = stream.schema();
             let batches = stream.map_err(Error::from).try_collect().await?;
-            Ok(QueryResult::of_batches(schema, batches, false))
+            Ok(QueryResult::of_batches(schema, batches, is_query))
         }
         Work::Command { command, source } => {
             let source = source
@@ -137,6 +138,16 @@ pub(crate) async fn execute(
                 .transpose()?;
             command::run(*command, source, session, &state).await
         }
+    }
+}
+
+/// `EXPLAIN ANALYZE` of a write, which shows rows and writes others.
+fn writes_analyzed(logical: &LogicalPlan) -> bool {
+    match logical {
+        LogicalPlan::Analyze(analyze) => {
+            matches!(*analyze.input, LogicalPlan::Dml(_) | LogicalPlan::Copy(_))
+        }
+        _ => false,
     }
 }
 

@@ -12,6 +12,7 @@ use lakehouse_core::governance::Privilege;
 use lakehouse_core::provider::Access;
 
 use crate::resolve::{Intent, Resolved, TableOrigin};
+use crate::session_zone::in_zone;
 
 /// Tables of one statement by their keys.
 pub(crate) type GovernedTables = HashMap<TableReference, Arc<dyn TableSource>>;
@@ -38,12 +39,12 @@ impl Governed {
     }
 }
 
-/// Asks the policies about every table of a statement.
+/// Asks the policies about every table of a statement; what is read is in the session's `zone`.
 ///
 /// # Errors
 /// [`lakehouse_core::error::ErrorKind::PermissionDenied`] when one access is denied; a policy
 /// source that cannot answer denies.
-pub(crate) fn govern(resolved: Resolved, access: &Access) -> Result<Governed> {
+pub(crate) fn govern(resolved: Resolved, access: &Access, zone: &Arc<str>) -> Result<Governed> {
     let (intent, resolved_tables) = resolved.into_parts();
     let mut tables: GovernedTables = HashMap::with_capacity(resolved_tables.len());
     for table in resolved_tables {
@@ -52,7 +53,7 @@ pub(crate) fn govern(resolved: Resolved, access: &Access) -> Result<Governed> {
             TableOrigin::Lake {
                 found,
                 privilege: Privilege::Select,
-            } => access.open(*found)?,
+            } => in_zone(&table.key, access.open(*found)?, zone)?,
             TableOrigin::Lake { found, .. } => access.target(*found)?,
         };
         tables.insert(table.key, provider_as_source(Arc::clone(&provider)));

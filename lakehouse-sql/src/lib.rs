@@ -7,7 +7,8 @@
 //! Each arrow is one function, each noun one type that only its stage can make; [`Session::sql`]
 //! runs them in this order.
 
-mod compared_text;
+mod assignment;
+mod compared;
 mod constant;
 mod environment;
 mod exact_cast;
@@ -19,7 +20,9 @@ pub mod parse;
 mod plan;
 mod register;
 mod resolve;
+mod scalar_subquery;
 mod session;
+mod session_zone;
 mod sql_type;
 pub mod statement;
 mod type_planner;

@@ -5,10 +5,12 @@
 //! by its own builder in [`crate::statement`], and the finished tree is checked for clauses that
 //! the planner would silently ignore.
 
+mod bounds;
 mod check;
 mod cursor;
 mod dialect;
 mod failure;
+mod similar;
 mod suggest;
 mod version;
 
@@ -58,6 +60,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
 
 /// Reads the tokens of one statement, without its `;`.
 fn parse_one(tokens: Vec<TokenWithSpan>) -> Result<Statement> {
+    bounds::refuse_long_chains(&tokens)?;
     let tokens = version::rewrite(tokens)?;
     let mut cursor = Cursor::new(tokens);
     let mut statement = statement::read(&mut cursor)?;

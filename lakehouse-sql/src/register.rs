@@ -181,8 +181,15 @@ impl AnalyzerRule for WriteRule {
     }
 
     fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> EngineResult<LogicalPlan> {
-        let LogicalPlan::Dml(mut dml) = plan else {
-            return Ok(plan);
+        let mut dml = match plan {
+            LogicalPlan::Dml(dml) => dml,
+            // `EXPLAIN ANALYZE INSERT` writes too.
+            LogicalPlan::Analyze(mut analyze) => {
+                let input = self.analyze(Arc::unwrap_or_clone(analyze.input), options)?;
+                analyze.input = Arc::new(input);
+                return Ok(LogicalPlan::Analyze(analyze));
+            }
+            other => return Ok(other),
         };
         let is_lake_table = source_as_provider(&dml.target)
             .is_ok_and(|provider| provider.as_any().is::<LakeTable>());

@@ -2,7 +2,10 @@
 
 mod command;
 mod information_schema;
+mod inserted_value;
+mod named_join;
 mod relation;
+mod scalar_call;
 mod spelling;
 mod unnamed;
 
@@ -87,7 +90,8 @@ pub(crate) struct Scope<'a> {
 ///
 /// # Errors
 /// Unknown names with the nearest ones, versions that do not exist, and what the catalog answers.
-pub(crate) async fn resolve(statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
+pub(crate) async fn resolve(mut statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
+    scalar_call::refuse_ignored_clauses(&mut statement, scope.state)?;
     match statement {
         Statement::Query(_)
         | Statement::Explain(_)

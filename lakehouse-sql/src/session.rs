@@ -20,6 +20,7 @@ use crate::govern::govern;
 use crate::parse::parse;
 use crate::plan::plan;
 use crate::resolve::{Scope, resolve};
+use crate::session_zone::session_zone;
 use crate::statement::Statement;
 
 /// One principal's way through a lake: SQL, DataFrames, and variables of its own.
@@ -108,7 +109,7 @@ impl Session {
             parameters: parameters.as_ref(),
         };
         let resolved = resolve(statement, &scope).await?;
-        let governed = govern(resolved, access)?;
+        let governed = govern(resolved, access, &session_zone(state.config_options()))?;
         let planned = plan(governed, &state)?;
         execute(planned, &self.environment, state, parameters).await
     }

@@ -25,6 +25,7 @@ use lakehouse_core::error::{Error, Result};
 pub use alter::{AlterAction, AlterTable, RefKind, RefOptions};
 pub use call::{Argument, Call};
 pub use create::{ColumnDefinition, CreateTable};
+pub(crate) use data_type::DEPTH_MAX as TYPE_DEPTH_MAX;
 pub use drop::{DropNamespace, DropTable};
 pub use namespace::CreateNamespace;
 pub use partition::PartitionTerm;

@@ -58,3 +58,54 @@ async fn other_contexts_refuse_changes_in_one_sentence() {
     }
     assert_eq!(lake.rows("SELECT count(*) FROM t").await, ["2"]);
 }
+
+#[tokio::test]
+async fn the_engine_makes_no_tables_in_memory_among_those_of_the_lake() {
+    let lake = TestLake::memory().await;
+    let context = SessionContext::new();
+    lake.lake.register(&context).await.unwrap();
+    let name = format!("{}.default.x", lake.lake.default_catalog());
+    for context in [&context, lake.session.context()] {
+        for statement in [
+            format!("CREATE TABLE {name} (n INT)"),
+            format!("CREATE TABLE {name} AS SELECT 1 AS n"),
+            format!("CREATE VIEW {name} AS SELECT 1 AS n"),
+        ] {
+            let error = Error::from(context.sql(&statement).await.unwrap_err());
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{statement}: {error}");
+        }
+    }
+    let error = context.sql(&format!("SELECT * FROM {name}")).await;
+    assert!(error.is_err());
+    // The context's own catalog is its own.
+    context
+        .sql("CREATE TABLE x AS SELECT 1 AS n")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_analysed_insert_is_an_insert() {
+    let lake = TestLake::memory().await;
+    lake.run("CREATE TABLE t (ts TIMESTAMP, i INT)").await;
+    let context = SessionContext::new();
+    lake.lake.register(&context).await.unwrap();
+    let insert = "INSERT INTO lake.default.t SELECT TIMESTAMP '2024-01-01 00:00:00.5', 1";
+    let lost = "INSERT INTO lake.default.t \
+         SELECT arrow_cast('2024-01-01 00:00:00.123456789', 'Timestamp(Nanosecond, None)'), 1";
+    let explained = format!("EXPLAIN ANALYZE {lost}");
+    assert!(
+        lake.fails(&explained)
+            .await
+            .to_string()
+            .contains("nanoseconds")
+    );
+    let frame = context.sql(&explained).await.unwrap();
+    let error = frame.collect().await.unwrap_err().to_string();
+    assert!(error.contains("nanoseconds"), "{error}");
+    assert_eq!(lake.one("SELECT count(*) FROM t").await, "0");
+    // Written when the statement ends, whether or not somebody reads what it measured.
+    let analysed = lake.session.sql(&format!("EXPLAIN ANALYZE {insert}")).await;
+    assert!(analysed.unwrap().is_query());
+    assert_eq!(lake.one("SELECT count(*) FROM t").await, "1");
+}

@@ -9,11 +9,15 @@ mod bad_input;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod catalogs;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod many_writers;
+#[cfg(test)]
+mod metadata_tables;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::catalog::{CatalogProvider, MemTable, SchemaProvider, TableProvider};
+use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use iceberg::NamespaceIdent;
 
@@ -201,6 +202,15 @@ impl SchemaProvider for LakeSchema {
         name: String,
         table: Arc<dyn TableProvider>,
     ) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        // `CREATE TABLE` and `CREATE VIEW` of the engine come here; their rows would be gone with
+        // the process, though the name is one of the lake's.
+        if table.as_any().is::<MemTable>() || table.as_any().is::<ViewTable>() {
+            return Err(DataFusionError::from(Error::unsupported(format!(
+                "table {name:?} would be in memory only, in a namespace of the lake; use \
+                 `Session::sql` to create it in the lake, `Session::register_batches` for rows of a \
+                 session alone, or a catalog of the context's own"
+            ))));
+        }
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         Ok(names.local.insert((self.namespace.clone(), name), table))
     }

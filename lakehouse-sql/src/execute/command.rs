@@ -3,9 +3,10 @@
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use iceberg::NamespaceIdent;
 use lakehouse_core::commit::{Change, DropReference, ReferenceMode, Retention, SetReference};
 use lakehouse_core::error::{Error, Result};
-use lakehouse_core::lake::FoundTable;
+use lakehouse_core::lake::{DEFAULT_NAMESPACE, FoundTable};
 use lakehouse_core::procedure::{Arguments, CallContext, ParameterKind, Procedures};
 use lakehouse_core::table::ReferenceKind;
 
@@ -60,10 +61,11 @@ pub(super) async fn run(
                 .await?;
         }
         Command::Call {
+            catalog_name,
             procedure,
             arguments,
         } => {
-            return call(&procedure, arguments, session, state).await;
+            return call(catalog_name, &procedure, arguments, session, state).await;
         }
         Command::Show(target) => return show::show(target, session).await,
         Command::Set { name, value } => set(session, &name, value)?,
@@ -170,6 +172,7 @@ fn reference_kind(kind: RefKind) -> ReferenceKind {
 }
 
 async fn call(
+    catalog_name: Option<String>,
     name: &str,
     given: Vec<(Option<String>, ScalarValue)>,
     session: &Environment,
@@ -199,10 +202,17 @@ async fn call(
     }
     let arguments = Arguments::try_new(procedure.as_ref(), arguments)?;
     let current = session.variables();
+    let (catalog, namespace) = match catalog_name {
+        // The session's namespace is one of the session's catalog.
+        Some(other) if other != current.catalog => {
+            (other, NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned()))
+        }
+        _ => (current.catalog, current.namespace),
+    };
     let context = CallContext {
         access: session.access(),
-        catalog: current.catalog,
-        namespace: current.namespace,
+        catalog,
+        namespace,
     };
     let rows = procedure.call(&context, arguments).await?;
     Ok(QueryResult::of_batches(rows.schema(), vec![rows], false))

@@ -12,7 +12,7 @@ use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::prelude::Expr;
 use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{
-    FormatVersion, NestedField, NestedFieldRef, Schema, Transform, UnboundPartitionSpec,
+    FormatVersion, NestedField, NestedFieldRef, Schema, Transform, Type, UnboundPartitionSpec,
 };
 use lakehouse_core::commit::{Append, FilesOnFailure, NewTable};
 use lakehouse_core::error::{Error, Result};
@@ -24,7 +24,7 @@ use super::QueryResult;
 use crate::environment::Environment;
 use crate::resolve::TableTarget;
 use crate::sql_type::TypeReader;
-use crate::statement::{CreateTable, PartitionTerm};
+use crate::statement::{CreateTable, PartitionTerm, TYPE_DEPTH_MAX};
 
 /// The property of a statement that chooses the Iceberg format version.
 const FORMAT_VERSION: &str = "format-version";
@@ -193,11 +193,18 @@ fn stored_type(data_type: &DataType, format: FormatVersion) -> DataType {
     }
 }
 
-/// Names must differ in more than case, or no unquoted name could mean them.
+/// Names must differ in more than case, or no unquoted name could mean them; types must be shallow
+/// enough to be read again, also those that come from a query.
 fn checked_schema(fields: Vec<NestedFieldRef>) -> Result<Schema> {
     for (index, field) in fields.iter().enumerate() {
         if field.name.is_empty() {
             return Err(Error::invalid("a column needs a name"));
+        }
+        if type_depth(&field.field_type) > TYPE_DEPTH_MAX {
+            return Err(Error::unsupported(format!(
+                "the type of column {} nests more than {TYPE_DEPTH_MAX} deep",
+                quote(&field.name)
+            )));
         }
         let folded = field.name.to_lowercase();
         if let Some(twin) = fields[..index]
@@ -212,6 +219,24 @@ fn checked_schema(fields: Vec<NestedFieldRef>) -> Result<Schema> {
         }
     }
     Ok(Schema::builder().with_fields(fields).build()?)
+}
+
+fn type_depth(field_type: &Type) -> usize {
+    1 + match field_type {
+        Type::Primitive(_) => 0,
+        Type::Struct(fields) => {
+            let depths = fields
+                .fields()
+                .iter()
+                .map(|field| type_depth(&field.field_type));
+            depths.max().unwrap_or(0)
+        }
+        Type::List(list) => type_depth(&list.element_field.field_type),
+        Type::Map(map) => {
+            let key = type_depth(&map.key_field.field_type);
+            key.max(type_depth(&map.value_field.field_type))
+        }
+    }
 }
 
 fn partition_spec(
@@ -265,7 +290,7 @@ fn source_column(term: &PartitionTerm, schema: &Schema) -> Result<(i32, String)>
         path.push(&field.name);
         found = Some(field);
         fields = match field.field_type.as_ref() {
-            iceberg::spec::Type::Struct(inner) => inner.fields(),
+            Type::Struct(inner) => inner.fields(),
             _ => &[],
         };
     }

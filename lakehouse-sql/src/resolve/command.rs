@@ -7,7 +7,7 @@ use iceberg::{NamespaceIdent, TableIdent};
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::governance::Privilege;
-use lakehouse_core::lake::FoundTable;
+use lakehouse_core::lake::{FoundTable, Selector};
 use lakehouse_core::name::Name;
 
 use super::relation::resolve_source;
@@ -44,6 +44,8 @@ pub(crate) enum Command {
         action: AlterAction,
     },
     Call {
+        /// The catalog of names in its arguments that do not name one; the session's without one.
+        catalog_name: Option<String>,
         procedure: String,
         arguments: Vec<(Option<String>, ScalarValue)>,
     },
@@ -178,14 +180,16 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
                 let name = argument.name.map(|name| name.value.to_lowercase());
                 arguments.push((name, constants.evaluate(&argument.value)?));
             }
+            let (catalog_name, procedure) = procedure_name(&call.procedure, scope)?;
             Command::Call {
-                procedure: procedure_name(&call.procedure)?,
+                catalog_name,
+                procedure,
                 arguments,
             }
         }
         Statement::Show(target) => Command::Show(show(target, scope).await?),
         Statement::Describe(Describe { table, extended }) => Command::Show(Show::Describe {
-            table: whole_table(&table, scope).await?,
+            table: table_with_columns(&table, scope).await?,
             extended,
         }),
         Statement::Set(set) => {
@@ -266,6 +270,21 @@ async fn whole_table(
         )));
     }
     Ok(found)
+}
+
+/// A table or one of its metadata tables, whose columns are asked for.
+async fn table_with_columns(
+    path: &[datafusion::sql::sqlparser::ast::Ident],
+    scope: &Scope<'_>,
+) -> Result<FoundTable> {
+    let found = scope
+        .lake
+        .find_table(&names(path), &scope.catalog, &scope.namespace)
+        .await?;
+    match found.selector {
+        Some(Selector::Metadata(_)) => Ok(found),
+        _ => whole_table(path, scope).await,
+    }
 }
 
 async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved> {
@@ -386,16 +405,25 @@ async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
     })
 }
 
-/// `system.p` and `catalog.system.p` name the procedure `p`.
-fn procedure_name(path: &[datafusion::sql::sqlparser::ast::Ident]) -> Result<String> {
-    let is_system = match path {
-        [system, _] | [_, system, _] => system.value.eq_ignore_ascii_case("system"),
-        _ => false,
+/// `system.p` and `catalog.system.p` name the procedure `p`, the latter with the catalog that it
+/// works in.
+fn procedure_name(
+    path: &[datafusion::sql::sqlparser::ast::Ident],
+    scope: &Scope<'_>,
+) -> Result<(Option<String>, String)> {
+    let (catalog, system, procedure) = match path {
+        [system, procedure] => (None, system, procedure),
+        [catalog, system, procedure] => (Some(catalog), system, procedure),
+        _ => return Err(Error::invalid("expected CALL system.<procedure>(…)")),
     };
-    match path.last() {
-        Some(last) if is_system => Ok(last.value.to_lowercase()),
-        _ => Err(Error::invalid("expected CALL system.<procedure>(…)")),
+    if !system.value.eq_ignore_ascii_case("system") {
+        return Err(Error::invalid("expected CALL system.<procedure>(…)"));
     }
+    let catalog = match catalog {
+        Some(catalog) => Some(scope.lake.catalog(&super::name(catalog))?.0.to_owned()),
+        None => None,
+    };
+    Ok((catalog, procedure.value.to_lowercase()))
 }
 
 fn setting_value(
@@ -457,7 +485,7 @@ async fn show(target: ShowTarget, scope: &Scope<'_>) -> Result<Show> {
                 pattern,
             }
         }
-        ShowTarget::Columns { table } => Show::Columns(whole_table(&table, scope).await?),
+        ShowTarget::Columns { table } => Show::Columns(table_with_columns(&table, scope).await?),
         ShowTarget::CreateTable { table } => Show::CreateTable(whole_table(&table, scope).await?),
         ShowTarget::Tags { table } => Show::Tags(whole_table(&table, scope).await?),
         ShowTarget::Branches { table } => Show::Branches(whole_table(&table, scope).await?),

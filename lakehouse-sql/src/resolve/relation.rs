@@ -1,6 +1,6 @@
 //! The tables of queries and inserts: looked up, pinned, and named by keys the planner finds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ use lakehouse_core::lake::{FoundTable, Selector, dotted};
 use lakehouse_core::name::quote;
 use lakehouse_core::table::Version;
 
+use super::inserted_value::mark_values;
+use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
 use super::unnamed::name_repeated_columns;
 use super::{Intent, Resolved, ResolvedTable, Scope, TableOrigin, name, names};
@@ -34,6 +36,7 @@ struct Written {
     version: Option<ast::TableVersion>,
     /// The arguments of [`READ_ICEBERG`].
     arguments: Option<TableFunctionArgs>,
+    has_alias: bool,
 }
 
 /// What stands for a table factor after its name was looked up.
@@ -89,6 +92,7 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
     for table in &written {
         replacements.push(look_up(table, scope, &constants, &mut found).await?);
     }
+    keep_apart(&written, &mut replacements);
     let mut replacements = replacements.into_iter();
     visit_tables_mut(statement, |factor, relation| {
         if (relation == Relation::Table || is_read_iceberg(factor))
@@ -101,6 +105,7 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
     if let Some(insert) = insert_of(statement) {
         resolve_target(insert, scope, &mut found).await?;
     }
+    write_out_joins(statement, &found.spellings)?;
     spell(statement, &found.spellings)?;
     // Again: what differed in spelling only is the same by now.
     name_repeated_columns(statement);
@@ -112,6 +117,7 @@ fn collect(factor: &TableFactor, relation: Relation, written: &mut Vec<Written>)
         name,
         version,
         args,
+        alias,
         ..
     } = factor
     else {
@@ -123,6 +129,7 @@ fn collect(factor: &TableFactor, relation: Relation, written: &mut Vec<Written>)
             path,
             version,
             arguments: args.clone(),
+            has_alias: alias.is_some(),
         });
     } else if let Some(version) = version {
         return Err(Error::invalid(format!(
@@ -130,6 +137,28 @@ fn collect(factor: &TableFactor, relation: Relation, written: &mut Vec<Written>)
         )));
     }
     Ok(())
+}
+
+/// Two tables of one last name (`a.t` and `b.t`) keep their whole names, so that a column can say
+/// which it means.
+fn keep_apart(written: &[Written], replacements: &mut [Replacement]) {
+    let mut names: HashMap<String, BTreeSet<String>> = HashMap::new();
+    let last = |written: &Written| {
+        let last = written.path.last().filter(|_| !written.has_alias);
+        last.map(|last| last.value.to_lowercase())
+    };
+    for (written, replacement) in written.iter().zip(&*replacements) {
+        if let Some(last) = last(written) {
+            let name = table_key(&replacement.name);
+            names.entry(last).or_default().insert(name);
+        }
+    }
+    for (written, replacement) in written.iter().zip(replacements) {
+        let names = last(written).and_then(|last| names.get(&last));
+        if names.is_some_and(|names| names.len() > 1) && replacement.name.0.len() > 1 {
+            replacement.alias = None;
+        }
+    }
 }
 
 fn is_read_iceberg(factor: &TableFactor) -> bool {
@@ -215,20 +244,23 @@ fn file_argument(arguments: &TableFunctionArgs, constants: &Constants<'_>) -> Re
 
 /// The table at the version that clause, name and session ask for, in this order.
 fn pin(mut found: FoundTable, clause: Option<Version>, scope: &Scope<'_>) -> Result<FoundTable> {
-    if let (Some(Selector::Version(_)), Some(_)) = (&found.selector, &clause) {
+    let is_named = match &found.selector {
+        Some(Selector::Version(_)) => true,
+        // `t.branch_x.files` is pinned to its version by now.
+        Some(Selector::Metadata(_)) => found.table.version().is_some(),
+        None => false,
+    };
+    if is_named && clause.is_some() {
         return Err(Error::invalid(
             "a table takes one version: either in its name or in an AS OF clause",
         ));
     }
+    if let (Some(Selector::Metadata(kind)), Some(_)) = (&found.selector, &clause) {
+        kind.check_takes_version()?;
+    }
     let version = match (&found.selector, clause) {
         (Some(Selector::Version(version)), None) => Some(version.clone()),
-        (Some(Selector::Metadata(kind)), Some(_)) if !kind.allows_time_travel() => {
-            return Err(Error::unsupported(format!(
-                "metadata table {:?} is of the whole table and takes no version",
-                kind.name()
-            )));
-        }
-        (Some(Selector::Metadata(kind)), None) if !kind.allows_time_travel() => None,
+        (Some(Selector::Metadata(kind)), None) if is_named || !kind.allows_time_travel() => None,
         (_, Some(version)) => Some(version),
         (_, None) => scope.as_of_ms.map(Version::Timestamp),
     };
@@ -349,35 +381,26 @@ impl Found {
             table = format!("{table} at {version}");
         }
         let namespace = dotted(ident.namespace());
-        // What is read is governed apart from what is written, though it is the same table.
-        if privilege == Privilege::Insert && self.has(&found.catalog_name, &namespace, &table) {
-            table.push_str(" (target)");
-        }
-        let parts = [
-            found.catalog_name.as_str(),
-            namespace.as_str(),
-            table.as_str(),
-        ];
-        let name = ObjectName(parts.iter().map(|part| quoted_part(part)).collect());
-        // Under the engine's rules the name as typed must find its columns: `T.c` and `t.c`.
-        let typed = path.last().cloned();
-        let is_stored_name = typed.as_ref().is_some_and(|typed| {
-            table
-                == if typed.quote_style.is_some() {
-                    typed.value.clone()
-                } else {
-                    typed.value.to_lowercase()
-                }
-        });
+        let catalog = found.catalog_name.clone();
         let spellings = match &found.selector {
             Some(Selector::Metadata(kind)) => {
-                let schema = kind.schema(&found.table)?;
-                Spellings::of_names(schema.fields().iter().map(|field| field.name().as_str()))
+                Spellings::of_fields(kind.schema(&found.table)?.fields())
             }
             _ => Spellings::of_schema(found.table.schema()),
         };
+        let key = match self.key_of(&found, privilege) {
+            Some(key) => key.clone(),
+            None => {
+                // What is read is governed apart from what is written, though it is the same table.
+                if privilege == Privilege::Insert && self.has(&catalog, &namespace, &table) {
+                    table.push_str(" (target)");
+                }
+                self.new_key(&catalog, &namespace, &table)
+            }
+        };
+        let parts = [key.catalog(), key.schema(), Some(key.table())];
+        let name = ObjectName(parts.into_iter().flatten().map(quoted_part).collect());
         self.spellings.insert(table_key(&name), spellings);
-        let key = TableReference::full(parts[0], parts[1], parts[2]);
         self.add(
             key,
             TableOrigin::Lake {
@@ -385,10 +408,34 @@ impl Found {
                 privilege,
             },
         );
+        // By the name as typed the engine finds its columns and shows them: `t.c`, `count(t.c)`.
         Ok(Replacement {
             name,
-            alias: typed.filter(|_| !is_stored_name),
+            alias: path.last().cloned(),
         })
+    }
+
+    /// The key of a table that is here already: the same metadata at the same version.
+    fn key_of(&self, wanted: &FoundTable, wanted_for: Privilege) -> Option<&TableReference> {
+        let is_it = |table: &&ResolvedTable| match &table.source {
+            TableOrigin::Lake { found, privilege } => {
+                *privilege == wanted_for && is_same(found, wanted)
+            }
+            TableOrigin::Context(_) => false,
+        };
+        self.tables.iter().find(is_it).map(|table| &table.key)
+    }
+
+    /// A key like the table's name that no other table has. Names alone do not tell tables apart:
+    /// files of two folders may be called the same, and a table may be called `t$snapshots`.
+    fn new_key(&self, catalog: &str, namespace: &str, table: &str) -> TableReference {
+        let mut key = TableReference::full(catalog, namespace, table);
+        let mut number = 1_usize;
+        while self.tables.iter().any(|known| known.key == key) {
+            number += 1;
+            key = TableReference::full(catalog, namespace, format!("{table} ({number})"));
+        }
+        key
     }
 
     fn add(&mut self, key: TableReference, source: TableOrigin) {
@@ -401,6 +448,23 @@ impl Found {
         let key = TableReference::full(catalog, namespace, table);
         self.tables.iter().any(|known| known.key == key)
     }
+}
+
+/// Whether two tables are one: every part of what was found that tells what is read.
+fn is_same(one: &FoundTable, other: &FoundTable) -> bool {
+    let FoundTable {
+        catalog_name,
+        catalog: _,
+        table,
+        selector,
+    } = one;
+    *catalog_name == other.catalog_name
+        && *selector == other.selector
+        && table.ident() == other.table.ident()
+        && table.metadata_location() == other.table.metadata_location()
+        && table.metadata().uuid() == other.table.metadata().uuid()
+        && table.snapshot_id() == other.table.snapshot_id()
+        && table.version() == other.table.version()
 }
 
 fn replace(factor: &mut TableFactor, replacement: Replacement) {
@@ -471,6 +535,7 @@ async fn resolve_target(insert: &mut Insert, scope: &Scope<'_>, found: &mut Foun
         None => {}
     }
     spell_columns(insert, table.table.schema())?;
+    mark_values(insert);
     let replacement = found.add_lake_table(&path, table, Privilege::Insert)?;
     insert.table = TableObject::TableName(replacement.name);
     Ok(())

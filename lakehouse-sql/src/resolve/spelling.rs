@@ -8,10 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
+use arrow::datatypes::{DataType as ArrowType, Fields};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, CastKind, DataType, ExactNumberInfo, Expr, Ident, JoinConstraint, JoinOperator,
-    ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    TableAlias, TableFactor, TableWithJoins, TypedString, Value, VisitorMut,
+    AccessExpr, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query,
+    Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
+    TableWithJoins, TypedString, Value, VisitorMut,
 };
 use iceberg::spec::{NestedFieldRef, Schema, Type};
 use lakehouse_core::error::{Error, Result};
@@ -29,21 +31,40 @@ const DOUBLE_DIGITS: usize = 15;
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Spellings {
     by_lower: BTreeMap<String, BTreeSet<String>>,
+    /// The columns themselves, without nested ones.
+    top: Vec<String>,
 }
 
 impl Spellings {
     /// The columns of a schema, nested ones too.
     pub(crate) fn of_schema(schema: &Schema) -> Self {
         let mut spellings = Self::default();
-        spellings.add_fields(schema.as_struct().fields());
+        let fields = schema.as_struct().fields();
+        spellings.add_fields(fields);
+        spellings.top = fields.iter().map(|field| field.name.clone()).collect();
+        spellings
+    }
+
+    /// The columns of rows, nested ones too.
+    pub(crate) fn of_fields(fields: &Fields) -> Self {
+        let mut spellings = Self::default();
+        spellings.add_arrow_fields(fields);
         spellings
     }
 
     /// Plain column names, of a table that is not the lake's.
     pub(crate) fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut spellings = Self::default();
-        names.into_iter().for_each(|name| spellings.add(name));
+        for name in names {
+            spellings.add(name);
+            spellings.top.push(name.to_owned());
+        }
         spellings
+    }
+
+    /// The columns themselves, without nested ones.
+    pub(super) fn top(&self) -> &[String] {
+        &self.top
     }
 
     fn add_fields(&mut self, fields: &[NestedFieldRef]) {
@@ -62,6 +83,15 @@ impl Spellings {
                 self.add_type(&map.value_field.field_type);
             }
             Type::Primitive(_) => {}
+        }
+    }
+
+    fn add_arrow_fields(&mut self, fields: &Fields) {
+        for field in fields {
+            self.add(field.name());
+            if let ArrowType::Struct(inner) = field.data_type() {
+                self.add_arrow_fields(inner);
+            }
         }
     }
 
@@ -101,25 +131,64 @@ pub(crate) struct Speller<'a> {
 struct InScope {
     /// Its name or alias in lower case.
     lower: String,
+    /// Its longer names in lower case, `namespace.table` and `catalog.namespace.table`.
+    longer: Vec<String>,
     /// Its name or alias as the engine compares it.
-    name: String,
+    name: Vec<Ident>,
     columns: Spellings,
 }
 
 impl InScope {
-    fn new(name: &Ident, columns: Spellings) -> Self {
-        let lower = name.value.to_lowercase();
-        // The engine folds what stands without quotes; stored names stand in quotes by now.
-        let name = match name.quote_style {
-            Some(_) => name.value.clone(),
-            None => name.value.to_ascii_lowercase(),
+    fn new(alias: Option<&Ident>, table: &[ObjectNamePart], columns: Spellings) -> Option<Self> {
+        let parts: Vec<&Ident> = table.iter().filter_map(ObjectNamePart::as_ident).collect();
+        let typed = alias.or(parts.last().copied())?;
+        let lower = typed.value.to_lowercase();
+        let qualifiers = parts.len().saturating_sub(1);
+        let longer = (0..qualifiers).map(|first| {
+            let parts = parts[first..qualifiers].iter().map(|part| &*part.value);
+            let parts: Vec<&str> = parts.chain([typed.value.as_str()]).collect();
+            parts.join(".").to_lowercase()
+        });
+        let name = match alias {
+            Some(alias) => vec![as_compared(alias)],
+            None => parts.iter().map(|part| as_compared(part)).collect(),
         };
-        Self {
+        Some(Self {
             lower,
+            longer: longer.collect(),
             name,
             columns,
+        })
+    }
+
+    /// Whether the parts of a path, in lower case, name this table.
+    fn is_named(&self, path: &[String]) -> bool {
+        match path {
+            [only] => *only == self.lower,
+            more => self.longer.contains(&more.join(".")),
         }
     }
+}
+
+/// The engine folds what stands without quotes; stored names stand in quotes by now.
+fn as_compared(ident: &Ident) -> Ident {
+    let value = match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_ascii_lowercase(),
+    };
+    Ident {
+        value,
+        quote_style: Some('"'),
+        span: ident.span,
+    }
+}
+
+/// The beginning of a path that names a table.
+struct NamedTable<'a> {
+    /// How many parts of the path.
+    parts: usize,
+    /// The table's name for the engine, where only one table is meant.
+    name: Option<&'a Vec<Ident>>,
 }
 
 impl<'a> Speller<'a> {
@@ -194,19 +263,25 @@ impl<'a> Speller<'a> {
         Some(everywhere.clone())
     }
 
-    fn spell_path(&self, path: &mut [Ident]) -> Result<()> {
-        let qualifier = path.first().map(|ident| ident.value.to_lowercase());
-        // The first part is a table's name or a struct column; the rest are columns or fields.
-        let is_table = path
-            .first_mut()
-            .is_some_and(|first| self.spell_table(first));
-        for (index, ident) in path.iter_mut().enumerate() {
-            match (index, is_table) {
-                (0, true) => {}
-                (1, true) => self.spell(ident, qualifier.as_deref())?,
-                _ => self.spell(ident, None)?,
-            }
+    fn spell_path(&self, path: &mut Vec<Ident>) -> Result<()> {
+        // The first parts are a table's name or a struct column; the rest are columns or fields.
+        let longest = path.len().saturating_sub(1);
+        let Some(table) = self.table_of(path, longest, None) else {
+            return path.iter_mut().try_for_each(|part| self.spell(part, None));
+        };
+        let qualifier = path[table.parts - 1].value.to_lowercase();
+        let mut columns = path.split_off(table.parts);
+        for (index, column) in columns.iter_mut().enumerate() {
+            let qualifier = (index == 0).then_some(qualifier.as_str());
+            self.spell(column, qualifier)?;
         }
+        if let Some(name) = table.name {
+            // Errors show the place of the name as typed.
+            let span = path[0].span;
+            path.clone_from(name);
+            path.iter_mut().for_each(|part| part.span = span);
+        }
+        path.append(&mut columns);
         Ok(())
     }
 
@@ -219,21 +294,31 @@ impl<'a> Speller<'a> {
         Ok(())
     }
 
-    /// Writes a table's name as the engine compares it; false when no table around has the name.
-    fn spell_table(&self, ident: &mut Ident) -> bool {
-        let lower = ident.value.to_lowercase();
-        let mut around = self.scopes.iter().rev();
-        let Some(tables) = around.find(|tables| tables.iter().any(|table| table.lower == lower))
-        else {
-            return false;
-        };
-        let mut named = tables.iter().filter(|table| table.lower == lower);
-        // Of several that differ in case the engine's own rules choose.
-        if let (Some(only), None) = (named.next(), named.next()) {
-            only.name.clone_into(&mut ident.value);
-            ident.quote_style = Some('"');
-        }
-        true
+    /// The table around that a path begins with, by at most `longest` of its parts; `own` are the
+    /// tables nearest to it.
+    fn table_of<'t>(
+        &'t self,
+        path: &[Ident],
+        longest: usize,
+        own: Option<&'t Vec<InScope>>,
+    ) -> Option<NamedTable<'t>> {
+        let lower: Vec<String> = path.iter().map(|part| part.value.to_lowercase()).collect();
+        (1..=longest).find_map(|parts| {
+            let mut around = own.into_iter().chain(self.scopes.iter().rev());
+            let tables = around.find_map(|tables| {
+                let named = tables
+                    .iter()
+                    .filter(|table| table.is_named(&lower[..parts]));
+                let named: Vec<&InScope> = named.collect();
+                (!named.is_empty()).then_some(named)
+            })?;
+            // Of several that differ in case the engine's own rules choose.
+            let name = match tables.as_slice() {
+                [only] => Some(&only.name),
+                _ => None,
+            };
+            Some(NamedTable { parts, name })
+        })
     }
 
     fn learn_select(&mut self, select: &Select) {
@@ -279,15 +364,15 @@ impl<'a> Speller<'a> {
     }
 
     fn spell_select(&self, select: &mut Select) -> Result<()> {
+        let mut own = Vec::new();
+        self.add_select(select, &mut own);
         for item in &mut select.projection {
             match item {
                 SelectItem::ExprWithAlias { alias, .. } => self.spell(alias, None)?,
                 SelectItem::Wildcard(options) => self.spell_wildcard(options)?,
                 SelectItem::QualifiedWildcard(table, options) => {
-                    if let SelectItemQualifiedWildcardKind::ObjectName(name) = table
-                        && let [ObjectNamePart::Identifier(table)] = name.0.as_mut_slice()
-                    {
-                        self.spell_table(table);
+                    if let SelectItemQualifiedWildcardKind::ObjectName(name) = table {
+                        self.spell_table(name, Some(&own));
                     }
                     self.spell_wildcard(options)?;
                 }
@@ -298,6 +383,34 @@ impl<'a> Speller<'a> {
             self.spell_joins(table)?;
         }
         Ok(())
+    }
+
+    /// The table before `.*`, as the engine compares it.
+    fn spell_table(&self, name: &mut ObjectName, own: Option<&Vec<InScope>>) {
+        let path = name.0.iter().map(|part| part.as_ident().cloned());
+        if let Some(path) = path.collect::<Option<Vec<_>>>()
+            && let Some(table) = self.table_of(&path, path.len(), own)
+            && table.parts == path.len()
+            && let Some(parts) = table.name
+        {
+            name.0 = parts
+                .iter()
+                .cloned()
+                .map(ObjectNamePart::Identifier)
+                .collect();
+        }
+    }
+
+    /// `count(t.*)`.
+    fn spell_wildcard_argument(&self, function: &mut Function) {
+        let FunctionArguments::List(list) = &mut function.args else {
+            return;
+        };
+        for argument in &mut list.args {
+            if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = argument {
+                self.spell_table(name, None);
+            }
+        }
     }
 
     fn spell_wildcard(
@@ -367,15 +480,17 @@ impl<'a> Speller<'a> {
 
     fn scope_of(&self, body: &SetExpr) -> Vec<InScope> {
         let mut scope = Vec::new();
-        for_each_select(body, &mut |select| {
-            for table in &select.from {
-                self.add_to_scope(&table.relation, &mut scope);
-                for join in &table.joins {
-                    self.add_to_scope(&join.relation, &mut scope);
-                }
-            }
-        });
+        for_each_select(body, &mut |select| self.add_select(select, &mut scope));
         scope
+    }
+
+    fn add_select(&self, select: &Select, scope: &mut Vec<InScope>) {
+        for table in &select.from {
+            self.add_to_scope(&table.relation, scope);
+            for join in &table.joins {
+                self.add_to_scope(&join.relation, scope);
+            }
+        }
     }
 
     fn add_to_scope(&self, factor: &TableFactor, scope: &mut Vec<InScope>) {
@@ -386,10 +501,8 @@ impl<'a> Speller<'a> {
                     .get(&table_key(name))
                     .cloned()
                     .unwrap_or_default();
-                let last = name.0.last().and_then(ObjectNamePart::as_ident);
-                if let Some(name) = alias.as_ref().map(|alias| &alias.name).or(last) {
-                    scope.push(InScope::new(name, columns));
-                }
+                let alias = alias.as_ref().map(|alias| &alias.name);
+                scope.extend(InScope::new(alias, &name.0, columns));
             }
             TableFactor::NestedJoin {
                 table_with_joins, ..
@@ -402,7 +515,8 @@ impl<'a> Speller<'a> {
             TableFactor::Derived {
                 alias: Some(alias), ..
             } => {
-                scope.push(InScope::new(&alias.name, Spellings::default()));
+                let columns = Spellings::default();
+                scope.extend(InScope::new(Some(&alias.name), &[], columns));
             }
             _ => {}
         }
@@ -410,13 +524,18 @@ impl<'a> Speller<'a> {
 }
 
 /// The key of a table factor's name, the same before and after it was parsed.
-pub(crate) fn table_key(name: &datafusion::sql::sqlparser::ast::ObjectName) -> String {
+pub(crate) fn table_key(name: &ObjectName) -> String {
     name.to_string()
 }
 
 /// A number with more digits than a double holds, as the decimal it says: the engine reads numbers
 /// with a point as doubles, and a value on its way into a DECIMAL column would lose its last digits.
 fn exact_decimal(value: &Value) -> Option<Expr> {
+    decimal(value, DOUBLE_DIGITS + 1)
+}
+
+/// A number with a point and at least so many digits, as the decimal it says.
+pub(super) fn decimal(value: &Value, digits_min: usize) -> Option<Expr> {
     let Value::Number(text, _) = value else {
         return None;
     };
@@ -424,7 +543,7 @@ fn exact_decimal(value: &Value) -> Option<Expr> {
     let is_plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let whole = whole.trim_start_matches('0');
     let digits = whole.len() + fraction.len();
-    if !is_plain(whole) || !is_plain(fraction) || !(DOUBLE_DIGITS + 1..=38).contains(&digits) {
+    if !is_plain(whole) || !is_plain(fraction) || !(digits_min..=38).contains(&digits) {
         return None;
     }
     let (digits, scale) = (
@@ -455,7 +574,7 @@ fn keep_nanoseconds(typed: &mut TypedString) {
     }
 }
 
-fn join_constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+pub(super) fn join_constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     match operator {
         JoinOperator::Join(constraint)
         | JoinOperator::Inner(constraint)
@@ -487,7 +606,8 @@ fn for_each_select(body: &SetExpr, visit: &mut impl FnMut(&Select)) {
     }
 }
 
-fn try_for_each_select_mut(
+/// As [`for_each_select`], for changes.
+pub(super) fn try_for_each_select_mut(
     body: &mut SetExpr,
     visit: &mut impl FnMut(&mut Select) -> Result<()>,
 ) -> Result<()> {
@@ -556,6 +676,10 @@ impl VisitorMut for Speller<'_> {
                         Ok(())
                     }
                 })
+            }
+            Expr::Function(function) => {
+                self.spell_wildcard_argument(function);
+                Ok(())
             }
             Expr::TypedString(typed) => {
                 keep_nanoseconds(typed);

@@ -8,7 +8,10 @@ use lakehouse_core::error::Result;
 use crate::parse::{Cursor, unsupported_at};
 
 /// How deep types may nest; beyond it no table of any engine is readable anyway.
-const DEPTH_MAX: usize = 32;
+pub(crate) const DEPTH_MAX: usize = 32;
+
+/// What is said of deeper ones.
+const TOO_DEEP: &str = "types nest at most 32 deep";
 
 /// One type. Nested types come in one form each, however they were written:
 /// `Array(AngleBracket)`, `Array(SquareBracket)` for `int[]`, `Map`, and `Struct` whose fields all
@@ -20,12 +23,42 @@ pub(super) fn data_type(cursor: &mut Cursor) -> Result<DataType> {
         depth: 0,
     };
     let data_type = reader.data_type()?;
+    if depth(&data_type) > DEPTH_MAX {
+        return Err(reader.cursor.unsupported(TOO_DEEP));
+    }
     if reader.closed > 0 {
         return Err(reader
             .cursor
             .expected("a type without a second closing `>`"));
     }
     Ok(data_type)
+}
+
+/// How deep a type nests. What the reader let through is shallow enough to walk.
+fn depth(data_type: &DataType) -> usize {
+    1 + match data_type {
+        DataType::Array(
+            ArrayElemTypeDef::AngleBracket(element)
+            | ArrayElemTypeDef::SquareBracket(element, _)
+            | ArrayElemTypeDef::Parenthesis(element),
+        ) => depth(element),
+        DataType::Map(key, value) => depth(key).max(depth(value)),
+        DataType::Struct(fields, _) => {
+            let depths = fields.iter().map(|field| depth(&field.field_type));
+            depths.max().unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
+/// How many pairs of square brackets end a type.
+fn square_brackets(mut data_type: &DataType) -> usize {
+    let mut brackets = 0;
+    while let DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) = data_type {
+        data_type = element;
+        brackets += 1;
+    }
+    brackets
 }
 
 /// The brackets around the parts of a nested type.
@@ -46,13 +79,21 @@ impl Reader<'_> {
     fn data_type(&mut self) -> Result<DataType> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(self.cursor.unsupported("types nest at most 32 deep"));
+            return Err(self.cursor.unsupported(TOO_DEEP));
         }
         let mut data_type = self.unnested()?;
+        let mut brackets = square_brackets(&data_type);
         // PostgreSQL's and DuckDB's `int[]`; sqlparser has read those of the types it knows.
         while self.closed == 0 && self.cursor.accept_token(&Token::LBracket) {
             self.cursor.expect_token(&Token::RBracket)?;
+            brackets += 1;
+            if brackets > DEPTH_MAX {
+                return Err(self.cursor.unsupported(TOO_DEEP));
+            }
             data_type = DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(data_type), None));
+        }
+        if brackets > DEPTH_MAX {
+            return Err(self.cursor.unsupported(TOO_DEEP));
         }
         self.depth -= 1;
         Ok(data_type)

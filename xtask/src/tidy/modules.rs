@@ -30,12 +30,14 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
+            &["session_zone", "assignment"],
             &[
                 "sql_type",
                 "type_planner",
                 "exact_cast",
                 "lossy_cast",
-                "compared_text",
+                "compared",
+                "scalar_subquery",
             ],
             &["functions"],
             &["constant"],

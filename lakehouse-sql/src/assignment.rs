@@ -1,0 +1,204 @@
+//! What a column takes from a value of another type: everything that is kept whole.
+//!
+//! As the SQL standard assigns: numbers among each other, texts that say a value, dates as
+//! timestamps. A number with a fraction is no whole number, a timestamp no date, a number no truth
+//! value: those who want that say so with a CAST.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::kernels::cmp::distinct;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::DataType;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::common::ScalarValue;
+use datafusion::common::format::DEFAULT_CAST_OPTIONS;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::prelude::Expr;
+use lakehouse_core::error::{Error, Result};
+
+/// Refuses what no value of a type can be in a column of another.
+///
+/// # Errors
+/// `InvalidInput`, with the types and what to write instead.
+pub(crate) fn refuse_unlike(given: &DataType, column: &DataType) -> Result<()> {
+    if given == column || is_assignable(given, column, true) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "a value of type {given} is not stored in a column of type {column} by itself; write \
+         CAST(… AS …) if that is meant"
+    )))
+}
+
+/// Kinds of types that are assigned alike.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Truth,
+    Date,
+    Time,
+    Timestamp,
+    Text,
+    Bytes,
+    Other,
+}
+
+fn kind(data_type: &DataType) -> Kind {
+    match data_type {
+        DataType::Boolean => Kind::Truth,
+        DataType::Date32 | DataType::Date64 => Kind::Date,
+        DataType::Time32(_) | DataType::Time64(_) => Kind::Time,
+        DataType::Timestamp(..) => Kind::Timestamp,
+        DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::FixedSizeBinary(_) => Kind::Bytes,
+        number if number.is_numeric() => Kind::Number,
+        text if text.is_string() => Kind::Text,
+        _ => Kind::Other,
+    }
+}
+
+/// `outermost`: the value itself, which is looked at when it is stored, and not a part of one.
+fn is_assignable(given: &DataType, column: &DataType, outermost: bool) -> bool {
+    match (given, column) {
+        (DataType::Null, _) => true,
+        (DataType::Dictionary(_, given), column) => is_assignable(given, column, outermost),
+        (
+            DataType::List(given) | DataType::LargeList(given) | DataType::FixedSizeList(given, _),
+            DataType::List(column),
+        ) => is_assignable(given.data_type(), column.data_type(), false),
+        // Fields that do not fit are refused where they are matched.
+        (DataType::Struct(given), DataType::Struct(column)) => given.iter().all(|given| {
+            let place = column.iter().find(|place| place.name() == given.name());
+            place.is_none_or(|place| is_assignable(given.data_type(), place.data_type(), false))
+        }),
+        (DataType::Map(given, _), DataType::Map(column, _)) => {
+            match (given.data_type(), column.data_type()) {
+                (DataType::Struct(given), DataType::Struct(column)) => {
+                    given.iter().zip(column).all(|(given, place)| {
+                        is_assignable(given.data_type(), place.data_type(), false)
+                    })
+                }
+                _ => true,
+            }
+        }
+        (given, column) => match (kind(given), kind(column)) {
+            (Kind::Number, Kind::Number) => outermost || !may_lose(given, column),
+            (Kind::Date, Kind::Timestamp) => true,
+            // A text is read, and any value but bytes can be written as one.
+            (Kind::Text, _) => true,
+            (Kind::Bytes, Kind::Text) => false,
+            (_, Kind::Text) => true,
+            // What the engine casts among these, or refuses.
+            (Kind::Other, _) | (_, Kind::Other) => true,
+            (given, column) => given == column,
+        },
+    }
+}
+
+/// Whether a number may have no place among those of another type, and become another number. What
+/// is too large is refused by the engine, and decimals are rounded, as everywhere.
+fn may_lose(given: &DataType, column: &DataType) -> bool {
+    let has_fraction = |data_type: &DataType| match data_type {
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => *scale > 0,
+        other => other.is_floating(),
+    };
+    let is_wide = |bits: &[DataType]| bits.contains(given);
+    match column {
+        DataType::Float32 => is_wide(&[
+            DataType::Int32,
+            DataType::UInt32,
+            DataType::Int64,
+            DataType::UInt64,
+        ]),
+        DataType::Float64 => is_wide(&[DataType::Int64, DataType::UInt64]),
+        column => column.is_integer() && has_fraction(given),
+    }
+}
+
+/// The value cast to the column's type by a function that refuses to lose anything, where a cast may;
+/// `None` where the engine's own is as good.
+pub(crate) fn whole_number(value: &Expr, given: &DataType, column: &DataType) -> Option<Expr> {
+    let is_number = kind(given) == Kind::Number && kind(column) == Kind::Number;
+    if !is_number || !may_lose(given, column) {
+        return None;
+    }
+    let function = ScalarUDF::from(WholeNumber {
+        signature: Signature::any(1, Volatility::Immutable),
+        target: column.clone(),
+    });
+    let call = ScalarFunction::new_udf(Arc::new(function), vec![value.clone()]);
+    Some(Expr::ScalarFunction(call))
+}
+
+/// A cast between numbers that refuses a value which would become another one.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct WholeNumber {
+    signature: Signature,
+    target: DataType,
+}
+
+impl ScalarUDFImpl for WholeNumber {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn name(&self) -> &str {
+        "whole_number"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(self.target.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let is_scalar = matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]);
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let [values] = arrays.as_slice() else {
+            return Err(Error::internal("a cast takes one value").into());
+        };
+        let stored = cast_with_options(values, &self.target, &DEFAULT_CAST_OPTIONS)?;
+        refuse_changed(values, &stored)?;
+        if is_scalar {
+            let value = ScalarValue::try_from_array(&stored, 0)?;
+            return Ok(ColumnarValue::Scalar(value));
+        }
+        Ok(ColumnarValue::Array(stored))
+    }
+}
+
+/// Fails on the first value that is not the same when it is read again.
+fn refuse_changed(values: &ArrayRef, stored: &ArrayRef) -> Result<()> {
+    // What is out of range on the way back is NULL there, and so not the same.
+    let to_null = CastOptions {
+        safe: true,
+        ..DEFAULT_CAST_OPTIONS
+    };
+    let read = cast_with_options(stored, values.data_type(), &to_null)?;
+    let changed = distinct(&read, values)?;
+    let Some(index) = (0..changed.len()).find(|index| changed.value(*index)) else {
+        return Ok(());
+    };
+    let options = FormatOptions::default();
+    let value = ArrayFormatter::try_new(values.as_ref(), &options)?;
+    Err(Error::invalid(format!(
+        "{} is no value of a column of type {}; round it with round, floor or ceil, or write \
+         CAST(… AS …)",
+        value.value(index),
+        stored.data_type()
+    )))
+}

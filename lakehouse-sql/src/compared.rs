@@ -1,0 +1,338 @@
+//! Values compared with values of another kind are read as those.
+//!
+//! The engine turns a number beside a text into text, for which 10 is less than '5', and reads a
+//! time without zone beside one with zone in UTC. People who write `id < '5'` mean the number, and
+//! those who wrote '12:00' into a column in their session's zone look for it there. What decides is
+//! the types, of columns, calls and subqueries as well as of literals. A text that is no number is an
+//! error instead of an answer to another question. Beside nanoseconds other times are read in those.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{BinaryExpr, Case, Cast, InList, InSubquery};
+use datafusion::logical_expr::logical_plan::Subquery;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Between, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::utils::NamePreserver;
+use datafusion::prelude::Expr;
+use lakehouse_core::error::Error;
+
+use crate::session_zone::{is_utc, session_zone};
+
+/// Digits behind the point of a text that is compared with a whole number.
+const TEXT_SCALE: i8 = 10;
+/// Digits of the widest decimal.
+const DECIMAL_DIGITS: u8 = 38;
+
+/// See the module documentation. Stands before the engine's own coercion.
+#[derive(Debug)]
+pub(crate) struct ComparedRule;
+
+impl AnalyzerRule for ComparedRule {
+    fn name(&self) -> &str {
+        "lakehouse_compared_values"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
+        let zone = session_zone(options);
+        let read = plan.transform_up_with_subqueries(|node| {
+            let mut schema = merge_schema(&node.inputs());
+            if let LogicalPlan::TableScan(scan) = &node {
+                schema.merge(&scan.projected_schema);
+            }
+            let node = read_join(node, &zone)?;
+            let names = NamePreserver::new(&node);
+            node.map_expressions(|expression| {
+                let name = names.save(&expression);
+                let read = expression.transform_up(|inner| read_values(inner, &schema, &zone))?;
+                Ok(read.update_data(|inner| name.restore(inner)))
+            })
+        })?;
+        Ok(read.data)
+    }
+}
+
+/// The pairs of `JOIN … USING`, which are no expressions.
+fn read_join(node: LogicalPlan, zone: &Arc<str>) -> Result<LogicalPlan> {
+    let LogicalPlan::Join(mut join) = node else {
+        return Ok(node);
+    };
+    let schema = join.left.schema().join(join.right.schema())?;
+    for (left, right) in &mut join.on {
+        let pair = [std::mem::take(left), std::mem::take(right)];
+        if let [first, second] = read_alike(pair.into(), &schema, zone)?.as_mut_slice() {
+            *left = std::mem::take(first);
+            *right = std::mem::take(second);
+        }
+    }
+    Ok(LogicalPlan::Join(join))
+}
+
+fn read_values(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> Result<Transformed<Expr>> {
+    let alike = |values: Vec<Expr>| read_alike(values, schema, zone).map(Vec::into_iter);
+    let missing = || Error::internal("a comparison lost one of its sides");
+    let next =
+        |values: &mut std::vec::IntoIter<Expr>| values.next().map(Box::new).ok_or_else(missing);
+    Ok(match expression {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(op) => {
+            let mut values = alike(vec![*left, *right])?;
+            let (left, right) = (next(&mut values)?, next(&mut values)?);
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(left, op, right)))
+        }
+        Expr::InList(InList {
+            expr,
+            list,
+            negated,
+        }) => {
+            let mut values = alike([vec![*expr], list].concat())?;
+            let expr = next(&mut values)?;
+            Transformed::yes(Expr::InList(InList::new(expr, values.collect(), negated)))
+        }
+        Expr::Between(Between {
+            expr,
+            negated,
+            low,
+            high,
+        }) => {
+            let mut values = alike(vec![*expr, *low, *high])?;
+            let (expr, low, high) = (next(&mut values)?, next(&mut values)?, next(&mut values)?);
+            Transformed::yes(Expr::Between(Between::new(expr, negated, low, high)))
+        }
+        Expr::Case(Case {
+            expr: Some(operand),
+            when_then_expr,
+            else_expr,
+        }) => {
+            let (whens, thens): (Vec<_>, Vec<_>) = when_then_expr.into_iter().unzip();
+            let whens: Vec<Expr> = whens.into_iter().map(|when| *when).collect();
+            let mut values = alike([vec![*operand], whens].concat())?;
+            let operand = next(&mut values)?;
+            let when_then = values.map(Box::new).zip(thens).collect();
+            Transformed::yes(Expr::Case(Case::new(Some(operand), when_then, else_expr)))
+        }
+        Expr::InSubquery(in_subquery) => read_in_subquery(in_subquery, schema, zone)?,
+        other => Transformed::no(other),
+    })
+}
+
+fn compares(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
+}
+
+/// `x IN (SELECT y …)`: the rows of the subquery are read, under the name they have.
+fn read_in_subquery(
+    in_subquery: InSubquery,
+    schema: &DFSchema,
+    zone: &Arc<str>,
+) -> Result<Transformed<Expr>> {
+    let InSubquery {
+        expr,
+        subquery,
+        negated,
+    } = in_subquery;
+    let inner = Arc::clone(subquery.subquery.schema());
+    let (qualifier, field) = inner.qualified_field(0);
+    let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+    let mut both = schema.clone();
+    both.merge(&inner);
+    let types = [expr.get_type(schema), Ok(field.data_type().clone())];
+    let [Ok(outside), Ok(inside)] = types else {
+        let in_subquery = InSubquery::new(expr, subquery, negated);
+        return Ok(Transformed::no(Expr::InSubquery(in_subquery)));
+    };
+    let Some(kind) = kind_of(&[outside.clone(), inside.clone()], zone) else {
+        let in_subquery = InSubquery::new(expr, subquery, negated);
+        return Ok(Transformed::no(Expr::InSubquery(in_subquery)));
+    };
+    let expr = Box::new(kind.read(*expr, &outside)?);
+    let value = kind.read(column.clone(), &inside)?;
+    let subquery = match value == column {
+        true => subquery,
+        false => {
+            let plan = LogicalPlanBuilder::from(Arc::unwrap_or_clone(subquery.subquery))
+                .project(vec![value.alias(field.name())])?
+                .build()?;
+            Subquery {
+                subquery: Arc::new(plan),
+                ..subquery
+            }
+        }
+    };
+    let in_subquery = InSubquery::new(expr, subquery, negated);
+    Ok(Transformed::yes(Expr::InSubquery(in_subquery)))
+}
+
+/// Values that are compared with each other, read as one kind.
+fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<Vec<Expr>> {
+    // What has no type yet, such as a parameter without a value, is left to the engine.
+    let types = values.iter().map(|value| value.get_type(schema));
+    let Ok(types) = types.collect::<Result<Vec<DataType>>>() else {
+        return Ok(values);
+    };
+    let values = match kind_of(&types, zone) {
+        Some(kind) => {
+            let typed = values.into_iter().zip(&types);
+            let read = typed.map(|(value, data_type)| kind.read(value, data_type));
+            read.collect::<Result<_>>()?
+        }
+        None => values,
+    };
+    let is_fine = |kind: &DataType| matches!(kind, DataType::Timestamp(TimeUnit::Nanosecond, _));
+    match types.iter().any(is_fine) {
+        true => in_nanoseconds(values, schema),
+        false => Ok(values),
+    }
+}
+
+/// Times in nanoseconds. The engine would compare in the coarser unit and cut the last digits of
+/// the finer one. A time that nanoseconds cannot hold, before 1677 or after 2262, is an error.
+fn in_nanoseconds(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let exact = |value: Expr| match value.get_type(schema)? {
+        DataType::Timestamp(unit, zone) if unit != TimeUnit::Nanosecond => {
+            Ok(cast(value, DataType::Timestamp(TimeUnit::Nanosecond, zone)))
+        }
+        _ => Ok(value),
+    };
+    values.into_iter().map(exact).collect()
+}
+
+/// What texts, or times without zone, are read as.
+enum Kind {
+    /// Numbers, of this type where they are no literals.
+    Number {
+        data_type: DataType,
+        is_floating: bool,
+    },
+    /// Times in the session's zone.
+    Zoned(Arc<str>),
+}
+
+/// The kind that values of several types are read as; none where the engine may have them.
+fn kind_of(types: &[DataType], zone: &Arc<str>) -> Option<Kind> {
+    if types.iter().any(DataType::is_string) && types.iter().any(DataType::is_numeric) {
+        return Some(Kind::of_numbers(types));
+    }
+    let is_zoned = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
+    // In UTC the engine reads as the session would.
+    let is_mixed = types.iter().any(is_zoned) && !types.iter().all(is_zoned);
+    (is_mixed && !is_utc(zone)).then(|| Kind::Zoned(Arc::clone(zone)))
+}
+
+impl Kind {
+    /// A type that holds the texts of all numbers of these types.
+    fn of_numbers(types: &[DataType]) -> Self {
+        let is_floating = types.iter().any(DataType::is_floating);
+        // A double holds every whole number of 32 bits, but not of 64.
+        let is_wide = |data_type: &DataType| {
+            data_type.is_numeric()
+                && !matches!(
+                    data_type,
+                    DataType::Int8
+                        | DataType::Int16
+                        | DataType::Int32
+                        | DataType::UInt8
+                        | DataType::UInt16
+                        | DataType::UInt32
+                )
+        };
+        let scale = types.iter().map(|data_type| match data_type {
+            DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => *scale,
+            _ => 0,
+        });
+        let scale = scale.max().unwrap_or(0).max(TEXT_SCALE);
+        let data_type = match is_floating || !types.iter().any(is_wide) {
+            true => DataType::Float64,
+            false => DataType::Decimal128(DECIMAL_DIGITS, scale),
+        };
+        Self::Number {
+            data_type,
+            is_floating,
+        }
+    }
+
+    /// The value, read as this kind if it is of another.
+    fn read(&self, value: Expr, given: &DataType) -> Result<Expr> {
+        match self {
+            Self::Number {
+                data_type,
+                is_floating,
+            } if given.is_string() => match &value {
+                Expr::Literal(literal, metadata) => {
+                    let Some(Some(text)) = literal.try_as_str() else {
+                        return Ok(value);
+                    };
+                    let number = number(text.trim(), *is_floating).ok_or_else(|| {
+                        Error::invalid(format!("{text:?} is compared with a number and is none"))
+                    })?;
+                    Ok(Expr::Literal(number, metadata.clone()))
+                }
+                _ => Ok(cast(value, data_type.clone())),
+            },
+            Self::Zoned(zone) => Ok(match given {
+                DataType::Timestamp(unit, None) => {
+                    cast(value, DataType::Timestamp(*unit, Some(Arc::clone(zone))))
+                }
+                // A date is a time first: the engine casts it to one with zone as if that were UTC.
+                DataType::Date32 | DataType::Date64 => {
+                    let time = cast(value, DataType::Timestamp(TimeUnit::Microsecond, None));
+                    let zone = Some(Arc::clone(zone));
+                    cast(time, DataType::Timestamp(TimeUnit::Microsecond, zone))
+                }
+                text if text.is_string() => {
+                    let zone = Some(Arc::clone(zone));
+                    cast(value, DataType::Timestamp(TimeUnit::Microsecond, zone))
+                }
+                _ => value,
+            }),
+            Self::Number { .. } => Ok(value),
+        }
+    }
+}
+
+fn cast(value: Expr, data_type: DataType) -> Expr {
+    Expr::Cast(Cast::new(Box::new(value), data_type))
+}
+
+/// The text as a whole number, else as an exact decimal, else as a floating-point number.
+fn number(text: &str, is_floating: bool) -> Option<ScalarValue> {
+    if is_floating {
+        return text
+            .parse()
+            .ok()
+            .map(|number| ScalarValue::Float64(Some(number)));
+    }
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(ScalarValue::Int64(Some(whole)));
+    }
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let scale = text
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.len());
+    let (precision, scale) = (u8::try_from(digits.max(1)).ok()?, i8::try_from(scale).ok()?);
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
+    if is_plain && precision <= DECIMAL_DIGITS {
+        let text = ScalarValue::Utf8(Some(text.to_owned()));
+        let decimal = text.cast_to(&DataType::Decimal128(precision, scale)).ok()?;
+        return Some(decimal).filter(|decimal| !decimal.is_null());
+    }
+    text.parse()
+        .ok()
+        .map(|number| ScalarValue::Float64(Some(number)))
+}

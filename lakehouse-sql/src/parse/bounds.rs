@@ -1,0 +1,215 @@
+//! How long expressions and queries may be that nest to the left.
+//!
+//! The parser reads `a OR b OR c …`, `x::int::int …` and `q UNION r UNION s …` in a loop, so its
+//! limit on nesting does not count them; but the tree it makes is as deep as the chain is long, and
+//! whoever walks or drops it later needs stack for every level. An exhausted stack ends the process,
+//! so the chains are counted on the tokens, before there is a tree.
+
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use lakehouse_core::error::Result;
+
+use super::cursor::is_word;
+use super::failure::unsupported_at;
+
+/// How deep a statement's tree may be, in operators.
+const DEPTH_MAX: usize = if cfg!(debug_assertions) { 200 } else { 800 };
+/// What a set operation or pipe operator counts: planning takes as much stack for it as for so many
+/// operators.
+const OPERATION_DEPTH: usize = 8;
+/// What a join counts.
+const JOIN_DEPTH: usize = 4;
+
+/// Words that are an operator, or a part of one, behind or between values.
+const OPERATORS: &[&str] = &[
+    "AND", "AT", "BETWEEN", "COLLATE", "DIV", "ESCAPE", "GLOB", "ILIKE", "IN", "IS", "ISNULL",
+    "LIKE", "MATCH", "MEMBER", "NOT", "NOTNULL", "OPERATOR", "OR", "OVERLAPS", "REGEXP", "RLIKE",
+    "SIMILAR", "XOR",
+];
+/// Words that begin another expression of the same query.
+const CLAUSES: &[&str] = &[
+    "BY", "ELSE", "FROM", "HAVING", "LIMIT", "OFFSET", "ON", "QUALIFY", "SELECT", "THEN", "TO",
+    "USING", "VALUES", "WHEN", "WHERE",
+];
+/// Words between two queries.
+const SET_OPERATIONS: &[&str] = &["EXCEPT", "INTERSECT", "MINUS", "UNION"];
+
+/// The depth of what stands between two parentheses, or between `CASE` and `END`. Each operator, join
+/// and set operation is one level above what is to its left.
+#[derive(Default)]
+struct Level {
+    /// Of the expression that goes on.
+    expression: usize,
+    /// Of the `SELECT` that goes on.
+    select: usize,
+    /// Of the selects before.
+    query: usize,
+}
+
+/// Refuses a statement with a chain that is too long.
+///
+/// # Errors
+/// `Unsupported`, with the place where the chain becomes too long.
+pub(super) fn refuse_long_chains(tokens: &[TokenWithSpan]) -> Result<()> {
+    let mut outer: Vec<Level> = Vec::new();
+    let mut level = Level::default();
+    let mut before: Option<&Token> = None;
+    for token in tokens {
+        let opens = is_bracket(&token.token, true) || is_one_of(&token.token, &["CASE"]);
+        let closes = is_bracket(&token.token, false) || is_one_of(&token.token, &["END"]);
+        if closes && let Some(mut around) = outer.pop() {
+            around.expression = around.expression.max(level.depth() + 1);
+            level = around;
+        }
+        level.count(&token.token, before);
+        if level.depth() > DEPTH_MAX {
+            let message = format!(
+                "a chain of operators, joins or set operations is too long here: at most \
+                 {DEPTH_MAX} operators, {} joins or {} set operations follow each other; write IN \
+                 for a list of values, or put parts of the chain in parentheses",
+                DEPTH_MAX / JOIN_DEPTH,
+                DEPTH_MAX / OPERATION_DEPTH
+            );
+            return Err(unsupported_at(token.span.start, message));
+        }
+        if opens {
+            outer.push(std::mem::take(&mut level));
+        }
+        before = Some(&token.token);
+    }
+    Ok(())
+}
+
+impl Level {
+    fn depth(&self) -> usize {
+        self.expression.max(self.select).max(self.query)
+    }
+
+    fn count(&mut self, token: &Token, before: Option<&Token>) {
+        // `SELECT * EXCEPT (…)` is no set operation.
+        let follows_star = before == Some(&Token::Mul);
+        if *token == Token::VerticalBarRightAngleBracket
+            || (is_one_of(token, SET_OPERATIONS) && !follows_star)
+        {
+            *self = Self {
+                query: self.depth() + OPERATION_DEPTH,
+                ..Self::default()
+            };
+        } else if is_one_of(token, &["JOIN", "APPLY"]) {
+            self.end_expression();
+            self.select += JOIN_DEPTH;
+        } else if *token == Token::Comma
+            || (is_one_of(token, CLAUSES) && !before.is_some_and(wants_value))
+        {
+            self.end_expression();
+        } else if is_operator(token) || *token == Token::LBracket {
+            self.expression += 1;
+        }
+    }
+
+    fn end_expression(&mut self) {
+        self.select = self.select.max(self.expression);
+        self.expression = 0;
+    }
+}
+
+fn is_bracket(token: &Token, opening: bool) -> bool {
+    match token {
+        Token::LParen | Token::LBracket | Token::LBrace => opening,
+        Token::RParen | Token::RBracket | Token::RBrace => !opening,
+        _ => false,
+    }
+}
+
+fn is_one_of(token: &Token, words: &[&str]) -> bool {
+    matches!(token, Token::Word(_)) && words.iter().any(|word| is_word(token, word))
+}
+
+/// Whether a value follows this token, so that a word after it is a name and begins no clause.
+fn wants_value(token: &Token) -> bool {
+    // `IS DISTINCT FROM` goes on with a value.
+    is_operator(token) || *token == Token::Period || is_one_of(token, &["DISTINCT"])
+}
+
+/// Whether a token makes the expression to its left a part of a larger one: a word that does, or any
+/// sign that is neither a value nor a bracket.
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(_) => is_one_of(token, OPERATORS),
+        Token::Number(..)
+        | Token::Char(_)
+        | Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::TripleSingleQuotedString(_)
+        | Token::TripleDoubleQuotedString(_)
+        | Token::DollarQuotedString(_)
+        | Token::NationalStringLiteral(_)
+        | Token::EscapedStringLiteral(_)
+        | Token::UnicodeStringLiteral(_)
+        | Token::HexStringLiteral(_)
+        | Token::Placeholder(_)
+        | Token::Whitespace(_)
+        | Token::Comma
+        | Token::Period
+        | Token::SemiColon
+        | Token::EOF => false,
+        sign => !is_bracket(sign, true) && !is_bracket(sign, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parse::parse;
+
+    fn repeated(first: &str, part: &str, times: usize) -> String {
+        format!("SELECT {first}{}", part.repeat(times))
+    }
+
+    #[test]
+    fn chains_of_any_operator_have_a_maximum() {
+        for part in [
+            " OR a = 1",
+            " + 1",
+            " || 'x'",
+            "::int",
+            " IS NULL",
+            "[1]",
+            " AT TIME ZONE 'UTC'",
+            " IS DISTINCT FROM a",
+            " + limit",
+            " + CASE WHEN a THEN 1 END",
+            " NOT IN (1, 2)",
+            " COLLATE x",
+            " UNION ALL SELECT 1",
+            " EXCEPT (SELECT 1)",
+        ] {
+            let error = parse(&repeated("a", part, 20_000)).unwrap_err().to_string();
+            assert!(error.contains("at most"), "{part}: {error}");
+        }
+        let joins = format!("FROM t {}", "JOIN t USING (a) ".repeat(5_000));
+        assert!(parse(&joins).unwrap_err().to_string().contains("at most"));
+        let nested = "(".repeat(20) + "a" + &format!("{})", " + 1".repeat(50)).repeat(20);
+        assert!(
+            parse(&format!("SELECT {nested}"))
+                .unwrap_err()
+                .to_string()
+                .contains("at most")
+        );
+        let pipes = format!("FROM t {}", "|> WHERE a ".repeat(5_000));
+        assert!(parse(&pipes).unwrap_err().to_string().contains("at most"));
+    }
+
+    #[test]
+    fn long_lists_are_no_chains() {
+        let list = vec!["a + 1"; 5_000].join(", ");
+        parse(&format!("SELECT {list} FROM t")).unwrap();
+        parse(&format!("SELECT 1 FROM t WHERE a IN ({list})")).unwrap();
+        let rows = vec!["(-1, 'x' || 'y')"; 5_000].join(", ");
+        parse(&format!("VALUES {rows}")).unwrap();
+        let whens = "WHEN a = 1 AND b = 2 THEN c + 1 ".repeat(1_000);
+        parse(&format!("SELECT CASE {whens} END FROM t")).unwrap();
+        let unions = vec!["SELECT * EXCEPT (x) FROM a JOIN b USING (c) WHERE d = 1"; 20];
+        parse(&unions.join(" UNION ALL ")).unwrap();
+        let parts = vec![format!("({})", vec!["a = 1"; 40].join(" OR ")); 40].join(" AND ");
+        parse(&format!("SELECT 1 FROM t WHERE {parts}")).unwrap();
+    }
+}

@@ -1,0 +1,76 @@
+//! Values of an insert, in the form in which they lose nothing on the way to their column.
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    Insert, ObjectName, SelectItem, SetExpr, UnaryOperator,
+};
+
+use super::spelling::decimal;
+
+/// Writes numbers with a point as decimals, which the engine would read as doubles (1.005 would be
+/// 1.00 in a column of two digits), and marks the casts of a `VALUES`: without the mark nobody could
+/// tell them from those that the engine adds, and only the engine's are refused what they lose.
+pub(super) fn mark_values(insert: &mut Insert) {
+    let Some(source) = &mut insert.source else {
+        return;
+    };
+    match source.body.as_mut() {
+        SetExpr::Values(values) => {
+            for value in values.rows.iter_mut().flatten() {
+                mark_cast(value);
+                exact(value);
+            }
+        }
+        SetExpr::Select(select) => {
+            for item in &mut select.projection {
+                if let SelectItem::UnnamedExpr(value)
+                | SelectItem::ExprWithAlias { expr: value, .. } = item
+                {
+                    exact(value);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn exact(value: &mut Expr) {
+    match value {
+        Expr::Value(literal) => {
+            if let Some(exact) = decimal(&literal.value, 1) {
+                *value = exact;
+            }
+        }
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus | UnaryOperator::Plus,
+            expr,
+        }
+        | Expr::Nested(expr) => exact(expr),
+        _ => {}
+    }
+}
+
+/// `coalesce` of one value is the value.
+fn mark_cast(value: &mut Expr) {
+    match value {
+        Expr::Nested(inner) => mark_cast(inner),
+        Expr::Cast { .. } => {
+            let cast = FunctionArg::Unnamed(FunctionArgExpr::Expr(value.clone()));
+            *value = Expr::Function(Function {
+                name: ObjectName::from(vec![Ident::new("coalesce")]),
+                uses_odbc_syntax: false,
+                parameters: FunctionArguments::None,
+                args: FunctionArguments::List(FunctionArgumentList {
+                    duplicate_treatment: None,
+                    args: vec![cast],
+                    clauses: Vec::new(),
+                }),
+                filter: None,
+                null_treatment: None,
+                over: None,
+                within_group: Vec::new(),
+            });
+        }
+        _ => {}
+    }
+}
