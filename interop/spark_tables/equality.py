@@ -123,7 +123,10 @@ def _promoted(spark: Spark, version: int) -> list[Question]:
     table.delta(deletes=[table.equality_delete(["id"], [{"id": 4}, {"id": 2**40 + 1}]),
                          table.equality_delete(["f"], [{"f": 5.5}, {"f": 2.25}]),
                          table.equality_delete(["m"], [{"m": Decimal("1.50")}, {"m": Decimal("3000000.00")}])])
-    return [*everything(name), *wheres(name, "id", ["id < 10", "f > 3", "m > 2"]), *past(spark, name)]
+    # Spark reads a past snapshot by its own types and the keys by the present ones, and finds none
+    # of the promoted keys: the snapshot between the deletes and the second data file is left out.
+    before, _deleted, after = past(spark, name)
+    return [*everything(name), *wheres(name, "id", ["id < 10", "f > 3", "m > 2"]), before, after]
 
 
 def _mixed(spark: Spark, version: int) -> list[Question]:

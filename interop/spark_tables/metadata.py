@@ -28,9 +28,9 @@ FULL = {"deletes.parts_v3", "deletes.upgraded", "equality.parts_v2", "travel.bra
 def build(spark: Spark) -> dict[str, list[Question]]:
     """Returns the questions by table name; makes none."""
     made = {f"{name} metadata": _questions(spark, name) for name in TABLES}
-    made["types.words metadata"] = [Question(f"SELECT {METRICS} FROM {{types.words.files}}")]
+    made["types.words metadata"] = [Question(f"SELECT {METRICS} FROM {{types.words.files}}", via="arrow")]
     made["types.floats metadata"] = [
-        Question(f"SELECT {METRICS} FROM {{types.floats.files}}"),
+        Question(f"SELECT {METRICS} FROM {{types.floats.files}}", via="arrow"),
         Question("SELECT readable_metrics FROM {types.floats.files}", via="arrow"),
     ]
     return made
@@ -59,7 +59,7 @@ def _questions(spark: Spark, name: str) -> list[Question]:
         return asked
     asked += [
         Question(f"SELECT snapshot_id, summary FROM {{{name}.snapshots}}"),
-        Question(f"SELECT {METRICS} FROM {{{name}.files}}"),
+        Question(f"SELECT {METRICS} FROM {{{name}.files}}", via="arrow"),
         Question(f"SELECT file_path, readable_metrics FROM {{{name}.files}}"),
         Question(f"SELECT path, partition_summaries FROM {{{name}.manifests}}"),
         Question(f"SELECT timestamp, file, latest_snapshot_id, latest_schema_id, latest_sequence_number "
