@@ -24,6 +24,7 @@ mod testing;
 mod thrift;
 mod value;
 
+pub(crate) use avro_header::{AvroHeader, partition_fields};
 pub use context::ScanContext;
 pub(crate) use delete_file::{DELETED_PATH_ID, DELETED_POSITION_ID};
 pub use delete_file::{DeleteFile, DeleteKind, FileDeletes};

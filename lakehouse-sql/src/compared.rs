@@ -2,9 +2,10 @@
 //!
 //! The engine turns a number beside a text into text, for which 10 is less than '5', and reads a
 //! time without zone beside one with zone in UTC. People who write `id < '5'` mean the number, and
-//! those who wrote '12:00' into a column in their session's zone look for it there. What decides is
-//! the types, of columns, calls and subqueries as well as of literals. A text that is no number is an
-//! error instead of an answer to another question.
+//! those who wrote '12:00' into a column in their session's zone look for it there. What decides
+//! is the types, of columns, calls and subqueries as well as of literals. A text that is no number
+//! is an error instead of an answer to another question. Beside nanoseconds other times are read
+//! in those.
 
 use std::sync::Arc;
 
@@ -185,13 +186,31 @@ fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<V
     let Ok(types) = types.collect::<Result<Vec<DataType>>>() else {
         return Ok(values);
     };
-    let Some(kind) = kind_of(&types, zone) else {
-        return Ok(values);
+    let values = match kind_of(&types, zone) {
+        Some(kind) => {
+            let typed = values.into_iter().zip(&types);
+            let read = typed.map(|(value, data_type)| kind.read(value, data_type));
+            read.collect::<Result<_>>()?
+        }
+        None => values,
     };
-    let typed = values.into_iter().zip(&types);
-    typed
-        .map(|(value, data_type)| kind.read(value, data_type))
-        .collect()
+    let is_fine = |kind: &DataType| matches!(kind, DataType::Timestamp(TimeUnit::Nanosecond, _));
+    match types.iter().any(is_fine) {
+        true => in_nanoseconds(values, schema),
+        false => Ok(values),
+    }
+}
+
+/// Times in nanoseconds. The engine would compare in the coarser unit and cut the last digits of
+/// the finer one. A time that nanoseconds cannot hold, before 1677 or after 2262, is an error.
+fn in_nanoseconds(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let exact = |value: Expr| match value.get_type(schema)? {
+        DataType::Timestamp(unit, zone) if unit != TimeUnit::Nanosecond => {
+            Ok(cast(value, DataType::Timestamp(TimeUnit::Nanosecond, zone)))
+        }
+        _ => Ok(value),
+    };
+    values.into_iter().map(exact).collect()
 }
 
 /// What texts, or times without zone, are read as.

@@ -34,7 +34,7 @@ pub(super) struct MetadataFiles {
     cache: ByteCache<String, Arc<TableMetadata>>,
     /// Locations as their files write them, of tables whose location ends with a slash: the format
     /// crate cuts it off, and a commit must not.
-    slashed: Mutex<HashMap<Uuid, String>>,
+    slashed: Arc<Mutex<HashMap<Uuid, String>>>,
 }
 
 impl MetadataFiles {
@@ -43,7 +43,7 @@ impl MetadataFiles {
         Self {
             storage,
             cache: ByteCache::new(bytes_max),
-            slashed: Mutex::default(),
+            slashed: Arc::default(),
         }
     }
 
@@ -56,19 +56,24 @@ impl MetadataFiles {
     /// # Errors
     /// As [`read`].
     pub(super) async fn load(&self, location: &str) -> Result<Arc<TableMetadata>> {
-        let load = async {
-            let bytes = self.storage.read(location).await?;
-            let (metadata, json) = decode_at(&bytes, location)?;
-            if let Some(slashed) = json::slashed_location(&json) {
-                let mut known = self.slashed.lock().unwrap_or_else(PoisonError::into_inner);
-                known.insert(metadata.uuid(), slashed);
+        let key = location.to_owned();
+        let load = || {
+            let (storage, slashed) = (self.storage.clone(), Arc::clone(&self.slashed));
+            let location = key.clone();
+            async move {
+                let bytes = storage.read(&location).await?;
+                let (metadata, json) = decode_at(&bytes, &location)?;
+                if let Some(location) = json::slashed_location(&json) {
+                    let mut known = slashed.lock().unwrap_or_else(PoisonError::into_inner);
+                    known.insert(metadata.uuid(), location);
+                }
+                Ok((Arc::new(metadata), json.len() as u64))
             }
-            Ok((Arc::new(metadata), json.len() as u64))
         };
         if MetadataName::parse(location).is_some_and(|name| name.is_unique()) {
-            self.cache.get_or_load(&location.to_owned(), load).await
+            self.cache.get_or_load(&key, load).await
         } else {
-            Ok(load.await?.0)
+            Ok(load().await?.0)
         }
     }
 

@@ -1,5 +1,7 @@
 //! Manifests and manifest lists: made in memory by the format crate, written through our storage.
 
+mod avro_names;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -95,8 +97,11 @@ async fn encode(
         check_file(file, &types)?;
         writer.add_file(file.data_file.clone(), INHERITED_SEQUENCE_NUMBER)?;
     }
-    let manifest = writer.write_manifest_file().await?;
+    let mut manifest = writer.write_manifest_file().await?;
     let bytes = memory.new_input("memory:/manifest.avro")?.read().await?;
+    let bytes = avro_names::with_avro_names(bytes);
+    manifest.manifest_length = i64::try_from(bytes.len())
+        .map_err(|error| Error::internal("a manifest is too long").with_source(error))?;
     Ok((manifest, bytes))
 }
 

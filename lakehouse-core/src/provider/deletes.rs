@@ -2,7 +2,6 @@
 
 mod listing;
 mod positions;
-mod shared_load;
 mod vectors;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,12 +14,12 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::file_reader::FileReader;
+use crate::cache::SharedLoad;
 use crate::error::{Error, Result};
 use crate::runtime::{self, Reservation};
 use crate::scan::{DeletedRows, ScanFile, ScanPlan};
 use crate::storage::Storage;
 pub(super) use listing::DeleteListing;
-pub(super) use shared_load::SharedLoad;
 use vectors::Blob;
 
 /// How many delete files one data file waits for at a time.

@@ -215,10 +215,10 @@ impl LakeOpener {
         let location = file.data_file().file_path();
         let size = file.data_file().file_size_in_bytes();
         let storage = &self.shape.storage;
-        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
+        let reader = FileReader::new(storage, location, size, metrics.clone())?;
         let timer = metrics.metadata_load_time.timer();
         let footers = &self.shape.footers;
-        let footer = match footers.footer(location, size, &mut reader).await {
+        let footer = match footers.footer(location, size, &reader).await {
             Ok(footer) => footer,
             Err(error) => return Err(reader.explained(error).await),
         };

@@ -101,6 +101,20 @@ impl<'a> AvroHeader<'a> {
     }
 }
 
+/// The fields of the partition tuple in the schema of a manifest's rows.
+pub(crate) fn partition_fields(schema: &mut Json) -> Option<&mut Vec<Json>> {
+    let fields = schema.get_mut("fields")?.as_array_mut()?;
+    let data_file = fields
+        .iter_mut()
+        .find(|field| field["name"] == "data_file")?;
+    let fields = data_file.get_mut("type")?.get_mut("fields")?;
+    let partition = fields
+        .as_array_mut()?
+        .iter_mut()
+        .find(|field| field["name"] == "partition")?;
+    partition.get_mut("type")?.get_mut("fields")?.as_array_mut()
+}
+
 fn names_are_valid(schema: &Json) -> bool {
     match schema {
         Json::Array(parts) => parts.iter().all(names_are_valid),

@@ -39,21 +39,28 @@ impl FooterCache {
     ///
     /// # Errors
     /// When the file is missing or no Parquet file.
-    pub(crate) async fn footer<F: AsyncFileReader>(
+    pub(crate) async fn footer<F>(
         &self,
         location: &str,
         size_bytes: u64,
-        reader: &mut F,
-    ) -> Result<Arc<ParquetMetaData>> {
-        let load = async {
-            let read = measured_footer(size_bytes, reader);
-            let footer = runtime::contained_future(read)
-                .await
-                .map_err(|error| error.with_context("file", location))?;
-            let bytes = footer.memory_size() as u64;
-            Ok((Arc::new(footer), bytes))
+        reader: &F,
+    ) -> Result<Arc<ParquetMetaData>>
+    where
+        F: AsyncFileReader + Clone + 'static,
+    {
+        let key = location.to_owned();
+        let load = || {
+            let (mut reader, location) = (reader.clone(), key.clone());
+            async move {
+                let read = measured_footer(size_bytes, &mut reader);
+                let footer = runtime::contained_future(read)
+                    .await
+                    .map_err(|error| error.with_context("file", location))?;
+                let bytes = footer.memory_size() as u64;
+                Ok((Arc::new(footer), bytes))
+            }
         };
-        self.footers.get_or_load(&location.to_owned(), load).await
+        self.footers.get_or_load(&key, load).await
     }
 
     /// `footer` with its page index.
