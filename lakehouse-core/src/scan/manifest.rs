@@ -39,12 +39,16 @@ pub(crate) async fn read_list(
     if snapshot.encryption_key_id().is_some() {
         return Err(encrypted("manifest list", path));
     }
-    let load = async {
-        let bytes = read_file(storage, "manifest list", path).await?;
-        let list = decoded(bytes, "manifest list", path, decode::list).await?;
-        refuse_emptied(&list, snapshot)?;
-        let size_bytes = decode::list_size_bytes(&list);
-        Ok((Arc::new(list), size_bytes))
+    let load = || {
+        let (storage, snapshot) = (storage.clone(), snapshot.clone());
+        async move {
+            let path = snapshot.manifest_list();
+            let bytes = read_file(&storage, "manifest list", path).await?;
+            let list = decoded(bytes, "manifest list", path, decode::list).await?;
+            refuse_emptied(&list, &snapshot)?;
+            let size_bytes = decode::list_size_bytes(&list);
+            Ok((Arc::new(list), size_bytes))
+        }
     };
     cache.list(path, load).await
 }
@@ -79,10 +83,13 @@ pub(crate) async fn read_manifest(
     {
         return Err(encrypted("manifest", path));
     }
-    let load = async {
-        let manifest = load_manifest(storage, file).await?;
-        let size_bytes = manifest.size_bytes();
-        Ok((Arc::new(manifest), size_bytes))
+    let load = || {
+        let (storage, file) = (storage.clone(), file.clone());
+        async move {
+            let manifest = load_manifest(&storage, &file).await?;
+            let size_bytes = manifest.size_bytes();
+            Ok((Arc::new(manifest), size_bytes))
+        }
     };
     cache.manifest(path, load).await
 }
