@@ -3,8 +3,8 @@
 //! The engine turns a number beside a text into text, for which 10 is less than '5', and reads a
 //! time without zone beside one with zone in UTC. People who write `id < '5'` mean the number, and
 //! those who wrote '12:00' into a column in their session's zone look for it there. What decides is
-//! the types, of columns, calls and subqueries as well as of literals. A text that is no number is an
-//! error instead of an answer to another question.
+//! the types, of columns, calls and subqueries as well as of literals. A text that is no number is
+//! an error instead of an answer to another question.
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use lakehouse_core::error::Result;
 
 use super::cursor::is_word;
-use super::failure::unsupported_at;
+use super::failure::invalid_at;
 
 /// How deep a statement's tree may be, in operators.
 const DEPTH_MAX: usize = if cfg!(debug_assertions) { 200 } else { 800 };
@@ -33,8 +33,8 @@ const CLAUSES: &[&str] = &[
 /// Words between two queries.
 const SET_OPERATIONS: &[&str] = &["EXCEPT", "INTERSECT", "MINUS", "UNION"];
 
-/// The depth of what stands between two parentheses, or between `CASE` and `END`. Each operator, join
-/// and set operation is one level above what is to its left.
+/// The depth of what stands between two parentheses, or between `CASE` and `END`. Each operator,
+/// join and set operation is one level above what is to its left.
 #[derive(Default)]
 struct Level {
     /// Of the expression that goes on.
@@ -48,7 +48,7 @@ struct Level {
 /// Refuses a statement with a chain that is too long.
 ///
 /// # Errors
-/// `Unsupported`, with the place where the chain becomes too long.
+/// `InvalidInput`, with the place where the chain becomes too long.
 pub(super) fn refuse_long_chains(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut outer: Vec<Level> = Vec::new();
     let mut level = Level::default();
@@ -69,7 +69,7 @@ pub(super) fn refuse_long_chains(tokens: &[TokenWithSpan]) -> Result<()> {
                 DEPTH_MAX / JOIN_DEPTH,
                 DEPTH_MAX / OPERATION_DEPTH
             );
-            return Err(unsupported_at(token.span.start, message));
+            return Err(invalid_at(token.span.start, message));
         }
         if opens {
             outer.push(std::mem::take(&mut level));
