@@ -30,6 +30,7 @@ pub(crate) use equality_set::{EqualitySet, EqualitySets};
 pub(crate) use footer::FooterCache;
 pub use manifest_cache::ManifestCache;
 pub use metadata_table::MetadataTable;
+pub(crate) use metadata_table::{MetadataRead, PositionReader, Positions};
 pub use partition::{PartitionColumn, PartitionLayout};
 pub use plan::{PlanCounts, ScanFile, ScanPlan, plan, plan_limit};
 pub use predicate::{Comparison, Predicate};

@@ -23,7 +23,7 @@ use lakehouse_core::error::{Error, Result};
 /// # async fn example(metadata: TableMetadata) -> Result<(), Box<dyn std::error::Error>> {
 /// let deletes = PositionDeletes::new([("/lake/t/data.parquet", 3)]).write("/lake/t/d.parquet")?;
 /// let snapshot = RowDelta::new("/lake/t")
-///     .add_file(deletes.build()?)
+///     .add(deletes.build()?)
 ///     .snapshot(&metadata)
 ///     .await?;
 /// let changed = metadata.into_builder(None).set_branch_snapshot(snapshot, "main")?.build()?;
@@ -76,7 +76,11 @@ impl RowDelta {
     }
 
     /// Adds a data or delete file.
-    pub fn add_file(mut self, file: DataFile) -> Self {
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a file is no summand, and nobody adds with a sign here"
+    )]
+    pub fn add(mut self, file: DataFile) -> Self {
         self.added.push(Added {
             file,
             spec_id: self.spec_id,

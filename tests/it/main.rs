@@ -17,6 +17,8 @@ mod lake;
 #[cfg(test)]
 mod many_writers;
 #[cfg(test)]
+mod metadata_tables;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod pruning;

@@ -44,6 +44,7 @@ scripts!(
     insert_errors,
     joins,
     metadata_tables,
+    metadata_tables_versions,
     named_joins,
     names,
     namespaces,

@@ -17,7 +17,7 @@ use crate::table::{MAIN_BRANCH, Table, Version};
 /// What follows a table's name: a metadata table or a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// `t.snapshots` or `"t$snapshots"`.
+    /// `t.snapshots` or `"t$snapshots"`; of a version by name, `t.branch_x.files`.
     Metadata(MetadataTable),
     /// `t.branch_x`, `t.tag_x`, `t.snapshot_id_1`, `t.at_timestamp_1`.
     Version(Version),
@@ -246,7 +246,12 @@ impl Lake {
             }
         }
         let wanted = parts.last().map_or("", Name::as_str);
-        let hint = hint(wanted, known.iter().map(String::as_str));
+        let mut hint = hint(wanted, known.iter().map(String::as_str));
+        for reading in readings {
+            if let Some(selected) = misspelt_metadata(reading, namespace).await {
+                hint = metadata_hint(selected);
+            }
+        }
         Error::not_found(format!("there is no table {}{hint}", join_names(parts)))
     }
 }
@@ -306,9 +311,16 @@ async fn find_selected(
     };
     if !qualifier.is_empty()
         && let Some(selector) = Selector::parse(last.as_str())
-        && let Some(table) = find_in(reading, qualifier, namespace).await?
     {
-        return Ok(Some(reading.found(table, Some(selector))));
+        if let Some(table) = find_in(reading, qualifier, namespace).await? {
+            return Ok(Some(reading.found(table, Some(selector))));
+        }
+        if let Selector::Metadata(kind) = selector
+            && let Some(table) = find_version(reading, qualifier, namespace).await?
+        {
+            kind.check_takes_version()?;
+            return Ok(Some(reading.found(table, Some(selector))));
+        }
     }
     let Some((name, selected)) = last.as_str().rsplit_once('$') else {
         return Ok(None);
@@ -324,6 +336,46 @@ async fn find_selected(
     });
     let table = find_in(reading, &parts, namespace).await?;
     Ok(table.map(|table| reading.found(table, Some(selector))))
+}
+
+/// The table of a name that ends with a version, at that version: `t.branch_x`.
+async fn find_version(
+    reading: &Reading<'_>,
+    parts: &[Name],
+    namespace: &NamespaceIdent,
+) -> Result<Option<Table>> {
+    let Some((last, qualifier)) = parts.split_last() else {
+        return Ok(None);
+    };
+    match Selector::parse(last.as_str()) {
+        Some(Selector::Version(version)) if !qualifier.is_empty() => {
+            let table = find_in(reading, qualifier, namespace).await?;
+            table.map(|table| table.at(version)).transpose()
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The part of a name that was meant as a metadata table, when what stands before it is a table.
+async fn misspelt_metadata<'a>(
+    reading: &Reading<'a>,
+    namespace: &NamespaceIdent,
+) -> Option<&'a str> {
+    let (last, qualifier) = reading.parts.split_last()?;
+    let is_table = |parts: Vec<Name>| async move {
+        matches!(find_in(reading, &parts, namespace).await, Ok(Some(_)))
+    };
+    if !qualifier.is_empty() && is_table(qualifier.to_vec()).await {
+        return Some(last.as_str());
+    }
+    let (name, selected) = last.as_str().rsplit_once('$')?;
+    let mut parts = qualifier.to_vec();
+    parts.push(Name::new(name));
+    is_table(parts).await.then_some(selected)
+}
+
+fn metadata_hint(selected: &str) -> String {
+    hint(selected, MetadataTable::ALL.map(MetadataTable::name))
 }
 
 /// The namespace whose parts match; a part in quotes may hold several, joined by dots.

@@ -1,5 +1,6 @@
 //! What deletes rows of a scan's files, read once for all of its partitions.
 
+mod listing;
 mod positions;
 mod shared_load;
 mod vectors;
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::runtime::Reservation;
 use crate::scan::{DeletedRows, ScanFile, ScanPlan};
 use crate::storage::Storage;
+pub(super) use listing::DeleteListing;
 pub(super) use shared_load::SharedLoad;
 use vectors::Blob;
 

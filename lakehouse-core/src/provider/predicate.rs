@@ -23,11 +23,14 @@ const LIST_MAX: usize = 1_000;
 
 /// The conjunction of `filters` as far as planning can use it.
 pub(super) fn convert(filters: &[Expr], schema: &Schema) -> Predicate {
-    let converter = Converter { schema };
-    all(filters
-        .iter()
-        .map(|filter| converter.condition(filter, false))
-        .collect())
+    let nested = false;
+    Converter { schema, nested }.conjunction(filters)
+}
+
+/// As [`convert`], with conditions on fields of structs that are never NULL themselves.
+pub(super) fn convert_nested(filters: &[Expr], schema: &Schema) -> Predicate {
+    let nested = true;
+    Converter { schema, nested }.conjunction(filters)
 }
 
 fn all(parts: Vec<Predicate>) -> Predicate {
@@ -74,9 +77,18 @@ struct ColumnOperand<'a> {
 
 struct Converter<'a> {
     schema: &'a Schema,
+    /// Whether fields of structs are looked into.
+    nested: bool,
 }
 
 impl<'a> Converter<'a> {
+    fn conjunction(&self, filters: &[Expr]) -> Predicate {
+        all(filters
+            .iter()
+            .map(|filter| self.condition(filter, false))
+            .collect())
+    }
+
     /// What holds for rows for which `expr` is true, or false when `negated`.
     fn condition(&self, expr: &Expr, negated: bool) -> Predicate {
         match expr {
@@ -161,7 +173,7 @@ impl<'a> Converter<'a> {
     fn is_null(&self, inner: &Expr, is_null: bool) -> Predicate {
         // Any column will do, nested ones too; casts that keep the order fail for no value.
         let field_id = match inner {
-            Expr::Column(column) => self.field(&column.name).map(|field| field.id),
+            Expr::Column(_) => self.field_of(inner).map(|field| field.id),
             other => self.operand(other).map(|operand| operand.field_id),
         };
         match field_id {
@@ -255,10 +267,32 @@ impl<'a> Converter<'a> {
         fields.iter().find(|field| field.name == name)
     }
 
+    /// The field of a column, or of a path into its structs.
+    fn field_of(&self, expr: &Expr) -> Option<&'a NestedFieldRef> {
+        match expr {
+            Expr::Column(column) => self.field(&column.name),
+            Expr::ScalarFunction(function) if self.nested && function.name() == "get_field" => {
+                let (outer, path) = function.args.split_first()?;
+                let mut field = self.field_of(outer)?;
+                for name in path {
+                    let (Type::Struct(inner), Expr::Literal(name, _)) =
+                        (field.field_type.as_ref(), name)
+                    else {
+                        return None;
+                    };
+                    let name = name.try_as_str()??;
+                    field = inner.fields().iter().find(|field| field.name == name)?;
+                }
+                Some(field)
+            }
+            _ => None,
+        }
+    }
+
     fn operand(&self, expr: &Expr) -> Option<ColumnOperand<'a>> {
         match expr {
-            Expr::Column(column) => {
-                let field = self.field(&column.name)?;
+            Expr::Column(_) | Expr::ScalarFunction(_) => {
+                let field = self.field_of(expr)?;
                 let Type::Primitive(kind) = field.field_type.as_ref() else {
                     return None;
                 };

@@ -228,7 +228,8 @@ mod tests {
             if let Ok(vector) = parse_vector(&framed(&bytes), rows.len(), ROWS) {
                 prop_assert_eq!(vector.len(), rows.len());
                 prop_assert!(vector.last().is_none_or(|last| last < ROWS));
-                prop_assert_eq!(vector.runs(0..ROWS).map(|run| run.end - run.start).sum::<u64>(), rows.len());
+                let by_runs: u64 = vector.runs(0..ROWS).map(|run| run.end - run.start).sum();
+                prop_assert_eq!(by_runs, rows.len());
             }
         }
     }

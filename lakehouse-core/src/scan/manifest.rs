@@ -64,7 +64,8 @@ pub(crate) async fn read_manifests(
         .await
 }
 
-async fn read_manifest(
+/// Reads one manifest.
+pub(crate) async fn read_manifest(
     storage: &Storage,
     file: &ManifestFile,
     cache: &ManifestCache,

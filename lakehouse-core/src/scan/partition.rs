@@ -116,8 +116,9 @@ pub(crate) struct SummaryFacts<'a> {
     pub(crate) summaries: &'a [FieldSummary],
 }
 
-impl ColumnFacts for SummaryFacts<'_> {
-    fn facts(&self, field_id: i32) -> Facts<'_> {
+impl<'a> SummaryFacts<'a> {
+    /// What is known of a partition field.
+    pub(crate) fn of_field(&self, field_id: i32) -> Facts<'a> {
         let known = self.layout.position(field_id);
         let Some((position, kind)) = known else {
             return Facts::default();
@@ -138,6 +139,12 @@ impl ColumnFacts for SummaryFacts<'_> {
             nans: (summary.contains_nan == Some(false)).then_some(0),
             values: None,
         }
+    }
+}
+
+impl ColumnFacts for SummaryFacts<'_> {
+    fn facts(&self, field_id: i32) -> Facts<'_> {
+        self.of_field(field_id)
     }
 }
 

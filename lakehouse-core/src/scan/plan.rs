@@ -423,12 +423,11 @@ fn scan_file(
         .with_context("file", entry.file_path())
         .with_context("manifest", &manifest.manifest_path)
     })?;
-    let inherited = inherits_sequence_number(entry, manifest).then_some(manifest.sequence_number);
     Ok(ScanFile {
         entry: Arc::clone(entry),
         layout: Arc::clone(layout),
         sequence_number,
-        file_sequence_number: entry.file_sequence_number.or(inherited),
+        file_sequence_number: file_sequence_number(entry, manifest),
         added_snapshot_id: entry.snapshot_id.unwrap_or(manifest.added_snapshot_id),
         first_row_id,
         deletes: FileDeletes::default(),
@@ -439,6 +438,12 @@ fn scan_file(
 pub(super) fn sequence_number(entry: &ManifestEntry, manifest: &ManifestFile) -> Option<i64> {
     let inherited = inherits_sequence_number(entry, manifest).then_some(manifest.sequence_number);
     entry.sequence_number.or(inherited)
+}
+
+/// The sequence number of the commit that added an entry's file, had or inherited.
+pub(super) fn file_sequence_number(entry: &ManifestEntry, manifest: &ManifestFile) -> Option<i64> {
+    let inherited = inherits_sequence_number(entry, manifest).then_some(manifest.sequence_number);
+    entry.file_sequence_number.or(inherited)
 }
 
 /// Files of manifests from before sequence numbers were introduced have number 0, as their

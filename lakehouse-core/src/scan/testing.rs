@@ -107,13 +107,22 @@ impl Lake {
         added: Vec<DataFile>,
         existing: Vec<DataFile>,
     ) -> String {
+        self.manifest_with(added, existing, Vec::new()).await
+    }
+
+    /// A manifest of added, existing and deleted files.
+    pub(super) async fn manifest_with(
+        &mut self,
+        added: Vec<DataFile>,
+        existing: Vec<DataFile>,
+        deleted: Vec<DataFile>,
+    ) -> String {
         let path = self.path(&format!("m{}.avro", self.manifests.len()));
         let output = self.files.new_output(&path).unwrap();
         let spec = self.bound_spec();
         let builder = ManifestWriterBuilder::new(output, Some(SNAPSHOT), Arc::new(schema()), spec);
-        let deletes = added
-            .iter()
-            .any(|file| file.content_type() != DataContentType::Data);
+        let mut files = added.iter().chain(&existing).chain(&deleted);
+        let deletes = files.any(|file| file.content_type() != DataContentType::Data);
         let mut writer = match (self.format, deletes) {
             (FormatVersion::V1, _) => builder.build_v1(),
             (FormatVersion::V2, false) => builder.build_v2_data(),
@@ -126,6 +135,9 @@ impl Lake {
         }
         for file in existing {
             writer.add_existing_file(file, 11, 3, Some(3)).unwrap();
+        }
+        for file in deleted {
+            writer.add_delete_file(file, 2, Some(2)).unwrap();
         }
         let manifest = writer.write_manifest_file().await.unwrap();
         self.manifests.push(manifest);

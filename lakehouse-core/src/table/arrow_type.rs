@@ -36,7 +36,8 @@ pub fn read_schema(schema: &Schema) -> Result<ArrowSchema> {
 /// # Errors
 /// As [`read_schema`].
 pub fn read_type(field_type: &Type) -> Result<DataType> {
-    let field = NestedField::optional(1, "value", field_type.clone());
+    // An id that no field within the type has.
+    let field = NestedField::optional(i32::MAX, "value", field_type.clone());
     let schema = Schema::builder().with_fields([Arc::new(field)]).build()?;
     let arrow = read_schema(&schema)?;
     Ok(arrow.field(0).data_type().clone())

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use iceberg::NamespaceIdent;
-use iceberg::spec::{PartitionSpec, Schema as TableSchema, Transform};
+use iceberg::spec::{
+    FormatVersion, NestedField, NestedFieldRef, PartitionSpec, Schema as TableSchema, Transform,
+};
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::error::{Error, Result};
-use lakehouse_core::lake::{FoundTable, dotted};
+use lakehouse_core::lake::{FoundTable, Selector, dotted};
 use lakehouse_core::name::quote;
-use lakehouse_core::table::{ReferenceKind, Table, type_text};
+use lakehouse_core::table::{ReferenceKind, Table, iceberg_type, type_text};
 
 use super::QueryResult;
 use crate::environment::Environment;
@@ -40,7 +42,7 @@ pub(super) async fn show(show: Show, session: &Environment) -> Result<QueryResul
             let namespaces = vec![dotted(&namespace); names.len()];
             texts(&["namespace", "table_name"], vec![namespaces, names])
         }
-        Show::Columns(found) => columns(&found.table),
+        Show::Columns(found) => columns(&columns_of(&found)?),
         Show::Describe { table, extended } => describe(&table, extended),
         Show::CreateTable(found) => {
             let text = create_table_text(&found.table, &found.catalog_name)?;
@@ -97,8 +99,22 @@ fn like(text: &[char], pattern: &[char]) -> bool {
     }
 }
 
-fn columns(table: &Table) -> Result<QueryResult> {
-    let fields = table.schema().as_struct().fields();
+/// The columns of a table, or of the metadata table that its name selects.
+fn columns_of(found: &FoundTable) -> Result<Vec<NestedFieldRef>> {
+    let Some(Selector::Metadata(kind)) = &found.selector else {
+        return Ok(found.table.schema().as_struct().fields().to_vec());
+    };
+    let schema = kind.schema(&found.table)?;
+    // Field by field: names of metrics hold dots, which one schema would not tell from nesting.
+    let field = |field: &Arc<Field>| {
+        let kind = iceberg_type(field.data_type(), FormatVersion::V3)?;
+        let (name, required) = (field.name(), !field.is_nullable());
+        Ok(Arc::new(NestedField::new(0, name, kind, required)))
+    };
+    schema.fields().iter().map(field).collect()
+}
+
+fn columns(fields: &[NestedFieldRef]) -> Result<QueryResult> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("column_name", DataType::Utf8, false),
         Field::new("data_type", DataType::Utf8, false),
@@ -128,10 +144,8 @@ fn columns(table: &Table) -> Result<QueryResult> {
 /// Columns, partitioning, and with `EXTENDED` what the table says of itself.
 fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
     let table = &found.table;
-    let mut rows: Vec<[String; 3]> = table
-        .schema()
-        .as_struct()
-        .fields()
+    let fields = columns_of(found)?;
+    let mut rows: Vec<[String; 3]> = fields
         .iter()
         .map(|field| {
             let not_null = if field.required { " NOT NULL" } else { "" };
@@ -153,13 +167,15 @@ fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
             );
         }
     };
+    let is_metadata = matches!(found.selector, Some(Selector::Metadata(_)));
     let terms = partition_terms(table.partition_spec(), table.schema());
     let parts = terms
         .into_iter()
+        .filter(|_| !is_metadata)
         .enumerate()
         .map(|(index, term)| (format!("Part {index}"), term));
     section("Partitioning", parts.collect());
-    if extended {
+    if extended && !is_metadata {
         section("Table", table_facts(found));
         let properties: BTreeMap<_, _> = table.properties().iter().collect();
         let lines = properties

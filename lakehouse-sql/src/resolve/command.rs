@@ -7,7 +7,7 @@ use iceberg::{NamespaceIdent, TableIdent};
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::governance::Privilege;
-use lakehouse_core::lake::FoundTable;
+use lakehouse_core::lake::{FoundTable, Selector};
 use lakehouse_core::name::Name;
 
 use super::relation::resolve_source;
@@ -176,7 +176,7 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
         Statement::Call(call) => resolve_call(call, scope)?,
         Statement::Show(target) => Command::Show(show(target, scope).await?),
         Statement::Describe(Describe { table, extended }) => Command::Show(Show::Describe {
-            table: whole_table(&table, scope).await?,
+            table: table_with_columns(&table, scope).await?,
             extended,
         }),
         Statement::Set(set) => {
@@ -257,6 +257,21 @@ async fn whole_table(
         )));
     }
     Ok(found)
+}
+
+/// A table or one of its metadata tables, whose columns are asked for.
+async fn table_with_columns(
+    path: &[datafusion::sql::sqlparser::ast::Ident],
+    scope: &Scope<'_>,
+) -> Result<FoundTable> {
+    let found = scope
+        .lake
+        .find_table(&names(path), &scope.catalog, &scope.namespace)
+        .await?;
+    match found.selector {
+        Some(Selector::Metadata(_)) => Ok(found),
+        _ => whole_table(path, scope).await,
+    }
 }
 
 async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved> {
@@ -472,7 +487,7 @@ async fn show(target: ShowTarget, scope: &Scope<'_>) -> Result<Show> {
                 pattern,
             }
         }
-        ShowTarget::Columns { table } => Show::Columns(whole_table(&table, scope).await?),
+        ShowTarget::Columns { table } => Show::Columns(table_with_columns(&table, scope).await?),
         ShowTarget::CreateTable { table } => Show::CreateTable(whole_table(&table, scope).await?),
         ShowTarget::Tags { table } => Show::Tags(whole_table(&table, scope).await?),
         ShowTarget::Branches { table } => Show::Branches(whole_table(&table, scope).await?),

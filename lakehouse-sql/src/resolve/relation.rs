@@ -244,20 +244,23 @@ fn file_argument(arguments: &TableFunctionArgs, constants: &Constants<'_>) -> Re
 
 /// The table at the version that clause, name and session ask for, in this order.
 fn pin(mut found: FoundTable, clause: Option<Version>, scope: &Scope<'_>) -> Result<FoundTable> {
-    if let (Some(Selector::Version(_)), Some(_)) = (&found.selector, &clause) {
+    let is_named = match &found.selector {
+        Some(Selector::Version(_)) => true,
+        // `t.branch_x.files` is pinned to its version by now.
+        Some(Selector::Metadata(_)) => found.table.version().is_some(),
+        None => false,
+    };
+    if is_named && clause.is_some() {
         return Err(Error::invalid(
             "a table takes one version: either in its name or in an AS OF clause",
         ));
     }
+    if let (Some(Selector::Metadata(kind)), Some(_)) = (&found.selector, &clause) {
+        kind.check_takes_version()?;
+    }
     let version = match (&found.selector, clause) {
         (Some(Selector::Version(version)), None) => Some(version.clone()),
-        (Some(Selector::Metadata(kind)), Some(_)) if !kind.allows_time_travel() => {
-            return Err(Error::unsupported(format!(
-                "metadata table {:?} is of the whole table and takes no version",
-                kind.name()
-            )));
-        }
-        (Some(Selector::Metadata(kind)), None) if !kind.allows_time_travel() => None,
+        (Some(Selector::Metadata(kind)), None) if is_named || !kind.allows_time_travel() => None,
         (_, Some(version)) => Some(version),
         (_, None) => scope.as_of_ms.map(Version::Timestamp),
     };
@@ -381,8 +384,7 @@ impl Found {
         let catalog = found.catalog_name.clone();
         let spellings = match &found.selector {
             Some(Selector::Metadata(kind)) => {
-                let schema = kind.schema(&found.table)?;
-                Spellings::of_names(schema.fields().iter().map(|field| field.name().as_str()))
+                Spellings::of_fields(kind.schema(&found.table)?.fields())
             }
             _ => Spellings::of_schema(found.table.schema()),
         };

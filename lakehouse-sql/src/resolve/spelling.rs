@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
+use arrow::datatypes::{DataType as ArrowType, Fields};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query,
@@ -44,6 +45,13 @@ impl Spellings {
         spellings
     }
 
+    /// The columns of rows, nested ones too.
+    pub(crate) fn of_fields(fields: &Fields) -> Self {
+        let mut spellings = Self::default();
+        spellings.add_arrow_fields(fields);
+        spellings
+    }
+
     /// Plain column names, of a table that is not the lake's.
     pub(crate) fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut spellings = Self::default();
@@ -75,6 +83,15 @@ impl Spellings {
                 self.add_type(&map.value_field.field_type);
             }
             Type::Primitive(_) => {}
+        }
+    }
+
+    fn add_arrow_fields(&mut self, fields: &Fields) {
+        for field in fields {
+            self.add(field.name());
+            if let ArrowType::Struct(inner) = field.data_type() {
+                self.add_arrow_fields(inner);
+            }
         }
     }
 

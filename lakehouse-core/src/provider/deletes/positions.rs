@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Int64Type};
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
@@ -15,7 +16,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 use super::super::file_reader::FileReader;
 use super::{Borrowed, Memory, RowsByFile};
 use crate::error::{Error, Result};
-use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows};
+use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, Positions};
 
 /// How much of a file's end is read at first: enough for the footers of most files.
 const FOOTER_BYTES: u64 = 64 << 10;
@@ -37,26 +38,13 @@ pub(super) async fn read(
     wanted: &BTreeMap<String, u64>,
     memory: &Memory,
 ) -> Result<RowsByFile> {
-    // Not from the cache of footers, in which a load may wait for another query: this one must go
-    // on whoever waits for it. The file is read once in a query anyway.
-    let hint = usize::try_from(size_bytes.min(FOOTER_BYTES)).ok();
-    let footer = ParquetMetaDataReader::new()
-        .with_prefetch_hint(hint)
-        .with_page_index_policy(PageIndexPolicy::Optional)
-        .load_and_finish(&mut reader, size_bytes)
-        .await?;
+    let footer = read_footer(&mut reader, size_bytes, PageIndexPolicy::Optional).await?;
     let columns = Columns::find(&footer)?;
     let plan = wanted::plan(&footer, columns, wanted)?;
     let mut rows = Collected::new(wanted, memory);
     if !plan.row_groups.is_empty() {
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), options)?;
-        let mask =
-            ProjectionMask::roots(metadata.parquet_schema(), [columns.path, columns.position]);
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .with_row_groups(plan.row_groups);
+        let mut builder = columns.decoder(reader, footer)?;
+        builder = builder.with_row_groups(plan.row_groups);
         if let Some(selection) = plan.selection {
             builder = builder.with_row_selection(selection);
         }
@@ -69,7 +57,50 @@ pub(super) async fn read(
     rows.finish()
 }
 
+/// All data files and rows that a position delete file names, as it names them.
+pub(super) async fn read_all(
+    mut reader: FileReader,
+    size_bytes: u64,
+) -> Result<BoxStream<'static, Result<Positions>>> {
+    let footer = read_footer(&mut reader, size_bytes, PageIndexPolicy::Skip).await?;
+    let columns = Columns::find(&footer)?;
+    let batches = columns.decoder(reader, footer)?.build()?;
+    Ok(batches.map(move |batch| columns.of(&batch?)).boxed())
+}
+
+/// Not from the cache of footers, in which a load may wait for another query: this one must go on
+/// whoever waits for it. The file is read once in a query anyway.
+async fn read_footer(
+    reader: &mut FileReader,
+    size_bytes: u64,
+    pages: PageIndexPolicy,
+) -> Result<Arc<ParquetMetaData>> {
+    let hint = usize::try_from(size_bytes.min(FOOTER_BYTES)).ok();
+    let footer = ParquetMetaDataReader::new()
+        .with_prefetch_hint(hint)
+        .with_page_index_policy(pages)
+        .load_and_finish(reader, size_bytes)
+        .await?;
+    Ok(Arc::new(footer))
+}
+
 impl Columns {
+    /// What decodes the two columns of a file.
+    fn decoder(
+        self,
+        reader: FileReader,
+        footer: Arc<ParquetMetaData>,
+    ) -> Result<ParquetRecordBatchStreamBuilder<FileReader>> {
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::try_new(footer, options)?;
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), [self.path, self.position]);
+        Ok(
+            ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
+                .with_projection(mask)
+                .with_batch_size(BATCH_ROWS),
+        )
+    }
+
     /// The columns by field id, or by name in files without ids.
     fn find(footer: &ParquetMetaData) -> Result<Self> {
         let fields = footer
@@ -103,7 +134,7 @@ impl Columns {
     }
 
     /// The columns of a batch, after a look for what must not be there.
-    fn of(self, batch: &RecordBatch) -> Result<(StringViewArray, Int64Array)> {
+    fn of(self, batch: &RecordBatch) -> Result<Positions> {
         let at = |place: bool| batch.columns().get(usize::from(place));
         let (Some(paths), Some(positions)) =
             (at(self.path > self.position), at(self.position > self.path))

@@ -26,6 +26,27 @@ pub(super) fn map_names() -> MapFieldNames {
     }
 }
 
+/// Small numbers; `None` is NULL.
+pub(super) fn ints(values: impl Iterator<Item = Option<i32>>) -> ArrayRef {
+    Arc::new(values.collect::<Int32Array>())
+}
+
+/// Numbers; `None` is NULL.
+pub(super) fn longs(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
+    Arc::new(values.collect::<Int64Array>())
+}
+
+/// A count or size as the number that tables show.
+pub(super) fn long(value: u64) -> Option<i64> {
+    i64::try_from(value).ok()
+}
+
+/// Times in milliseconds since 1970 as instants; `None` is NULL.
+pub(super) fn instants(ms: impl Iterator<Item = Option<i64>>) -> ArrayRef {
+    let micros = ms.map(|ms| Some(ms?.saturating_mul(1_000)));
+    Arc::new(TimestampMicrosecondArray::from_iter(micros).with_timezone(UTC))
+}
+
 /// An array of maps; `None` is NULL.
 pub(super) fn maps<K, V, E: IntoIterator>(
     keys: K,

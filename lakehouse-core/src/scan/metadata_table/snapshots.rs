@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, StringBuilder,
-    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
 
-use super::arrays::{UTC, maps};
+use super::arrays::{instants, maps};
 use super::{instant, schema_of};
 use crate::error::Result;
 use crate::table::{ReferenceKind, Table};
@@ -40,7 +39,7 @@ pub(super) fn snapshots(table: &Table) -> Result<RecordBatch> {
         Some(pairs.iter().collect::<BTreeMap<_, _>>())
     });
     let columns: Vec<ArrayRef> = vec![
-        instants(rows().map(|snapshot| snapshot.timestamp_ms())),
+        instants(rows().map(|snapshot| Some(snapshot.timestamp_ms()))),
         Arc::new(Int64Array::from_iter_values(
             rows().map(|snapshot| snapshot.snapshot_id()),
         )),
@@ -79,7 +78,7 @@ pub(super) fn history(table: &Table) -> Result<RecordBatch> {
     let entries = table.history();
     let rows = || entries.iter();
     let columns: Vec<ArrayRef> = vec![
-        instants(rows().map(|entry| entry.made_current_at_ms)),
+        instants(rows().map(|entry| Some(entry.made_current_at_ms))),
         Arc::new(Int64Array::from_iter_values(
             rows().map(|entry| entry.snapshot_id),
         )),
@@ -128,9 +127,4 @@ pub(super) fn refs(table: &Table) -> Result<RecordBatch> {
         )),
     ];
     Ok(RecordBatch::try_new(refs_schema(), columns)?)
-}
-
-fn instants(ms: impl Iterator<Item = i64>) -> ArrayRef {
-    let micros = ms.map(|ms| ms.saturating_mul(1_000));
-    Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone(UTC))
 }

@@ -83,8 +83,7 @@ async fn explain_analyze(context: &SessionContext, sql: &str) -> String {
 async fn d01_position_deletes_reach_files_of_their_own_commit_and_older_ones() {
     let mut made = made(FormatVersion::V2);
     let old = data(&mut made, 0..10, 100, 100);
-    made.commit_delta(made.delta().add_file(old.data_file()))
-        .await;
+    made.commit_delta(made.delta().add(old.data_file())).await;
     let new = data(&mut made, 10..20, 100, 100);
     // The same deletes with a sequence number from before both files delete nothing.
     let delete = |name: &str, row| {
@@ -92,8 +91,8 @@ async fn d01_position_deletes_reach_files_of_their_own_commit_and_older_ones() {
         built(&mut PositionDeletes::new(rows).write(&made.path(name)).unwrap())
     };
     let (early, late) = (delete("early.parquet", 1), delete("late.parquet", 5));
-    let delta = made.delta().add_file(new.data_file()).add_file(late);
-    made.commit_delta(delta.at_sequence_number(0).add_file(early))
+    let delta = made.delta().add(new.data_file()).add(late);
+    made.commit_delta(delta.at_sequence_number(0).add(early))
         .await;
     assert_eq!(
         made.rows("SELECT id FROM t").await,
@@ -107,9 +106,9 @@ async fn d09_deletes_apply_whatever_columns_are_read() {
     let file = data(&mut made, 0..100, 30, 10);
     let vector = [(file.path.as_str(), vec![0..8, 50..51])];
     let vector = write_deletion_vectors(&made.path("v.puffin"), &vector).unwrap();
-    let mut delta = made.delta().add_file(file.data_file());
+    let mut delta = made.delta().add(file.data_file());
     for mut vector in vector {
-        delta = delta.add_file(built(&mut vector));
+        delta = delta.add(built(&mut vector));
     }
     made.commit_delta(delta).await;
     // Of 0, 7, 14, … 98 the first two are deleted.
@@ -149,13 +148,13 @@ async fn d09_deletes_apply_when_only_partition_columns_are_read() {
         let parts: ArrayRef = Arc::new(Int32Array::from(vec![part; 20]));
         let mut file = made.write(&batch(vec![Arc::clone(&ids), parts]), pieces(7, 3));
         file.partition = Struct::from_iter([part.map(Literal::int)]);
-        delta = delta.add_file(file.data_file());
+        delta = delta.add(file.data_file());
         paths.push((file.path, file.partition));
     }
     for (position, (path, partition)) in paths.into_iter().enumerate() {
         let deletes = PositionDeletes::new((0..5).map(|row| (path.clone(), row)));
         let name = made.path(&format!("d{position}.parquet"));
-        delta = delta.add_file(built(deletes.write(&name).unwrap().partition(partition)));
+        delta = delta.add(built(deletes.write(&name).unwrap().partition(partition)));
     }
     made.commit_delta(delta).await;
     let sql = "SELECT part, count(*) FROM t GROUP BY part";
@@ -179,7 +178,7 @@ async fn d10_positions_are_rows_of_the_file_whatever_is_skipped() {
     let deleted: Vec<i64> = (0..5_000).filter(|row| row % 3 == 0).collect();
     let deletes = PositionDeletes::new(deleted.iter().map(|row| (file.path.clone(), *row)));
     let deletes = built(&mut deletes.write(&made.path("d.parquet")).unwrap());
-    made.commit_delta(made.delta().add_file(file.data_file()).add_file(deletes))
+    made.commit_delta(made.delta().add(file.data_file()).add(deletes))
         .await;
     for partitions in [1, 2, 5] {
         let context = made.context(splitting(partitions));
@@ -207,7 +206,7 @@ async fn d12_delete_files_and_data_files_go_many_to_many() {
         .collect();
     let delta = files
         .iter()
-        .fold(made.delta(), |delta, file| delta.add_file(file.data_file()));
+        .fold(made.delta(), |delta, file| delta.add(file.data_file()));
     made.commit_delta(delta).await;
     let delete = |name: &str, rows: Vec<(usize, i64)>| {
         let rows = rows
@@ -226,7 +225,7 @@ async fn d12_delete_files_and_data_files_go_many_to_many() {
         vec![(4, 9), (1, 3), (4, 8), (1, 50), (1, 50)],
     );
     let one = delete("one.parquet", vec![(2, 0), (2, 1)]);
-    made.commit_delta(made.delta().add_file(all).add_file(some).add_file(one))
+    made.commit_delta(made.delta().add(all).add(some).add(one))
         .await;
     let mut deleted: Vec<i64> = (0..6).flat_map(|f| [f * 100 + 3, f * 100 + 99]).collect();
     deleted.extend([409, 408, 150, 200, 201]);
@@ -269,12 +268,8 @@ async fn d13_position_deletes_without_a_file_or_row_are_an_error() {
         deletes
             .lower_bounds(Default::default())
             .upper_bounds(Default::default());
-        made.commit_delta(
-            made.delta()
-                .add_file(file.data_file())
-                .add_file(built(&mut deletes)),
-        )
-        .await;
+        made.commit_delta(made.delta().add(file.data_file()).add(built(&mut deletes)))
+            .await;
         let error = made.error("SELECT id FROM t").await;
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
         let text = error.to_string();
@@ -300,7 +295,7 @@ async fn d14_data_files_are_told_by_their_stored_location() {
             .write(&made.path("d.parquet"))
             .unwrap(),
     );
-    made.commit_delta(made.delta().add_file(file.data_file()).add_file(deletes))
+    made.commit_delta(made.delta().add(file.data_file()).add(deletes))
         .await;
     assert_eq!(made.rows("SELECT id FROM t").await, without(0..10, &[3]));
 }
@@ -318,13 +313,8 @@ async fn files_without_field_ids_and_files_that_are_gone() {
     let deletes = built(&mut deletes.write(&made.path("d.parquet")).unwrap());
     let gone = PositionDeletes::new([("/gone.parquet", 0)]);
     let gone = built(&mut gone.write(&made.path("gone.parquet")).unwrap());
-    made.commit_delta(
-        made.delta()
-            .add_file(file.data_file())
-            .add_file(deletes)
-            .add_file(gone),
-    )
-    .await;
+    made.commit_delta(made.delta().add(file.data_file()).add(deletes).add(gone))
+        .await;
     // What deletes nothing that is read is not opened.
     std::fs::remove_file(made.path("gone.parquet")).unwrap();
     assert_eq!(made.rows("SELECT id FROM t").await, without(0..10, &[4]));
@@ -346,9 +336,9 @@ async fn with_vectors() -> (HandMade, Vec<DataFileBuilder>) {
     let stale = built(&mut stale.write(&made.path("stale.parquet")).unwrap());
     let delta = made
         .delta()
-        .add_file(a.data_file())
-        .add_file(b.data_file())
-        .add_file(stale);
+        .add(a.data_file())
+        .add(b.data_file())
+        .add(stale);
     made.commit_delta(delta).await;
     let vectors = [
         (a.path.as_str(), vec![0..50, 60..61]),
@@ -367,8 +357,8 @@ async fn d16_vectors_stand_for_all_position_deletes_of_their_file() {
     );
     let delta = made
         .delta()
-        .add_file(built(&mut vectors[0]))
-        .add_file(built(&mut vectors[1]));
+        .add(built(&mut vectors[0]))
+        .add(built(&mut vectors[1]));
     made.commit_delta(delta).await;
     let deleted: Vec<i64> = (0..50).chain([60, 199]).collect();
     assert_eq!(
@@ -419,8 +409,8 @@ async fn d16_damaged_vectors_are_an_error_that_names_their_file() {
         damage(&mut vectors, &made.path("v.puffin"));
         let delta = made
             .delta()
-            .add_file(built(&mut vectors[0]))
-            .add_file(built(&mut vectors[1]));
+            .add(built(&mut vectors[0]))
+            .add(built(&mut vectors[1]));
         made.commit_delta(delta).await;
         let error = made.error("SELECT id FROM t").await;
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
@@ -434,7 +424,7 @@ async fn d16_damaged_vectors_are_an_error_that_names_their_file() {
     let (mut made, _) = with_vectors().await;
     let path = made.path("data-1.parquet");
     let vectors = write_deletion_vectors(&made.path("w.puffin"), &[(&path, vec![100..101])]);
-    made.commit_delta(made.delta().add_file(built(&mut vectors.unwrap()[0])))
+    made.commit_delta(made.delta().add(built(&mut vectors.unwrap()[0])))
         .await;
     let text = made.error("SELECT id FROM t").await.to_string();
     assert!(
@@ -446,12 +436,12 @@ async fn d16_damaged_vectors_are_an_error_that_names_their_file() {
 #[tokio::test]
 async fn d16_a_second_vector_for_a_file_is_an_error_that_names_both() {
     let (mut made, mut vectors) = with_vectors().await;
-    made.commit_delta(made.delta().add_file(built(&mut vectors[0])))
+    made.commit_delta(made.delta().add(built(&mut vectors[0])))
         .await;
     let path = made.path("data-1.parquet");
     let second = write_deletion_vectors(&made.path("w.puffin"), &[(&path, vec![5..6])]).unwrap();
     let second = built(&mut second.into_iter().next().unwrap());
-    made.commit_delta(made.delta().add_file(second)).await;
+    made.commit_delta(made.delta().add(second)).await;
     let text = made.error("SELECT id FROM t").await.to_string();
     assert!(
         text.contains("v.puffin") && text.contains("w.puffin"),
@@ -459,7 +449,7 @@ async fn d16_a_second_vector_for_a_file_is_an_error_that_names_both() {
     );
     // As it should be: the first goes when the second comes.
     let (mut made, mut vectors) = with_vectors().await;
-    made.commit_delta(made.delta().add_file(built(&mut vectors[0])))
+    made.commit_delta(made.delta().add(built(&mut vectors[0])))
         .await;
     let path = made.path("data-1.parquet");
     let second = write_deletion_vectors(&made.path("w.puffin"), &[(&path, vec![5..6])]).unwrap();
@@ -467,7 +457,7 @@ async fn d16_a_second_vector_for_a_file_is_an_error_that_names_both() {
     let delta = made
         .delta()
         .drop_deletes(|file| file.referenced_data_file().is_some());
-    made.commit_delta(delta.add_file(second)).await;
+    made.commit_delta(delta.add(second)).await;
     assert_eq!(
         made.rows("SELECT id FROM t").await,
         without(0..200, &[5, 107])
@@ -484,8 +474,8 @@ async fn d23_statistics_answer_only_what_is_right_when_rows_are_deleted() {
     assert_eq!(made.rows(answers[0]).await, ["198"]);
     let delta = made
         .delta()
-        .add_file(built(&mut vectors[0]))
-        .add_file(built(&mut vectors[1]));
+        .add(built(&mut vectors[0]))
+        .add(built(&mut vectors[1]));
     made.commit_delta(delta).await;
     assert_eq!(made.rows(answers[0]).await, ["148"]);
     assert_eq!(made.rows(answers[1]).await, ["50|198|148"]);
@@ -512,7 +502,7 @@ async fn d23_limits_count_live_rows_of_position_deletes() {
     for file in &files {
         let deletes = PositionDeletes::new((0..95).map(|row| (file.path.clone(), row)));
         let deletes = built(&mut deletes.write(&format!("{}.d", file.path)).unwrap());
-        made.commit_delta(made.delta().add_file(file.data_file()).add_file(deletes))
+        made.commit_delta(made.delta().add(file.data_file()).add(deletes))
             .await;
     }
     for (limit, expected) in [(1, 1), (6, 6), (24, 24), (25, 25), (26, 25)] {
@@ -532,15 +522,13 @@ async fn d23_limits_count_live_rows_of_position_deletes() {
 async fn s05_a_version_has_the_deletes_of_its_own_snapshot_only() {
     let mut made = made(FormatVersion::V2);
     let file = data(&mut made, 0..10, 100, 100);
-    let first = made
-        .commit_delta(made.delta().add_file(file.data_file()))
-        .await;
+    let first = made.commit_delta(made.delta().add(file.data_file())).await;
     let mut snapshots = vec![first];
     for row in [1, 2] {
         let deletes = PositionDeletes::new([(file.path.clone(), row)]);
         let name = made.path(&format!("d{row}.parquet"));
         let deletes = built(&mut deletes.write(&name).unwrap());
-        snapshots.push(made.commit_delta(made.delta().add_file(deletes)).await);
+        snapshots.push(made.commit_delta(made.delta().add(deletes)).await);
     }
     let deleted: [&[i64]; 3] = [&[], &[1], &[1, 2]];
     for (snapshot, deleted) in snapshots.into_iter().zip(deleted) {
@@ -561,9 +549,9 @@ async fn wholly_deleted_row_groups_and_files_are_not_decoded() {
         (a.path.as_str(), vec![0..2_500, 3_000..6_000, 9_999..10_000]),
         (b.path.as_str(), vec![0..100]),
     ];
-    let mut delta = made.delta().add_file(a.data_file()).add_file(b.data_file());
+    let mut delta = made.delta().add(a.data_file()).add(b.data_file());
     for mut vector in write_deletion_vectors(&made.path("v.puffin"), &vectors).unwrap() {
-        delta = delta.add_file(built(&mut vector));
+        delta = delta.add(built(&mut vector));
     }
     made.commit_delta(delta).await;
     let sql = "SELECT count(id), min(id), max(id), sum(id) FROM t";
@@ -589,7 +577,7 @@ async fn deletes_that_do_not_fit_into_the_budget_are_an_error() {
             .write(&made.path("d.parquet"))
             .unwrap(),
     );
-    made.commit_delta(made.delta().add_file(file.data_file()).add_file(deletes))
+    made.commit_delta(made.delta().add(file.data_file()).add(deletes))
         .await;
     let settings = Settings {
         memory_budget_bytes: Some(20_000),
@@ -611,12 +599,12 @@ async fn equality_deletes_that_reach_no_row_are_not_read() {
         data(&mut made, 0..10, 100, 100),
         data(&mut made, 10..20, 100, 100),
     );
-    made.commit_delta(made.delta().add_file(a.data_file()).add_file(b.data_file()))
+    made.commit_delta(made.delta().add(a.data_file()).add(b.data_file()))
         .await;
     let keys = schema(vec![optional(1, "id", PrimitiveType::Long)]);
     let column: ArrayRef = Arc::new(Int64Array::from(vec![3]));
     let deletes = write_equality_deletes(&made.path("eq.parquet"), &keys, &[column]);
-    made.commit_delta(made.delta().add_file(built(&mut deletes.unwrap())))
+    made.commit_delta(made.delta().add(built(&mut deletes.unwrap())))
         .await;
     assert_eq!(made.rows("SELECT id FROM t").await, without(0..20, &[3]));
     std::fs::remove_file(made.path("eq.parquet")).unwrap();
@@ -637,7 +625,7 @@ async fn a_file_with_another_number_of_rows_is_not_guessed_at() {
     let other = data(&mut made, 0..11, 100, 100);
     std::fs::copy(&other.path, &file.path).unwrap();
     file.nan_counts = false;
-    made.commit_delta(made.delta().add_file(file.data_file()).add_file(deletes))
+    made.commit_delta(made.delta().add(file.data_file()).add(deletes))
         .await;
     let error = made.error("SELECT id FROM t").await;
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");

@@ -81,7 +81,7 @@ async fn table(files: &[File], shared: bool) -> (HandMade, BTreeSet<i64>) {
     }
     let mut delta = data_files
         .into_iter()
-        .fold(made.delta(), |delta, file| delta.add_file(file));
+        .fold(made.delta(), |delta, file| delta.add(file));
     for (number, rows) in positions.into_iter().enumerate() {
         let pieces = if shared { vec![rows] } else { by_path(rows) };
         for (part, rows) in pieces
@@ -91,7 +91,7 @@ async fn table(files: &[File], shared: bool) -> (HandMade, BTreeSet<i64>) {
         {
             let name = made.path(&format!("d{number}-{part}.parquet"));
             let deletes = PositionDeletes::new(rows).in_pieces(97, 11);
-            delta = delta.add_file(built(&mut deletes.write(&name).unwrap()));
+            delta = delta.add(built(&mut deletes.write(&name).unwrap()));
         }
     }
     let vectors: Vec<_> = vectors
@@ -99,7 +99,7 @@ async fn table(files: &[File], shared: bool) -> (HandMade, BTreeSet<i64>) {
         .map(|(path, runs)| (path.as_str(), runs.clone()))
         .collect();
     for mut vector in write_deletion_vectors(&made.path("v.puffin"), &vectors).unwrap() {
-        delta = delta.add_file(built(&mut vector));
+        delta = delta.add(built(&mut vector));
     }
     made.commit_delta(delta).await;
     (made, live)
