@@ -6,6 +6,10 @@ use crate::lake::TestLake;
 const OPERATORS: usize = 119;
 
 /// Runs statements where a thread's stack is small, as those of the runtime are.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of the runtime has less stack than that of the test"
+)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_longest_chains_run() {
     let lake = TestLake::memory().await;
