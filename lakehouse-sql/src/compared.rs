@@ -213,8 +213,9 @@ enum Kind {
 
 /// The kind that values of several types are read as; none where the engine may have them.
 ///
-/// `has_floating`: a double among them is no literal. The engine would make it a decimal, which holds
-/// neither large nor small ones; a literal beside a decimal column may be one, so that it prunes.
+/// `has_floating`: a double among them is no literal. The engine would make it a decimal, which
+/// holds neither large nor small ones; a literal beside a decimal column may be one, so that it
+/// prunes.
 fn kind_of(types: &[DataType], has_floating: bool, zone: &Arc<str>) -> Option<Kind> {
     let has_text = types.iter().any(DataType::is_string) && types.iter().any(DataType::is_numeric);
     let has_decimal = has_floating && types.iter().any(DataType::is_decimal);
