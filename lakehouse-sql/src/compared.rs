@@ -157,7 +157,8 @@ fn read_in_subquery(
         let in_subquery = InSubquery::new(expr, subquery, negated);
         return Ok(Transformed::no(Expr::InSubquery(in_subquery)));
     };
-    let Some(kind) = kind_of(&[outside.clone(), inside.clone()], zone) else {
+    let has_floating = inside.is_floating() || is_floating(&expr, &outside);
+    let Some(kind) = kind_of(&[outside.clone(), inside.clone()], has_floating, zone) else {
         let in_subquery = InSubquery::new(expr, subquery, negated);
         return Ok(Transformed::no(Expr::InSubquery(in_subquery)));
     };
@@ -186,7 +187,9 @@ fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<V
     let Ok(types) = types.collect::<Result<Vec<DataType>>>() else {
         return Ok(values);
     };
-    let values = match kind_of(&types, zone) {
+    let mut typed = values.iter().zip(&types);
+    let has_floating = typed.any(|(value, data_type)| is_floating(value, data_type));
+    let values = match kind_of(&types, has_floating, zone) {
         Some(kind) => {
             let typed = values.into_iter().zip(&types);
             let read = typed.map(|(value, data_type)| kind.read(value, data_type));
@@ -213,6 +216,10 @@ fn in_nanoseconds(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
     values.into_iter().map(exact).collect()
 }
 
+fn is_floating(value: &Expr, data_type: &DataType) -> bool {
+    data_type.is_floating() && !matches!(value, Expr::Literal(..))
+}
+
 /// What texts, or times without zone, are read as.
 enum Kind {
     /// Numbers, of this type where they are no literals.
@@ -227,11 +234,17 @@ enum Kind {
 }
 
 /// The kind that values of several types are read as; none where the engine may have them.
-fn kind_of(types: &[DataType], zone: &Arc<str>) -> Option<Kind> {
+///
+/// `has_floating`: a double among them is no literal. The engine would make it a decimal, which
+/// holds neither large nor small ones; a literal beside a decimal column may be one, so that it
+/// prunes.
+fn kind_of(types: &[DataType], has_floating: bool, zone: &Arc<str>) -> Option<Kind> {
     if types.iter().any(DataType::is_string) && types.iter().any(may_be_uuid) {
         return Some(Kind::Uuid);
     }
-    if types.iter().any(DataType::is_string) && types.iter().any(DataType::is_numeric) {
+    let has_text = types.iter().any(DataType::is_string) && types.iter().any(DataType::is_numeric);
+    let has_decimal = has_floating && types.iter().any(DataType::is_decimal);
+    if has_text || has_decimal {
         return Some(Kind::of_numbers(types));
     }
     let is_zoned = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
@@ -290,6 +303,9 @@ impl Kind {
                 }
                 _ => Ok(cast(value, data_type.clone())),
             },
+            Self::Number {
+                is_floating: true, ..
+            } if given.is_decimal() => Ok(cast(value, DataType::Float64)),
             Self::Zoned(zone) => Ok(match given {
                 DataType::Timestamp(unit, None) => {
                     cast(value, DataType::Timestamp(*unit, Some(Arc::clone(zone))))

@@ -97,7 +97,7 @@ fn exact(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> EngineResult<E
         Expr::Cast(Cast { expr, data_type }) => {
             let given = expr.get_type(schema)?;
             refuse_lost_fields(&given, &data_type)?;
-            refuse_unlike(&given, &data_type)?;
+            refuse_unlike(&given, &data_type, zone)?;
             if let Some(whole) = whole_number(&expr, &given, &data_type) {
                 return Ok(whole);
             }

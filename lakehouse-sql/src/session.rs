@@ -124,7 +124,7 @@ impl Session {
 
     /// A table of the lake as a DataFrame: `"t"`, `"namespace.t"` or `"catalog.namespace.t"`,
     /// with everything that a name may select (`"t.branch_x"`, `"t.snapshots"`). Parts that hold
-    /// dots are quoted: `"\"a.b\".t"`.
+    /// dots are quoted: `"\"a.b\".t"`. Times with zone are in UTC, whatever the session's zone.
     ///
     /// # Errors
     /// Unknown names, denied access.

@@ -14,7 +14,7 @@ use super::relation::resolve_source;
 use super::{Intent, Resolved, Scope, names};
 use crate::constant::Constants;
 use crate::statement::{
-    AlterAction, CreateNamespace, CreateTable, Describe, DropNamespace, DropTable, SetValue,
+    AlterAction, Call, CreateNamespace, CreateTable, Describe, DropNamespace, DropTable, SetValue,
     ShowTarget, Statement,
 };
 
@@ -173,20 +173,7 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
             table: whole_table(&alter.name, scope).await?,
             action: alter.action,
         },
-        Statement::Call(call) => {
-            let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
-            let mut arguments = Vec::with_capacity(call.arguments.len());
-            for argument in call.arguments {
-                let name = argument.name.map(|name| name.value.to_lowercase());
-                arguments.push((name, constants.evaluate(&argument.value)?));
-            }
-            let (catalog_name, procedure) = procedure_name(&call.procedure, scope)?;
-            Command::Call {
-                catalog_name,
-                procedure,
-                arguments,
-            }
-        }
+        Statement::Call(call) => resolve_call(call, scope)?,
         Statement::Show(target) => Command::Show(show(target, scope).await?),
         Statement::Describe(Describe { table, extended }) => Command::Show(Show::Describe {
             table: table_with_columns(&table, scope).await?,
@@ -402,6 +389,21 @@ async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
     Ok(Command::DropTables {
         tables,
         purge: drop.purge,
+    })
+}
+
+fn resolve_call(call: Call, scope: &Scope<'_>) -> Result<Command> {
+    let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
+    let mut arguments = Vec::with_capacity(call.arguments.len());
+    for argument in call.arguments {
+        let name = argument.name.map(|name| name.value.to_lowercase());
+        arguments.push((name, constants.evaluate(&argument.value)?));
+    }
+    let (catalog_name, procedure) = procedure_name(&call.procedure, scope)?;
+    Ok(Command::Call {
+        catalog_name,
+        procedure,
+        arguments,
     })
 }
 
