@@ -243,10 +243,8 @@ mod tests {
                 Ok((7, 1))
             }
         };
-        let (first, second) = tokio::join!(
-            cache.get_or_load(&"k", load),
-            cache.get_or_load(&"k", load)
-        );
+        let (first, second) =
+            tokio::join!(cache.get_or_load(&"k", load), cache.get_or_load(&"k", load));
         assert_eq!((first.unwrap(), second.unwrap()), (7, 7));
         assert_eq!(loads.load(Ordering::Relaxed), 1);
 

@@ -27,6 +27,7 @@ use super::file::LakeFile;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
 use super::metadata_column::MetadataColumns;
+use super::metadata_table::MetadataTableProvider;
 use super::predicate;
 use super::source::{LakeSource, ScanShape};
 use super::values;
@@ -34,7 +35,8 @@ use crate::catalog::foreign_type::refuse_write;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake};
 use crate::scan::{
-    self, BoundSummary, MetadataColumn, PartitionUnion, Predicate, ScanContext, ScanPlan,
+    self, BoundSummary, MetadataColumn, MetadataTable, PartitionUnion, Predicate, ScanContext,
+    ScanPlan,
 };
 use crate::table::{self, Table, Version};
 
@@ -106,6 +108,16 @@ impl LakeTable {
     pub fn with_deleted_key_bytes_max(mut self, bytes: u64) -> Self {
         self.key_bytes_max = Some(bytes);
         self
+    }
+
+    /// One of the table's metadata tables, at the version that this provider reads.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unsupported`] for a type that is not read.
+    pub fn metadata_table(&self, kind: MetadataTable) -> Result<Arc<dyn TableProvider>> {
+        let manifests = self.context.manifests().clone();
+        let provider = MetadataTableProvider::try_new(self.table.clone(), kind, manifests)?;
+        Ok(Arc::new(provider))
     }
 
     /// The same table at another version, which can only be read.
