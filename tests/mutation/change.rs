@@ -123,9 +123,8 @@ fn longer(file: &TableFile, random: &mut Random) -> Changed {
 fn foreign(tables: &[TestTable], table: usize, file: usize, random: &mut Random) -> Changed {
     let own = &tables[table].files[file];
     let other = random_file(tables, random).clone();
-    let rule = if other.kind != own.kind {
-        Rule::Detectable
-    } else if own.kind == Kind::Data && other.bytes.len() != own.bytes.len() {
+    let is_other_data = own.kind == Kind::Data && other.bytes.len() != own.bytes.len();
+    let rule = if other.kind != own.kind || is_other_data {
         Rule::Detectable
     } else {
         // Metadata that is whole, of another table or state: nothing says that it is not ours.

@@ -202,7 +202,7 @@ async fn deletes(name: &str, format: u8) -> TestTable {
     let delete_files = if format == 3 {
         let vectors = [
             (data[0].as_str(), vec![1..3, 9..10]),
-            (data[1].as_str(), vec![0..5]),
+            (data[1].as_str(), vec![0..2, 2..5]),
         ];
         write_deletion_vectors(&format!("{root}/v.puffin"), &vectors).unwrap()
     } else {

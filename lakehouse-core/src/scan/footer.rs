@@ -267,16 +267,19 @@ fn check_pages(footer: &ParquetMetaData) -> Result<()> {
 /// The index of one column, and how it is measured.
 struct IndexPart {
     bytes: Range<u64>,
-    is_whole: fn(&[u8]) -> bool,
+    is_whole: Measure,
 }
+
+/// Whether bytes are one whole structure of a kind.
+type Measure = fn(&[u8]) -> bool;
 
 fn index_parts(footer: &ParquetMetaData) -> Result<Vec<IndexPart>> {
     let mut parts = Vec::new();
     for column in footer.row_groups().iter().flat_map(|g| g.columns()) {
         let column_index = (column.column_index_offset(), column.column_index_length());
         let offset_index = (column.offset_index_offset(), column.offset_index_length());
-        let of_column: [(_, fn(&[u8]) -> bool); 2] = [
-            (column_index, thrift::is_column_index),
+        let of_column = [
+            (column_index, thrift::is_column_index as Measure),
             (offset_index, thrift::is_offset_index),
         ];
         for (place, is_whole) in of_column {

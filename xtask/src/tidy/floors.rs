@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Finding;
 
 /// Which crates of ours a crate may depend on. A crate that is not named here is a finding.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("lakehouse-core", &[]),
     ("lakehouse-sql", &["lakehouse-core"]),
     ("lakehouse", &["lakehouse-core", "lakehouse-sql"]),
@@ -16,8 +16,14 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("xtask", &[]),
     (
         "lakehouse-tests",
-        &["lakehouse", "lakehouse-core", "lakehouse-testkit"],
+        &[
+            "lakehouse",
+            "lakehouse-core",
+            "lakehouse-testkit",
+            "lakehouse-test-allocator",
+        ],
     ),
+    ("lakehouse-test-allocator", &[]),
     (
         "lakehouse-benches",
         &[
@@ -30,12 +36,13 @@ const MAY_USE: [(&str, &[&str]); 8] = [
 ];
 
 /// Crates only tests may use.
-const FOR_TESTS: [&str; 1] = ["lakehouse-testkit"];
+const FOR_TESTS: [&str; 2] = ["lakehouse-testkit", "lakehouse-test-allocator"];
 
 /// What the root package's examples must not compile.
-const NOT_FOR_EXAMPLES: [&str; 4] = [
+const NOT_FOR_EXAMPLES: [&str; 5] = [
     "criterion",
     "lakehouse-testkit",
+    "lakehouse-test-allocator",
     "iceberg-datafusion",
     "proptest",
 ];

@@ -1,3 +1,5 @@
+//! Blocks cut, lengthened and counted wrongly.
+
 use serde_json::json;
 
 use super::*;
