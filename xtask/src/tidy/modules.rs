@@ -36,6 +36,7 @@ const FLOORS: [Floors; 2] = [
                 "exact_cast",
                 "lossy_cast",
                 "compared_text",
+                "join_choice",
             ],
             &["functions"],
             &["constant"],
