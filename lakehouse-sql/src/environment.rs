@@ -15,6 +15,7 @@ use lakehouse_core::provider::{Access, LakeCatalog};
 
 use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
+use crate::join_choice::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
 
@@ -56,6 +57,7 @@ impl Environment {
             .with_config(session_config(&lake, &catalog))
             .with_runtime_env(Arc::clone(lake.runtime().env()))
             .with_default_features()
+            .with_physical_optimizer_rules(physical_rules(lake.settings().memory_budget_bytes))
             .with_analyzer_rules(vec![
                 // Before the engine's coercion, which would make texts of numbers.
                 Arc::new(ComparedRule),
@@ -194,12 +196,47 @@ fn session_config(lake: &Lake, catalog: &str) -> SessionConfig {
     if let Some(partitions) = settings.parallelism {
         config = config.with_target_partitions(partitions);
     }
-    if let Some(rows) = settings.batch_size {
-        config = config.with_batch_size(rows);
-    }
+    let sizes = Sizes::of(settings.memory_budget_bytes);
+    config = config.with_batch_size(settings.batch_size.unwrap_or(sizes.batch_rows));
     let options = config.options_mut();
+    options.optimizer.hash_join_single_partition_threshold = sizes.collected_build_bytes;
+    options.optimizer.hash_join_single_partition_threshold_rows =
+        sizes.collected_build_bytes / COLLECTED_ROW_BYTES;
     // Places of names in errors.
     options.sql_parser.collect_spans = true;
     options.execution.time_zone = Some("UTC".to_owned());
     config
+}
+
+/// Sizes of execution that follow from the memory budget.
+struct Sizes {
+    /// Rows per batch.
+    batch_rows: usize,
+    /// The largest build side of a join that is collected once for all partitions, in bytes.
+    collected_build_bytes: usize,
+}
+
+/// What a row of a build side is taken for where only the number of rows is known, in bytes.
+const COLLECTED_ROW_BYTES: usize = 16;
+
+impl Sizes {
+    /// Large batches and builds collected once are fastest while there is memory for them: dealing
+    /// both sides of a join out to a few partitions costs more than it saves.
+    fn of(budget_bytes: Option<u64>) -> Self {
+        const LARGE_BATCH_ROWS: usize = 32 * 1024;
+        const SMALL_BATCH_ROWS: usize = 8 * 1024;
+        /// Below this budget batches are small.
+        const AMPLE_BYTES: u64 = 1 << 30;
+        const COLLECTED_BYTES_MAX: u64 = 1 << 30;
+        let budget = budget_bytes.unwrap_or(u64::MAX);
+        let collected = (budget / 4).min(COLLECTED_BYTES_MAX);
+        Self {
+            batch_rows: if budget < AMPLE_BYTES {
+                SMALL_BATCH_ROWS
+            } else {
+                LARGE_BATCH_ROWS
+            },
+            collected_build_bytes: usize::try_from(collected).unwrap_or(usize::MAX),
+        }
+    }
 }

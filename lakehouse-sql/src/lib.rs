@@ -15,6 +15,7 @@ mod exact_cast;
 mod execute;
 mod functions;
 mod govern;
+mod join_choice;
 mod lossy_cast;
 pub mod parse;
 mod plan;

@@ -38,6 +38,7 @@ const FLOORS: [Floors; 2] = [
                 "exact_cast",
                 "lossy_cast",
                 "compared",
+                "join_choice",
                 "scalar_subquery",
             ],
             &["functions"],

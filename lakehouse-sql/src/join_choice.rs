@@ -1,0 +1,184 @@
+//! Joins whose build side does not fit the memory budget: sorted and merged instead of hashed.
+//!
+//! The engine's hash join holds one whole side in memory and cannot spill it; its sort-merge join
+//! spills. Which of the two a join takes follows from the statistics of its build side and from the
+//! budget, not from a switch for the whole session.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::compute::SortOptions;
+use arrow::datatypes::DataType;
+use datafusion::common::JoinType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::error::Result;
+use datafusion::physical_expr::PhysicalExprRef;
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::projection::ProjectionExec;
+
+/// The rule after which joins have their sides and before which inputs are distributed and sorted.
+const AFTER_RULE: &str = "join_selection";
+
+/// What one row of a build side takes in the hash table beside its values, in bytes.
+const ROW_BYTES: usize = 24;
+
+/// The engine's physical rules, with the choice of joins where a memory budget asks for one.
+pub(crate) fn physical_rules(
+    budget_bytes: Option<u64>,
+) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    if let Some(budget) = budget_bytes {
+        let place = rules.iter().position(|rule| rule.name() == AFTER_RULE);
+        let budget_bytes = usize::try_from(budget).unwrap_or(usize::MAX);
+        let choice = Arc::new(JoinChoice { budget_bytes });
+        rules.insert(place.map_or(0, |place| place + 1), choice);
+    }
+    rules
+}
+
+/// Makes sort-merge joins of the hash joins that do not fit a memory budget.
+#[derive(Debug)]
+struct JoinChoice {
+    budget_bytes: usize,
+}
+
+impl PhysicalOptimizerRule for JoinChoice {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut builds = Vec::new();
+        plan.apply(|node| {
+            if let Some(join) = node.as_any().downcast_ref::<HashJoinExec>() {
+                builds.push(build_bytes(join));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        // Half is for what else a query holds: sorts, aggregates, batches on their way.
+        let merged = merged_joins(&builds, self.budget_bytes / 2);
+        if merged.is_empty() {
+            return Ok(plan);
+        }
+        // Top down, as the joins were counted.
+        let mut number = 0;
+        plan.transform_down(|node| {
+            let Some(join) = node.as_any().downcast_ref::<HashJoinExec>() else {
+                return Ok(Transformed::no(node));
+            };
+            number += 1;
+            match merged.contains(&(number - 1)).then(|| merge_join(join)) {
+                Some(Some(merged)) => Ok(Transformed::yes(merged?)),
+                _ => Ok(Transformed::no(node)),
+            }
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        "lakehouse_join_choice"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The joins to take away from hashing, by number, so that the builds of the others fit together:
+/// those of unknown size, then the largest first.
+fn merged_joins(builds: &[Option<usize>], bytes_max: usize) -> HashSet<usize> {
+    let mut merged: HashSet<usize> = HashSet::new();
+    let mut known: Vec<(usize, usize)> = Vec::new();
+    for (number, build) in builds.iter().enumerate() {
+        match build {
+            Some(bytes) => known.push((*bytes, number)),
+            None => {
+                merged.insert(number);
+            }
+        }
+    }
+    known.sort_unstable();
+    let mut held = 0_usize;
+    for (bytes, number) in known {
+        held = held.saturating_add(bytes);
+        if held > bytes_max {
+            merged.insert(number);
+        }
+    }
+    merged
+}
+
+/// What a join's build side takes in memory, as far as statistics tell.
+fn build_bytes(join: &HashJoinExec) -> Option<usize> {
+    let statistics = join.left().partition_statistics(None).ok()?;
+    let rows = *statistics.num_rows.get_value()?;
+    let values = *statistics.total_byte_size.get_value()?;
+    Some(values.saturating_add(rows.saturating_mul(ROW_BYTES)))
+}
+
+/// The same join by sorting and merging; `None` for one that only hashing can do.
+fn merge_join(join: &HashJoinExec) -> Option<Result<Arc<dyn ExecutionPlan>>> {
+    let is_mergeable = |(left, right): &(PhysicalExprRef, PhysicalExprRef)| {
+        let left_type = left.data_type(&join.left().schema());
+        let right_type = right.data_type(&join.right().schema());
+        matches!((left_type, right_type), (Ok(left), Ok(right)) if left == right && is_mergeable(&left))
+    };
+    // NOT IN answers by what the other side holds of NULLs as a whole, which only hashing does.
+    let is_mark = matches!(join.join_type(), JoinType::LeftMark | JoinType::RightMark);
+    if join.null_aware || is_mark || join.on().is_empty() || !join.on().iter().all(is_mergeable) {
+        return None;
+    }
+    Some(sorted_and_merged(join))
+}
+
+/// Whether merging finds the same keys equal as hashing. Floats have NaN and two zeros.
+fn is_mergeable(key: &DataType) -> bool {
+    let is_text = matches!(
+        key,
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 | DataType::Boolean
+    );
+    let is_interval = matches!(key, DataType::Interval(_) | DataType::Duration(_));
+    is_text || (key.is_primitive() && !key.is_floating() && !is_interval)
+}
+
+fn sorted_and_merged(join: &HashJoinExec) -> Result<Arc<dyn ExecutionPlan>> {
+    let merged = SortMergeJoinExec::try_new(
+        Arc::clone(join.left()),
+        Arc::clone(join.right()),
+        join.on().to_vec(),
+        join.filter().cloned(),
+        *join.join_type(),
+        vec![SortOptions::default(); join.on().len()],
+        join.null_equality(),
+    )?;
+    let merged: Arc<dyn ExecutionPlan> = Arc::new(merged);
+    match &join.projection {
+        Some(columns) => {
+            let expressions = ProjectionExprs::from_indices(columns, &merged.schema());
+            let expressions = expressions.as_ref().to_vec();
+            Ok(Arc::new(ProjectionExec::try_new(expressions, merged)?))
+        }
+        None => Ok(merged),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_that_fit_together_stay_hashed() {
+        assert!(merged_joins(&[Some(40), Some(60)], 100).is_empty());
+    }
+
+    #[test]
+    fn unknown_and_largest_builds_are_merged_first() {
+        let merged = merged_joins(&[Some(70), None, Some(20), Some(30)], 100);
+        assert_eq!(merged, HashSet::from([0, 1]));
+    }
+}
