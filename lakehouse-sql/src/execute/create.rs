@@ -300,7 +300,7 @@ fn source_column(term: &PartitionTerm, schema: &Schema) -> Result<(i32, String)>
 }
 
 /// The names that Iceberg's Java library gives.
-fn default_partition_name(path: &str, transform: Transform) -> String {
+pub(super) fn default_partition_name(path: &str, transform: Transform) -> String {
     match transform {
         Transform::Identity => path.to_owned(),
         Transform::Bucket(_) => format!("{path}_bucket"),

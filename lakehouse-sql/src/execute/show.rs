@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use iceberg::NamespaceIdent;
 use iceberg::spec::{
     FormatVersion, NestedField, NestedFieldRef, PartitionSpec, Schema as TableSchema, Transform,
+    Type,
 };
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::error::{Error, Result};
@@ -16,6 +17,7 @@ use lakehouse_core::name::quote;
 use lakehouse_core::table::{ReferenceKind, Table, iceberg_type, type_text};
 
 use super::QueryResult;
+use super::create::default_partition_name;
 use crate::environment::Environment;
 use crate::resolve::Show;
 
@@ -45,7 +47,8 @@ pub(super) async fn show(show: Show, session: &Environment) -> Result<QueryResul
         Show::Columns(found) => columns(&columns_of(&found)?),
         Show::Describe { table, extended } => describe(&table, extended),
         Show::CreateTable(found) => {
-            let text = create_table_text(&found.table, &found.catalog_name)?;
+            let chosen = found.catalog.new_table_location(found.table.ident()).await;
+            let text = create_table_text(&found.table, &found.catalog_name, &chosen?)?;
             one_column("create_statement", vec![text])
         }
         Show::Tags(found) => references(&found.table, ReferenceKind::Tag),
@@ -81,9 +84,18 @@ fn matching(names: impl Iterator<Item = String>, pattern: Option<&str>) -> Vec<S
     match pattern {
         None => names.collect(),
         Some(pattern) => {
-            let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+            // Spark separates several patterns by `|`, which may also stand in a name.
+            let pattern = pattern.to_lowercase();
+            let patterns: Vec<Vec<char>> = [pattern.as_str()]
+                .into_iter()
+                .chain(pattern.split('|'))
+                .map(|pattern| pattern.chars().collect())
+                .collect();
             names
-                .filter(|name| like(&name.to_lowercase().chars().collect::<Vec<_>>(), &pattern))
+                .filter(|name| {
+                    let name: Vec<char> = name.to_lowercase().chars().collect();
+                    patterns.iter().any(|pattern| like(&name, pattern))
+                })
                 .collect()
         }
     }
@@ -91,46 +103,102 @@ fn matching(names: impl Iterator<Item = String>, pattern: Option<&str>) -> Vec<S
 
 /// SQL's `LIKE`, and `*` as Spark's `SHOW` reads it.
 fn like(text: &[char], pattern: &[char]) -> bool {
-    match pattern {
-        [] => text.is_empty(),
-        ['%' | '*', rest @ ..] => (0..=text.len()).any(|skipped| like(&text[skipped..], rest)),
-        ['_', rest @ ..] => !text.is_empty() && like(&text[1..], rest),
-        [first, rest @ ..] => text.first() == Some(first) && like(&text[1..], rest),
+    let (mut at, mut place) = (0, 0);
+    // Behind the last wildcard: its place in the pattern, and how far it reaches in the text. The
+    // wildcards before it need not reach further, because this one can.
+    let mut wildcard: Option<(usize, usize)> = None;
+    while at < text.len() {
+        match (pattern.get(place), &mut wildcard) {
+            (Some('%' | '*'), _) => {
+                place += 1;
+                wildcard = Some((place, at));
+            }
+            (Some(expected), _) if *expected == '_' || *expected == text[at] => {
+                place += 1;
+                at += 1;
+            }
+            (_, Some((behind, reach))) => {
+                *reach += 1;
+                (place, at) = (*behind, *reach);
+            }
+            (_, None) => return false,
+        }
+    }
+    pattern[place..]
+        .iter()
+        .all(|rest| matches!(rest, '%' | '*'))
+}
+
+/// A column as it is shown.
+struct Column {
+    name: String,
+    data_type: String,
+    required: bool,
+    comment: Option<String>,
+}
+
+impl Column {
+    fn of(field: &NestedField) -> Self {
+        Self {
+            name: field.name.clone(),
+            data_type: type_text(&field.field_type),
+            required: field.required,
+            comment: field.doc.clone(),
+        }
     }
 }
 
 /// The columns of a table, or of the metadata table that its name selects.
-fn columns_of(found: &FoundTable) -> Result<Vec<NestedFieldRef>> {
+fn columns_of(found: &FoundTable) -> Result<Vec<Column>> {
     let Some(Selector::Metadata(kind)) = &found.selector else {
-        return Ok(found.table.schema().as_struct().fields().to_vec());
+        let fields = found.table.schema().as_struct().fields();
+        return Ok(fields.iter().map(|field| Column::of(field)).collect());
     };
     let schema = kind.schema(&found.table)?;
+/// The columns of a table of the session alone, whose types the lake need not know.
+fn own_columns(schema: &Schema) -> Vec<Column> {
+    let column = |field: &Arc<Field>| Column {
+        name: field.name().clone(),
+        data_type: iceberg_type(field.data_type(), FormatVersion::V3)
+            .map_or_else(|_| field.data_type().to_string(), |kind| type_text(&kind)),
+        required: !field.is_nullable(),
+        comment: None,
+    };
+    schema.fields().iter().map(column).collect()
+}
+
     // Field by field: names of metrics hold dots, which one schema would not tell from nesting.
     let field = |field: &Arc<Field>| {
         let kind = iceberg_type(field.data_type(), FormatVersion::V3)?;
         let (name, required) = (field.name(), !field.is_nullable());
-        Ok(Arc::new(NestedField::new(0, name, kind, required)))
+        Ok(Column::of(&NestedField::new(0, name, kind, required)))
     };
     schema.fields().iter().map(field).collect()
 }
 
-fn columns(fields: &[NestedFieldRef]) -> Result<QueryResult> {
+fn columns(columns: &[Column]) -> Result<QueryResult> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("column_name", DataType::Utf8, false),
         Field::new("data_type", DataType::Utf8, false),
         Field::new("is_nullable", DataType::Boolean, false),
         Field::new("comment", DataType::Utf8, true),
     ]));
-    let names: StringArray = fields
+    let names: StringArray = columns
         .iter()
-        .map(|field| Some(field.name.as_str()))
+        .map(|column| Some(column.name.as_str()))
         .collect();
-    let types: StringArray = fields
+    let types: StringArray = columns
         .iter()
-        .map(|field| Some(type_text(&field.field_type)))
+        .map(|column| Some(column.data_type.as_str()))
         .collect();
-    let nullable: BooleanArray = fields.iter().map(|field| Some(!field.required)).collect();
-    let comments: StringArray = fields.iter().map(|field| field.doc.as_deref()).collect();
+    let nullable: BooleanArray = columns
+        .iter()
+        .map(|column| Some(!column.required))
+        .collect();
+    let comments: StringArray = columns
+        .iter()
+        .map(|column| column.comment.as_deref())
+        .collect();
     let arrays: Vec<ArrayRef> = vec![
         Arc::new(names),
         Arc::new(types),
@@ -210,8 +278,9 @@ fn table_facts(found: &FoundTable) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// A table's definition as a statement that makes it again.
-fn create_table_text(table: &Table, catalog: &str) -> Result<String> {
+/// A table's definition as a statement that makes it again. `chosen` is where the catalog would put
+/// a table of this name today.
+fn create_table_text(table: &Table, catalog: &str, chosen: &str) -> Result<String> {
     let ident = table.ident();
     let columns: Vec<String> = table
         .schema()
@@ -269,16 +338,26 @@ fn literal(text: &str) -> String {
 
 /// The terms of `PARTITIONED BY`.
 fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
+    // Folders of the catalog's choice differ in an identifier behind the last dash.
+    let chosen = chosen.rsplit_once('-').map_or(chosen, |(stem, _)| stem);
+    let own = table.location().rsplit_once('-').map(|(stem, _)| stem);
+    if own != Some(chosen) {
+        text.push_str(&format!("\nLOCATION {}", literal(table.location())));
+    }
     spec.fields()
         .iter()
         .filter(|field| field.transform != Transform::Void)
         .map(|field| {
-            let name = schema
-                .name_by_field_id(field.source_id)
-                .unwrap_or(&field.name);
-            let source: Vec<String> = name.split('.').map(quote).collect();
+            let path = path_of(schema.as_struct().fields(), field.source_id);
+            let path = path.unwrap_or_else(|| vec![&field.name]);
+            let source: Vec<String> = path.iter().map(|part| quote(part)).collect();
             let source = source.join(".");
-            match field.transform {
+            let own_name = field.name != default_partition_name(&path.join("."), field.transform);
+            let name = match own_name {
+                true => format!(" AS {}", quote(&field.name)),
+                false => String::new(),
+            };
+            let term = match field.transform {
                 Transform::Identity => source,
                 Transform::Bucket(buckets) => format!("bucket({buckets}, {source})"),
                 Transform::Truncate(width) => format!("truncate({width}, {source})"),
@@ -287,7 +366,8 @@ fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
                 Transform::Day => format!("days({source})"),
                 Transform::Hour => format!("hours({source})"),
                 other => format!("{other}({source})"),
-            }
+            };
+            term + &name
         })
         .collect()
 }
@@ -310,6 +390,21 @@ fn references(table: &Table, kind: ReferenceKind) -> Result<QueryResult> {
     let ref_ages: Int64Array = references.iter().map(|r| r.ref_age_ms_max).collect();
     let kept: Int32Array = references.iter().map(|r| r.snapshots_min).collect();
     let ages: Int64Array = references.iter().map(|r| r.snapshot_age_ms_max).collect();
+/// The names that lead to a column, through structs.
+fn path_of(fields: &[NestedFieldRef], id: i32) -> Option<Vec<&str>> {
+    fields.iter().find_map(|field| {
+        let mut path = vec![field.name.as_str()];
+        if field.id == id {
+            return Some(path);
+        }
+        let Type::Struct(inner) = field.field_type.as_ref() else {
+            return None;
+        };
+        path.extend(path_of(inner.fields(), id)?);
+        Some(path)
+    })
+}
+
     let arrays: Vec<ArrayRef> = vec![
         Arc::new(names),
         Arc::new(ids),
@@ -356,4 +451,40 @@ fn texts(names: &[&str], columns: Vec<Vec<String>>) -> Result<QueryResult> {
         .collect();
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
     Ok(QueryResult::of_batches(schema, vec![batch], true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::like;
+
+    fn matches(text: &str, pattern: &str) -> bool {
+        let [text, pattern] = [text, pattern].map(|part| part.chars().collect::<Vec<_>>());
+        like(&text, &pattern)
+    }
+
+    #[test]
+    fn wildcards_match_as_in_sql() {
+        for (text, pattern) in [
+            ("", ""),
+            ("", "%%"),
+            ("abc", "%"),
+            ("abc", "a*"),
+            ("abc", "_b_"),
+            ("abcabd", "%ab_"),
+            ("aab", "%ab"),
+            ("mississippi", "%iss%pp%"),
+        ] {
+            assert!(matches(text, pattern), "{text} LIKE {pattern}");
+        }
+        for (text, pattern) in [("", "_"), ("abc", "ab"), ("abc", "%d%"), ("abab", "a%ba")] {
+            assert!(!matches(text, pattern), "{text} NOT LIKE {pattern}");
+        }
+    }
+
+    #[test]
+    fn many_wildcards_take_no_longer() {
+        let text = "a".repeat(200);
+        let pattern = format!("{}b", "%a".repeat(100));
+        assert!(!matches(&text, &pattern));
+    }
 }
