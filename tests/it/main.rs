@@ -11,6 +11,8 @@ mod cases;
 #[cfg(test)]
 mod catalogs;
 #[cfg(test)]
+mod copy;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod lake;
