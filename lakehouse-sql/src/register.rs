@@ -31,6 +31,7 @@ use lakehouse_core::provider::{Access, LakeCatalog, LakeTable};
 use parking_lot::RwLock;
 
 use crate::constant::{Constants, instant};
+use crate::column_alias::ColumnAliasPlanner;
 use crate::exact_cast::exact_casts;
 use crate::lossy_cast::LossyCastRule;
 use crate::parse::VersionClause;
@@ -84,6 +85,7 @@ pub(crate) fn register_catalogs(
         context.register_catalog(name, catalog);
     }
     let planner = VersionPlanner::new(access.lake(), context);
+    context.register_relation_planner(Arc::new(ColumnAliasPlanner))?;
     context.register_relation_planner(Arc::new(planner))?;
     context.add_analyzer_rule(Arc::new(WriteRule));
     context.add_analyzer_rule(Arc::new(LossyCastRule));

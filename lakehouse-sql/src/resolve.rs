@@ -1,6 +1,8 @@
 //! From names to tables pinned to a snapshot: the only stage that asks the catalog.
 
 mod command;
+mod common_table;
+mod dialect_call;
 mod information_schema;
 mod inserted_value;
 mod named_join;

@@ -34,6 +34,7 @@ scripts!(
     aggregates,
     assignments,
     clauses,
+    column_aliases,
     compared_values,
     create_insert_select,
     ctas,

@@ -423,7 +423,7 @@ fn simple_name(name: &ObjectName) -> Option<&Ident> {
     }
 }
 
-fn is_plain(options: &WildcardAdditionalOptions) -> bool {
+pub(super) fn is_plain(options: &WildcardAdditionalOptions) -> bool {
     let WildcardAdditionalOptions {
         wildcard_token: _,
         opt_ilike,

@@ -17,6 +17,7 @@ use lakehouse_core::lake::{FoundTable, Selector, dotted};
 use lakehouse_core::name::quote;
 use lakehouse_core::table::Version;
 
+use super::common_table::move_column_names;
 use super::inserted_value::mark_values;
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
@@ -24,7 +25,7 @@ use super::unnamed::name_repeated_columns;
 use super::{Intent, Resolved, ResolvedTable, Scope, TableOrigin, name, names};
 use crate::constant::Constants;
 use crate::parse::version_clause;
-use crate::statement::relation::{Relation, visit_tables_mut, walk};
+use crate::statement::relation::{Relation, rename_hiding_common_tables, visit_tables_mut, walk};
 use crate::statement::{Explain, Statement};
 
 /// The table function that opens a table without a catalog.
@@ -90,6 +91,7 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
     let mut found = Found::default();
     let mut replacements = Vec::with_capacity(written.len());
     for table in &written {
+    rename_hiding_common_tables(statement);
         replacements.push(look_up(table, scope, &constants, &mut found).await?);
     }
     keep_apart(&written, &mut replacements);
@@ -118,6 +120,7 @@ fn collect(factor: &TableFactor, relation: Relation, written: &mut Vec<Written>)
         version,
         args,
         alias,
+    move_column_names(statement)?;
         ..
     } = factor
     else {
