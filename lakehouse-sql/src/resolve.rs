@@ -110,6 +110,7 @@ pub(crate) fn names(parts: &[ast::Ident]) -> Vec<Name> {
 
 pub(crate) fn name(ident: &ast::Ident) -> Name {
     match ident.quote_style {
+    dialect_call::write_out_calls(&mut statement, scope.state);
         Some(_) => Name::quoted(&ident.value),
         None => Name::new(&ident.value),
     }

@@ -38,6 +38,7 @@ scripts!(
     compared_values,
     create_insert_select,
     ctas,
+    dialects,
     drop_purge,
     errors,
     explain,

@@ -675,6 +675,18 @@ pub(super) fn try_for_each_select_mut(
     }
 }
 
+/// As [`for_each_select`], for changes that cannot fail.
+pub(super) fn for_each_select_mut(body: &mut SetExpr, visit: &mut impl FnMut(&mut Select)) {
+    match body {
+        SetExpr::Select(select) => visit(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            for_each_select_mut(left, visit);
+            for_each_select_mut(right, visit);
+        }
+        _ => {}
+    }
+}
+
 /// A first walk over a statement that learns every alias before any name is rewritten.
 pub(crate) struct Learner<'s, 'a>(pub(crate) &'s mut Speller<'a>);
 
@@ -701,6 +713,12 @@ impl VisitorMut for Speller<'_> {
             let name = cte.alias.name.value.to_lowercase();
             self.common.insert(name, columns);
         }
+        let mut scope = self.scope_of(&query.body);
+        if self.has_two_spellings(&query.body) {
+            scope = vec![InScope::of_result(self.columns_of_query(query))];
+            part_selects(&mut query.body);
+        }
+        self.scopes.push(scope);
         match try_for_each_select_mut(&mut query.body, &mut |select| self.spell_select(select)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
@@ -713,12 +731,6 @@ impl VisitorMut for Speller<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
-        let mut scope = self.scope_of(&query.body);
-        if self.has_two_spellings(&query.body) {
-            scope = vec![InScope::of_result(self.columns_of_query(query))];
-            part_selects(&mut query.body);
-        }
-        self.scopes.push(scope);
         let spelled = match expr {
             Expr::Identifier(ident) => self.spell(ident, None),
             Expr::CompoundIdentifier(path) => self.spell_path(path),
