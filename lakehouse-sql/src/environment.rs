@@ -26,6 +26,12 @@ const TIME_ZONE: &str = "time zone";
 const ENGINE_TIME_ZONE: &str = "datafusion.execution.time_zone";
 
 /// One session's parts.
+/// Settings of the engine by which the lake's names and texts are read: other values would make
+/// statements mean something else, or find nothing.
+const FIXED: &[&str] = &["datafusion.catalog.", "datafusion.sql_parser."];
+/// The engine's name of the rows of a batch, of which there must be one at least.
+const BATCH_ROWS: &str = "datafusion.execution.batch_size";
+
 pub(crate) struct Environment {
     access: Access,
     context: SessionContext,
@@ -139,12 +145,20 @@ impl Environment {
                 self.set_as_of(None);
                 Ok(())
             }
-            (TIME_ZONE, value) => {
+            (TIME_ZONE | ENGINE_TIME_ZONE, value) => {
                 let zone = value.unwrap_or_else(|| "UTC".to_owned());
                 parse_zone(&zone)?;
                 self.set_engine_option(ENGINE_TIME_ZONE, &zone)
             }
             (engine, Some(value)) if engine.starts_with("datafusion.") => {
+            (fixed, _) if FIXED.iter().any(|prefix| fixed.starts_with(prefix)) => {
+                Err(Error::unsupported(format!(
+                    "{fixed} cannot be changed: the lake's own names and texts are read by it"
+                )))
+            }
+            (BATCH_ROWS, Some(value)) if value.trim() == "0" => Err(Error::invalid(
+                "datafusion.execution.batch_size must be 1 at least",
+            )),
                 self.set_engine_option(engine, &value)
             }
             (engine, None) if engine.starts_with("datafusion.") => self.reset_engine_option(engine),

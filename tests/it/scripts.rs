@@ -56,6 +56,7 @@ scripts!(
     rollback,
     set_operations,
     show_describe,
+    settings,
     subqueries,
     time_travel,
     time_zones,

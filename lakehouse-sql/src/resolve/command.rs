@@ -433,14 +433,16 @@ fn setting_value(
 ) -> Result<SettingValue> {
     use datafusion::sql::sqlparser::ast::Expr;
     // A bare word is its own text: `SET x = fast`.
-    if let Expr::Identifier(word) = value {
+    if let Expr::Identifier(word) = value
+        && !is_time
+    {
         return Ok(SettingValue::Constant(ScalarValue::Utf8(Some(
             word.value.clone(),
         ))));
     }
     let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
     let constant = constants.evaluate(value)?;
-    if name == crate::environment::AS_OF {
+    if is_time {
         return Ok(SettingValue::TimeMs(constants.timestamp_ms(&constant)?));
     }
     Ok(SettingValue::Constant(constant))
@@ -495,3 +497,4 @@ async fn show(target: ShowTarget, scope: &Scope<'_>) -> Result<Show> {
         },
     })
 }
+    let is_time = name == crate::environment::AS_OF;
