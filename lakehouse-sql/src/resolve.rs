@@ -115,3 +115,14 @@ pub(crate) fn name(ident: &ast::Ident) -> Name {
         None => Name::new(&ident.value),
     }
 }
+/// What a session that reads the past may not do.
+fn refuse_writes_in_the_past(scope: &Scope<'_>) -> Result<()> {
+    match scope.as_of_ms {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid(
+            "the session reads as of a time (`lakehouse.as_of`), so it cannot write; \
+             `RESET lakehouse.as_of` first",
+        )),
+    }
+}
+

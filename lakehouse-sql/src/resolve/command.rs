@@ -11,7 +11,9 @@ use lakehouse_core::lake::{FoundTable, Selector};
 use lakehouse_core::name::Name;
 
 use super::relation::resolve_source;
-use super::{Intent, Resolved, Scope, names};
+use super::{
+    Intent, Resolved, Scope, SessionTable, names, refuse_writes_in_the_past, session_table,
+};
 use crate::constant::Constants;
 use crate::statement::{
     AlterAction, CreateNamespace, CreateTable, Describe, DropNamespace, DropTable, SetValue,
@@ -163,7 +165,9 @@ impl Show {
 
 /// Looks up the names of a command.
 pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
-    refuse_writes_in_the_past(&statement, scope)?;
+    if writes(&statement) {
+        refuse_writes_in_the_past(scope)?;
+    }
     let command = match statement {
         Statement::CreateTable(create) => return create_table(create, scope).await,
         Statement::CreateNamespace(create) => create_namespace(create, scope).await?,
@@ -234,8 +238,8 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
     })
 }
 
-fn refuse_writes_in_the_past(statement: &Statement, scope: &Scope<'_>) -> Result<()> {
-    let writes = matches!(
+fn writes(statement: &Statement) -> bool {
+    matches!(
         statement,
         Statement::CreateTable(_)
             | Statement::CreateNamespace(_)
@@ -243,14 +247,7 @@ fn refuse_writes_in_the_past(statement: &Statement, scope: &Scope<'_>) -> Result
             | Statement::DropTable(_)
             | Statement::AlterTable(_)
             | Statement::Call(_)
-    );
-    if writes && scope.as_of_ms.is_some() {
-        return Err(Error::invalid(
-            "the session reads as of a time (`lakehouse.as_of`), so it cannot write; \
-             `RESET lakehouse.as_of` first",
-        ));
-    }
-    Ok(())
+    )
 }
 
 /// A table itself, not one of its metadata tables or versions.

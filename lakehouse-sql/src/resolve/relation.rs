@@ -22,7 +22,10 @@ use super::inserted_value::mark_values;
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
 use super::unnamed::name_repeated_columns;
-use super::{Intent, Resolved, ResolvedTable, Scope, TableOrigin, name, names};
+use super::{
+    Intent, Resolved, ResolvedTable, Scope, TableOrigin, name, names, refuse_writes_in_the_past,
+    session_table,
+};
 use crate::constant::Constants;
 use crate::parse::version_clause;
 use crate::statement::relation::{Relation, rename_hiding_common_tables, visit_tables_mut, walk};
@@ -505,12 +508,7 @@ async fn resolve_target(insert: &mut Insert, scope: &Scope<'_>, found: &mut Foun
     let TableObject::TableName(target) = &insert.table else {
         return Err(Error::unsupported("INSERT INTO FUNCTION is not offered"));
     };
-    if scope.as_of_ms.is_some() {
-        return Err(Error::invalid(
-            "the session reads as of a time (`lakehouse.as_of`), so it cannot write; \
-             `RESET lakehouse.as_of` first",
-        ));
-    }
+    refuse_writes_in_the_past(scope)?;
     let path = idents(target)?;
     if let Some(provider) = context_table(&path, scope).await? {
         let replacement = found.add_context_table(&path, provider);
