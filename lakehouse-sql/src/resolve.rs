@@ -26,7 +26,9 @@ use lakehouse_core::lake::{FoundTable, Lake};
 use lakehouse_core::name::Name;
 use lakehouse_core::provider::LakeCatalog;
 
-pub(crate) use command::{Command, SettingValue, Show, TableTarget};
+pub(crate) use command::{Command, NamespaceTarget, SettingValue, Show, TableTarget};
+pub(crate) use relation::pin;
+pub(crate) use session_table::SessionTable;
 
 use crate::statement::Statement;
 

@@ -48,7 +48,8 @@ impl Session {
     ///
     /// # Errors
     /// One clear error: where, what was expected, what to do. Nothing is changed by a statement
-    /// that fails, except when its kind is [`lakehouse_core::error::ErrorKind::Unknown`].
+    /// that fails, except when its kind is [`lakehouse_core::error::ErrorKind::Unknown`], and by a
+    /// `DROP` of several names that can all be dropped when the catalog fails between two of them.
     pub async fn sql(&self, text: &str) -> Result<QueryResult> {
         self.execute(single(text)?).await
     }

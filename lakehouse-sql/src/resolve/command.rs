@@ -31,7 +31,7 @@ pub(crate) enum Command {
         definition: CreateNamespace,
     },
     DropNamespaces {
-        namespaces: Vec<(Arc<dyn Catalog>, NamespaceIdent)>,
+        namespaces: Vec<NamespaceTarget>,
     },
     CreateTable {
         target: TableTarget,
@@ -121,6 +121,14 @@ impl TableTarget {
 }
 
 impl Command {
+/// A namespace that exists.
+#[derive(Debug, Clone)]
+pub(crate) struct NamespaceTarget {
+    pub(crate) catalog_name: String,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) namespace: NamespaceIdent,
+}
+
     /// What the policies are asked.
     pub(crate) fn accesses(&self) -> Vec<(Privilege, TableTarget)> {
         match self {
@@ -372,14 +380,25 @@ async fn drop_namespaces(drop: DropNamespace, scope: &Scope<'_>) -> Result<Comma
             "DROP … CASCADE is not offered; drop the namespace's tables first",
         ));
     }
-    let mut namespaces = Vec::new();
+    let mut namespaces: Vec<NamespaceTarget> = Vec::new();
     for path in &drop.names {
         match scope
             .lake
             .find_namespace(&names(path), &scope.catalog)
             .await
         {
-            Ok((_, catalog, namespace)) => namespaces.push((catalog, namespace)),
+            Ok((catalog_name, catalog, namespace)) => {
+                let is_known = namespaces.iter().any(|known| {
+                    known.catalog_name == catalog_name && known.namespace == namespace
+                });
+                if !is_known {
+                    namespaces.push(NamespaceTarget {
+                        catalog_name,
+                        catalog,
+                        namespace,
+                    });
+                }
+            }
             Err(error) if error.kind() == ErrorKind::NotFound && drop.if_exists => {}
             Err(error) => return Err(error),
         }
@@ -391,7 +410,15 @@ async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
     let mut tables = Vec::new();
     for path in &drop.names {
         match whole_table(path, scope).await {
-            Ok(found) => tables.push(found),
+            Ok(found) => {
+                let is_known = tables.iter().any(|known| {
+                    known.catalog_name == found.catalog_name
+                        && known.table.ident() == found.table.ident()
+                });
+                if !is_known {
+                    tables.push(found);
+                }
+            }
             Err(error) if error.kind() == ErrorKind::NotFound && drop.if_exists => {}
             Err(error) => return Err(error),
         }
@@ -423,6 +450,20 @@ fn procedure_name(
     Ok((catalog, procedure.value.to_lowercase()))
 }
 
+        if let Some(found) = session_table::find(path, scope)? {
+            if drop.purge {
+                return Err(found.refusal("DROP TABLE … PURGE would leave its files"));
+            }
+            let is_known = own.iter().any(|known| {
+                Arc::ptr_eq(&known.catalog, &found.catalog)
+                    && known.namespace == found.namespace
+                    && known.name == found.name
+            });
+            if !is_known {
+                own.push(found);
+            }
+            continue;
+        }
 fn setting_value(
     name: &str,
     value: &datafusion::sql::sqlparser::ast::Expr,
