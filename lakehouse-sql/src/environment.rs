@@ -1,5 +1,6 @@
 //! What one session works with: its access, engine context, own tables and variables.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::SessionStateBuilder;
@@ -25,17 +26,17 @@ const TIME_ZONE: &str = "time zone";
 /// The engine's name of the session's time zone.
 const ENGINE_TIME_ZONE: &str = "datafusion.execution.time_zone";
 
-/// One session's parts.
 /// Settings of the engine by which the lake's names and texts are read: other values would make
 /// statements mean something else, or find nothing.
 const FIXED: &[&str] = &["datafusion.catalog.", "datafusion.sql_parser."];
 /// The engine's name of the rows of a batch, of which there must be one at least.
 const BATCH_ROWS: &str = "datafusion.execution.batch_size";
 
+/// One session's parts.
 pub(crate) struct Environment {
     access: Access,
     context: SessionContext,
-    local: Arc<LakeCatalog>,
+    local: BTreeMap<String, Arc<LakeCatalog>>,
     variables: Mutex<Variables>,
 }
 
@@ -97,8 +98,8 @@ impl Environment {
         &self.context
     }
 
-    /// The catalog that holds the session's own tables.
-    pub(crate) fn local(&self) -> &Arc<LakeCatalog> {
+    /// The catalogs by name, with the session's own tables in them.
+    pub(crate) fn local(&self) -> &BTreeMap<String, Arc<LakeCatalog>> {
         &self.local
     }
 
@@ -150,7 +151,6 @@ impl Environment {
                 parse_zone(&zone)?;
                 self.set_engine_option(ENGINE_TIME_ZONE, &zone)
             }
-            (engine, Some(value)) if engine.starts_with("datafusion.") => {
             (fixed, _) if FIXED.iter().any(|prefix| fixed.starts_with(prefix)) => {
                 Err(Error::unsupported(format!(
                     "{fixed} cannot be changed: the lake's own names and texts are read by it"
@@ -159,6 +159,7 @@ impl Environment {
             (BATCH_ROWS, Some(value)) if value.trim() == "0" => Err(Error::invalid(
                 "datafusion.execution.batch_size must be 1 at least",
             )),
+            (engine, Some(value)) if engine.starts_with("datafusion.") => {
                 self.set_engine_option(engine, &value)
             }
             (engine, None) if engine.starts_with("datafusion.") => self.reset_engine_option(engine),

@@ -8,9 +8,11 @@ mod inserted_value;
 mod named_join;
 mod relation;
 mod scalar_call;
+mod session_table;
 mod spelling;
 mod unnamed;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -20,7 +22,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast;
 use iceberg::NamespaceIdent;
-use lakehouse_core::error::Result;
+use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::lake::{FoundTable, Lake};
 use lakehouse_core::name::Name;
@@ -40,6 +42,17 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// A statement that has nothing to do.
+    fn nothing() -> Self {
+        Self {
+            intent: Intent::Command {
+                command: Box::new(Command::Nothing),
+                source: None,
+            },
+            tables: Vec::new(),
+        }
+    }
+
     pub(crate) fn into_parts(self) -> (Intent, Vec<ResolvedTable>) {
         (self.intent, self.tables)
     }
@@ -80,7 +93,8 @@ pub(crate) enum TableOrigin {
 pub(crate) struct Scope<'a> {
     pub(crate) lake: &'a Lake,
     pub(crate) state: &'a SessionState,
-    pub(crate) local: &'a LakeCatalog,
+    /// The lake's catalogs by name, with the session's own tables in them.
+    pub(crate) local: &'a BTreeMap<String, Arc<LakeCatalog>>,
     pub(crate) catalog: String,
     pub(crate) namespace: NamespaceIdent,
     /// The time that fixes every table of the session at once, in milliseconds since 1970.
@@ -96,6 +110,7 @@ pub(crate) struct Scope<'a> {
 /// Unknown names with the nearest ones, versions that do not exist, and what the catalog answers.
 pub(crate) async fn resolve(mut statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
     scalar_call::refuse_ignored_clauses(&mut statement, scope.state)?;
+    dialect_call::write_out_calls(&mut statement, scope.state);
     match statement {
         Statement::Query(_)
         | Statement::Explain(_)
@@ -105,18 +120,6 @@ pub(crate) async fn resolve(mut statement: Statement, scope: &Scope<'_>) -> Resu
     }
 }
 
-/// A name's parts as the lake matches them.
-pub(crate) fn names(parts: &[ast::Ident]) -> Vec<Name> {
-    parts.iter().map(name).collect()
-}
-
-pub(crate) fn name(ident: &ast::Ident) -> Name {
-    match ident.quote_style {
-    dialect_call::write_out_calls(&mut statement, scope.state);
-        Some(_) => Name::quoted(&ident.value),
-        None => Name::new(&ident.value),
-    }
-}
 /// What a session that reads the past may not do.
 fn refuse_writes_in_the_past(scope: &Scope<'_>) -> Result<()> {
     match scope.as_of_ms {
@@ -128,3 +131,14 @@ fn refuse_writes_in_the_past(scope: &Scope<'_>) -> Result<()> {
     }
 }
 
+/// A name's parts as the lake matches them.
+pub(crate) fn names(parts: &[ast::Ident]) -> Vec<Name> {
+    parts.iter().map(name).collect()
+}
+
+pub(crate) fn name(ident: &ast::Ident) -> Name {
+    match ident.quote_style {
+        Some(_) => Name::quoted(&ident.value),
+        None => Name::new(&ident.value),
+    }
+}

@@ -19,7 +19,7 @@ use crate::execute::{QueryResult, execute};
 use crate::govern::govern;
 use crate::parse::parse;
 use crate::plan::plan;
-use crate::resolve::{Scope, resolve};
+use crate::resolve::{Scope, pin, resolve};
 use crate::session_zone::session_zone;
 use crate::statement::Statement;
 
@@ -117,14 +117,16 @@ impl Session {
 
     /// The engine's context: DataFrames, functions and tables of the session's own.
     ///
-    /// Its catalogs hold the lake's tables as the session's principal may see them.
+    /// Its catalogs hold the lake's tables as the session's principal may see them, in their current
+    /// state: `lakehouse.as_of` is read by [`Self::sql`] and [`Self::table`] only.
     pub fn context(&self) -> &SessionContext {
         self.environment.context()
     }
 
     /// A table of the lake as a DataFrame: `"t"`, `"namespace.t"` or `"catalog.namespace.t"`,
     /// with everything that a name may select (`"t.branch_x"`, `"t.snapshots"`). Parts that hold
-    /// dots are quoted: `"\"a.b\".t"`.
+    /// dots are quoted: `"\"a.b\".t"`. A table without a version of its own is read as of
+    /// `lakehouse.as_of`, as in a statement.
     ///
     /// # Errors
     /// Unknown names, denied access.
@@ -135,6 +137,7 @@ impl Session {
         let found = lake
             .find_table(&parts, &variables.catalog, &variables.namespace)
             .await?;
+        let found = pin(found, None, variables.as_of_ms)?;
         Ok(self
             .environment
             .context()
@@ -150,11 +153,12 @@ impl Session {
             Error::invalid("a table needs one batch at least to tell its schema; it may be empty")
         })?;
         let table = MemTable::try_new(schema, vec![batches])?;
-        self.environment.local().register(
-            &dotted(&self.environment.variables().namespace),
-            name,
-            Arc::new(table),
-        );
+        let variables = self.environment.variables();
+        let catalogs = self.environment.local();
+        let catalog = catalogs
+            .get(&variables.catalog)
+            .ok_or_else(|| Error::internal("a session without its current catalog"))?;
+        catalog.register(&dotted(&variables.namespace), name, Arc::new(table));
         Ok(())
     }
 

@@ -31,4 +31,6 @@ mod script;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
+mod session_tables;
+#[cfg(test)]
 mod types;

@@ -29,6 +29,17 @@ pub struct LakeCatalog {
     names: Arc<RwLock<Names>>,
 }
 
+/// A table that belongs to one context alone, under the names it was registered with.
+#[derive(Debug, Clone)]
+pub struct LocalTable {
+    /// The namespace, its parts joined by dots.
+    pub namespace: String,
+    /// The table's name.
+    pub name: String,
+    /// The table itself.
+    pub provider: Arc<dyn TableProvider>,
+}
+
 /// Names as of the last refresh, and what the context alone knows.
 #[derive(Debug, Default)]
 struct Names {
@@ -74,11 +85,7 @@ impl LakeCatalog {
     ///
     /// # Errors
     /// Ambiguity of names that differ in case.
-    pub fn local_table(
-        &self,
-        namespace: &str,
-        name: &Name,
-    ) -> Result<Option<(String, Arc<dyn TableProvider>)>> {
+    pub fn local_table(&self, namespace: &str, name: &Name) -> Result<Option<LocalTable>> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         let here: Vec<_> = names
             .local
@@ -86,7 +93,22 @@ impl LakeCatalog {
             .filter(|((schema, _), _)| schema.eq_ignore_ascii_case(namespace))
             .collect();
         let found = name.find(&here, |((_, table), _)| table)?;
-        Ok(found.map(|((_, table), provider)| (table.clone(), Arc::clone(provider))))
+        Ok(found.map(|((schema, table), provider)| LocalTable {
+            namespace: schema.clone(),
+            name: table.clone(),
+            provider: Arc::clone(provider),
+        }))
+    }
+
+    /// The names of the context's own tables in a namespace, matched without regard to case.
+    pub fn local_names(&self, namespace: &str) -> Vec<String> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        names
+            .local
+            .keys()
+            .filter(|(schema, _)| schema.eq_ignore_ascii_case(namespace))
+            .map(|(_, table)| table.clone())
+            .collect()
     }
 
     /// Makes a table the context's own.
@@ -168,8 +190,11 @@ impl SchemaProvider for LakeSchema {
             .local
             .keys()
             .filter(|(schema, _)| *schema == self.namespace);
+        // One of the context's own may hide one of the lake's.
         stored
             .chain(local.map(|(_, table)| table.clone()))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
             .collect()
     }
 
@@ -230,7 +255,13 @@ impl SchemaProvider for LakeSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        // Only for the context's own: the engine asks before it registers or replaces one.
-        self.local(name).is_some()
+        // The engine asks before it registers or replaces one of the context's own, which must not
+        // hide one of the lake's.
+        let is_stored = {
+            let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+            let stored = names.tables.get(&self.namespace);
+            stored.is_some_and(|stored| stored.contains(name))
+        };
+        is_stored || self.local(name).is_some()
     }
 }

@@ -6,7 +6,8 @@ use datafusion::logical_expr::LogicalPlan;
 use iceberg::NamespaceIdent;
 use lakehouse_core::commit::{Change, DropReference, ReferenceMode, Retention, SetReference};
 use lakehouse_core::error::{Error, Result};
-use lakehouse_core::lake::{DEFAULT_NAMESPACE, FoundTable};
+use lakehouse_core::lake::{DEFAULT_NAMESPACE, FoundTable, dotted};
+use lakehouse_core::name::quote;
 use lakehouse_core::procedure::{Arguments, CallContext, ParameterKind, Procedures};
 use lakehouse_core::table::ReferenceKind;
 
@@ -45,7 +46,8 @@ pub(super) async fn run(
         Command::CreateTable { target, definition } => {
             return create::create_table(target, *definition, source, session, state).await;
         }
-        Command::DropTables { tables, purge } => {
+        Command::DropTables { tables, own, purge } => {
+            own.iter().try_for_each(SessionTable::remove)?;
             for found in tables {
                 drop_table(session, &found, purge).await?;
             }
@@ -90,8 +92,6 @@ fn set(session: &Environment, name: &str, value: Option<SettingValue>) -> Result
     }
 }
 
-async fn drop_table(session: &Environment, found: &FoundTable, purge: bool) -> Result<()> {
-    if !purge {
 /// Drops all namespaces, or none when one of them holds more than the others.
 async fn drop_namespaces(mut namespaces: Vec<NamespaceTarget>) -> Result<()> {
     // A namespace inside of another goes first.
@@ -133,6 +133,8 @@ async fn refuse_full_namespace(target: &NamespaceTarget, others: &[NamespaceTarg
     )))
 }
 
+async fn drop_table(session: &Environment, found: &FoundTable, purge: bool) -> Result<()> {
+    if !purge {
         return found.catalog.drop_table(found.table.ident()).await;
     }
     let commits = session.access().lake().commits();

@@ -1,6 +1,6 @@
 //! Names and definitions as rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray};
@@ -36,14 +36,20 @@ pub(super) async fn show(show: Show, session: &Environment) -> Result<QueryResul
         Show::Tables {
             catalog,
             namespace,
+            own,
             pattern,
         } => {
             let tables = catalog.list_tables(&namespace).await?;
             let names = tables.iter().map(|ident| ident.name().to_owned());
-            let names = matching(names, pattern.as_deref());
+            let names: BTreeSet<String> = names.chain(own).collect();
+            let names = matching(names.into_iter(), pattern.as_deref());
             let namespaces = vec![dotted(&namespace); names.len()];
             texts(&["namespace", "table_name"], vec![namespaces, names])
         }
+        Show::OwnColumns { schema, described } => match described {
+            true => description(described_columns(&own_columns(&schema)), Vec::new()),
+            false => columns(&own_columns(&schema)),
+        },
         Show::Columns(found) => columns(&columns_of(&found)?),
         Show::Describe { table, extended } => describe(&table, extended),
         Show::CreateTable(found) => {
@@ -101,7 +107,7 @@ fn matching(names: impl Iterator<Item = String>, pattern: Option<&str>) -> Vec<S
     }
 }
 
-/// SQL's `LIKE`, and `*` as Spark's `SHOW` reads it.
+/// SQL's `LIKE`, and `*` as Spark's `SHOW` reads it; in steps of at most one length times the other.
 fn like(text: &[char], pattern: &[char]) -> bool {
     let (mut at, mut place) = (0, 0);
     // Behind the last wildcard: its place in the pattern, and how far it reaches in the text. The
@@ -148,13 +154,6 @@ impl Column {
     }
 }
 
-/// The columns of a table, or of the metadata table that its name selects.
-fn columns_of(found: &FoundTable) -> Result<Vec<Column>> {
-    let Some(Selector::Metadata(kind)) = &found.selector else {
-        let fields = found.table.schema().as_struct().fields();
-        return Ok(fields.iter().map(|field| Column::of(field)).collect());
-    };
-    let schema = kind.schema(&found.table)?;
 /// The columns of a table of the session alone, whose types the lake need not know.
 fn own_columns(schema: &Schema) -> Vec<Column> {
     let column = |field: &Arc<Field>| Column {
@@ -167,6 +166,13 @@ fn own_columns(schema: &Schema) -> Vec<Column> {
     schema.fields().iter().map(column).collect()
 }
 
+/// The columns of a table, or of the metadata table that its name selects.
+fn columns_of(found: &FoundTable) -> Result<Vec<Column>> {
+    let Some(Selector::Metadata(kind)) = &found.selector else {
+        let fields = found.table.schema().as_struct().fields();
+        return Ok(fields.iter().map(|field| Column::of(field)).collect());
+    };
+    let schema = kind.schema(&found.table)?;
     // Field by field: names of metrics hold dots, which one schema would not tell from nesting.
     let field = |field: &Arc<Field>| {
         let kind = iceberg_type(field.data_type(), FormatVersion::V3)?;
@@ -212,28 +218,10 @@ fn columns(columns: &[Column]) -> Result<QueryResult> {
 /// Columns, partitioning, and with `EXTENDED` what the table says of itself.
 fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
     let table = &found.table;
-    let fields = columns_of(found)?;
-    let mut rows: Vec<[String; 3]> = fields
-        .iter()
-        .map(|field| {
-            let not_null = if field.required { " NOT NULL" } else { "" };
-            let data_type = format!("{}{not_null}", type_text(&field.field_type));
-            [
-                field.name.clone(),
-                data_type,
-                field.doc.clone().unwrap_or_default(),
-            ]
-        })
-        .collect();
-    let mut section = |title: &str, lines: Vec<(String, String)>| {
-        if !lines.is_empty() {
-            rows.push([format!("# {title}"), String::new(), String::new()]);
-            rows.extend(
-                lines
-                    .into_iter()
-                    .map(|(key, value)| [key, value, String::new()]),
-            );
-        }
+    let rows = described_columns(&columns_of(found)?);
+    let mut sections = Vec::new();
+    let mut section = |title: &'static str, lines: Vec<(String, String)>| {
+        sections.push((title, lines));
     };
     let is_metadata = matches!(found.selector, Some(Selector::Metadata(_)));
     let terms = partition_terms(table.partition_spec(), table.schema());
@@ -250,6 +238,36 @@ fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
             .into_iter()
             .map(|(key, value)| (key.clone(), value.clone()));
         section("Properties", lines.collect());
+    }
+    description(rows, sections)
+}
+
+fn described_columns(columns: &[Column]) -> Vec<[String; 3]> {
+    columns
+        .iter()
+        .map(|column| {
+            let not_null = if column.required { " NOT NULL" } else { "" };
+            let data_type = format!("{}{not_null}", column.data_type);
+            let comment = column.comment.clone().unwrap_or_default();
+            [column.name.clone(), data_type, comment]
+        })
+        .collect()
+}
+
+/// The rows of `DESCRIBE`: columns, and sections with a title.
+fn description(
+    mut rows: Vec<[String; 3]>,
+    sections: Vec<(&str, Vec<(String, String)>)>,
+) -> Result<QueryResult> {
+    for (title, lines) in sections {
+        if !lines.is_empty() {
+            rows.push([format!("# {title}"), String::new(), String::new()]);
+            rows.extend(
+                lines
+                    .into_iter()
+                    .map(|(key, value)| [key, value, String::new()]),
+            );
+        }
     }
     let mut columns = vec![Vec::new(), Vec::new(), Vec::new()];
     for row in rows {
@@ -320,6 +338,12 @@ fn create_table_text(table: &Table, catalog: &str, chosen: &str) -> Result<Strin
     if let Some(comment) = properties.remove("comment") {
         text.push_str(&format!("\nCOMMENT {}", literal(&comment)));
     }
+    // Folders of the catalog's choice differ in an identifier behind the last dash.
+    let chosen = chosen.rsplit_once('-').map_or(chosen, |(stem, _)| stem);
+    let own = table.location().rsplit_once('-').map(|(stem, _)| stem);
+    if own != Some(chosen) {
+        text.push_str(&format!("\nLOCATION {}", literal(table.location())));
+    }
     properties.insert(
         "format-version".to_owned(),
         (table.format_version() as u8).to_string(),
@@ -338,12 +362,6 @@ fn literal(text: &str) -> String {
 
 /// The terms of `PARTITIONED BY`.
 fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
-    // Folders of the catalog's choice differ in an identifier behind the last dash.
-    let chosen = chosen.rsplit_once('-').map_or(chosen, |(stem, _)| stem);
-    let own = table.location().rsplit_once('-').map(|(stem, _)| stem);
-    if own != Some(chosen) {
-        text.push_str(&format!("\nLOCATION {}", literal(table.location())));
-    }
     spec.fields()
         .iter()
         .filter(|field| field.transform != Transform::Void)
@@ -372,6 +390,21 @@ fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
         .collect()
 }
 
+/// The names that lead to a column, through structs.
+fn path_of(fields: &[NestedFieldRef], id: i32) -> Option<Vec<&str>> {
+    fields.iter().find_map(|field| {
+        let mut path = vec![field.name.as_str()];
+        if field.id == id {
+            return Some(path);
+        }
+        let Type::Struct(inner) = field.field_type.as_ref() else {
+            return None;
+        };
+        path.extend(path_of(inner.fields(), id)?);
+        Some(path)
+    })
+}
+
 fn references(table: &Table, kind: ReferenceKind) -> Result<QueryResult> {
     let references: Vec<_> = table
         .refs()?
@@ -390,21 +423,6 @@ fn references(table: &Table, kind: ReferenceKind) -> Result<QueryResult> {
     let ref_ages: Int64Array = references.iter().map(|r| r.ref_age_ms_max).collect();
     let kept: Int32Array = references.iter().map(|r| r.snapshots_min).collect();
     let ages: Int64Array = references.iter().map(|r| r.snapshot_age_ms_max).collect();
-/// The names that lead to a column, through structs.
-fn path_of(fields: &[NestedFieldRef], id: i32) -> Option<Vec<&str>> {
-    fields.iter().find_map(|field| {
-        let mut path = vec![field.name.as_str()];
-        if field.id == id {
-            return Some(path);
-        }
-        let Type::Struct(inner) = field.field_type.as_ref() else {
-            return None;
-        };
-        path.extend(path_of(inner.fields(), id)?);
-        Some(path)
-    })
-}
-
     let arrays: Vec<ArrayRef> = vec![
         Arc::new(names),
         Arc::new(ids),

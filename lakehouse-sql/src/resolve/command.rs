@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use iceberg::{NamespaceIdent, TableIdent};
 use lakehouse_core::catalog::Catalog;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     },
     DropTables {
         tables: Vec<FoundTable>,
+        /// Those of the session alone.
+        own: Vec<SessionTable>,
         purge: bool,
     },
     AlterTable {
@@ -76,7 +79,15 @@ pub(crate) enum Show {
     Tables {
         catalog: Arc<dyn Catalog>,
         namespace: NamespaceIdent,
+        /// The session's own tables there.
+        own: Vec<String>,
         pattern: Option<String>,
+    },
+    /// The columns of a table of the session alone.
+    OwnColumns {
+        schema: SchemaRef,
+        /// Whether they are described or listed.
+        described: bool,
     },
     Columns(FoundTable),
     Describe {
@@ -110,6 +121,14 @@ pub(crate) struct TableTarget {
     pub(crate) ident: TableIdent,
 }
 
+/// A namespace that exists.
+#[derive(Debug, Clone)]
+pub(crate) struct NamespaceTarget {
+    pub(crate) catalog_name: String,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) namespace: NamespaceIdent,
+}
+
 impl TableTarget {
     fn of(found: &FoundTable) -> Self {
         Self {
@@ -121,14 +140,6 @@ impl TableTarget {
 }
 
 impl Command {
-/// A namespace that exists.
-#[derive(Debug, Clone)]
-pub(crate) struct NamespaceTarget {
-    pub(crate) catalog_name: String,
-    pub(crate) catalog: Arc<dyn Catalog>,
-    pub(crate) namespace: NamespaceIdent,
-}
-
     /// What the policies are asked.
     pub(crate) fn accesses(&self) -> Vec<(Privilege, TableTarget)> {
         match self {
@@ -166,6 +177,7 @@ impl Show {
             Self::Catalogs { .. }
             | Self::Namespaces { .. }
             | Self::Tables { .. }
+            | Self::OwnColumns { .. }
             | Self::CurrentNamespace => None,
         }
     }
@@ -200,10 +212,18 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
             }
         }
         Statement::Show(target) => Command::Show(show(target, scope).await?),
-        Statement::Describe(Describe { table, extended }) => Command::Show(Show::Describe {
-            table: table_with_columns(&table, scope).await?,
-            extended,
-        }),
+        Statement::Describe(Describe { table, extended }) => {
+            Command::Show(match session_table::find(&table, scope)? {
+                Some(own) => Show::OwnColumns {
+                    schema: own.provider.schema(),
+                    described: true,
+                },
+                None => Show::Describe {
+                    table: table_with_columns(&table, scope).await?,
+                    extended,
+                },
+            })
+        }
         Statement::Set(set) => {
             let value = match set.value {
                 SetValue::Expression(value) => Some(setting_value(&set.name, &value, scope)?),
@@ -219,10 +239,14 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
             value: None,
         },
         Statement::Use(used) => {
-            let (catalog_name, _, namespace) = scope
-                .lake
-                .find_namespace(&names(&used.namespace), &scope.catalog)
-                .await?;
+            let path = names(&used.namespace);
+            let found = scope.lake.find_namespace(&path, &scope.catalog).await;
+            let (catalog_name, _, namespace) = found.map_err(|error| match path.as_slice() {
+                [only] if scope.lake.catalog(only).is_ok() => Error::not_found(format!(
+                    "{only} is a catalog; USE takes a namespace, such as {only}.default"
+                )),
+                _ => error,
+            })?;
             Command::Use {
                 catalog_name,
                 namespace,
@@ -263,6 +287,9 @@ async fn whole_table(
     path: &[datafusion::sql::sqlparser::ast::Ident],
     scope: &Scope<'_>,
 ) -> Result<FoundTable> {
+    if let Some(own) = session_table::find(path, scope)? {
+        return Err(own.refusal("it has no definition, versions or properties"));
+    }
     let found = scope
         .lake
         .find_table(&names(path), &scope.catalog, &scope.namespace)
@@ -293,6 +320,18 @@ async fn table_with_columns(
 }
 
 async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved> {
+    if let Some(own) = session_table::find(&create.name, scope)? {
+        return match create.if_not_exists {
+            true => Ok(Resolved::nothing()),
+            false => Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!(
+                    "this session has a table {} already",
+                    lakehouse_core::name::quote(&own.name)
+                ),
+            )),
+        };
+    }
     let new = scope
         .lake
         .new_table_ident(&names(&create.name), &scope.catalog, &scope.namespace)
@@ -300,14 +339,7 @@ async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved
     let (catalog_name, catalog, ident) = match new {
         Ok(new) => new,
         Err(error) if error.kind() == ErrorKind::AlreadyExists && create.if_not_exists => {
-            let command = Box::new(Command::Nothing);
-            return Ok(Resolved {
-                intent: Intent::Command {
-                    command,
-                    source: None,
-                },
-                tables: Vec::new(),
-            });
+            return Ok(Resolved::nothing());
         }
         Err(error) => return Err(error),
     };
@@ -407,8 +439,23 @@ async fn drop_namespaces(drop: DropNamespace, scope: &Scope<'_>) -> Result<Comma
 }
 
 async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
-    let mut tables = Vec::new();
+    let mut tables: Vec<FoundTable> = Vec::new();
+    let mut own: Vec<SessionTable> = Vec::new();
     for path in &drop.names {
+        if let Some(found) = session_table::find(path, scope)? {
+            if drop.purge {
+                return Err(found.refusal("DROP TABLE … PURGE would leave its files"));
+            }
+            let is_known = own.iter().any(|known| {
+                Arc::ptr_eq(&known.catalog, &found.catalog)
+                    && known.namespace == found.namespace
+                    && known.name == found.name
+            });
+            if !is_known {
+                own.push(found);
+            }
+            continue;
+        }
         match whole_table(path, scope).await {
             Ok(found) => {
                 let is_known = tables.iter().any(|known| {
@@ -425,6 +472,7 @@ async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
     }
     Ok(Command::DropTables {
         tables,
+        own,
         purge: drop.purge,
     })
 }
@@ -450,26 +498,13 @@ fn procedure_name(
     Ok((catalog, procedure.value.to_lowercase()))
 }
 
-        if let Some(found) = session_table::find(path, scope)? {
-            if drop.purge {
-                return Err(found.refusal("DROP TABLE … PURGE would leave its files"));
-            }
-            let is_known = own.iter().any(|known| {
-                Arc::ptr_eq(&known.catalog, &found.catalog)
-                    && known.namespace == found.namespace
-                    && known.name == found.name
-            });
-            if !is_known {
-                own.push(found);
-            }
-            continue;
-        }
 fn setting_value(
     name: &str,
     value: &datafusion::sql::sqlparser::ast::Expr,
     scope: &Scope<'_>,
 ) -> Result<SettingValue> {
     use datafusion::sql::sqlparser::ast::Expr;
+    let is_time = name == crate::environment::AS_OF;
     // A bare word is its own text: `SET x = fast`.
     if let Expr::Identifier(word) = value
         && !is_time
@@ -509,23 +544,31 @@ async fn show(target: ShowTarget, scope: &Scope<'_>) -> Result<Show> {
             }
         }
         ShowTarget::Tables { namespace, pattern } => {
-            let (catalog, namespace) = match namespace {
-                None => (Arc::clone(default_catalog(scope)?), scope.namespace.clone()),
+            let (catalog_name, catalog, namespace) = match namespace {
+                None => {
+                    let catalog = Arc::clone(default_catalog(scope)?);
+                    (scope.catalog.clone(), catalog, scope.namespace.clone())
+                }
                 Some(path) => {
-                    let (_, catalog, namespace) = scope
-                        .lake
-                        .find_namespace(&names(&path), &scope.catalog)
-                        .await?;
-                    (catalog, namespace)
+                    let path = names(&path);
+                    scope.lake.find_namespace(&path, &scope.catalog).await?
                 }
             };
+            let namespace_text = lakehouse_core::lake::dotted(&namespace);
             Show::Tables {
+                own: session_table::list(&catalog_name, &namespace_text, scope),
                 catalog,
                 namespace,
                 pattern,
             }
         }
-        ShowTarget::Columns { table } => Show::Columns(table_with_columns(&table, scope).await?),
+        ShowTarget::Columns { table } => match session_table::find(&table, scope)? {
+            Some(own) => Show::OwnColumns {
+                schema: own.provider.schema(),
+                described: false,
+            },
+            None => Show::Columns(table_with_columns(&table, scope).await?),
+        },
         ShowTarget::CreateTable { table } => Show::CreateTable(whole_table(&table, scope).await?),
         ShowTarget::Tags { table } => Show::Tags(whole_table(&table, scope).await?),
         ShowTarget::Branches { table } => Show::Branches(whole_table(&table, scope).await?),
@@ -535,4 +578,3 @@ async fn show(target: ShowTarget, scope: &Scope<'_>) -> Result<Show> {
         },
     })
 }
-    let is_time = name == crate::environment::AS_OF;

@@ -60,6 +60,12 @@ struct Found {
 
 /// Resolves a statement that the engine plans.
 pub(super) async fn resolve_rows(mut statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
+    if let Statement::DataFusion(engine) = &mut statement
+        && let EngineStatement::CreateExternalTable(create) = engine.as_mut()
+        && !session_table::place_external(create, scope).await?
+    {
+        return Ok(Resolved::nothing());
+    }
     let found = resolve_tables(&mut statement, scope).await?;
     let tables = found.tables;
     Ok(Resolved {
@@ -85,6 +91,7 @@ pub(super) async fn resolve_source(
 
 async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<Found> {
     name_repeated_columns(statement);
+    rename_hiding_common_tables(statement);
     let mut written = Vec::new();
     visit_tables_mut(statement, |factor, relation| {
         collect(factor, relation, &mut written)
@@ -94,7 +101,6 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
     let mut found = Found::default();
     let mut replacements = Vec::with_capacity(written.len());
     for table in &written {
-    rename_hiding_common_tables(statement);
         replacements.push(look_up(table, scope, &constants, &mut found).await?);
     }
     keep_apart(&written, &mut replacements);
@@ -114,6 +120,7 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
     spell(statement, &found.spellings)?;
     // Again: what differed in spelling only is the same by now.
     name_repeated_columns(statement);
+    move_column_names(statement)?;
     Ok(found)
 }
 
@@ -123,7 +130,6 @@ fn collect(factor: &TableFactor, relation: Relation, written: &mut Vec<Written>)
         version,
         args,
         alias,
-    move_column_names(statement)?;
         ..
     } = factor
     else {
@@ -202,7 +208,8 @@ async fn look_up(
             .open_file(&location)
             .await
             .map_err(|e| at_place(e, &written.path))?;
-        let pinned = pin(table, version, scope).map_err(|error| at_place(error, &written.path))?;
+        let pinned =
+            pin(table, version, scope.as_of_ms).map_err(|error| at_place(error, &written.path))?;
         return found.add_lake_table(&[], pinned, Privilege::Select);
     }
     if let Some(provider) = context_table(&written.path, scope).await? {
@@ -226,7 +233,8 @@ async fn look_up(
             table
         }
     };
-    let pinned = pin(table, version, scope).map_err(|error| at_place(error, &written.path))?;
+    let pinned =
+        pin(table, version, scope.as_of_ms).map_err(|error| at_place(error, &written.path))?;
     found.add_lake_table(&written.path, pinned, Privilege::Select)
 }
 
@@ -249,7 +257,14 @@ fn file_argument(arguments: &TableFunctionArgs, constants: &Constants<'_>) -> Re
 }
 
 /// The table at the version that clause, name and session ask for, in this order.
-fn pin(mut found: FoundTable, clause: Option<Version>, scope: &Scope<'_>) -> Result<FoundTable> {
+///
+/// # Errors
+/// Two versions for one table; versions that do not exist.
+pub(crate) fn pin(
+    mut found: FoundTable,
+    clause: Option<Version>,
+    as_of_ms: Option<i64>,
+) -> Result<FoundTable> {
     let is_named = match &found.selector {
         Some(Selector::Version(_)) => true,
         // `t.branch_x.files` is pinned to its version by now.
@@ -268,7 +283,7 @@ fn pin(mut found: FoundTable, clause: Option<Version>, scope: &Scope<'_>) -> Res
         (Some(Selector::Version(version)), None) => Some(version.clone()),
         (Some(Selector::Metadata(kind)), None) if is_named || !kind.allows_time_travel() => None,
         (_, Some(version)) => Some(version),
-        (_, None) => scope.as_of_ms.map(Version::Timestamp),
+        (_, None) => as_of_ms.map(Version::Timestamp),
     };
     if let Some(version) = version {
         found.table = found.table.at(version)?;
@@ -284,15 +299,8 @@ async fn context_table(
     path: &[Ident],
     scope: &Scope<'_>,
 ) -> Result<Option<Arc<dyn TableProvider>>> {
-    let qualifier = match path {
-        [_] => Some(dotted(&scope.namespace)),
-        [namespace, _] => Some(namespace.value.clone()),
-        _ => None,
-    };
-    if let (Some(namespace), Some(last)) = (qualifier, path.last())
-        && let Some((_, provider)) = scope.local.local_table(&namespace, &name(last))?
-    {
-        return Ok(Some(provider));
+    if let Some(own) = session_table::find(path, scope)? {
+        return Ok(Some(own.provider));
     }
     let reference = match path {
         [table] => TableReference::bare(table.value.clone()),
@@ -314,7 +322,9 @@ async fn context_table(
             .catalog()
             .is_some_and(|catalog| scope.state.catalog_list().catalog(catalog).is_some());
     if is_information_schema {
-        scope.local.refresh().await?;
+        for catalog in scope.local.values() {
+            catalog.refresh().await?;
+        }
     }
     if !is_information_schema && !is_foreign && !looks_like_file(path) {
         return Ok(None);
@@ -347,10 +357,17 @@ fn lower(reference: &TableReference) -> TableReference {
 
 /// `SELECT * FROM 'folder/file.parquet'`: one quoted part with an extension the engine knows.
 fn looks_like_file(path: &[Ident]) -> bool {
-    matches!(path, [only] if only.quote_style.is_some()
+    const COMPRESSED: &[&str] = &[".gz", ".bz2", ".xz", ".zst"];
+    let [only] = path else {
+        return false;
+    };
+    let name = only.value.to_lowercase();
+    let plain = COMPRESSED.iter().find_map(|end| name.strip_suffix(end));
+    let plain = plain.unwrap_or(&name);
+    only.quote_style.is_some()
         && [".parquet", ".csv", ".json", ".ndjson", ".arrow"]
             .iter()
-            .any(|extension| only.value.to_lowercase().contains(extension)))
+            .any(|extension| plain.ends_with(extension))
 }
 
 impl Found {
