@@ -564,13 +564,15 @@ impl<'a> Speller<'a> {
                 }
             }
             TableFactor::Derived {
-                alias: Some(alias),
-                subquery,
-                ..
+                alias, subquery, ..
             } => {
-                let columns = self.named_columns(Some(alias));
-                let columns = columns.unwrap_or_else(|| self.columns_of_query(subquery));
-                scope.extend(InScope::new(Some(&alias.name), &[], columns));
+                let columns = self
+                    .named_columns(alias.as_ref())
+                    .unwrap_or_else(|| self.columns_of_query(subquery));
+                match alias {
+                    Some(alias) => scope.extend(InScope::new(Some(&alias.name), &[], columns)),
+                    None => scope.push(InScope::of_result(columns)),
+                }
             }
             _ => {}
         }
