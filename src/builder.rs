@@ -84,9 +84,9 @@ impl LakehouseBuilder {
     /// - files: `SELECT * FROM 'file.parquet'`, `CREATE EXTERNAL TABLE` and `COPY … TO` ask nothing,
     ///   and can reach whatever the process can, the lake's own folder as well;
     /// - `read_iceberg('…')` asks about a table `file.<folder>`, not about the one whose file it is;
-    /// - names: `SHOW TABLES`, `information_schema` and [`crate::Session::names`] list
-    ///   tables that may not be read;
-    /// - namespaces: they are made and dropped without being asked about.
+    /// - namespaces: they are made, listed and dropped without being asked about.
+    ///
+    /// Lists of tables hold those that may be described.
     pub fn policies(mut self, policies: Arc<dyn PolicySource>) -> Self {
         self.policies = Some(policies);
         self

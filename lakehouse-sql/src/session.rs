@@ -169,11 +169,14 @@ impl Session {
     pub async fn names(&self) -> Result<Vec<String>> {
         let variables = self.environment.variables();
         let lake = self.environment.access().lake();
-        let (_, catalog) = lake.catalog(&Name::quoted(variables.catalog))?;
+        let (catalog_name, catalog) = lake.catalog(&Name::quoted(variables.catalog))?;
         let mut names = Vec::new();
         for namespace in catalog.list_namespaces().await? {
             names.push(dotted(&namespace));
             for ident in catalog.list_tables(&namespace).await? {
+                if !self.environment.access().may_list(catalog_name, &ident) {
+                    continue;
+                }
                 names.push(ident.name().to_owned());
                 // A table that cannot be read has no columns to complete, and is no error here.
                 let Ok(pointer) = catalog.load_table(&ident).await else {

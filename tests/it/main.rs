@@ -21,6 +21,8 @@ mod many_writers;
 #[cfg(test)]
 mod metadata_tables;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod pruning;

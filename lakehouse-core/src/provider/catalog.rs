@@ -14,7 +14,7 @@ use super::access::Access;
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::dotted;
-use crate::name::Name;
+use crate::name::{Name, TableIdent};
 
 /// One catalog of a lake, in one context.
 ///
@@ -43,7 +43,7 @@ pub struct LocalTable {
 /// Names as of the last refresh, and what the context alone knows.
 #[derive(Debug, Default)]
 struct Names {
-    tables: BTreeMap<String, BTreeSet<String>>,
+    tables: BTreeMap<String, BTreeMap<String, TableIdent>>,
     local: BTreeMap<(String, String), Arc<dyn TableProvider>>,
 }
 
@@ -71,8 +71,10 @@ impl LakeCatalog {
         let mut tables = BTreeMap::new();
         for namespace in self.catalog.list_namespaces().await? {
             let names = self.catalog.list_tables(&namespace).await?;
-            let names = names.iter().map(|ident| ident.name().to_owned()).collect();
-            tables.insert(dotted(&namespace), names);
+            let names = names
+                .into_iter()
+                .map(|ident| (ident.name().to_owned(), ident));
+            tables.insert(dotted(&namespace), names.collect());
         }
         self.names
             .write()
@@ -185,7 +187,8 @@ impl SchemaProvider for LakeSchema {
             .get(&self.namespace)
             .into_iter()
             .flatten()
-            .cloned();
+            .filter(|(_, ident)| self.access.may_list(&self.catalog_name, ident))
+            .map(|(name, _)| name.clone());
         let local = names
             .local
             .keys()
@@ -260,7 +263,7 @@ impl SchemaProvider for LakeSchema {
         let is_stored = {
             let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
             let stored = names.tables.get(&self.namespace);
-            stored.is_some_and(|stored| stored.contains(name))
+            stored.is_some_and(|stored| stored.contains_key(name))
         };
         is_stored || self.local(name).is_some()
     }

@@ -34,13 +34,17 @@ pub(super) async fn show(show: Show, session: &Environment) -> Result<QueryResul
             pattern,
         } => namespaces(catalog.as_ref(), parent.as_ref(), pattern.as_deref()).await,
         Show::Tables {
+            catalog_name,
             catalog,
             namespace,
             own,
             pattern,
         } => {
             let tables = catalog.list_tables(&namespace).await?;
-            let names = tables.iter().map(|ident| ident.name().to_owned());
+            let names = tables
+                .iter()
+                .filter(|ident| session.access().may_list(&catalog_name, ident))
+                .map(|ident| ident.name().to_owned());
             let names: BTreeSet<String> = names.chain(own).collect();
             let names = matching(names.into_iter(), pattern.as_deref());
             let namespaces = vec![dotted(&namespace); names.len()];

@@ -77,6 +77,7 @@ pub(crate) enum Show {
         pattern: Option<String>,
     },
     Tables {
+        catalog_name: String,
         catalog: Arc<dyn Catalog>,
         namespace: NamespaceIdent,
         /// The session's own tables there.
@@ -557,6 +558,7 @@ async fn show(target: ShowTarget, scope: &Scope<'_>) -> Result<Show> {
             let namespace_text = lakehouse_core::lake::dotted(&namespace);
             Show::Tables {
                 own: session_table::list(&catalog_name, &namespace_text, scope),
+                catalog_name,
                 catalog,
                 namespace,
                 pattern,

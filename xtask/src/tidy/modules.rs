@@ -124,7 +124,10 @@ const FENCES: [Fence; 3] = [
                 "register",
                 "the engine hands table references over as syntax",
             ),
-            ("column_alias", "the engine hands table factors over as syntax"),
+            (
+                "column_alias",
+                "the engine hands table factors over as syntax",
+            ),
             ("sql_type", "reads the types in it"),
             ("type_planner", "reads the types in it"),
         ],
