@@ -72,10 +72,15 @@ _SIMPLE = [
 ]
 
 
-def rows_of(table: pa.Table) -> tuple[list[str], list[str], list[list[str | None]]]:
-    """Column names, kinds and canonical rows of an Arrow table."""
+def rows_of(
+    table: pa.Table, known: dict[str, str] | None = None
+) -> tuple[list[str], list[str], list[list[str | None]]]:
+    """Column names, kinds and canonical rows of an Arrow table.
+
+    `known` has the kinds of columns of which an engine does not show the true type.
+    """
     names = table.column_names
-    kinds = [kind(field.type) for field in table.schema]
+    kinds = [(known or {}).get(field.name) or kind(field.type) for field in table.schema]
     columns = [
         [text(value, expected) for value in column.to_pylist()]
         for column, expected in zip(table.columns, kinds)

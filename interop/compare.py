@@ -8,7 +8,6 @@ FOLDER is the one `write_tables.py` filled. Ends with exit code 1 if anything di
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import sys
@@ -18,9 +17,9 @@ import pyarrow as pa
 
 import canonical
 import read_tables
-from lake import Lake, LakeError, rows_from_arrow, rows_from_json
+from lake import Lake, LakeError, rows_from_arrow
+from questions import ask, difference
 
-ROWS_SHOWN_MAX = 5
 OUR_SCRIPT = Path(__file__).with_name("our_lake.sql")
 
 
@@ -30,15 +29,10 @@ def theirs(command: str, folder: Path) -> int:
     lake = Lake(command, Path(recorded["lake"]))
     before = _catalog_bytes(Path(recorded["lake"]))
     wrong = 0
-    for _, group in itertools.groupby(recorded["questions"], key=lambda question: question["table"]):
-        questions = list(group)
-        plain = [question for question in questions if question["via"] == "json"]
-        found = iter(lake.json_lines([question["sql"] for question in plain]))
-        for question in questions:
-            problem = _check(lake, question, next(found) if question["via"] == "json" else None)
-            if problem is not None:
-                wrong += 1
-                print(f"DIFFERS {question['id']}: {question['sql']}\n  {problem}")
+    for question, problem in ask(lake, recorded["questions"]):
+        if problem is not None:
+            wrong += 1
+            print(f"DIFFERS {question['id']}: {question['sql']}\n  {problem.text}")
     if _catalog_bytes(Path(recorded["lake"])) != before:
         wrong += 1
         print("DIFFERS: reading changed the catalog file")
@@ -48,45 +42,6 @@ def theirs(command: str, folder: Path) -> int:
 
 def _catalog_bytes(lake: Path) -> bytes:
     return (lake / "catalog.db").read_bytes()
-
-
-def _check(lake: Lake, question: dict, from_batch: list[dict] | LakeError | None) -> str | None:
-    """What is wrong with our answer, or nothing."""
-    try:
-        if question["via"] == "arrow":
-            rows = rows_from_arrow(lake.arrow(question["sql"]), question["kinds"])
-        elif isinstance(from_batch, LakeError):
-            raise from_batch
-        else:
-            rows = rows_from_json(from_batch, question["columns"], question["kinds"])
-    except (LakeError, ValueError, ArithmeticError, AttributeError) as error:
-        return f"{type(error).__name__}: {error}"
-    if not question["ordered"]:
-        rows = canonical.sorted_rows(rows)
-    return difference(question["rows"], rows)
-
-
-def difference(expected: list, found: list) -> str | None:
-    """Which rows are missing and which are too many, the first few of each."""
-    if expected == found:
-        return None
-    missing, extra = _without(expected, found), _without(found, expected)
-    if not missing and not extra:
-        return f"same rows in another order: {found[:ROWS_SHOWN_MAX]}"
-    return (f"{len(found)} rows instead of {len(expected)}; "
-            f"missing {missing[:ROWS_SHOWN_MAX]}, too many {extra[:ROWS_SHOWN_MAX]}")
-
-
-def _without(rows: list, others: list) -> list:
-    """Multiset difference."""
-    left = list(others)
-    kept = []
-    for row in rows:
-        if row in left:
-            left.remove(row)
-        else:
-            kept.append(row)
-    return kept
 
 
 def ours(command: str, folder: Path) -> int:

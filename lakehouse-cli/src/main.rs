@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     let Arguments {
         command: Command::Sql(arguments),
     } = Arguments::parse_from(std::env::args_os().map(arguments::statements_apart));
+    quiet_about_damaged_files();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).report(),
@@ -38,4 +39,18 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// A damaged file that a decoder panics on is told as an error; the panic's own message stands
+/// before it only when somebody asked for backtraces.
+fn quiet_about_damaged_files() {
+    if std::env::var_os("RUST_BACKTRACE").is_some() {
+        return;
+    }
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !lakehouse::core::runtime::is_contained() {
+            hook(panic);
+        }
+    }));
 }

@@ -1,14 +1,15 @@
 //! A cache bounded by bytes that drops what was not used for longest.
 
+mod shared_load;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::OnceCell;
-
 use crate::error::Result;
+pub(crate) use shared_load::SharedLoad;
 
 /// Values by key, at most `bytes_max` of them by the weights their owners state.
 ///
@@ -24,7 +25,7 @@ struct State<K, V> {
     /// Keys by the moment of their last use, oldest first.
     order: BTreeMap<u64, K>,
     /// Loads under way, so that each key is loaded once at a time.
-    loading: HashMap<K, Arc<OnceCell<V>>>,
+    loading: HashMap<K, Arc<SharedLoad<(V, u64)>>>,
     used_bytes: u64,
     next_use: u64,
 }
@@ -85,9 +86,10 @@ impl<K: Clone + Eq + Hash, V: Clone> ByteCache<K, V> {
     ///
     /// # Errors
     /// What `load` answers.
-    pub(crate) async fn get_or_load<F>(&self, key: &K, load: F) -> Result<V>
+    pub(crate) async fn get_or_load<F>(&self, key: &K, load: impl FnOnce() -> F) -> Result<V>
     where
-        F: Future<Output = Result<(V, u64)>>,
+        F: Future<Output = Result<(V, u64)>> + Send + 'static,
+        V: Send + Sync + 'static,
     {
         // Whoever leaves last, by value, error or cancellation, takes the load off the list.
         let waiting = {
@@ -95,20 +97,20 @@ impl<K: Clone + Eq + Hash, V: Clone> ByteCache<K, V> {
             if let Some(value) = state.touch(key) {
                 return Ok(value);
             }
+            let listed = state.loading.entry(key.clone());
+            let listed = listed.or_insert_with(|| Arc::new(SharedLoad::new()));
             Waiting {
                 cache: self,
                 key,
-                cell: Arc::clone(state.loading.entry(key.clone()).or_default()),
+                load: Arc::clone(listed),
             }
         };
-        let value = waiting
-            .cell
-            .get_or_try_init(|| async {
-                let (value, weight_bytes) = load.await?;
-                self.insert(key.clone(), value.clone(), weight_bytes);
-                Ok::<V, crate::error::Error>(value)
-            })
-            .await?;
+        let loaded = waiting.load.get(load).await?;
+        let (value, weight_bytes) = &*loaded;
+        // The first to come back keeps the value.
+        if waiting.unlist() {
+            self.insert(key.clone(), value.clone(), *weight_bytes);
+        }
         Ok(value.clone())
     }
 
@@ -128,18 +130,31 @@ impl<K: Clone + Eq + Hash, V: Clone> ByteCache<K, V> {
 struct Waiting<'a, K: Clone + Eq + Hash, V: Clone> {
     cache: &'a ByteCache<K, V>,
     key: &'a K,
-    cell: Arc<OnceCell<V>>,
+    load: Arc<SharedLoad<(V, u64)>>,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Waiting<'_, K, V> {
+    /// Lets new callers start a load of their own; whether this one was the load they join.
+    fn unlist(&self) -> bool {
+        let mut state = self.cache.state();
+        let is_listed = self.is_in(&state);
+        if is_listed {
+            state.loading.remove(self.key);
+        }
+        is_listed
+    }
+
+    fn is_in(&self, state: &State<K, V>) -> bool {
+        let listed = state.loading.get(self.key);
+        listed.is_some_and(|listed| Arc::ptr_eq(listed, &self.load))
+    }
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Drop for Waiting<'_, K, V> {
     fn drop(&mut self) {
         let mut state = self.cache.state();
-        let listed = state
-            .loading
-            .get(self.key)
-            .is_some_and(|listed| Arc::ptr_eq(listed, &self.cell));
         // One reference is the list's, one this waiter's.
-        if listed && (self.cell.initialized() || Arc::strong_count(&self.cell) <= 2) {
+        if self.is_in(&state) && Arc::strong_count(&self.load) <= 2 {
             state.loading.remove(self.key);
         }
     }
@@ -219,24 +234,25 @@ mod tests {
     #[tokio::test]
     async fn one_load_serves_all_who_wait_and_a_failure_is_not_kept() {
         let cache = ByteCache::new(10);
-        let loads = AtomicU32::new(0);
-        let load = || async {
-            loads.fetch_add(1, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-            Ok((7, 1))
+        let loads = Arc::new(AtomicU32::new(0));
+        let load = || {
+            let loads = Arc::clone(&loads);
+            async move {
+                loads.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                Ok((7, 1))
+            }
         };
-        let (first, second) = tokio::join!(
-            cache.get_or_load(&"k", load()),
-            cache.get_or_load(&"k", load())
-        );
+        let (first, second) =
+            tokio::join!(cache.get_or_load(&"k", load), cache.get_or_load(&"k", load));
         assert_eq!((first.unwrap(), second.unwrap()), (7, 7));
         assert_eq!(loads.load(Ordering::Relaxed), 1);
 
         let failed = cache
-            .get_or_load(&"bad", async { Err(Error::invalid("no")) })
+            .get_or_load(&"bad", || async { Err(Error::invalid("no")) })
             .await;
         assert!(failed.is_err());
-        assert_eq!(cache.get_or_load(&"bad", load()).await.unwrap(), 7);
+        assert_eq!(cache.get_or_load(&"bad", load).await.unwrap(), 7);
         assert!(cache.state().loading.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 mod asked;
 mod find;
 mod folder;
+pub(crate) mod foreign_type;
 mod memory;
 mod metadata_file;
 mod pointer;

@@ -317,7 +317,13 @@ impl From<parquet::errors::ParquetError> for Error {
     fn from(error: parquet::errors::ParquetError) -> Self {
         use parquet::errors::ParquetError;
         match error {
-            ParquetError::External(inner) => from_external(inner),
+            ParquetError::External(inner) => match from_known(inner) {
+                Ok(known) => known,
+                // The decoder's own: of text that is none, or a number that is too large.
+                Err(inner) => {
+                    Self::corrupt(format!("invalid Parquet file: {inner}")).with_source(inner)
+                }
+            },
             other => {
                 let kind = match &other {
                     ParquetError::NYI(_) => ErrorKind::Unsupported,
@@ -410,23 +416,28 @@ fn is_rule(context: &str) -> bool {
 
 /// An error of ours that travelled through another library comes back as it was.
 fn from_external(inner: Source) -> Error {
+    from_known(inner).unwrap_or_else(|inner| {
+        Error::new(ErrorKind::Internal, inner.to_string()).with_source(inner)
+    })
+}
+
+fn from_known(inner: Source) -> Result<Error, Source> {
     let inner = match inner.downcast::<Error>() {
-        Ok(ours) => return *ours,
+        Ok(ours) => return Ok(*ours),
         Err(other) => other,
     };
     let inner = match inner.downcast::<DataFusionError>() {
-        Ok(engine) => return Error::from(*engine),
+        Ok(engine) => return Ok(Error::from(*engine)),
         Err(other) => other,
     };
     let inner = match inner.downcast::<parquet::errors::ParquetError>() {
-        Ok(parquet) => return Error::from(*parquet),
+        Ok(parquet) => return Ok(Error::from(*parquet)),
         Err(other) => other,
     };
-    let inner = match inner.downcast::<object_store::Error>() {
-        Ok(store) => return Error::from(*store),
-        Err(other) => other,
-    };
-    Error::new(ErrorKind::Internal, inner.to_string()).with_source(inner)
+    match inner.downcast::<object_store::Error>() {
+        Ok(store) => Ok(Error::from(*store)),
+        Err(other) => Err(other),
+    }
 }
 
 /// A shared engine error cannot be taken apart, so kind, message and context are copied.
@@ -459,5 +470,17 @@ impl From<Error> for DataFusionError {
 impl From<Error> for parquet::errors::ParquetError {
     fn from(error: Error) -> Self {
         Self::External(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_a_parquet_decoder_cannot_read_is_a_corrupt_file() {
+        let no_text = String::from_utf8(vec![0xFF]).unwrap_err();
+        let error = Error::from(parquet::errors::ParquetError::External(no_text.into()));
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
     }
 }

@@ -1,5 +1,6 @@
 //! Spawning, memory and spill budgets: the only module that starts tasks or threads.
 
+mod containment;
 mod reservation;
 mod spill;
 
@@ -16,6 +17,8 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Settings;
 use crate::storage::Storage;
+pub use containment::is_contained;
+pub(crate) use containment::{contained, contained_future, contained_stream};
 pub use reservation::Reservation;
 pub use spill::SpillFolder;
 

@@ -1,6 +1,7 @@
 //! From a predicate and a snapshot to a plan of files to read: pure planning over manifests that
 //! were read before.
 
+mod avro_blocks;
 mod avro_header;
 mod context;
 mod delete_file;
@@ -12,6 +13,7 @@ mod evaluate;
 mod footer;
 mod manifest;
 mod manifest_cache;
+mod metadata_column;
 mod metadata_table;
 mod partition;
 mod plan;
@@ -19,19 +21,24 @@ mod predicate;
 mod summary;
 #[cfg(test)]
 mod testing;
+mod thrift;
 mod value;
 
+pub(crate) use avro_header::{AvroHeader, partition_fields};
 pub use context::ScanContext;
 pub(crate) use delete_file::{DELETED_PATH_ID, DELETED_POSITION_ID};
 pub use delete_file::{DeleteFile, DeleteKind, FileDeletes};
 pub(crate) use deleted_rows::DeletedRows;
 pub(crate) use deletion_vector::{VECTOR_BYTES_MAX, parse_vector};
 pub(crate) use equality_set::{EqualitySet, EqualitySets};
-pub(crate) use footer::FooterCache;
+pub(crate) use footer::{FooterCache, PageIndex, read_footer};
+pub(crate) use manifest::{manifest_from_bytes, manifest_list_from_bytes};
 pub use manifest_cache::ManifestCache;
+pub use metadata_column::MetadataColumn;
 pub use metadata_table::MetadataTable;
-pub(crate) use metadata_table::{MetadataRead, PositionReader, Positions};
+pub(crate) use metadata_table::{MetadataRead, PartitionUnion, PositionReader, Positions};
 pub use partition::{PartitionColumn, PartitionLayout};
 pub use plan::{PlanCounts, ScanFile, ScanPlan, plan, plan_limit};
 pub use predicate::{Comparison, Predicate};
 pub use summary::{BoundSummary, ColumnSummary};
+pub(crate) use thrift::PageSizes;

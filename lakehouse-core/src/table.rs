@@ -2,6 +2,7 @@
 
 mod arrow_type;
 pub(crate) mod calendar;
+mod foreign_type;
 mod history;
 mod refs;
 pub(crate) mod transform;

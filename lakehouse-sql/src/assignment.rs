@@ -22,12 +22,18 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 
-/// Refuses what no value of a type can be in a column of another.
+use crate::session_zone::is_utc;
+
+/// Refuses what no value of a type can be in a column of another; `zone` is the session's.
 ///
 /// # Errors
 /// `InvalidInput`, with the types and what to write instead.
-pub(crate) fn refuse_unlike(given: &DataType, column: &DataType) -> Result<()> {
-    if given == column || is_assignable(given, column, true) {
+pub(crate) fn refuse_unlike(given: &DataType, column: &DataType, zone: &str) -> Result<()> {
+    let place = Place {
+        is_inside: false,
+        is_utc: is_utc(zone),
+    };
+    if given == column || is_assignable(given, column, place) {
         return Ok(());
     }
     Err(Error::invalid(format!(
@@ -65,32 +71,50 @@ fn kind(data_type: &DataType) -> Kind {
     }
 }
 
-/// `outermost`: the value itself, which is looked at when it is stored, and not a part of one.
-fn is_assignable(given: &DataType, column: &DataType, outermost: bool) -> bool {
+/// Where a value stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Inside of a struct, list or map: the value itself is not looked at when it is stored.
+    is_inside: bool,
+    /// Whether times without zone are those that the engine takes them for.
+    is_utc: bool,
+}
+
+fn is_assignable(given: &DataType, column: &DataType, place: Place) -> bool {
+    let inside = Place {
+        is_inside: true,
+        ..place
+    };
     match (given, column) {
         (DataType::Null, _) => true,
-        (DataType::Dictionary(_, given), column) => is_assignable(given, column, outermost),
+        (DataType::Dictionary(_, given), column) => is_assignable(given, column, place),
         (
             DataType::List(given) | DataType::LargeList(given) | DataType::FixedSizeList(given, _),
             DataType::List(column),
-        ) => is_assignable(given.data_type(), column.data_type(), false),
+        ) => is_assignable(given.data_type(), column.data_type(), inside),
+        // The engine would read it in UTC instead of the session's zone.
+        (given, DataType::Timestamp(_, Some(_)))
+            if place.is_inside && !place.is_utc && !is_zoned(given) =>
+        {
+            false
+        }
         // Fields that do not fit are refused where they are matched.
         (DataType::Struct(given), DataType::Struct(column)) => given.iter().all(|given| {
-            let place = column.iter().find(|place| place.name() == given.name());
-            place.is_none_or(|place| is_assignable(given.data_type(), place.data_type(), false))
+            let field = column.iter().find(|field| field.name() == given.name());
+            field.is_none_or(|field| is_assignable(given.data_type(), field.data_type(), inside))
         }),
         (DataType::Map(given, _), DataType::Map(column, _)) => {
             match (given.data_type(), column.data_type()) {
                 (DataType::Struct(given), DataType::Struct(column)) => {
-                    given.iter().zip(column).all(|(given, place)| {
-                        is_assignable(given.data_type(), place.data_type(), false)
+                    given.iter().zip(column).all(|(given, field)| {
+                        is_assignable(given.data_type(), field.data_type(), inside)
                     })
                 }
                 _ => true,
             }
         }
         (given, column) => match (kind(given), kind(column)) {
-            (Kind::Number, Kind::Number) => outermost || !may_lose(given, column),
+            (Kind::Number, Kind::Number) => !place.is_inside || !may_lose(given, column),
             (Kind::Date, Kind::Timestamp) => true,
             // A text is read, and any value but bytes can be written as one.
             (Kind::Text, _) => true,
@@ -101,6 +125,10 @@ fn is_assignable(given: &DataType, column: &DataType, outermost: bool) -> bool {
             (given, column) => given == column,
         },
     }
+}
+
+fn is_zoned(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(_, Some(_)))
 }
 
 /// Whether a number may have no place among those of another type, and become another number. What
@@ -126,8 +154,8 @@ fn may_lose(given: &DataType, column: &DataType) -> bool {
     }
 }
 
-/// The value cast to the column's type by a function that refuses to lose anything, where a cast may;
-/// `None` where the engine's own is as good.
+/// The value cast to the column's type by a function that refuses to lose anything, where a cast
+/// may; `None` where the engine's own is as good.
 pub(crate) fn whole_number(value: &Expr, given: &DataType, column: &DataType) -> Option<Expr> {
     let is_number = kind(given) == Kind::Number && kind(column) == Kind::Number;
     if !is_number || !may_lose(given, column) {

@@ -2,9 +2,10 @@
 //!
 //! The engine turns a number beside a text into text, for which 10 is less than '5', and reads a
 //! time without zone beside one with zone in UTC. People who write `id < '5'` mean the number, and
-//! those who wrote '12:00' into a column in their session's zone look for it there. What decides is
-//! the types, of columns, calls and subqueries as well as of literals. A text that is no number is an
-//! error instead of an answer to another question.
+//! those who wrote '12:00' into a column in their session's zone look for it there. What decides
+//! is the types, of columns, calls and subqueries as well as of literals. A text that is no number
+//! is an error instead of an answer to another question. Beside nanoseconds other times are read
+//! in those.
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use datafusion::prelude::Expr;
 use lakehouse_core::error::Error;
 
 use crate::session_zone::{is_utc, session_zone};
+use crate::uuid_text::{may_be_uuid, parse_uuid, uuid_of_text, uuid_value};
 
 /// Digits behind the point of a text that is compared with a whole number.
 const TEXT_SCALE: i8 = 10;
@@ -155,7 +157,8 @@ fn read_in_subquery(
         let in_subquery = InSubquery::new(expr, subquery, negated);
         return Ok(Transformed::no(Expr::InSubquery(in_subquery)));
     };
-    let Some(kind) = kind_of(&[outside.clone(), inside.clone()], zone) else {
+    let has_floating = inside.is_floating() || is_floating(&expr, &outside);
+    let Some(kind) = kind_of(&[outside.clone(), inside.clone()], has_floating, zone) else {
         let in_subquery = InSubquery::new(expr, subquery, negated);
         return Ok(Transformed::no(Expr::InSubquery(in_subquery)));
     };
@@ -184,13 +187,37 @@ fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<V
     let Ok(types) = types.collect::<Result<Vec<DataType>>>() else {
         return Ok(values);
     };
-    let Some(kind) = kind_of(&types, zone) else {
-        return Ok(values);
+    let mut typed = values.iter().zip(&types);
+    let has_floating = typed.any(|(value, data_type)| is_floating(value, data_type));
+    let values = match kind_of(&types, has_floating, zone) {
+        Some(kind) => {
+            let typed = values.into_iter().zip(&types);
+            let read = typed.map(|(value, data_type)| kind.read(value, data_type));
+            read.collect::<Result<_>>()?
+        }
+        None => values,
     };
-    let typed = values.into_iter().zip(&types);
-    typed
-        .map(|(value, data_type)| kind.read(value, data_type))
-        .collect()
+    let is_fine = |kind: &DataType| matches!(kind, DataType::Timestamp(TimeUnit::Nanosecond, _));
+    match types.iter().any(is_fine) {
+        true => in_nanoseconds(values, schema),
+        false => Ok(values),
+    }
+}
+
+/// Times in nanoseconds. The engine would compare in the coarser unit and cut the last digits of
+/// the finer one. A time that nanoseconds cannot hold, before 1677 or after 2262, is an error.
+fn in_nanoseconds(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let exact = |value: Expr| match value.get_type(schema)? {
+        DataType::Timestamp(unit, zone) if unit != TimeUnit::Nanosecond => {
+            Ok(cast(value, DataType::Timestamp(TimeUnit::Nanosecond, zone)))
+        }
+        _ => Ok(value),
+    };
+    values.into_iter().map(exact).collect()
+}
+
+fn is_floating(value: &Expr, data_type: &DataType) -> bool {
+    data_type.is_floating() && !matches!(value, Expr::Literal(..))
 }
 
 /// What texts, or times without zone, are read as.
@@ -202,11 +229,22 @@ enum Kind {
     },
     /// Times in the session's zone.
     Zoned(Arc<str>),
+    /// UUIDs.
+    Uuid,
 }
 
 /// The kind that values of several types are read as; none where the engine may have them.
-fn kind_of(types: &[DataType], zone: &Arc<str>) -> Option<Kind> {
-    if types.iter().any(DataType::is_string) && types.iter().any(DataType::is_numeric) {
+///
+/// `has_floating`: a double among them is no literal. The engine would make it a decimal, which
+/// holds neither large nor small ones; a literal beside a decimal column may be one, so that it
+/// prunes.
+fn kind_of(types: &[DataType], has_floating: bool, zone: &Arc<str>) -> Option<Kind> {
+    if types.iter().any(DataType::is_string) && types.iter().any(may_be_uuid) {
+        return Some(Kind::Uuid);
+    }
+    let has_text = types.iter().any(DataType::is_string) && types.iter().any(DataType::is_numeric);
+    let has_decimal = has_floating && types.iter().any(DataType::is_decimal);
+    if has_text || has_decimal {
         return Some(Kind::of_numbers(types));
     }
     let is_zoned = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
@@ -265,6 +303,9 @@ impl Kind {
                 }
                 _ => Ok(cast(value, data_type.clone())),
             },
+            Self::Number {
+                is_floating: true, ..
+            } if given.is_decimal() => Ok(cast(value, DataType::Float64)),
             Self::Zoned(zone) => Ok(match given {
                 DataType::Timestamp(unit, None) => {
                     cast(value, DataType::Timestamp(*unit, Some(Arc::clone(zone))))
@@ -281,7 +322,17 @@ impl Kind {
                 }
                 _ => value,
             }),
-            Self::Number { .. } => Ok(value),
+            Self::Uuid if given.is_string() => match &value {
+                Expr::Literal(literal, metadata) => match literal.try_as_str() {
+                    Some(Some(text)) => {
+                        let uuid = uuid_value(parse_uuid(text)?);
+                        Ok(Expr::Literal(uuid, metadata.clone()))
+                    }
+                    _ => Ok(value),
+                },
+                _ => Ok(uuid_of_text(value)),
+            },
+            Self::Number { .. } | Self::Uuid => Ok(value),
         }
     }
 }

@@ -34,6 +34,19 @@ pub(crate) fn exact_casts(plan: LogicalPlan, options: &ConfigOptions) -> Result<
     Ok(exact_plan(plan, &session_zone(options))?)
 }
 
+/// The type to cast values of type `given` to on their way into a column of type `column`.
+///
+/// A list of fixed size stays one, with the column's elements, and is stored as a list: the
+/// engine's cast gives the elements another name than the plan says.
+pub(crate) fn cast_type(given: &DataType, column: &DataType) -> DataType {
+    match (given, column) {
+        (DataType::FixedSizeList(_, size), DataType::List(element)) => {
+            DataType::FixedSizeList(Arc::clone(element), *size)
+        }
+        _ => column.clone(),
+    }
+}
+
 fn exact_plan(plan: LogicalPlan, zone: &Arc<str>) -> EngineResult<LogicalPlan> {
     Ok(match plan {
         LogicalPlan::Projection(mut projection) => {
@@ -84,7 +97,7 @@ fn exact(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> EngineResult<E
         Expr::Cast(Cast { expr, data_type }) => {
             let given = expr.get_type(schema)?;
             refuse_lost_fields(&given, &data_type)?;
-            refuse_unlike(&given, &data_type)?;
+            refuse_unlike(&given, &data_type, zone)?;
             if let Some(whole) = whole_number(&expr, &given, &data_type) {
                 return Ok(whole);
             }

@@ -53,7 +53,14 @@ pub(crate) fn govern(resolved: Resolved, access: &Access, zone: &Arc<str>) -> Re
             TableOrigin::Lake {
                 found,
                 privilege: Privilege::Select,
-            } => in_zone(&table.key, access.open(*found)?, zone)?,
+                metadata_columns,
+            } => {
+                let provider = match metadata_columns.is_empty() {
+                    true => access.open(*found)?,
+                    false => access.open_with_metadata_columns(*found, &metadata_columns)?,
+                };
+                in_zone(&table.key, provider, zone)?
+            }
             TableOrigin::Lake { found, .. } => access.target(*found)?,
         };
         tables.insert(table.key, provider_as_source(Arc::clone(&provider)));

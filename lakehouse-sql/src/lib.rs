@@ -27,6 +27,7 @@ mod session_zone;
 mod sql_type;
 pub mod statement;
 mod type_planner;
+mod uuid_text;
 
 pub use execute::QueryResult;
 pub use govern::Governed;

@@ -1,10 +1,12 @@
 //! From names to tables pinned to a snapshot: the only stage that asks the catalog.
 
+mod column_value;
 mod command;
 mod common_table;
 mod dialect_call;
 mod information_schema;
 mod inserted_value;
+mod metadata_column;
 mod named_join;
 mod relation;
 mod scalar_call;
@@ -27,6 +29,7 @@ use lakehouse_core::governance::Privilege;
 use lakehouse_core::lake::{FoundTable, Lake};
 use lakehouse_core::name::Name;
 use lakehouse_core::provider::LakeCatalog;
+use lakehouse_core::scan::MetadataColumn;
 
 pub(crate) use command::{Command, NamespaceTarget, SettingValue, Show, TableTarget};
 pub(crate) use relation::pin;
@@ -84,6 +87,8 @@ pub(crate) enum TableOrigin {
     Lake {
         found: Box<FoundTable>,
         privilege: Privilege,
+        /// The metadata columns that the statement names.
+        metadata_columns: Vec<MetadataColumn>,
     },
     /// The session's or program's own context: not the lake's to govern.
     Context(Arc<dyn TableProvider>),

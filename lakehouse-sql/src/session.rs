@@ -9,8 +9,9 @@ use datafusion::common::ParamValues;
 use datafusion::prelude::{DataFrame, SessionContext};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Principal;
-use lakehouse_core::lake::{Lake, dotted};
+use lakehouse_core::lake::{FoundTable, Lake, dotted};
 use lakehouse_core::name::{Name, parse_name};
+use lakehouse_core::scan::MetadataColumn;
 use tracing::Instrument;
 
 use crate::constant::instant;
@@ -126,22 +127,38 @@ impl Session {
     /// A table of the lake as a DataFrame: `"t"`, `"namespace.t"` or `"catalog.namespace.t"`,
     /// with everything that a name may select (`"t.branch_x"`, `"t.snapshots"`). Parts that hold
     /// dots are quoted: `"\"a.b\".t"`. A table without a version of its own is read as of
-    /// `lakehouse.as_of`, as in a statement.
+    /// `lakehouse.as_of`, as in a statement. Times with zone are in UTC, whatever the session's zone.
     ///
     /// # Errors
     /// Unknown names, denied access.
     pub async fn table(&self, name: &str) -> Result<DataFrame> {
+        let found = self.find(name).await?;
+        Ok(self
+            .environment
+            .context()
+            .read_table(self.environment.access().open(found)?)?)
+    }
+
+    /// As [`Self::table`], with all metadata columns ([`MetadataColumn`]) that the table has behind
+    /// its own.
+    ///
+    /// # Errors
+    /// As [`Self::table`].
+    pub async fn table_with_metadata_columns(&self, name: &str) -> Result<DataFrame> {
+        let found = self.find(name).await?;
+        let access = self.environment.access();
+        let table = access.open_with_metadata_columns(found, &MetadataColumn::ALL)?;
+        Ok(self.environment.context().read_table(table)?)
+    }
+
+    async fn find(&self, name: &str) -> Result<FoundTable> {
         let parts = parse_name(name)?;
         let variables = self.environment.variables();
         let lake = self.environment.access().lake();
         let found = lake
             .find_table(&parts, &variables.catalog, &variables.namespace)
             .await?;
-        let found = pin(found, None, variables.as_of_ms)?;
-        Ok(self
-            .environment
-            .context()
-            .read_table(self.environment.access().open(found)?)?)
+        pin(found, None, variables.as_of_ms)
     }
 
     /// Makes rows a table of this session alone, which wins over the lake's of that name.

@@ -71,7 +71,8 @@ pub(crate) fn in_zone(
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
-/// Casts between times with and without zone, by the local time. Stands behind the engine's coercion.
+/// Casts between times with and without zone, by the local time. Stands behind the engine's
+/// coercion.
 #[derive(Debug)]
 pub(crate) struct LocalTimeRule;
 

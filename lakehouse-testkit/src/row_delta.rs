@@ -39,6 +39,10 @@ pub struct RowDelta {
     sequence_number: i64,
 }
 
+/// A location in the local file system, without the scheme it may have.
+fn local_path(location: &str) -> &str {
+    location.strip_prefix("file://").unwrap_or(location)
+}
 /// Says of a file whether it is meant.
 type Which = dyn Fn(&DataFile) -> bool + Send + Sync;
 
@@ -176,7 +180,7 @@ impl Work<'_> {
         let Some(parent) = self.metadata.current_snapshot() else {
             return Ok(());
         };
-        let bytes = std::fs::read(parent.manifest_list())?;
+        let bytes = std::fs::read(local_path(parent.manifest_list()))?;
         let list = ManifestList::parse_with_version(&bytes, self.metadata.format_version())?;
         for file in list.consume_entries() {
             match &self.delta.drop {
@@ -190,7 +194,7 @@ impl Work<'_> {
     }
 
     async fn rewrite(&mut self, file: &ManifestFile, drop: &Which) -> Result<()> {
-        let manifest = Manifest::parse_avro(&std::fs::read(&file.manifest_path)?)?;
+        let manifest = Manifest::parse_avro(&std::fs::read(local_path(&file.manifest_path))?)?;
         let mut writer = self.writer(file.partition_spec_id, ManifestContentType::Deletes)?;
         let mut is_empty = true;
         for entry in manifest.entries().iter().filter(|entry| entry.is_alive()) {

@@ -2,5 +2,6 @@
 
 mod disk;
 mod files;
+mod foreign;
 mod places;
 mod statements;

@@ -77,6 +77,11 @@ impl TestLake {
         }
     }
 
+    /// A name that no other file of the test has.
+    pub(crate) fn clock_name(&self) -> String {
+        self.clock.new_uuid().to_string()
+    }
+
     /// The same folder opened again, as another process would.
     pub(crate) async fn reopen(&self) -> Lakehouse {
         let path = self.path();

@@ -11,6 +11,8 @@ mod cases;
 #[cfg(test)]
 mod catalogs;
 #[cfg(test)]
+mod columns;
+#[cfg(test)]
 mod copy;
 #[cfg(test)]
 mod embedded;
@@ -18,6 +20,8 @@ mod embedded;
 mod lake;
 #[cfg(test)]
 mod many_writers;
+#[cfg(test)]
+mod metadata_columns;
 #[cfg(test)]
 mod metadata_tables;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Other engines read our tables and we read theirs: the Python programs in `interop/`.
 
+mod spark;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -26,38 +28,44 @@ pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
     let venv = target.join("interop-venv");
     let mut ready = Outcome::Failed;
     steps.work("interop: Python environment", || {
-        ready = environment(&venv);
+        ready = environment(&venv, REQUIREMENTS);
         ready.clone()
     });
-    if ready != Outcome::Passed {
-        return Ok(());
-    }
-
-    let folder = target.join("interop");
     let lake = target.join("debug").join("lake");
-    let python = |script: &str| {
-        let mut command = Command::new(venv.join("bin").join("python"));
-        command.current_dir(workspace::root().join("interop"));
-        command.env("PYTHONDONTWRITEBYTECODE", "1").arg(script);
-        command
-    };
+    if ready == Outcome::Passed {
+        add_python(steps, &venv, &target.join("interop"), &lake);
+    }
+    spark::add_to(steps, &target, &lake);
+    Ok(())
+}
+
+/// PyIceberg and DuckDB.
+fn add_python(steps: &mut Steps, venv: &Path, folder: &Path, lake: &Path) {
+    let python = |script: &str| script_of(venv, script);
     steps.command(
         "interop: others write",
-        python("write_tables.py").arg(&folder),
+        python("write_tables.py").arg(folder),
     );
     for (name, way) in [
         ("interop: we read theirs", "theirs"),
         ("interop: they read ours", "ours"),
     ] {
         let mut command = python("compare.py");
-        steps.command(name, command.arg(way).arg(&lake).arg(&folder));
+        steps.command(name, command.arg(way).arg(lake).arg(folder));
     }
-    Ok(())
+}
+
+/// A script of `interop/`, run by the environment's Python.
+fn script_of(venv: &Path, script: &str) -> Command {
+    let mut command = Command::new(venv.join("bin").join("python"));
+    command.current_dir(workspace::root().join("interop"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(script);
+    command
 }
 
 /// Makes the virtual environment if it is missing or was made from other requirements.
-fn environment(venv: &Path) -> Outcome {
-    let wanted = match workspace::read(REQUIREMENTS) {
+fn environment(venv: &Path, requirements: &str) -> Outcome {
+    let wanted = match workspace::read(requirements) {
         Ok(wanted) => wanted,
         Err(message) => return failed(&message),
     };
@@ -69,7 +77,7 @@ fn environment(venv: &Path) -> Outcome {
         return Outcome::NotRun(NEEDS_PYTHON.to_owned());
     }
     let pip: PathBuf = venv.join("bin").join("pip");
-    let requirements = workspace::root().join(REQUIREMENTS);
+    let requirements = workspace::root().join(requirements);
     let made = succeeds(
         Command::new("python3")
             .args(["-m", "venv", "--clear"])

@@ -12,7 +12,7 @@ const USAGE: &str = "\
 cargo xtask test        everything CI does, with a summary at the end
 cargo xtask tidy        floors, sizes, headers, names, licences, duplicate versions, case ids
 cargo xtask cases       writes into docs/cases.md which cases are tested
-cargo xtask interop     other engines read our tables and we read theirs (needs python3)
+cargo xtask interop     other engines read our tables and we read theirs (python3, Java 17)
 cargo xtask compare …   the comparison with other engines (`--help` after it for its arguments)";
 
 fn main() -> ExitCode {

@@ -1,6 +1,7 @@
 //! Metadata files of tables: reading, writing and keeping the read ones.
 
 mod decode;
+mod default;
 mod json;
 mod name;
 
@@ -13,9 +14,11 @@ use iceberg::spec::TableMetadata;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::foreign_type;
 use crate::cache::ByteCache;
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::runtime;
 use crate::storage::{Storage, join};
 pub(crate) use json::to_value;
 use name::metadata_file_name;
@@ -31,7 +34,7 @@ pub(super) struct MetadataFiles {
     cache: ByteCache<String, Arc<TableMetadata>>,
     /// Locations as their files write them, of tables whose location ends with a slash: the format
     /// crate cuts it off, and a commit must not.
-    slashed: Mutex<HashMap<Uuid, String>>,
+    slashed: Arc<Mutex<HashMap<Uuid, String>>>,
 }
 
 impl MetadataFiles {
@@ -40,7 +43,7 @@ impl MetadataFiles {
         Self {
             storage,
             cache: ByteCache::new(bytes_max),
-            slashed: Mutex::default(),
+            slashed: Arc::default(),
         }
     }
 
@@ -53,19 +56,24 @@ impl MetadataFiles {
     /// # Errors
     /// As [`read`].
     pub(super) async fn load(&self, location: &str) -> Result<Arc<TableMetadata>> {
-        let load = async {
-            let bytes = self.storage.read(location).await?;
-            let (metadata, json) = decode_at(&bytes, location)?;
-            if let Some(slashed) = json::slashed_location(&json) {
-                let mut known = self.slashed.lock().unwrap_or_else(PoisonError::into_inner);
-                known.insert(metadata.uuid(), slashed);
+        let key = location.to_owned();
+        let load = || {
+            let (storage, slashed) = (self.storage.clone(), Arc::clone(&self.slashed));
+            let location = key.clone();
+            async move {
+                let bytes = storage.read(&location).await?;
+                let (metadata, json) = decode_at(&bytes, &location)?;
+                if let Some(location) = json::slashed_location(&json) {
+                    let mut known = slashed.lock().unwrap_or_else(PoisonError::into_inner);
+                    known.insert(metadata.uuid(), location);
+                }
+                Ok((Arc::new(metadata), json.len() as u64))
             }
-            Ok((Arc::new(metadata), json.len() as u64))
         };
         if MetadataName::parse(location).is_some_and(|name| name.is_unique()) {
-            self.cache.get_or_load(&location.to_owned(), load).await
+            self.cache.get_or_load(&key, load).await
         } else {
-            Ok(load.await?.0)
+            Ok(load().await?.0)
         }
     }
 
@@ -81,6 +89,7 @@ impl MetadataFiles {
         predecessor: Option<&str>,
         clock: &dyn Clock,
     ) -> Result<NewMetadataFile> {
+        foreign_type::refuse_write(metadata)?;
         let gzip = decode::is_gzip_asked(metadata.properties())?;
         let name = metadata_file_name(predecessor, clock.new_uuid(), gzip)?;
         let location = join(&metadata_folder(metadata), &name);
@@ -142,7 +151,8 @@ pub(super) async fn read(storage: &Storage, location: &str) -> Result<TableMetad
 }
 
 fn decode_at<'a>(bytes: &'a [u8], location: &str) -> Result<(TableMetadata, Cow<'a, [u8]>)> {
-    decode::decode(bytes).map_err(|error| error.with_context("metadata file", location))
+    runtime::contained(|| decode::decode(bytes))
+        .map_err(|error| error.with_context("metadata file", location))
 }
 
 /// The folder of a table's metadata files: `write.metadata.path`, else `metadata` in its folder.

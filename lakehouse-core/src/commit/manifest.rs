@@ -1,16 +1,19 @@
 //! Manifests and manifest lists: made in memory by the format crate, written through our storage.
 
+mod avro_names;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use iceberg::io::FileIO;
 use iceberg::spec::{
-    DataContentType, FormatVersion, ManifestFile, ManifestList, ManifestListWriter,
-    ManifestWriterBuilder, PartitionSpec, PrimitiveLiteral, PrimitiveType, Snapshot, TableMetadata,
+    DataContentType, FormatVersion, ManifestFile, ManifestListWriter, ManifestWriterBuilder,
+    PartitionSpec, PrimitiveLiteral, PrimitiveType, Snapshot, TableMetadata,
 };
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::scan;
 use crate::storage::{Storage, join};
 use crate::write::WrittenFile;
 
@@ -94,8 +97,11 @@ async fn encode(
         check_file(file, &types)?;
         writer.add_file(file.data_file.clone(), INHERITED_SEQUENCE_NUMBER)?;
     }
-    let manifest = writer.write_manifest_file().await?;
+    let mut manifest = writer.write_manifest_file().await?;
     let bytes = memory.new_input("memory:/manifest.avro")?.read().await?;
+    let bytes = avro_names::with_avro_names(bytes);
+    manifest.manifest_length = i64::try_from(bytes.len())
+        .map_err(|error| Error::internal("a manifest is too long").with_source(error))?;
     Ok((manifest, bytes))
 }
 
@@ -194,11 +200,7 @@ pub(super) async fn encode_list(
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for the oldest form of snapshots, which have no manifest list.
-pub(super) async fn read_list(
-    storage: &Storage,
-    metadata: &TableMetadata,
-    snapshot: &Snapshot,
-) -> Result<Vec<ManifestFile>> {
+pub(super) async fn read_list(storage: &Storage, snapshot: &Snapshot) -> Result<Vec<ManifestFile>> {
     let location = snapshot.manifest_list();
     if location.is_empty() {
         return Err(Error::unsupported(
@@ -212,25 +214,7 @@ pub(super) async fn read_list(
             .with_context("snapshot", snapshot.snapshot_id()));
     }
     let bytes = storage.read(location).await?;
-    parse_list(&bytes, metadata.format_version()).map_err(|error| {
-        Error::corrupt("the manifest list cannot be read")
-            .with_context("file", location)
-            .with_source(error)
-    })
-}
-
-/// A snapshot may be older than the table's upgrade: its list is then of an older version.
-fn parse_list(bytes: &[u8], version: FormatVersion) -> Result<Vec<ManifestFile>> {
-    let older: &[FormatVersion] = match version {
-        FormatVersion::V1 => &[],
-        FormatVersion::V2 => &[FormatVersion::V1],
-        FormatVersion::V3 => &[FormatVersion::V2, FormatVersion::V1],
-    };
-    let parsed = older.iter().fold(
-        ManifestList::parse_with_version(bytes, version),
-        |parsed, older| parsed.or_else(|_| ManifestList::parse_with_version(bytes, *older)),
-    );
-    Ok(parsed?.consume_entries().into_iter().collect())
+    scan::manifest_list_from_bytes(&bytes, snapshot)
 }
 
 /// Whether a manifest names files that are still part of the table; one that only tells of files

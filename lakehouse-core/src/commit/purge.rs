@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use iceberg::spec::{Manifest, TableMetadata};
+use iceberg::spec::TableMetadata;
 use tracing::Instrument;
 
 use super::{Commits, cleanup, manifest};
@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
 use crate::runtime;
+use crate::scan;
 use crate::storage::Storage;
 
 /// What a purge deleted.
@@ -95,7 +96,7 @@ async fn reachable(
     );
     let mut manifests = BTreeSet::new();
     for snapshot in metadata.snapshots() {
-        let listed = found(manifest::read_list(storage, metadata, snapshot).await)?;
+        let listed = found(manifest::read_list(storage, snapshot).await)?;
         manifests.extend(
             listed
                 .unwrap_or_default()
@@ -106,10 +107,10 @@ async fn reachable(
     }
     for location in manifests {
         if let Some(bytes) = found(storage.read(&location).await)? {
-            let manifest = Manifest::parse_avro(&bytes)?;
+            let manifest = scan::manifest_from_bytes(&bytes, &location)?;
             files.extend(
                 manifest
-                    .entries()
+                    .entries
                     .iter()
                     .map(|entry| entry.file_path().to_owned()),
             );

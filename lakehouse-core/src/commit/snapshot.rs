@@ -115,7 +115,7 @@ impl StagedSnapshot {
         let mut manifests = self.manifests.clone();
         let created = manifests.len();
         if let Some(parent) = parent {
-            let kept = manifest::read_list(storage, metadata, parent).await?;
+            let kept = manifest::read_list(storage, parent).await?;
             manifests.extend(kept.into_iter().filter(manifest::has_live_files));
         }
         let counts = ManifestCounts {

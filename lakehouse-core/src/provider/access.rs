@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::governance::{Decision, Principal, Privilege};
 use crate::lake::{FoundTable, Lake, Selector};
 use crate::name::{TableIdent, quote};
+use crate::scan::MetadataColumn;
 
 /// A lake as one principal may see it.
 #[derive(Debug, Clone)]
@@ -88,6 +89,25 @@ impl Access {
 
     fn lake_table(&self, found: &FoundTable) -> Result<LakeTable> {
         LakeTable::new(found.table.clone(), self.lake.scans().clone())
+    }
+
+    /// As [`Self::open`], with metadata columns behind the table's own; the provider can only be
+    /// read. Metadata tables have none.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_metadata_columns(
+        &self,
+        found: FoundTable,
+        columns: &[MetadataColumn],
+    ) -> Result<Arc<dyn TableProvider>> {
+        self.check(Privilege::Select, &found)?;
+        let table = match &found.selector {
+            None => self.lake_table(&found)?,
+            Some(Selector::Version(version)) => self.lake_table(&found)?.at(version.clone())?,
+            Some(Selector::Metadata(_)) => return self.open(found),
+        };
+        Ok(Arc::new(table.with_metadata_columns(columns)?))
     }
 
     /// The provider of a table that may be read, at the version its name selects.

@@ -2,7 +2,6 @@
 
 mod listing;
 mod positions;
-mod shared_load;
 mod vectors;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,12 +14,12 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::file_reader::FileReader;
+use crate::cache::SharedLoad;
 use crate::error::{Error, Result};
-use crate::runtime::Reservation;
+use crate::runtime::{self, Reservation};
 use crate::scan::{DeletedRows, ScanFile, ScanPlan};
 use crate::storage::Storage;
 pub(super) use listing::DeleteListing;
-pub(super) use shared_load::SharedLoad;
 use vectors::Blob;
 
 /// How many delete files one data file waits for at a time.
@@ -170,7 +169,7 @@ impl ScanDeletes {
             files_read.add(1);
             vectors::read(&mut reader, &storage, &blobs, &memory).await
         };
-        let rows = file.rows.get(load).await;
+        let rows = file.rows.get(|| runtime::contained_future(load())).await;
         rows.map_err(|error| in_file(error, path))
     }
 
@@ -183,7 +182,7 @@ impl ScanDeletes {
             files_read.add(1);
             positions::read(reader, size_bytes, &wanted, &memory).await
         };
-        let rows = file.rows.get(load).await;
+        let rows = file.rows.get(|| runtime::contained_future(load())).await;
         rows.map_err(|error| in_file(error, path))
     }
 

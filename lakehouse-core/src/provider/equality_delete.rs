@@ -25,10 +25,10 @@ use key::{ColumnPath, Key, key_types};
 use key_set::KeySet;
 pub(super) use prepare::{KeyJoin, Prepared, ScanInputs};
 
-use super::deletes::SharedLoad;
 use super::file::LakeFile;
 use super::opener::LakeOpener;
 use super::source::ScanShape;
+use crate::cache::SharedLoad;
 use crate::error::{Error, Result};
 
 /// How many delete files are read at the same time.

@@ -4,6 +4,7 @@
 //! has a new id, and the old values must not come back.
 
 mod conversion;
+mod default;
 mod file_tree;
 
 use std::collections::HashMap;
@@ -20,32 +21,82 @@ use parquet::basic::Type as PhysicalType;
 use parquet::schema::types::SchemaDescriptor;
 
 pub(crate) use conversion::{Child, Conversion};
+use default::missing;
 use file_tree::{FileField, file_fields};
 
+use super::file::LakeFile;
+use super::metadata_column::{DeletedSource, MetadataColumns, RowSource};
 use super::values;
 use crate::error::{Error, Result};
+use crate::scan::MetadataColumn;
 
 /// What a scan knows about its table's columns, the same for every file.
 #[derive(Debug, Clone)]
 pub(crate) struct TableColumns {
-    /// The columns in the table's form.
+    /// The columns in the table's form, with stand-ins for metadata columns.
     pub(crate) iceberg: Arc<Schema>,
     /// The columns as they are read, in the same order.
     pub(crate) read: SchemaRef,
+    /// Where metadata columns come from.
+    pub(crate) metadata: MetadataColumns,
     /// Ids of files without ids.
     pub(crate) name_mapping: Option<NameMapping>,
 }
 
 /// Where one column of the table comes from in one file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) enum ColumnSource {
     /// A top-level column of the file, by position, and what becomes of it.
     File(usize, Conversion),
     /// The same value in every row.
     Constant(ScalarValue),
+    /// A value that follows from the row's place in the file, unless the file stores it.
+    Row(RowSource),
+    /// Whether the row is deleted; the file has rows that may be.
+    Deleted(DeletedSource),
 }
 
 impl ColumnSource {
+    /// The top-level column of the file that is read, by position.
+    pub(crate) fn root(&self) -> Option<usize> {
+        match self {
+            Self::File(root, _) => Some(*root),
+            Self::Constant(_) | Self::Deleted(_) => None,
+            Self::Row(row) => row.stored(),
+        }
+    }
+
+    /// Whether row numbers are read.
+    pub(crate) fn is_numbered(&self) -> bool {
+        match self {
+            Self::File(..) | Self::Constant(_) => false,
+            Self::Row(row) => row.is_numbered(),
+            Self::Deleted(_) => true,
+        }
+    }
+
+    /// The same source in decoded batches, which hold the columns `roots` of the file, in order,
+    /// and row numbers behind them.
+    ///
+    /// # Errors
+    /// When a column that is needed is not among those.
+    pub(crate) fn decoded(&self, roots: &[usize]) -> Result<Self> {
+        let place = |root: usize| {
+            roots
+                .binary_search(&root)
+                .map_err(|_| Error::internal("a column that is needed is not among those decoded"))
+        };
+        Ok(match self {
+            Self::File(root, conversion) => Self::File(place(*root)?, conversion.clone()),
+            Self::Constant(value) => Self::Constant(value.clone()),
+            Self::Row(row) => {
+                let stored = row.stored().map(place).transpose()?;
+                Self::Row(row.decoded(stored, roots.len()))
+            }
+            Self::Deleted(flags) => Self::Deleted(flags.decoded(roots.len())),
+        })
+    }
+
     /// The column of one batch; `column` gives the file's columns by position.
     ///
     /// # Errors
@@ -57,6 +108,8 @@ impl ColumnSource {
     ) -> Result<ArrayRef> {
         match self {
             Self::Constant(value) => Ok(value.to_array_of_size(rows)?),
+            Self::Row(row) => row.array(rows, column),
+            Self::Deleted(flags) => flags.array(rows, column),
             Self::File(position, conversion) => {
                 let array = column(*position)
                     .ok_or_else(|| Error::internal("a column that is needed was not decoded"))?;
@@ -81,15 +134,13 @@ pub(crate) struct FileMapping {
 impl FileMapping {
     /// Finds `needed` columns in a file, and `wanted` ones where that is possible.
     ///
-    /// `constants` are identity partition values by field id, for columns that the file lacks.
-    ///
     /// # Errors
     /// [`crate::error::ErrorKind::Corrupt`] when a required column is missing,
     /// [`crate::error::ErrorKind::Unsupported`] when a stored type cannot become the table's.
     pub(crate) fn new(
         columns: &TableColumns,
         parquet: &SchemaDescriptor,
-        constants: &HashMap<i32, Option<Literal>>,
+        file: &LakeFile,
         needed: &[usize],
         wanted: &[usize],
     ) -> Result<Self> {
@@ -98,7 +149,8 @@ impl FileMapping {
         let fields = file_fields(&own, parquet, columns.name_mapping.as_ref())?;
         let mut mapping = Mapper {
             fields: &fields,
-            constants,
+            file,
+            constants: file.constants(),
             hinted: own.fields().iter().map(Arc::clone).collect(),
         };
         let mut sources = HashMap::with_capacity(needed.len() + wanted.len());
@@ -123,15 +175,21 @@ impl FileMapping {
 
 struct Mapper<'a> {
     fields: &'a [FileField],
+    file: &'a LakeFile,
     constants: &'a HashMap<i32, Option<Literal>>,
     hinted: Vec<FieldRef>,
 }
 
 impl Mapper<'_> {
     fn column(&mut self, columns: &TableColumns, position: usize) -> Result<ColumnSource> {
-        let wanted = columns.iceberg.as_struct().fields().get(position);
-        let wanted =
-            wanted.ok_or_else(|| Error::internal("a column lies outside of the schema"))?;
+        let own = columns.iceberg.as_struct().fields();
+        let wanted = own
+            .get(position)
+            .ok_or_else(|| Error::internal("a column lies outside of the schema"))?;
+        if let Some(column) = MetadataColumn::from_field_id(wanted.id) {
+            let stored = |id| self.stored(id);
+            return columns.metadata.source(column, self.file.planned(), stored);
+        }
         let target = columns.read.field(position);
         let found = self
             .fields
@@ -159,20 +217,12 @@ impl Mapper<'_> {
             &wanted.name,
         )?))
     }
-}
 
-/// The value of a field that a file does not have.
-fn missing(wanted: &NestedFieldRef, target: &DataType, path: &str) -> Result<ScalarValue> {
-    match &wanted.initial_default {
-        Some(default) => {
-            values::literal_scalar(default, target).ok_or_else(|| unreadable_value("default", path))
-        }
-        None if wanted.required => Err(Error::corrupt(format!(
-            "the data file has no column {path:?} (field id {}), which is required and has no \
-             default",
-            wanted.id
-        ))),
-        None => Ok(ScalarValue::try_from(target)?),
+    /// The file's top-level column of a field id.
+    fn stored(&self, id: i32) -> Option<(usize, DataType)> {
+        let mut fields = self.fields.iter().enumerate();
+        let (root, field) = fields.find(|(_, field)| field.id == Some(id))?;
+        Some((root, field.field.data_type().clone()))
     }
 }
 

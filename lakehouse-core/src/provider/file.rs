@@ -17,7 +17,7 @@ use super::deletes::{DeleteMetrics, ScanDeletes};
 use super::pruning::{Prunable, Trust, prunable};
 use super::values;
 use crate::error::Result;
-use crate::scan::{DeleteFile, DeletedRows, ScanFile};
+use crate::scan::{DeleteFile, DeletedRows, MetadataColumn, ScanFile};
 
 /// A data file as a snapshot holds it; travels with each byte range of the file.
 #[derive(Debug)]
@@ -77,6 +77,11 @@ impl LakeFile {
         self.planned.data_file()
     }
 
+    /// The file as planning found it.
+    pub(super) fn planned(&self) -> &ScanFile {
+        &self.planned
+    }
+
     /// The rows that position deletes and deletion vectors delete; read once for all of the
     /// file's byte ranges.
     ///
@@ -110,6 +115,10 @@ impl LakeFile {
 
     /// What may be concluded from the bounds of a column.
     pub(super) fn trust(&self, field_id: i32, is_float: bool) -> Trust {
+        // Bounds of stored row ids leave out those that rows inherit.
+        if MetadataColumn::from_field_id(field_id).is_some() {
+            return Trust::Nothing;
+        }
         if !is_float || self.data_file().nan_value_counts().get(&field_id) == Some(&0) {
             Trust::Everything
         } else {

@@ -1,5 +1,7 @@
 //! The reader that fetches a data file's bytes.
 
+mod pages;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,10 +16,15 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
+pub(super) use pages::ColumnChunks;
+
 use crate::error::{Error, Result};
 use crate::storage::Storage;
 
 /// Reads the bytes of one data file from its own store, and counts them.
+///
+/// Asks for no byte outside of the file and for no more bytes at once than the file has: stores
+/// make room for what they are asked for.
 #[derive(Debug, Clone)]
 pub(super) struct FileReader {
     store: Arc<dyn ObjectStore>,
@@ -25,6 +32,7 @@ pub(super) struct FileReader {
     location: String,
     size_bytes: u64,
     metrics: ParquetFileMetrics,
+    chunks: Option<Arc<ColumnChunks>>,
 }
 
 impl FileReader {
@@ -45,7 +53,15 @@ impl FileReader {
             location: location.to_owned(),
             size_bytes,
             metrics,
+            chunks: None,
         })
+    }
+
+    /// The same reader, for the pages of `chunks`: each range that is then read is taken for pages
+    /// of one of them, and measured before anybody decodes it.
+    pub(super) fn of_pages(mut self, chunks: ColumnChunks) -> Self {
+        self.chunks = Some(Arc::new(chunks));
+        self
     }
 
     /// Where the file stands.
@@ -59,26 +75,80 @@ impl FileReader {
             .add(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
 
+    /// # Errors
+    /// When ranges that a footer names cannot be ranges of this file.
+    fn check_ranges(&self, ranges: &[Range<u64>]) -> ParquetResult<()> {
+        let is_inside =
+            |range: &Range<u64>| range.start <= range.end && range.end <= self.size_bytes;
+        let lengths = ranges
+            .iter()
+            .map(|range| range.end.saturating_sub(range.start));
+        let total = lengths.fold(0, u64::saturating_add);
+        if ranges.iter().all(is_inside) && total <= self.size_bytes {
+            return Ok(());
+        }
+        Err(self.damaged("its footer names bytes that the file does not have"))
+    }
+
+    fn check_pages(&self, ranges: &[Range<u64>], parts: &[Bytes]) -> ParquetResult<()> {
+        let Some(chunks) = &self.chunks else {
+            return Ok(());
+        };
+        for (range, bytes) in ranges.iter().zip(parts) {
+            chunks
+                .check(range, bytes)
+                .map_err(|what| self.damaged(what))?;
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, what: &str) -> ParquetError {
+        let error = Error::corrupt(format!(
+            "the Parquet file is damaged: {what}; restore the file"
+        ));
+        ParquetError::External(Box::new(error.with_context("file", &self.location)))
+    }
+
     /// A failed read; a file of another size than the manifest says explains the failure better
     /// than the range that could not be read.
     async fn failed(&self, error: object_store::Error) -> ParquetError {
-        let error = match self.store.head(&self.path).await {
-            Ok(found) if found.size != self.size_bytes => Error::corrupt(format!(
-                "the file has {} bytes where the manifest says {}: it was cut off or replaced",
-                found.size, self.size_bytes
-            )),
-            _ => Error::from(error),
-        };
+        let error = self.explained(Error::from(error)).await;
         ParquetError::External(Box::new(error.with_context("file", &self.location)))
     }
+
+    /// Stores give less than was asked for at the end of a file.
+    async fn short(&self) -> ParquetError {
+        let error = Error::corrupt("the file ends before the bytes that its footer names");
+        let error = self.explained(error).await;
+        ParquetError::External(Box::new(error.with_context("file", &self.location)))
+    }
+
+    /// `error`, or that the file is not as long as the manifest says.
+    pub(super) async fn explained(&self, error: Error) -> Error {
+        match self.store.head(&self.path).await {
+            Ok(found) if found.size != self.size_bytes => Error::corrupt(format!(
+                "the file has {} bytes where the manifest says {}: it was cut off or replaced; \
+                 restore it",
+                found.size, self.size_bytes
+            ))
+            .with_source(error),
+            _ => error,
+        }
+    }
+}
+
+fn is_whole(range: &Range<u64>, bytes: &Bytes) -> bool {
+    range.end - range.start == bytes.len() as u64
 }
 
 impl AsyncFileReader for FileReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
         self.count(range.end.saturating_sub(range.start));
         async move {
-            match self.store.get_range(&self.path, range).await {
-                Ok(bytes) => Ok(bytes),
+            self.check_ranges(std::slice::from_ref(&range))?;
+            match self.store.get_range(&self.path, range.clone()).await {
+                Ok(bytes) if is_whole(&range, &bytes) => Ok(bytes),
+                Ok(_) => Err(self.short().await),
                 Err(error) => Err(self.failed(error).await),
             }
         }
@@ -96,10 +166,21 @@ impl AsyncFileReader for FileReader {
                 .sum(),
         );
         async move {
+            self.check_ranges(&ranges)?;
             // Stores answer many ranges at once: a local one opens the file once, a remote one
             // joins ranges that are near to each other.
             match self.store.get_ranges(&self.path, &ranges).await {
-                Ok(parts) => Ok(parts),
+                Ok(parts) => {
+                    if !ranges
+                        .iter()
+                        .zip(&parts)
+                        .all(|(range, part)| is_whole(range, part))
+                    {
+                        return Err(self.short().await);
+                    }
+                    self.check_pages(&ranges, &parts)?;
+                    Ok(parts)
+                }
                 Err(error) => Err(self.failed(error).await),
             }
         }

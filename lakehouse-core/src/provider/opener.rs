@@ -20,26 +20,33 @@ use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics};
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics,
+};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
+use iceberg::spec::DataFile;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
 use assembly::Assembly;
-use live_rows::LiveRows;
+use live_rows::{LiveRows, check_count};
 
 use super::deletes::DeleteMetrics;
 use super::equality_delete::KeyFilters;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
+use super::file_rows::{WantedRows, file_rows};
+use super::metadata_column::{DeletedSource, numbered, row_numbers};
 use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
+use crate::runtime;
+use crate::scan::DeletedRows;
 
 /// What comes out of one file.
 pub(super) type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
@@ -114,7 +121,8 @@ impl LakeOpener {
         let opener = self.clone();
         async move {
             let location = file.data_file().file_path().to_owned();
-            let opened = opener.open_file(file, range).await;
+            let opening = opener.open_file(file, range);
+            let opened = runtime::contained_future(opening).await;
             opened.map_err(|error| in_file(error, &location))
         }
         .boxed()
@@ -157,7 +165,19 @@ impl LakeOpener {
         let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
         };
-        let live = self.live_rows(&file, &opened, &mut plan).await?;
+        let live = match self.flags(&opened.mapping, &needed) {
+            // Deleted rows come back with their flags.
+            flags if !flags.is_empty() => {
+                let deleted = self.deleted_rows(&file, &opened).await?;
+                for position in flags {
+                    let source = DeletedSource::new(deleted.as_ref().map(Arc::clone));
+                    let sources = &mut opened.mapping.sources;
+                    sources.insert(position, ColumnSource::Deleted(source));
+                }
+                None
+            }
+            _ => self.live_rows(&file, &opened, &mut plan).await?,
+        };
         if plan.row_group_index_iter().next().is_none() {
             return Ok(futures::stream::empty().boxed());
         }
@@ -195,14 +215,18 @@ impl LakeOpener {
         let location = file.data_file().file_path();
         let size = file.data_file().file_size_in_bytes();
         let storage = &self.shape.storage;
-        let mut reader = FileReader::new(storage, location, size, metrics.clone())?;
+        let reader = FileReader::new(storage, location, size, metrics.clone())?;
         let timer = metrics.metadata_load_time.timer();
         let footers = &self.shape.footers;
-        let footer = footers.footer(location, size, &mut reader).await?;
+        let footer = match footers.footer(location, size, &reader).await {
+            Ok(footer) => footer,
+            Err(error) => return Err(reader.explained(error).await),
+        };
+        check_rows(file.data_file(), &footer)?;
         let mapping = FileMapping::new(
             &self.shape.columns,
             footer.file_metadata().schema_descr(),
-            file.constants(),
+            file,
             needed,
             &self.predicate_columns(),
         )?;
@@ -292,21 +316,46 @@ impl LakeOpener {
         opened: &Opened,
         plan: &mut ParquetAccessPlan,
     ) -> Result<Option<LiveRows>> {
-        if !file.has_position_deletes() {
-            return Ok(None);
-        }
-        let counter = |name| MetricBuilder::new(&self.metrics).counter(name, self.partition);
-        let metrics = DeleteMetrics {
-            file: opened.metrics.clone(),
-            files_read: counter("delete_files_read"),
-        };
-        let Some(deleted) = file.deleted_rows(&self.shape.deletes, &metrics).await? else {
+        let Some(deleted) = self.deleted_rows(file, opened).await? else {
             return Ok(None);
         };
         let rows = file.data_file().record_count();
         let live = LiveRows::new(plan, &opened.footer, rows, deleted)?;
-        counter("rows_deleted").add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
+        self.counter("rows_deleted")
+            .add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
         Ok(Some(live))
+    }
+
+    /// The rows of a file that are deleted.
+    async fn deleted_rows(
+        &self,
+        file: &LakeFile,
+        opened: &Opened,
+    ) -> Result<Option<Arc<DeletedRows>>> {
+        if !file.has_position_deletes() {
+            return Ok(None);
+        }
+        check_count(&opened.footer, file.data_file().record_count())?;
+        let metrics = DeleteMetrics {
+            file: opened.metrics.clone(),
+            files_read: self.counter("delete_files_read"),
+        };
+        file.deleted_rows(&self.shape.deletes, &metrics).await
+    }
+
+    /// The needed columns that flag deleted rows, by position.
+    fn flags(&self, mapping: &FileMapping, needed: &[usize]) -> Vec<usize> {
+        let is_flag = |position: &&usize| {
+            matches!(
+                mapping.sources.get(*position),
+                Some(ColumnSource::Deleted(_))
+            )
+        };
+        needed.iter().filter(is_flag).copied().collect()
+    }
+
+    fn counter(&self, name: &'static str) -> Count {
+        MetricBuilder::new(&self.metrics).counter(name, self.partition)
     }
 
     /// The predicate in terms of the file's columns, as far as the file's statistics decide it.
@@ -331,6 +380,7 @@ impl LakeOpener {
                         _ => None,
                     }
                 }
+                ColumnSource::Row(_) | ColumnSource::Deleted(_) => None,
             }
         };
         let trust = |root: usize| self.trust(file, opened, root);
@@ -458,44 +508,43 @@ impl LakeOpener {
         needed: &[usize],
         deletes: Deletes,
     ) -> Result<Batches> {
-        let metadata =
-            ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
-        let mut roots: Vec<usize> = needed
-            .iter()
-            .filter_map(|position| match opened.mapping.sources.get(position) {
-                Some(ColumnSource::File(root, _)) => Some(*root),
-                _ => None,
-            })
-            .collect();
+        let sources = || needed.iter().filter_map(|p| opened.mapping.sources.get(p));
+        let mut options = options(&opened.mapping);
+        let mut footer = Arc::clone(&opened.footer);
+        if sources().any(ColumnSource::is_numbered) {
+            options = options.with_virtual_columns(vec![row_numbers()])?;
+            footer = numbered(&footer)?;
+        }
+        let metadata = ArrowReaderMetadata::try_new(footer, options)?;
+        let mut roots: Vec<usize> = sources().filter_map(ColumnSource::root).collect();
         roots.sort_unstable();
         roots.dedup();
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
-        let mut builder =
-            ParquetRecordBatchStreamBuilder::new_with_metadata(opened.reader, metadata)
-                .with_projection(mask)
-                .with_batch_size(self.batch_size)
-                .with_row_groups(plan.row_group_indexes());
-        if let Some(selection) = plan.into_overall_row_selection(opened.footer.row_groups())? {
-            builder = builder.with_row_selection(selection);
-        }
+        let columns = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
         let Deletes { mut live, keys } = deletes;
         // How many rows equality deletes leave is not known before they are read.
-        if let Some(limit) = self.limit.filter(|_| file.key_sets().is_empty()) {
-            let rows = live.as_ref().map_or(limit, |live| live.rows_for(limit));
-            builder = builder.with_limit(rows);
-        }
+        let limit = self.limit.filter(|_| file.key_sets().is_empty());
+        let limit = limit.map(|limit| {
+            let live = live.as_ref();
+            live.map_or(limit, |live| live.rows_for(limit))
+        });
+        let wanted = WantedRows {
+            columns,
+            row_groups: plan.row_group_indexes(),
+            selection: plan.into_overall_row_selection(opened.footer.row_groups())?,
+            limit,
+            batch_size: self.batch_size,
+        };
         let assembly = Assembly::new(
             &self.shape.columns.read,
             &self.projection,
-            opened.mapping,
+            &opened.mapping,
             needed,
             &roots,
         )?;
-        let stream = builder.build()?;
+        let rows = file_rows(opened.reader, metadata, wanted)?;
         let location = file.data_file().file_path().to_owned();
-        Ok(stream
+        Ok(rows
             .map(move |batch| {
-                let batch = batch.map_err(Error::from);
                 let batch = match &mut live {
                     Some(live) => batch.and_then(|batch| live.filter(batch)),
                     None => batch,
@@ -504,6 +553,19 @@ impl LakeOpener {
             })
             .boxed())
     }
+}
+
+/// The manifest and the file must agree on the number of rows: one of them is damaged otherwise.
+fn check_rows(file: &DataFile, footer: &ParquetMetaData) -> Result<()> {
+    let found = footer.file_metadata().num_rows();
+    if u64::try_from(found).ok() == Some(file.record_count()) {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!(
+        "the file has {found} rows, another number of rows than the {} that the manifest says: one \
+         of them is damaged or belongs to another table; restore them",
+        file.record_count()
+    )))
 }
 
 /// An error with the data file it is about.

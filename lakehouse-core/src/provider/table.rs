@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Fields, Schema as ArrowSchema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -26,12 +26,18 @@ use super::field_mapping::TableColumns;
 use super::file::LakeFile;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
+use super::metadata_column::MetadataColumns;
+use super::metadata_table::MetadataTableProvider;
 use super::predicate;
 use super::source::{LakeSource, ScanShape};
 use super::values;
+use crate::catalog::foreign_type::refuse_write;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake};
-use crate::scan::{self, BoundSummary, Predicate, ScanContext, ScanPlan};
+use crate::scan::{
+    self, BoundSummary, MetadataColumn, MetadataTable, PartitionUnion, Predicate, ScanContext,
+    ScanPlan,
+};
 use crate::table::{self, Table, Version};
 
 /// The table property that gives field ids to files without any.
@@ -46,6 +52,7 @@ pub struct LakeTable {
     context: ScanContext,
     schema: SchemaRef,
     name_mapping: Option<NameMapping>,
+    metadata: MetadataColumns,
     key_bytes_max: Option<u64>,
     target: Option<Arc<InsertTarget>>,
 }
@@ -75,11 +82,13 @@ impl LakeTable {
             })?),
             None => None,
         };
+        let metadata = MetadataColumns::none(table.metadata());
         Ok(Self {
             table,
             context,
             schema,
             name_mapping,
+            metadata,
             key_bytes_max: None,
             target: None,
         })
@@ -101,17 +110,49 @@ impl LakeTable {
         self
     }
 
+    /// One of the table's metadata tables, at the version that this provider reads.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unsupported`] for a type that is not read.
+    pub fn metadata_table(&self, kind: MetadataTable) -> Result<Arc<dyn TableProvider>> {
+        let manifests = self.context.manifests().clone();
+        let provider = MetadataTableProvider::try_new(self.table.clone(), kind, manifests)?;
+        Ok(Arc::new(provider))
+    }
+
     /// The same table at another version, which can only be read.
     ///
     /// # Errors
     /// As [`Table::at`] and [`Self::new`].
     pub fn at(&self, version: Version) -> Result<Self> {
         let key_bytes_max = self.key_bytes_max;
-        let table = Self::new(self.table.at(version)?, self.context.clone())?;
+        let past = Self::new(self.table.at(version)?, self.context.clone())?;
+        let past = past.with_metadata_columns(self.metadata.columns())?;
         Ok(Self {
             key_bytes_max,
-            ..table
+            ..past
         })
+    }
+
+    /// The same table with metadata columns behind its own, which then can only be read.
+    ///
+    /// The engine takes what a provider's schema holds for a column like others, so `SELECT *`
+    /// shows these too. Those that the table's own columns hide, or that it does not have
+    /// ([`MetadataColumn::of_table`]), are left out.
+    ///
+    /// # Errors
+    /// When a type of a partition value cannot be expressed in Arrow.
+    pub fn with_metadata_columns(mut self, columns: &[MetadataColumn]) -> Result<Self> {
+        let union = Arc::new(PartitionUnion::new(self.table.metadata()));
+        let known = MetadataColumn::of_table(&self.table);
+        let columns = known.into_iter().filter(|known| columns.contains(known));
+        self.metadata = MetadataColumns::new(columns.collect(), union);
+        let own = self.table.schema().as_struct().fields().len();
+        let fields = self.schema.fields().iter().take(own).map(Arc::clone);
+        let fields: Fields = fields.chain(self.metadata.fields()?).collect();
+        self.schema = Arc::new(ArrowSchema::new(fields));
+        self.target = None;
+        Ok(self)
     }
 
     /// The table that is read.
@@ -162,6 +203,9 @@ impl LakeTable {
     /// costs a walk over all files. Bounds and counts are of all rows, deleted ones among them.
     fn statistics(&self, plan: &ScanPlan, columns: &BTreeSet<usize>) -> Statistics {
         let (live, is_exact) = plan.live_rows();
+        // Deleted rows that come back with a flag are counted by nobody.
+        let is_flagged = plan.has_deletes() && self.metadata.has_flags(self.behind(columns));
+        let is_exact = is_exact && !is_flagged;
         let rows = if is_exact { live } else { plan.row_count() };
         let rows = usize::try_from(rows).ok();
         let mut statistics = Statistics::new_unknown(&self.schema);
@@ -277,6 +321,9 @@ impl TableProvider for LakeTable {
         Ok(filters
             .iter()
             .map(|filter| {
+                if self.metadata.is_about_files(filter) {
+                    return TableProviderFilterPushDown::Inexact;
+                }
                 match predicate::convert(std::slice::from_ref(*filter), schema) {
                     Predicate::AlwaysTrue => TableProviderFilterPushDown::Unsupported,
                     // Files are skipped, rows are not: the engine still filters.
@@ -298,9 +345,18 @@ impl TableProvider for LakeTable {
             table = %self.table.ident(),
             snapshot = self.table.snapshot_id()
         );
-        let plan = self.plan(filters, limit).instrument(span).await?;
+        let looked_at = self.looked_at(projection, filters);
+        let mut unread = self.table.unread_columns()?;
+        if let Some(error) = looked_at.iter().find_map(|column| unread.remove(column)) {
+            return Err(error.into());
+        }
+        let mut plan = self.plan(filters, limit).instrument(span).await?;
+        plan.counts.files_skipped_partition +=
+            self.metadata.prune(&mut plan.files, filters, state)?;
+        self.metadata
+            .check_flags(&plan.files, self.behind(&looked_at))?;
         let label = self.label(&plan);
-        let statistics = self.statistics(&plan, &self.looked_at(projection, filters));
+        let statistics = self.statistics(&plan, &looked_at);
         let projection = match projection {
             Some(projection) => projection.clone(),
             None => (0..self.schema.fields().len()).collect(),
@@ -310,8 +366,9 @@ impl TableProvider for LakeTable {
         let inputs = ScanInputs {
             table: &self.table,
             columns: TableColumns {
-                iceberg: Arc::clone(self.table.schema()),
+                iceberg: self.metadata.schema_with(self.table.schema())?,
                 read: Arc::clone(&self.schema),
+                metadata: self.metadata.clone(),
                 name_mapping: self.name_mapping.clone(),
             },
             footers: self.context.footers(),
@@ -358,6 +415,7 @@ impl TableProvider for LakeTable {
             Error::invalid("rows are inserted into a table, not into one of its versions")
                 .with_context("table", self.table.ident())
         })?;
+        refuse_write(self.table.metadata())?;
         let (lake, found) = (target.lake.clone(), target.found.clone());
         Ok(Arc::new(InsertExec::new(lake, found, input)))
     }
@@ -447,6 +505,14 @@ impl LakeTable {
         ))
         .with_context("table", self.table.ident())
         .into()
+    }
+
+    /// The metadata columns among the columns that a query looks at, by position.
+    fn behind(&self, columns: &BTreeSet<usize>) -> impl Iterator<Item = usize> {
+        let own = self.table.schema().as_struct().fields().len();
+        columns
+            .iter()
+            .filter_map(move |position| position.checked_sub(own))
     }
 
     /// The columns that a query reads or filters by.

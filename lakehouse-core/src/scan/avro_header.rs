@@ -50,22 +50,39 @@ impl<'a> AvroHeader<'a> {
 
     /// Replaces a metadata entry.
     pub(crate) fn set_json(&mut self, key: &str, value: &Json) {
+        self.set_text(key, &value.to_string());
+    }
+
+    /// As [`Self::set_json`], for plain text.
+    pub(super) fn set_text(&mut self, key: &str, value: &str) {
         self.metadata
-            .insert(key.to_owned(), value.to_string().into_bytes());
+            .insert(key.to_owned(), value.as_bytes().to_vec());
+    }
+
+    /// The sync marker that ends each block, and the blocks.
+    pub(super) fn blocks(&self) -> (&'a [u8], &'a [u8]) {
+        self.rest.split_at(SYNC_BYTES)
     }
 
     /// The file with this header.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.to_bytes_before_blocks();
+        bytes.extend_from_slice(self.blocks().1);
+        bytes
+    }
+
+    /// The file with this header and without rows.
+    pub(super) fn to_bytes_before_blocks(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        put_length(&mut bytes, self.metadata.len());
+        put_long(&mut bytes, self.metadata.len() as u64);
         for (key, value) in &self.metadata {
-            put_length(&mut bytes, key.len());
+            put_long(&mut bytes, key.len() as u64);
             bytes.extend_from_slice(key.as_bytes());
-            put_length(&mut bytes, value.len());
+            put_long(&mut bytes, value.len() as u64);
             bytes.extend_from_slice(value);
         }
-        put_length(&mut bytes, 0);
-        bytes.extend_from_slice(self.rest);
+        put_long(&mut bytes, 0);
+        bytes.extend_from_slice(self.blocks().0);
         bytes
     }
 
@@ -82,6 +99,20 @@ impl<'a> AvroHeader<'a> {
             .as_array()
             .is_some_and(|fields| fields.iter().any(|field| field["name"] == name))
     }
+}
+
+/// The fields of the partition tuple in the schema of a manifest's rows.
+pub(crate) fn partition_fields(schema: &mut Json) -> Option<&mut Vec<Json>> {
+    let fields = schema.get_mut("fields")?.as_array_mut()?;
+    let data_file = fields
+        .iter_mut()
+        .find(|field| field["name"] == "data_file")?;
+    let fields = data_file.get_mut("type")?.get_mut("fields")?;
+    let partition = fields
+        .as_array_mut()?
+        .iter_mut()
+        .find(|field| field["name"] == "partition")?;
+    partition.get_mut("type")?.get_mut("fields")?.as_array_mut()
 }
 
 fn names_are_valid(schema: &Json) -> bool {
@@ -113,7 +144,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// A zig-zag varint.
-fn take_long(bytes: &mut &[u8]) -> Option<i64> {
+pub(super) fn take_long(bytes: &mut &[u8]) -> Option<i64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
@@ -126,16 +157,17 @@ fn take_long(bytes: &mut &[u8]) -> Option<i64> {
     None
 }
 
-fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+/// A length and as many bytes.
+pub(super) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(take_long(bytes)?).ok()?;
     let (taken, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
     Some(taken)
 }
 
-/// A length as a zig-zag varint.
-fn put_length(bytes: &mut Vec<u8>, length: usize) {
-    let mut rest = length << 1;
+/// A number that is not negative, as a zig-zag varint.
+pub(super) fn put_long(bytes: &mut Vec<u8>, number: u64) {
+    let mut rest = number << 1;
     loop {
         let low = rest.to_le_bytes()[0] & 0x7F;
         rest >>= 7;

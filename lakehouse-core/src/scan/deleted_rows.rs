@@ -42,6 +42,11 @@ impl DeletedRows {
         self.rows.max()
     }
 
+    /// Whether a row is one of them.
+    pub(crate) fn contains(&self, row: u64) -> bool {
+        self.rows.contains(row)
+    }
+
     /// How many of the rows lie within `range`.
     pub(crate) fn count(&self, range: Range<u64>) -> u64 {
         self.rows.range_cardinality(range)

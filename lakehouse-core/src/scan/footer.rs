@@ -1,12 +1,22 @@
 //! Parquet footers that sessions share.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parquet::arrow::async_reader::{AsyncFileReader, MetadataFetch};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::FOOTER_SIZE;
+use parquet::file::metadata::{
+    FooterTail, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
 
+use super::thrift;
 use crate::cache::ByteCache;
 use crate::error::{Error, Result};
+use crate::runtime;
 
 /// How much of a file's end is read at first: enough for the footers of most files.
 const FOOTER_BYTES: u64 = 128 << 10;
@@ -29,25 +39,28 @@ impl FooterCache {
     ///
     /// # Errors
     /// When the file is missing or no Parquet file.
-    pub(crate) async fn footer<F: AsyncFileReader>(
+    pub(crate) async fn footer<F>(
         &self,
         location: &str,
         size_bytes: u64,
-        reader: &mut F,
-    ) -> Result<Arc<ParquetMetaData>> {
-        let load = async {
-            let size = size_bytes;
-            let hint = usize::try_from(size.min(FOOTER_BYTES)).ok();
-            let footer = ParquetMetaDataReader::new()
-                .with_prefetch_hint(hint)
-                .with_page_index_policy(PageIndexPolicy::Skip)
-                .load_and_finish(&mut *reader, size)
-                .await
-                .map_err(|error| Error::from(error).with_context("file", location))?;
-            let bytes = footer.memory_size() as u64;
-            Ok((Arc::new(footer), bytes))
+        reader: &F,
+    ) -> Result<Arc<ParquetMetaData>>
+    where
+        F: AsyncFileReader + Clone + 'static,
+    {
+        let key = location.to_owned();
+        let load = || {
+            let (mut reader, location) = (reader.clone(), key.clone());
+            async move {
+                let read = measured_footer(size_bytes, &mut reader);
+                let footer = runtime::contained_future(read)
+                    .await
+                    .map_err(|error| error.with_context("file", location))?;
+                let bytes = footer.memory_size() as u64;
+                Ok((Arc::new(footer), bytes))
+            }
         };
-        self.footers.get_or_load(&location.to_owned(), load).await
+        self.footers.get_or_load(&key, load).await
     }
 
     /// `footer` with its page index.
@@ -72,17 +85,234 @@ impl FooterCache {
         {
             return Ok(known);
         }
-        let mut loader = ParquetMetaDataReader::new_with_metadata(footer.as_ref().clone())
-            .with_page_index_policy(PageIndexPolicy::Optional);
-        let loaded = match loader.load_page_index(&mut *reader).await {
-            Ok(()) => loader.finish(),
-            Err(error) => Err(error),
-        };
-        let footer = loaded.map_err(|error| Error::from(error).with_context("file", location))?;
+        let footer = runtime::contained_future(read_page_index(&footer, reader))
+            .await
+            .map_err(|error| error.with_context("file", location))?;
         let footer = Arc::new(footer);
         let bytes = footer.memory_size() as u64;
         self.footers
             .insert(location.to_owned(), Arc::clone(&footer), bytes);
         Ok(footer)
+    }
+}
+
+/// Whether a footer is read with the index of its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageIndex {
+    /// Where the file has one.
+    Read,
+    /// Without.
+    Skip,
+}
+
+/// A footer that is not shared with other queries: in the cache a load may wait for another query.
+///
+/// # Errors
+/// As [`FooterCache::footer`].
+pub(crate) async fn read_footer<F: AsyncFileReader>(
+    reader: &mut F,
+    size_bytes: u64,
+    pages: PageIndex,
+) -> Result<Arc<ParquetMetaData>> {
+    let footer = measured_footer(size_bytes, reader).await?;
+    Ok(Arc::new(match pages {
+        PageIndex::Read => read_page_index(&footer, reader).await?,
+        PageIndex::Skip => footer,
+    }))
+}
+
+/// Reads and decodes a footer once its lengths are known to be those of the file.
+async fn measured_footer<F: AsyncFileReader>(size: u64, reader: &mut F) -> Result<ParquetMetaData> {
+    let too_short = || Error::corrupt("the file is too short for a Parquet file; restore it");
+    if size < FOOTER_SIZE as u64 {
+        return Err(too_short());
+    }
+    let end = reader
+        .get_bytes(size.saturating_sub(FOOTER_BYTES)..size)
+        .await?;
+    let tail = end.last_chunk::<FOOTER_SIZE>().ok_or_else(too_short)?;
+    let tail = FooterTail::try_new(tail)?;
+    if tail.is_encrypted_footer() {
+        return Err(Error::unsupported(
+            "the file is encrypted, and encrypted files are not read",
+        ));
+    }
+    let length = tail.metadata_length();
+    let footer_start = size
+        .checked_sub((FOOTER_SIZE as u64).saturating_add(length as u64))
+        .ok_or_else(|| {
+            Error::corrupt("the Parquet footer says that it is longer than its file; restore it")
+        })?;
+    let bytes = match end.len().checked_sub(length + FOOTER_SIZE) {
+        Some(begin) => end.slice(begin..begin + length),
+        None => {
+            let end = footer_start + length as u64;
+            reader.get_bytes(footer_start..end).await?
+        }
+    };
+    if !thrift::is_file_metadata(&bytes) {
+        return Err(Error::corrupt(
+            "the Parquet footer is damaged: it holds what no footer holds; restore the file",
+        ));
+    }
+    let footer = ParquetMetaDataReader::decode_metadata(&bytes)?;
+    check(&footer, footer_start).map(|()| footer)
+}
+
+/// What a footer says twice must be the same, and its columns must lie before it.
+fn check(footer: &ParquetMetaData, footer_start: u64) -> Result<()> {
+    let rows = footer
+        .row_groups()
+        .iter()
+        .try_fold(0_i64, |rows, group| rows.checked_add(row_count(group)?));
+    if rows != Some(footer.file_metadata().num_rows()) {
+        return Err(damaged("its row groups do not hold the rows of the file"));
+    }
+    for column in footer.row_groups().iter().flat_map(|g| g.columns()) {
+        let start = column
+            .dictionary_page_offset()
+            .unwrap_or_else(|| column.data_page_offset());
+        let end = start.checked_add(column.compressed_size());
+        let is_inside = start >= 0
+            && column.compressed_size() >= 0
+            && column.uncompressed_size() >= 0
+            && end.is_some_and(|end| end.cast_unsigned() <= footer_start);
+        if !is_inside {
+            return Err(damaged("a column lies outside of the file"));
+        }
+    }
+    Ok(())
+}
+
+fn damaged(what: &str) -> Error {
+    Error::corrupt(format!(
+        "the Parquet footer is damaged: {what}; restore the file"
+    ))
+}
+
+/// The rows of a group, if each column that is not repeated has as many values.
+fn row_count(group: &RowGroupMetaData) -> Option<i64> {
+    let rows = group.num_rows();
+    let agrees = group.columns().iter().all(|column| {
+        if column.column_descr().max_rep_level() == 0 {
+            column.num_values() == rows
+        } else {
+            column.num_values() >= rows
+        }
+    });
+    (rows >= 0 && agrees).then_some(rows)
+}
+
+/// Reads and decodes the page index of all columns, measured before it is decoded.
+async fn read_page_index<F: AsyncFileReader>(
+    footer: &ParquetMetaData,
+    reader: &mut F,
+) -> Result<ParquetMetaData> {
+    let parts = index_parts(footer)?;
+    let start = parts.iter().map(|part| part.bytes.start).min();
+    let end = parts.iter().map(|part| part.bytes.end).max();
+    let (Some(start), Some(end)) = (start, end) else {
+        return Ok(footer.clone());
+    };
+    let bytes = reader.get_bytes(start..end).await?;
+    let index = Fetched { start, bytes };
+    for part in &parts {
+        let bytes = index.slice(&part.bytes);
+        // An index of no bytes is none.
+        let is_whole = |bytes: Bytes| bytes.is_empty() || (part.is_whole)(&bytes);
+        if !bytes.is_some_and(is_whole) {
+            return Err(Error::corrupt(
+                "the page index is damaged: it holds what no index holds; restore the file",
+            ));
+        }
+    }
+    let mut loader = ParquetMetaDataReader::new_with_metadata(footer.clone())
+        .with_page_index_policy(PageIndexPolicy::Optional);
+    loader.load_page_index(index).await?;
+    let footer = loader.finish()?;
+    check_pages(&footer).map(|()| footer)
+}
+
+/// Pages must follow each other inside their column, from its first row on.
+fn check_pages(footer: &ParquetMetaData) -> Result<()> {
+    let groups = footer.row_groups().iter();
+    for (group, columns) in groups.zip(footer.offset_index().into_iter().flatten()) {
+        for (column, index) in group.columns().iter().zip(columns) {
+            let (start, length) = column.byte_range();
+            let pages = index.page_locations();
+            let is_inside = pages.iter().all(|page| {
+                let size = u64::try_from(page.compressed_page_size).ok();
+                let begin = u64::try_from(page.offset).ok();
+                begin
+                    .zip(size)
+                    .and_then(|(begin, size)| Some((begin, begin.checked_add(size)?)))
+                    .is_some_and(|(begin, end)| start <= begin && end <= start + length)
+            });
+            let is_sorted = pages.is_sorted_by(|page, next| {
+                page.first_row_index < next.first_row_index && page.offset < next.offset
+            });
+            let first = pages.first().map_or(0, |page| page.first_row_index);
+            let last = pages.last().map_or(0, |page| page.first_row_index);
+            if !(is_inside && is_sorted && first == 0 && last <= group.num_rows()) {
+                return Err(Error::corrupt(
+                    "the page index is damaged: pages lie outside of their column; restore the \
+                     file",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The index of one column, and how it is measured.
+struct IndexPart {
+    bytes: Range<u64>,
+    is_whole: fn(&[u8]) -> bool,
+}
+
+fn index_parts(footer: &ParquetMetaData) -> Result<Vec<IndexPart>> {
+    let mut parts = Vec::new();
+    for column in footer.row_groups().iter().flat_map(|g| g.columns()) {
+        let column_index = (column.column_index_offset(), column.column_index_length());
+        let offset_index = (column.offset_index_offset(), column.offset_index_length());
+        let of_column: [(_, fn(&[u8]) -> bool); 2] = [
+            (column_index, thrift::is_column_index),
+            (offset_index, thrift::is_offset_index),
+        ];
+        for (place, is_whole) in of_column {
+            let (Some(offset), Some(length)) = place else {
+                continue;
+            };
+            let bytes = u64::try_from(offset)
+                .ok()
+                .zip(u64::try_from(length).ok())
+                .and_then(|(start, length)| Some(start..start.checked_add(length)?))
+                .ok_or_else(|| damaged("the page index lies outside of the file"))?;
+            parts.push(IndexPart { bytes, is_whole });
+        }
+    }
+    Ok(parts)
+}
+
+/// Bytes that were read already, for a decoder that asks for them itself.
+struct Fetched {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Fetched {
+    fn slice(&self, range: &Range<u64>) -> Option<Bytes> {
+        let from = usize::try_from(range.start.checked_sub(self.start)?).ok()?;
+        let to = usize::try_from(range.end.checked_sub(self.start)?).ok()?;
+        (from <= to && to <= self.bytes.len()).then(|| self.bytes.slice(from..to))
+    }
+}
+
+impl MetadataFetch for Fetched {
+    fn fetch(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        let slice = self.slice(&range).ok_or_else(|| {
+            ParquetError::General("the page index lies outside of what the footer says".to_owned())
+        });
+        async move { slice }.boxed()
     }
 }

@@ -39,11 +39,16 @@ pub(crate) async fn read_list(
     if snapshot.encryption_key_id().is_some() {
         return Err(encrypted("manifest list", path));
     }
-    let load = async {
-        let bytes = read_file(storage, "manifest list", path).await?;
-        let list = decoded(bytes, "manifest list", path, decode::list).await?;
-        let size_bytes = decode::list_size_bytes(&list);
-        Ok((Arc::new(list), size_bytes))
+    let load = || {
+        let (storage, snapshot) = (storage.clone(), snapshot.clone());
+        async move {
+            let path = snapshot.manifest_list();
+            let bytes = read_file(&storage, "manifest list", path).await?;
+            let list = decoded(bytes, "manifest list", path, decode::list).await?;
+            refuse_emptied(&list, &snapshot)?;
+            let size_bytes = decode::list_size_bytes(&list);
+            Ok((Arc::new(list), size_bytes))
+        }
     };
     cache.list(path, load).await
 }
@@ -78,10 +83,13 @@ pub(crate) async fn read_manifest(
     {
         return Err(encrypted("manifest", path));
     }
-    let load = async {
-        let manifest = load_manifest(storage, file).await?;
-        let size_bytes = manifest.size_bytes();
-        Ok((Arc::new(manifest), size_bytes))
+    let load = || {
+        let (storage, file) = (storage.clone(), file.clone());
+        async move {
+            let manifest = load_manifest(&storage, &file).await?;
+            let size_bytes = manifest.size_bytes();
+            Ok((Arc::new(manifest), size_bytes))
+        }
     };
     cache.manifest(path, load).await
 }
@@ -131,25 +139,70 @@ async fn read_file(storage: &Storage, what: &'static str, path: &str) -> Result<
         })
 }
 
-/// Decodes away from the threads that serve queries, where a decoder that panics on a damaged file
-/// does no harm either.
+/// Decodes away from the threads that serve queries.
 async fn decoded<T: Send + 'static>(
     bytes: Bytes,
     what: &'static str,
     path: &str,
     decode: fn(&[u8]) -> Result<T>,
 ) -> Result<T> {
-    let unreadable = |error: Error| match error.kind() {
-        ErrorKind::Cancelled | ErrorKind::Unsupported => error.with_context(what, path),
+    runtime::blocking(move || runtime::contained(|| decode(&bytes)))
+        .await
+        .and_then(|decoded| decoded)
+        .map_err(|error| unreadable(error, what, path))
+}
+
+fn unreadable(error: Error, what: &'static str, path: &str) -> Error {
+    match error.kind() {
+        ErrorKind::Cancelled | ErrorKind::Unsupported | ErrorKind::ResourcesExhausted => {
+            error.with_context(what, path)
+        }
         _ => Error::corrupt(format!(
             "{path:?} cannot be read as a {what}: it is damaged or no Iceberg file; restore it"
         ))
         .with_source(error),
-    };
-    runtime::blocking(move || decode(&bytes))
-        .await
-        .and_then(|decoded| decoded)
-        .map_err(unreadable)
+    }
+}
+
+/// A list that was cut off behind its header is a list of nothing, and a commit on top of it would
+/// lose the table. Where the list was cut between two blocks, nothing in the format tells.
+fn refuse_emptied(list: &[ManifestFile], snapshot: &Snapshot) -> Result<()> {
+    let total = snapshot
+        .summary()
+        .additional_properties
+        .get("total-data-files")
+        .and_then(|total| total.parse::<u64>().ok());
+    match total {
+        Some(total) if list.is_empty() && total > 0 => Err(Error::corrupt(format!(
+            "the manifest list is empty where its snapshot has {total} data files: it was cut \
+             off; restore the file"
+        ))
+        .with_context("manifest list", snapshot.manifest_list())),
+        _ => Ok(()),
+    }
+}
+
+/// The manifests that a snapshot's manifest list of these bytes names.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] with the list's location when it is none.
+pub(crate) fn manifest_list_from_bytes(
+    bytes: &[u8],
+    snapshot: &Snapshot,
+) -> Result<Vec<ManifestFile>> {
+    let list = runtime::contained(|| decode::list(bytes))
+        .map_err(|error| unreadable(error, "manifest list", snapshot.manifest_list()))?;
+    refuse_emptied(&list, snapshot)?;
+    Ok(list)
+}
+
+/// The manifest of these bytes, which were read from `path`.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] with the path when it is none.
+pub(crate) fn manifest_from_bytes(bytes: &[u8], path: &str) -> Result<DecodedManifest> {
+    runtime::contained(|| decode::manifest(bytes))
+        .map_err(|error| unreadable(error, "manifest", path))
 }
 
 fn encrypted(what: &'static str, path: &str) -> Error {

@@ -31,20 +31,26 @@ impl ManifestCache {
     }
 
     /// The manifest list of a path, loaded when it is not kept; `load` gives it with its size.
-    pub(super) async fn list(
+    pub(super) async fn list<F>(
         &self,
         path: &str,
-        load: impl Future<Output = Result<(Arc<Vec<ManifestFile>>, u64)>>,
-    ) -> Result<Arc<Vec<ManifestFile>>> {
+        load: impl FnOnce() -> F,
+    ) -> Result<Arc<Vec<ManifestFile>>>
+    where
+        F: Future<Output = Result<(Arc<Vec<ManifestFile>>, u64)>> + Send + 'static,
+    {
         self.lists.get_or_load(&path.to_owned(), load).await
     }
 
     /// The manifest of a path, loaded when it is not kept; `load` gives it with its size.
-    pub(super) async fn manifest(
+    pub(super) async fn manifest<F>(
         &self,
         path: &str,
-        load: impl Future<Output = Result<(Arc<DecodedManifest>, u64)>>,
-    ) -> Result<Arc<DecodedManifest>> {
+        load: impl FnOnce() -> F,
+    ) -> Result<Arc<DecodedManifest>>
+    where
+        F: Future<Output = Result<(Arc<DecodedManifest>, u64)>> + Send + 'static,
+    {
         self.manifests.get_or_load(&path.to_owned(), load).await
     }
 

@@ -26,6 +26,7 @@ use super::predicate::Predicate;
 use crate::error::{Error, Result};
 use crate::table::Table;
 use entries::EntryTable;
+pub(crate) use partition_union::PartitionUnion;
 pub(crate) use position_deletes::{PositionReader, Positions};
 use walk::Reach;
 

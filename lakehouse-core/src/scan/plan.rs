@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use iceberg::spec::{
     DataContentType, DataFile, DataFileFormat, Literal, ManifestContentType, ManifestEntry,
-    ManifestEntryRef, ManifestFile, PrimitiveType, TableMetadata, Transform,
+    ManifestEntryRef, ManifestFile, PrimitiveType, Struct, TableMetadata, Transform,
 };
 
 use super::delete_file::{DeleteFile, FileDeletes};
@@ -113,6 +113,11 @@ impl ScanFile {
             .iter()
             .zip(self.data_file().partition().fields())
             .map(|(column, value)| (column, value.as_ref()))
+    }
+
+    /// The file's spec and its partition values by that spec.
+    pub(crate) fn partition_tuple(&self) -> (&PartitionLayout, &Struct) {
+        (&self.layout, self.data_file().partition())
     }
 
     /// The one value that a column has in the whole file, because the file is partitioned by it

@@ -5,5 +5,8 @@ mod equality;
 mod equality_property;
 mod evolution;
 mod handmade;
+mod metadata_columns;
 mod pruning;
 mod scan;
+mod schema_model;
+mod types;

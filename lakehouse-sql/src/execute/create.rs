@@ -22,6 +22,7 @@ use lakehouse_core::table::{Table, iceberg_schema, read_schema};
 
 use super::QueryResult;
 use crate::environment::Environment;
+use crate::exact_cast::{cast_type, exact_casts};
 use crate::resolve::{TableTarget, name};
 use crate::sql_type::TypeReader;
 use crate::statement::{CreateTable, PartitionTerm, TYPE_DEPTH_MAX};
@@ -325,12 +326,13 @@ async fn source_streams(
     let casts: Vec<Expr> = columns
         .map(|((qualifier, field), target)| {
             let column = Expr::Column(datafusion::common::Column::from((qualifier, field)));
-            let cast = column.cast_to(target.data_type(), given.as_ref())?;
+            let cast_type = cast_type(field.data_type(), target.data_type());
+            let cast = column.cast_to(&cast_type, given.as_ref())?;
             Ok(cast.alias(target.name()))
         })
         .collect::<datafusion::error::Result<_>>()?;
     let plan = LogicalPlanBuilder::from(source).project(casts)?.build()?;
-    let plan = crate::exact_cast::exact_casts(plan, state.config_options())?;
+    let plan = exact_casts(plan, state.config_options())?;
     let physical = state.create_physical_plan(&plan).await?;
     let is_partitioned = !staged.partition_spec().is_unpartitioned();
     if is_partitioned {

@@ -148,13 +148,13 @@ struct Column {
 }
 
 impl Column {
-    fn of(field: &NestedField) -> Self {
-        Self {
+    fn of(table: &Table, field: &NestedField) -> Result<Self> {
+        Ok(Self {
             name: field.name.clone(),
-            data_type: type_text(&field.field_type),
+            data_type: table.type_text(field)?,
             required: field.required,
             comment: field.doc.clone(),
-        }
+        })
     }
 }
 
@@ -174,14 +174,15 @@ fn own_columns(schema: &Schema) -> Vec<Column> {
 fn columns_of(found: &FoundTable) -> Result<Vec<Column>> {
     let Some(Selector::Metadata(kind)) = &found.selector else {
         let fields = found.table.schema().as_struct().fields();
-        return Ok(fields.iter().map(|field| Column::of(field)).collect());
+        let column = |field: &NestedFieldRef| Column::of(&found.table, field);
+        return fields.iter().map(column).collect();
     };
     let schema = kind.schema(&found.table)?;
     // Field by field: names of metrics hold dots, which one schema would not tell from nesting.
     let field = |field: &Arc<Field>| {
         let kind = iceberg_type(field.data_type(), FormatVersion::V3)?;
         let (name, required) = (field.name(), !field.is_nullable());
-        Ok(Column::of(&NestedField::new(0, name, kind, required)))
+        Column::of(&found.table, &NestedField::new(0, name, kind, required))
     };
     schema.fields().iter().map(field).collect()
 }
@@ -316,13 +317,13 @@ fn create_table_text(table: &Table, catalog: &str, chosen: &str) -> Result<Strin
                 .as_ref()
                 .map(|doc| format!(" COMMENT {}", literal(doc)))
                 .unwrap_or_default();
-            format!(
+            Ok(format!(
                 "  {} {}{not_null}{comment}",
                 quote(&field.name),
-                type_text(&field.field_type)
-            )
+                table.type_text(field)?
+            ))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let name = format!(
         "{}.{}.{}",
         quote(catalog),

@@ -9,15 +9,16 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use lakehouse_core::error::Result;
 
 use super::cursor::is_word;
-use super::failure::unsupported_at;
+use super::failure::invalid_at;
 
-/// How deep a statement's tree may be, in operators.
-const DEPTH_MAX: usize = if cfg!(debug_assertions) { 200 } else { 800 };
+/// How deep a statement's tree may be, in operators. A thread of the runtime has 2 MiB of stack, of
+/// which a level takes some 8 KiB while it is planned, in a build without optimisation.
+const DEPTH_MAX: usize = if cfg!(debug_assertions) { 120 } else { 400 };
 /// What a set operation or pipe operator counts: planning takes as much stack for it as for so many
 /// operators.
-const OPERATION_DEPTH: usize = 8;
+const OPERATION_DEPTH: usize = 4;
 /// What a join counts.
-const JOIN_DEPTH: usize = 4;
+const JOIN_DEPTH: usize = 3;
 
 /// Words that are an operator, or a part of one, behind or between values.
 const OPERATORS: &[&str] = &[
@@ -25,16 +26,13 @@ const OPERATORS: &[&str] = &[
     "LIKE", "MATCH", "MEMBER", "NOT", "NOTNULL", "OPERATOR", "OR", "OVERLAPS", "REGEXP", "RLIKE",
     "SIMILAR", "XOR",
 ];
-/// Words that begin another expression of the same query.
-const CLAUSES: &[&str] = &[
-    "BY", "ELSE", "FROM", "HAVING", "LIMIT", "OFFSET", "ON", "QUALIFY", "SELECT", "THEN", "TO",
-    "USING", "VALUES", "WHEN", "WHERE",
-];
+/// Words that begin another expression of a `CASE`.
+const CASE_PARTS: &[&str] = &["ELSE", "THEN", "WHEN"];
 /// Words between two queries.
 const SET_OPERATIONS: &[&str] = &["EXCEPT", "INTERSECT", "MINUS", "UNION"];
 
-/// The depth of what stands between two parentheses, or between `CASE` and `END`. Each operator, join
-/// and set operation is one level above what is to its left.
+/// The depth of what stands between two parentheses, or between `CASE` and `END`. Each operator,
+/// join and set operation is one level above what is to its left.
 #[derive(Default)]
 struct Level {
     /// Of the expression that goes on.
@@ -43,25 +41,36 @@ struct Level {
     select: usize,
     /// Of the selects before.
     query: usize,
+    /// Whether it goes from `CASE` to `END`.
+    is_case: bool,
 }
 
 /// Refuses a statement with a chain that is too long.
 ///
 /// # Errors
-/// `Unsupported`, with the place where the chain becomes too long.
+/// `InvalidInput`, with the place where the chain becomes too long.
 pub(super) fn refuse_long_chains(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut outer: Vec<Level> = Vec::new();
     let mut level = Level::default();
+    let mut named_operators = 0_usize;
     let mut before: Option<&Token> = None;
     for token in tokens {
-        let opens = is_bracket(&token.token, true) || is_one_of(&token.token, &["CASE"]);
-        let closes = is_bracket(&token.token, false) || is_one_of(&token.token, &["END"]);
-        if closes && let Some(mut around) = outer.pop() {
-            around.expression = around.expression.max(level.depth() + 1);
-            level = around;
+        // Behind a dot these words are names.
+        let is_name = before == Some(&Token::Period);
+        let opens_case = !is_name && is_one_of(&token.token, &["CASE"]);
+        if !is_name && level.is_case && is_one_of(&token.token, &["END"]) {
+            level.close(&mut outer);
         }
+        if is_bracket(&token.token, false) {
+            while level.is_case && !outer.is_empty() {
+                level.close(&mut outer);
+            }
+            level.close(&mut outer);
+        }
+        // The operand behind `OPERATOR(…)` may be any word, also one that would begin a part.
+        named_operators += usize::from(is_one_of(&token.token, &["OPERATOR"]));
         level.count(&token.token, before);
-        if level.depth() > DEPTH_MAX {
+        if level.depth().max(named_operators) > DEPTH_MAX {
             let message = format!(
                 "a chain of operators, joins or set operations is too long here: at most \
                  {DEPTH_MAX} operators, {} joins or {} set operations follow each other; write IN \
@@ -69,10 +78,11 @@ pub(super) fn refuse_long_chains(tokens: &[TokenWithSpan]) -> Result<()> {
                 DEPTH_MAX / JOIN_DEPTH,
                 DEPTH_MAX / OPERATION_DEPTH
             );
-            return Err(unsupported_at(token.span.start, message));
+            return Err(invalid_at(token.span.start, message));
         }
-        if opens {
+        if opens_case || is_bracket(&token.token, true) {
             outer.push(std::mem::take(&mut level));
+            level.is_case = opens_case;
         }
         before = Some(&token.token);
     }
@@ -92,17 +102,32 @@ impl Level {
         {
             *self = Self {
                 query: self.depth() + OPERATION_DEPTH,
+                is_case: self.is_case,
                 ..Self::default()
             };
         } else if is_one_of(token, &["JOIN", "APPLY"]) {
             self.end_expression();
             self.select += JOIN_DEPTH;
-        } else if *token == Token::Comma
-            || (is_one_of(token, CLAUSES) && !before.is_some_and(wants_value))
-        {
+        } else if *token == Token::Comma || self.begins_part(token, before) {
             self.end_expression();
         } else if is_operator(token) || *token == Token::LBracket {
             self.expression += 1;
+        }
+    }
+
+    /// Whether a word begins another part of this `CASE`, and is no name.
+    fn begins_part(&self, token: &Token, before: Option<&Token>) -> bool {
+        let is_name = before.is_some_and(|before| {
+            is_operator(before) || *before == Token::Period || is_one_of(before, &["FROM", "ZONE"])
+        });
+        self.is_case && is_one_of(token, CASE_PARTS) && !is_name
+    }
+
+    /// Ends this level: it is an operand of the one around.
+    fn close(&mut self, outer: &mut Vec<Self>) {
+        if let Some(mut around) = outer.pop() {
+            around.expression = around.expression.max(self.depth() + 1);
+            *self = around;
         }
     }
 
@@ -122,12 +147,6 @@ fn is_bracket(token: &Token, opening: bool) -> bool {
 
 fn is_one_of(token: &Token, words: &[&str]) -> bool {
     matches!(token, Token::Word(_)) && words.iter().any(|word| is_word(token, word))
-}
-
-/// Whether a value follows this token, so that a word after it is a name and begins no clause.
-fn wants_value(token: &Token) -> bool {
-    // `IS DISTINCT FROM` goes on with a value.
-    is_operator(token) || *token == Token::Period || is_one_of(token, &["DISTINCT"])
 }
 
 /// Whether a token makes the expression to its left a part of a larger one: a word that does, or any
@@ -179,6 +198,12 @@ mod tests {
             " + CASE WHEN a THEN 1 END",
             " NOT IN (1, 2)",
             " COLLATE x",
+            " AT TIME ZONE when",
+            " + f(end, 1)",
+            " + t.case",
+            " + (1, 2)",
+            " OPERATOR(pg_catalog.+) when",
+            " + CASE WHEN t.end THEN 1 END",
             " UNION ALL SELECT 1",
             " EXCEPT (SELECT 1)",
         ] {

@@ -16,6 +16,9 @@ use datafusion::sql::sqlparser::ast::{Insert, Query, SetExpr, Statement, TableOb
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
+use crate::exact_cast::cast_type;
+use crate::uuid_text::{may_be_uuid, uuid_of_text};
+
 /// Whether the engine's planner may have this insert.
 pub(super) fn is_values(insert: &Insert) -> bool {
     insert
@@ -104,5 +107,9 @@ fn insert_rows(
 }
 
 fn cast(value: Expr, data_type: &arrow::datatypes::DataType, schema: &DFSchema) -> Result<Expr> {
-    Ok(value.cast_to(data_type, schema)?)
+    let given = value.get_type(schema)?;
+    if may_be_uuid(data_type) && given.is_string() {
+        return Ok(uuid_of_text(value));
+    }
+    Ok(value.cast_to(&cast_type(&given, data_type), schema)?)
 }

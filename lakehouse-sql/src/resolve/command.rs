@@ -17,8 +17,8 @@ use super::{
 };
 use crate::constant::Constants;
 use crate::statement::{
-    AlterAction, CreateNamespace, CreateTable, Describe, DropNamespace, DropTable, SetValue,
-    ShowTarget, Statement,
+    AlterAction, Call, CreateNamespace, CreateTable, Describe, DropNamespace, DropTable, SetValue,
+    ShowTarget, Statement, Use,
 };
 
 /// A command whose names are resolved.
@@ -198,33 +198,9 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
             table: whole_table(&alter.name, scope).await?,
             action: alter.action,
         },
-        Statement::Call(call) => {
-            let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
-            let mut arguments = Vec::with_capacity(call.arguments.len());
-            for argument in call.arguments {
-                let name = argument.name.map(|name| name.value.to_lowercase());
-                arguments.push((name, constants.evaluate(&argument.value)?));
-            }
-            let (catalog_name, procedure) = procedure_name(&call.procedure, scope)?;
-            Command::Call {
-                catalog_name,
-                procedure,
-                arguments,
-            }
-        }
+        Statement::Call(call) => resolve_call(call, scope)?,
         Statement::Show(target) => Command::Show(show(target, scope).await?),
-        Statement::Describe(Describe { table, extended }) => {
-            Command::Show(match session_table::find(&table, scope)? {
-                Some(own) => Show::OwnColumns {
-                    schema: own.provider.schema(),
-                    described: true,
-                },
-                None => Show::Describe {
-                    table: table_with_columns(&table, scope).await?,
-                    extended,
-                },
-            })
-        }
+        Statement::Describe(target) => Command::Show(describe(target, scope).await?),
         Statement::Set(set) => {
             let value = match set.value {
                 SetValue::Expression(value) => Some(setting_value(&set.name, &value, scope)?),
@@ -239,20 +215,7 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
             name: reset.name,
             value: None,
         },
-        Statement::Use(used) => {
-            let path = names(&used.namespace);
-            let found = scope.lake.find_namespace(&path, &scope.catalog).await;
-            let (catalog_name, _, namespace) = found.map_err(|error| match path.as_slice() {
-                [only] if scope.lake.catalog(only).is_ok() => Error::not_found(format!(
-                    "{only} is a catalog; USE takes a namespace, such as {only}.default"
-                )),
-                _ => error,
-            })?;
-            Command::Use {
-                catalog_name,
-                namespace,
-            }
-        }
+        Statement::Use(used) => use_namespace(&used, scope).await?,
         Statement::Query(_)
         | Statement::Explain(_)
         | Statement::Insert(_)
@@ -268,6 +231,35 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
             source: None,
         },
         tables: Vec::new(),
+    })
+}
+
+async fn describe(target: Describe, scope: &Scope<'_>) -> Result<Show> {
+    let Describe { table, extended } = target;
+    Ok(match session_table::find(&table, scope)? {
+        Some(own) => Show::OwnColumns {
+            schema: own.provider.schema(),
+            described: true,
+        },
+        None => Show::Describe {
+            table: table_with_columns(&table, scope).await?,
+            extended,
+        },
+    })
+}
+
+async fn use_namespace(used: &Use, scope: &Scope<'_>) -> Result<Command> {
+    let path = names(&used.namespace);
+    let found = scope.lake.find_namespace(&path, &scope.catalog).await;
+    let (catalog_name, _, namespace) = found.map_err(|error| match path.as_slice() {
+        [only] if scope.lake.catalog(only).is_ok() => Error::not_found(format!(
+            "{only} is a catalog; USE takes a namespace, such as {only}.default"
+        )),
+        _ => error,
+    })?;
+    Ok(Command::Use {
+        catalog_name,
+        namespace,
     })
 }
 
@@ -475,6 +467,21 @@ async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
         tables,
         own,
         purge: drop.purge,
+    })
+}
+
+fn resolve_call(call: Call, scope: &Scope<'_>) -> Result<Command> {
+    let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
+    let mut arguments = Vec::with_capacity(call.arguments.len());
+    for argument in call.arguments {
+        let name = argument.name.map(|name| name.value.to_lowercase());
+        arguments.push((name, constants.evaluate(&argument.value)?));
+    }
+    let (catalog_name, procedure) = procedure_name(&call.procedure, scope)?;
+    Ok(Command::Call {
+        catalog_name,
+        procedure,
+        arguments,
     })
 }
 

@@ -16,7 +16,8 @@ use datafusion::sql::sqlparser::ast::{
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
-use super::spelling::{Spellings, join_constraint, table_key, try_for_each_select_mut};
+use super::spelling::{Spellings, join_constraint_mut, table_key, try_for_each_select_mut};
+use super::unnamed::is_plain;
 use crate::statement::Statement;
 use crate::statement::relation::walk;
 
@@ -75,7 +76,7 @@ impl Writer<'_> {
                 self.refuse_two_spellings(&table.relation, join)?;
             }
             let right = self.columns_of(&join.relation);
-            if let Some(constraint) = join_constraint(&mut join.join_operator)
+            if let Some(constraint) = join_constraint_mut(&mut join.join_operator)
                 && *constraint == JoinConstraint::Natural
             {
                 *constraint =
@@ -454,22 +455,6 @@ fn simple_name(name: &ObjectName) -> Option<&Ident> {
         [ObjectNamePart::Identifier(only)] => Some(only),
         _ => None,
     }
-}
-
-pub(super) fn is_plain(options: &WildcardAdditionalOptions) -> bool {
-    let WildcardAdditionalOptions {
-        wildcard_token: _,
-        opt_ilike,
-        opt_exclude,
-        opt_except,
-        opt_replace,
-        opt_rename,
-    } = options;
-    opt_ilike.is_none()
-        && opt_exclude.is_none()
-        && opt_except.is_none()
-        && opt_replace.is_none()
-        && opt_rename.is_none()
 }
 
 /// `table.* EXCEPT (columns)`.

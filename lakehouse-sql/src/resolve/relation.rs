@@ -15,10 +15,13 @@ use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::lake::{FoundTable, Selector, dotted};
 use lakehouse_core::name::quote;
+use lakehouse_core::scan::MetadataColumn;
 use lakehouse_core::table::Version;
 
+use super::column_value::check_values;
 use super::common_table::move_column_names;
 use super::inserted_value::mark_values;
+use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
 use super::unnamed::name_repeated_columns;
@@ -54,6 +57,7 @@ struct Replacement {
 struct Found {
     tables: Vec<ResolvedTable>,
     spellings: HashMap<String, Spellings>,
+    offers: HashMap<String, Offer>,
     /// Each table is loaded once for a statement, however often it is named.
     loaded: HashMap<String, FoundTable>,
 }
@@ -66,7 +70,7 @@ pub(super) async fn resolve_rows(mut statement: Statement, scope: &Scope<'_>) ->
     {
         return Ok(Resolved::nothing());
     }
-    let found = resolve_tables(&mut statement, scope).await?;
+    let found = resolve_tables(&mut statement, scope, Repeated::Named).await?;
     let tables = found.tables;
     Ok(Resolved {
         intent: Intent::Rows(Box::new(engine_statement(statement)?)),
@@ -80,7 +84,7 @@ pub(super) async fn resolve_source(
     scope: &Scope<'_>,
 ) -> Result<(Box<ast::Query>, Vec<ResolvedTable>)> {
     let mut statement = Statement::Query(query);
-    let found = resolve_tables(&mut statement, scope).await?;
+    let found = resolve_tables(&mut statement, scope, Repeated::Refused).await?;
     match statement {
         Statement::Query(query) => Ok((query, found.tables)),
         _ => Err(Error::internal(
@@ -89,8 +93,21 @@ pub(super) async fn resolve_source(
     }
 }
 
-async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<Found> {
-    name_repeated_columns(statement);
+/// What becomes of a column that a `*` beside it shows too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeated {
+    /// It gets a name of its own.
+    Named,
+    /// The engine refuses it: the columns of a new table are named by who makes it.
+    Refused,
+}
+
+async fn resolve_tables(
+    statement: &mut Statement,
+    scope: &Scope<'_>,
+    repeated: Repeated,
+) -> Result<Found> {
+    name_repeated_columns(statement, None);
     rename_hiding_common_tables(statement);
     let mut written = Vec::new();
     visit_tables_mut(statement, |factor, relation| {
@@ -119,7 +136,10 @@ async fn resolve_tables(statement: &mut Statement, scope: &Scope<'_>) -> Result<
     write_out_joins(statement, &found.spellings)?;
     spell(statement, &found.spellings)?;
     // Again: what differed in spelling only is the same by now.
-    name_repeated_columns(statement);
+    let tables = (repeated == Repeated::Named).then_some(&found.spellings);
+    name_repeated_columns(statement, tables);
+    let wanted = name_metadata_columns(statement, &found.offers)?;
+    found.want(&wanted);
     move_column_names(statement)?;
     Ok(found)
 }
@@ -380,6 +400,12 @@ impl Found {
         let name = ObjectName(vec![quoted_part(&key)]);
         let schema = provider.schema();
         let columns = schema.fields().iter().map(|field| field.name().as_str());
+        let hidden = columns.clone().filter_map(MetadataColumn::from_name);
+        let offer = Offer {
+            offered: Vec::new(),
+            hidden: hidden.collect(),
+        };
+        self.offers.insert(table_key(&name), offer);
         self.spellings
             .insert(table_key(&name), Spellings::of_names(columns));
         self.add(TableReference::bare(key), TableOrigin::Context(provider));
@@ -411,6 +437,10 @@ impl Found {
             }
             _ => Spellings::of_schema(found.table.schema()),
         };
+        let offer = match &found.selector {
+            Some(Selector::Metadata(_)) => Offer::default(),
+            _ => Offer::of(&found),
+        };
         let key = match self.key_of(&found, privilege) {
             Some(key) => key.clone(),
             None => {
@@ -423,12 +453,14 @@ impl Found {
         };
         let parts = [key.catalog(), key.schema(), Some(key.table())];
         let name = ObjectName(parts.into_iter().flatten().map(quoted_part).collect());
+        self.offers.insert(table_key(&name), offer);
         self.spellings.insert(table_key(&name), spellings);
         self.add(
             key,
             TableOrigin::Lake {
                 found: Box::new(found),
                 privilege,
+                metadata_columns: Vec::new(),
             },
         );
         // By the name as typed the engine finds its columns and shows them: `t.c`, `count(t.c)`.
@@ -441,9 +473,9 @@ impl Found {
     /// The key of a table that is here already: the same metadata at the same version.
     fn key_of(&self, wanted: &FoundTable, wanted_for: Privilege) -> Option<&TableReference> {
         let is_it = |table: &&ResolvedTable| match &table.source {
-            TableOrigin::Lake { found, privilege } => {
-                *privilege == wanted_for && is_same(found, wanted)
-            }
+            TableOrigin::Lake {
+                found, privilege, ..
+            } => *privilege == wanted_for && is_same(found, wanted),
             TableOrigin::Context(_) => false,
         };
         self.tables.iter().find(is_it).map(|table| &table.key)
@@ -467,10 +499,30 @@ impl Found {
         }
     }
 
+    /// Gives the tables the metadata columns that are wanted of them.
+    fn want(&mut self, wanted: &Wanted) {
+        for table in &mut self.tables {
+            if let TableOrigin::Lake {
+                metadata_columns, ..
+            } = &mut table.source
+                && let Some(columns) = wanted.get(&key_text(&table.key))
+            {
+                *metadata_columns = columns.iter().copied().collect();
+            }
+        }
+    }
+
     fn has(&self, catalog: &str, namespace: &str, table: &str) -> bool {
         let key = TableReference::full(catalog, namespace, table);
         self.tables.iter().any(|known| known.key == key)
     }
+}
+
+/// A key as [`table_key`] writes the name that stands for it.
+fn key_text(key: &TableReference) -> String {
+    let parts = [key.catalog(), key.schema(), Some(key.table())];
+    let parts = parts.into_iter().flatten().map(quoted_part);
+    table_key(&ObjectName(parts.collect()))
 }
 
 /// Whether two tables are one: every part of what was found that tells what is read.
@@ -553,6 +605,7 @@ async fn resolve_target(insert: &mut Insert, scope: &Scope<'_>, found: &mut Foun
         None => {}
     }
     spell_columns(insert, table.table.schema())?;
+    check_values(insert, table.table.schema())?;
     mark_values(insert);
     let replacement = found.add_lake_table(&path, table, Privilege::Insert)?;
     insert.table = TableObject::TableName(replacement.name);

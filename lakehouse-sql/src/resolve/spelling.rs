@@ -120,6 +120,12 @@ impl Spellings {
         }
     }
 
+    /// Whether a column is spelled so.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(&name.to_lowercase())
+            .is_some_and(|spellings| spellings.contains(name))
+    }
+
     fn get(&self, lower: &str) -> Option<&BTreeSet<String>> {
         self.by_lower.get(lower)
     }
@@ -488,7 +494,9 @@ impl<'a> Speller<'a> {
         self.spell_factor(&mut table.relation)?;
         for join in &mut table.joins {
             self.spell_factor(&mut join.relation)?;
-            if let Some(JoinConstraint::Using(columns)) = join_constraint(&mut join.join_operator) {
+            if let Some(JoinConstraint::Using(columns)) =
+                join_constraint_mut(&mut join.join_operator)
+            {
                 for column in columns {
                     if let [ObjectNamePart::Identifier(ident)] = column.0.as_mut_slice() {
                         self.spell(ident, None)?;
@@ -630,7 +638,27 @@ fn keep_nanoseconds(typed: &mut TypedString) {
     }
 }
 
-pub(super) fn join_constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+/// The condition of a join, for those that have one.
+pub(super) fn join_constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
+    match operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint)
+        | JoinOperator::Semi(constraint)
+        | JoinOperator::LeftSemi(constraint)
+        | JoinOperator::RightSemi(constraint)
+        | JoinOperator::Anti(constraint)
+        | JoinOperator::LeftAnti(constraint)
+        | JoinOperator::RightAnti(constraint) => Some(constraint),
+        _ => None,
+    }
+}
+
+pub(super) fn join_constraint_mut(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
     match operator {
         JoinOperator::Join(constraint)
         | JoinOperator::Inner(constraint)
@@ -651,7 +679,7 @@ pub(super) fn join_constraint(operator: &mut JoinOperator) -> Option<&mut JoinCo
 
 /// The selects of a query's body, set operations included; parenthesised queries have scopes of
 /// their own.
-fn for_each_select(body: &SetExpr, visit: &mut impl FnMut(&Select)) {
+pub(super) fn for_each_select(body: &SetExpr, visit: &mut impl FnMut(&Select)) {
     match body {
         SetExpr::Select(select) => visit(select),
         SetExpr::SetOperation { left, right, .. } => {

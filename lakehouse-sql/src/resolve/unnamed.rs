@@ -4,42 +4,134 @@
 //! `INSERT … SELECT NULL, NULL` is everyday SQL. A repeated column gets its text and its place as
 //! its name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
-    VisitorMut,
+    Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins, VisitorMut,
+    WildcardAdditionalOptions,
 };
 
+use super::spelling::{Spellings, table_key};
 use crate::statement::Statement;
 use crate::statement::relation::walk;
 
 /// Gives names to the repeated columns of every `SELECT` of a statement.
-pub(super) fn name_repeated_columns(statement: &mut Statement) {
-    let ControlFlow::Continue(()) = walk(statement, &mut Namer);
+///
+/// With `tables`, whose columns are known by their keys, also to those that a `*` beside them shows.
+pub(super) fn name_repeated_columns(
+    statement: &mut Statement,
+    tables: Option<&HashMap<String, Spellings>>,
+) {
+    let ControlFlow::Continue(()) = walk(statement, &mut Namer { tables });
 }
 
-struct Namer;
+struct Namer<'a> {
+    tables: Option<&'a HashMap<String, Spellings>>,
+}
 
-impl VisitorMut for Namer {
+impl VisitorMut for Namer<'_> {
     type Break = std::convert::Infallible;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
-        name_in_body(&mut query.body);
+        self.name_in_body(&mut query.body);
         ControlFlow::Continue(())
     }
 }
 
-fn name_in_body(body: &mut SetExpr) {
-    match body {
-        SetExpr::Select(select) => name_in_select(select),
-        SetExpr::SetOperation { left, right, .. } => {
-            name_in_body(left);
-            name_in_body(right);
+impl Namer<'_> {
+    fn name_in_body(&self, body: &mut SetExpr) {
+        match body {
+            SetExpr::Select(select) => {
+                self.name_beside_wildcards(select);
+                name_in_select(select);
+            }
+            SetExpr::SetOperation { left, right, .. } => {
+                self.name_in_body(left);
+                self.name_in_body(right);
+            }
+            _ => {}
         }
-        _ => {}
     }
+
+    /// `SELECT *, id`: a column that a wildcard shows as well.
+    fn name_beside_wildcards(&self, select: &mut Select) {
+        let shown = self.shown(select);
+        let has = |columns: &Spellings, ident: &Ident| columns.has(&ident.value);
+        for (place, item) in select.projection.iter_mut().enumerate() {
+            let SelectItem::UnnamedExpr(expr) = item else {
+                continue;
+            };
+            let (column, is_shown) = match &*expr {
+                Expr::Identifier(ident) => {
+                    (ident, shown.iter().any(|(_, columns)| has(columns, ident)))
+                }
+                Expr::CompoundIdentifier(path) => match path.as_slice() {
+                    [.., table, column] => {
+                        let table = table.value.to_lowercase();
+                        let mut named = shown.iter().filter(|(name, _)| *name == table);
+                        (column, named.any(|(_, columns)| has(columns, column)))
+                    }
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            if is_shown {
+                let alias = Ident::with_quote('"', format!("{}:{}", column.value, place + 1));
+                let expr = expr.clone();
+                *item = SelectItem::ExprWithAlias { expr, alias };
+            }
+        }
+    }
+
+    /// The tables that a select's wildcards show, by the names that qualify them.
+    fn shown(&self, select: &Select) -> Vec<(String, &Spellings)> {
+        let mut all = false;
+        let mut qualifiers: Vec<String> = Vec::new();
+        for item in &select.projection {
+            match item {
+                // What leaves columns out may make room for the one that is named.
+                SelectItem::Wildcard(options) => all |= is_plain(options),
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(name),
+                    options,
+                ) if is_plain(options) => qualifiers.extend(last_part(name)),
+                _ => {}
+            }
+        }
+        let mut shown = Vec::new();
+        for table in &select.from {
+            let joined = table.joins.iter().map(|join| &join.relation);
+            for factor in std::iter::once(&table.relation).chain(joined) {
+                let TableFactor::Table { name, alias, .. } = factor else {
+                    continue;
+                };
+                let columns = self.tables.and_then(|tables| tables.get(&table_key(name)));
+                let alias = alias.as_ref().map(|alias| alias.name.value.to_lowercase());
+                if let (Some(columns), Some(name)) = (columns, alias.or_else(|| last_part(name)))
+                    && (all || qualifiers.contains(&name))
+                {
+                    shown.push((name, columns));
+                }
+            }
+        }
+        shown
+    }
+}
+
+/// Whether a wildcard shows all columns as they are.
+pub(super) fn is_plain(options: &WildcardAdditionalOptions) -> bool {
+    let plain = WildcardAdditionalOptions {
+        wildcard_token: options.wildcard_token.clone(),
+        ..WildcardAdditionalOptions::default()
+    };
+    *options == plain
+}
+
+fn last_part(name: &ObjectName) -> Option<String> {
+    let last = name.0.last().and_then(ObjectNamePart::as_ident);
+    last.map(|ident| ident.value.to_lowercase())
 }
 
 fn name_in_select(select: &mut Select) {

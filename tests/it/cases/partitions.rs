@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use arrow::array::{Int32Array, RecordBatch};
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, Literal, Struct};
 use lakehouse::core::commit::Append;
 use lakehouse::core::write::WrittenFile;
 use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
 
+use crate::columns::append_file;
 use crate::lake::TestLake;
 use crate::process::{answers, command};
 
@@ -81,6 +82,50 @@ async fn t04_a_truncated_negative_number_is_found() {
         lake.sorted("SELECT i FROM t WHERE i < -9").await,
         ["-10", "-11"]
     );
+}
+
+#[tokio::test]
+async fn t02_files_of_old_writers_are_found() {
+    const HOUR_US: i64 = 3_600_000_000;
+    for (transform, step_us) in [("hours", HOUR_US), ("days", 24 * HOUR_US)] {
+        let lake = TestLake::folder().await;
+        lake.run(&format!(
+            "CREATE TABLE t (ts TIMESTAMP) PARTITIONED BY ({transform}(ts))"
+        ))
+        .await;
+        // Old writers cut towards zero: what belongs to -1 and -2 stands under 0 and -1.
+        for (time, partition) in [
+            (-1, 0),
+            (-step_us - 1, -1),
+            (-2 * step_us, -2),
+            (step_us, 1),
+        ] {
+            let times = TimestampMicrosecondArray::from(vec![time]);
+            let partition = match transform {
+                "hours" => Literal::int(partition),
+                _ => Literal::date(partition),
+            };
+            let columns = vec![(1, Arc::new(times) as ArrayRef)];
+            append_file(&lake, "t", columns, Struct::from_iter([Some(partition)])).await;
+        }
+        for time in [-1, -step_us - 1, -2 * step_us, step_us] {
+            let literal = format!("arrow_cast({time}, 'Timestamp(Microsecond, None)')");
+            for condition in [
+                format!("ts = {literal}"),
+                format!("ts BETWEEN {literal} AND {literal}"),
+                format!("ts IN ({literal})"),
+            ] {
+                let query = format!("SELECT arrow_cast(ts, 'Int64') FROM t WHERE {condition}");
+                assert_eq!(
+                    lake.rows(&query).await,
+                    [time.to_string()],
+                    "{transform}: {query}"
+                );
+            }
+        }
+        let before = "SELECT count(*) FROM t WHERE ts < TIMESTAMP '1970-01-01 00:00:00'";
+        assert_eq!(lake.one(before).await, "3");
+    }
 }
 
 #[tokio::test]

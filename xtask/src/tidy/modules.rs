@@ -30,7 +30,8 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
-            &["session_zone", "assignment"],
+            &["session_zone", "uuid_text"],
+            &["assignment"],
             &[
                 "sql_type",
                 "type_planner",

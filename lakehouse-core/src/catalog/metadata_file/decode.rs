@@ -10,14 +10,15 @@ use flate2::write::GzEncoder;
 use iceberg::spec::TableMetadata;
 use serde_json::Value;
 
+use crate::catalog::foreign_type;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a compressed file may unfold to: a small one could otherwise fill the memory.
 const JSON_BYTES_MAX: u64 = 1 << 30;
+/// The largest file whose fault is looked for: taken apart, JSON needs many times its size.
+const EXPLAINED_BYTES_MAX: usize = 64 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const FORMAT_VERSION_MAX: u64 = 3;
-/// Types of the Iceberg specification that the format crate does not know.
-const TYPES_UNKNOWN: [&str; 4] = ["variant", "geometry", "geography", "unknown"];
 
 /// The metadata in a plain or gzip file, told apart by its first bytes, and its JSON.
 pub(super) fn decode(bytes: &[u8]) -> Result<(TableMetadata, Cow<'_, [u8]>)> {
@@ -68,9 +69,23 @@ pub(super) fn is_gzip_asked(properties: &HashMap<String, String>) -> Result<bool
 }
 
 fn parse(json: &[u8]) -> Result<TableMetadata> {
-    let metadata = super::json::from_slice(json).map_err(|error| explain(json, error))?;
+    let metadata = match super::json::from_slice(json) {
+        Ok(metadata) => metadata,
+        Err(error) => without_foreign_types(json).ok_or_else(|| explain(json, error))?,
+    };
     refuse_encryption(&metadata)?;
+    super::default::refuse_lost(json, &metadata)?;
     Ok(metadata)
+}
+
+/// Metadata with types that the format crate does not know, and nothing else that is wrong.
+fn without_foreign_types(json: &[u8]) -> Option<TableMetadata> {
+    let mut value: Value = serde_json::from_slice(json).ok()?;
+    let version = value.get("format-version").and_then(Value::as_u64)?;
+    if version > FORMAT_VERSION_MAX || !foreign_type::replace_in_metadata(&mut value) {
+        return None;
+    }
+    super::json::from_value(value).ok()
 }
 
 fn refuse_encryption(metadata: &TableMetadata) -> Result<()> {
@@ -89,6 +104,12 @@ fn refuse_encryption(metadata: &TableMetadata) -> Result<()> {
 
 /// Why the format crate did not take a file; it says only that nothing matched.
 fn explain(json: &[u8], error: serde_json::Error) -> Error {
+    if json.len() > EXPLAINED_BYTES_MAX {
+        return Error::corrupt(
+            "the metadata file is truncated, not JSON or no Iceberg table metadata; restore it",
+        )
+        .with_source(error);
+    }
     let Ok(value) = serde_json::from_slice::<Value>(json) else {
         let what = if json.is_empty() {
             "is empty"
@@ -109,48 +130,7 @@ fn explain(json: &[u8], error: serde_json::Error) -> Error {
              versions 1 to {FORMAT_VERSION_MAX} are offered"
         ));
     }
-    if let Some(unknown) = unknown_type(&value) {
-        return Error::unsupported(format!(
-            "the table has a column of type {unknown}, which this library does not offer"
-        ));
-    }
     Error::corrupt("the file is no valid Iceberg table metadata; restore it").with_source(error)
-}
-
-/// The first type in the schemas that the format crate does not know.
-fn unknown_type(metadata: &Value) -> Option<String> {
-    let many = metadata.get("schemas").and_then(Value::as_array);
-    let one = metadata.get("schema");
-    many.into_iter()
-        .flatten()
-        .chain(one)
-        .filter_map(|schema| schema.get("fields")?.as_array())
-        .flatten()
-        .find_map(|field| unknown_in(field.get("type")?))
-}
-
-fn unknown_in(field_type: &Value) -> Option<String> {
-    match field_type {
-        Value::String(name) => {
-            let base = name.split('(').next().unwrap_or_default().trim();
-            TYPES_UNKNOWN.contains(&base).then(|| name.clone())
-        }
-        // The parser bounds the depth of JSON, and with it this recursion.
-        Value::Object(nested) => {
-            let fields = nested.get("fields").and_then(Value::as_array);
-            fields
-                .into_iter()
-                .flatten()
-                .filter_map(|field| field.get("type"))
-                .chain(
-                    ["element", "key", "value"]
-                        .iter()
-                        .filter_map(|key| nested.get(*key)),
-                )
-                .find_map(unknown_in)
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -177,6 +157,12 @@ mod tests {
             "default-sort-order-id": 0,
             "sort-orders": [{"order-id": 0, "fields": []}]
         })
+    }
+
+    fn decode_value(value: &Value) -> Result<(TableMetadata, Vec<u8>)> {
+        let json = value.to_string().into_bytes();
+        let metadata = decode(&json)?.0;
+        Ok((metadata, json))
     }
 
     fn kind_and_text(value: &Value) -> (ErrorKind, String) {
@@ -211,22 +197,74 @@ mod tests {
     }
 
     #[test]
+    fn types_of_the_format_alone_do_not_keep_a_table_shut() {
+        for name in ["variant", "geometry(srid:4326)", "unknown"] {
+            let mut foreign = metadata();
+            foreign["format-version"] = json!(3);
+            foreign["next-row-id"] = json!(0);
+            foreign["schemas"][0]["fields"][0]["type"] = json!({"type": "list", "element-id": 2, "element": name, "element-required": false});
+            let (read, _) = decode_value(&foreign).unwrap();
+            let types = foreign_type::foreign_types(&read).unwrap();
+            assert_eq!(types.get(&2).map(String::as_str), Some(name));
+            let error = foreign_type::refuse_write(&read).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_default_that_cannot_be_read_is_refused() {
+        let mut plain = metadata();
+        plain["format-version"] = json!(3);
+        plain["next-row-id"] = json!(0);
+        let field = |kind: &str, default: Value| {
+            let mut changed = plain.clone();
+            changed["schemas"][0]["fields"][0] = json!({"id": 1, "name": "a", "required": false,
+                "type": kind, "initial-default": default, "write-default": default});
+            changed
+        };
+        for (kind, default) in [
+            ("boolean", json!(true)),
+            ("int", json!(-3)),
+            ("long", json!(4_000_000_000_u64)),
+            ("float", json!(1.5)),
+            ("double", json!(2)),
+            ("decimal(9, 2)", json!("-14.20")),
+            ("date", json!("1969-12-31")),
+            ("time", json!("22:31:08.123456")),
+            ("timestamp", json!("2017-11-16T22:31:08")),
+            ("timestamptz", json!("2017-11-16T22:31:08.000001+00:00")),
+            ("string", json!("text")),
+            ("uuid", json!("f79c3e09-677c-4bbd-a479-3f349cb785e7")),
+            ("fixed[2]", json!("00ff")),
+            ("binary", json!("ff")),
+        ] {
+            let (read, _) = decode_value(&field(kind, default)).unwrap();
+            let schema = read.current_schema();
+            assert!(
+                schema.field_by_id(1).unwrap().initial_default.is_some(),
+                "{kind}"
+            );
+            // What a commit writes is read again.
+            super::super::json::to_vec(&read, None).unwrap();
+        }
+        let lost = field("timestamp_ns", json!("2017-11-16T22:31:08.000000001"));
+        let (kind, text) = kind_and_text(&lost);
+        assert_eq!(kind, ErrorKind::Unsupported);
+        assert!(
+            text.contains("\"a\"") && text.contains("timestamp_ns"),
+            "{text}"
+        );
+        decode_value(&field("timestamp_ns", Value::Null)).unwrap();
+    }
+
+    #[test]
     fn what_is_not_offered_is_refused_by_name() {
         let mut newer = metadata();
         newer["format-version"] = json!(4);
         let (kind, text) = kind_and_text(&newer);
         assert_eq!(kind, ErrorKind::Unsupported);
         assert!(text.contains("format version 4"), "{text}");
-
-        for name in ["variant", "geometry(srid:4326)", "unknown"] {
-            let mut foreign = metadata();
-            foreign["format-version"] = json!(3);
-            foreign["next-row-id"] = json!(0);
-            foreign["schemas"][0]["fields"][0]["type"] = json!({"type": "list", "element-id": 2, "element": name, "element-required": false});
-            let (kind, text) = kind_and_text(&foreign);
-            assert_eq!(kind, ErrorKind::Unsupported, "{text}");
-            assert!(text.contains(name), "{text}");
-        }
 
         let mut encrypted = metadata();
         encrypted["properties"] = json!({"encryption.key-id": "k"});

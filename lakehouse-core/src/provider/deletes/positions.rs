@@ -9,17 +9,18 @@ use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Int64Type};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
+use parquet::file::metadata::ParquetMetaData;
 
 use super::super::file_reader::FileReader;
+use super::super::file_rows::{WantedRows, file_rows};
 use super::{Borrowed, Memory, RowsByFile};
 use crate::error::{Error, Result};
-use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, Positions};
+use crate::scan::{
+    DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, PageIndex, Positions, read_footer,
+};
 
-/// How much of a file's end is read at first: enough for the footers of most files.
-const FOOTER_BYTES: u64 = 64 << 10;
 const BATCH_ROWS: usize = 32 << 10;
 /// After so many rows the memory they take is counted again.
 const COUNTED_ROWS: u64 = 256 << 10;
@@ -38,17 +39,12 @@ pub(super) async fn read(
     wanted: &BTreeMap<String, u64>,
     memory: &Memory,
 ) -> Result<RowsByFile> {
-    let footer = read_footer(&mut reader, size_bytes, PageIndexPolicy::Optional).await?;
+    let footer = read_footer(&mut reader, size_bytes, PageIndex::Read).await?;
     let columns = Columns::find(&footer)?;
     let plan = wanted::plan(&footer, columns, wanted)?;
     let mut rows = Collected::new(wanted, memory);
     if !plan.row_groups.is_empty() {
-        let mut builder = columns.decoder(reader, footer)?;
-        builder = builder.with_row_groups(plan.row_groups);
-        if let Some(selection) = plan.selection {
-            builder = builder.with_row_selection(selection);
-        }
-        let mut batches = builder.build()?;
+        let mut batches = columns.rows(reader, footer, plan.row_groups, plan.selection)?;
         while let Some(batch) = batches.try_next().await? {
             let (paths, positions) = columns.of(&batch)?;
             rows.add(&paths, &positions)?;
@@ -62,43 +58,33 @@ pub(super) async fn read_all(
     mut reader: FileReader,
     size_bytes: u64,
 ) -> Result<BoxStream<'static, Result<Positions>>> {
-    let footer = read_footer(&mut reader, size_bytes, PageIndexPolicy::Skip).await?;
+    let footer = read_footer(&mut reader, size_bytes, PageIndex::Skip).await?;
     let columns = Columns::find(&footer)?;
-    let batches = columns.decoder(reader, footer)?.build()?;
+    let row_groups = (0..footer.num_row_groups()).collect();
+    let batches = columns.rows(reader, footer, row_groups, None)?;
     Ok(batches.map(move |batch| columns.of(&batch?)).boxed())
 }
 
-/// Not from the cache of footers, in which a load may wait for another query: this one must go on
-/// whoever waits for it. The file is read once in a query anyway.
-async fn read_footer(
-    reader: &mut FileReader,
-    size_bytes: u64,
-    pages: PageIndexPolicy,
-) -> Result<Arc<ParquetMetaData>> {
-    let hint = usize::try_from(size_bytes.min(FOOTER_BYTES)).ok();
-    let footer = ParquetMetaDataReader::new()
-        .with_prefetch_hint(hint)
-        .with_page_index_policy(pages)
-        .load_and_finish(reader, size_bytes)
-        .await?;
-    Ok(Arc::new(footer))
-}
-
 impl Columns {
-    /// What decodes the two columns of a file.
-    fn decoder(
+    /// Rows of the two columns.
+    fn rows(
         self,
         reader: FileReader,
         footer: Arc<ParquetMetaData>,
-    ) -> Result<ParquetRecordBatchStreamBuilder<FileReader>> {
+        row_groups: Vec<usize>,
+        selection: Option<RowSelection>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::try_new(footer, options)?;
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), [self.path, self.position]);
-        Ok(
-            ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
-                .with_projection(mask)
-                .with_batch_size(BATCH_ROWS),
-        )
+        let columns = ProjectionMask::roots(metadata.parquet_schema(), [self.path, self.position]);
+        let wanted = WantedRows {
+            columns,
+            row_groups,
+            selection,
+            limit: None,
+            batch_size: BATCH_ROWS,
+        };
+        Ok(file_rows(reader, metadata, wanted)?.boxed())
     }
 
     /// The columns by field id, or by name in files without ids.

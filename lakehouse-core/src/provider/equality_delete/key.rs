@@ -11,6 +11,7 @@ use iceberg::spec::{
 };
 
 use super::super::field_mapping::TableColumns;
+use super::super::metadata_column::MetadataColumns;
 use crate::error::{Error, Result};
 use crate::table;
 
@@ -146,6 +147,7 @@ impl<'a> KeyColumns<'a> {
             stored: TableColumns {
                 iceberg: Arc::new(required),
                 read: Arc::new(read),
+                metadata: MetadataColumns::none(self.metadata),
                 name_mapping: self.name_mapping.cloned(),
             },
             stored_paths,
@@ -224,6 +226,7 @@ pub(crate) fn with_columns(
     Ok(TableColumns {
         iceberg: Arc::new(Schema::builder().with_fields(fields).build()?),
         read: Arc::new(ArrowSchema::new(read)),
+        metadata: columns.metadata.clone(),
         name_mapping: columns.name_mapping.clone(),
     })
 }

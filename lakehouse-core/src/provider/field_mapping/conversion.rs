@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StructArray};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, MapArray, StructArray};
+use arrow::compute::{CastOptions, cast_with_options, nullif};
 use arrow::datatypes::{DataType, FieldRef, Fields};
 use datafusion::common::ScalarValue;
 
@@ -124,7 +124,17 @@ fn convert_struct(array: &ArrayRef, fields: &Fields, children: &[Child]) -> Resu
                 })?;
                 conversion.convert(column)?
             }
-            Child::Constant(value) => value.to_array_of_size(parent.len())?,
+            Child::Constant(value) => {
+                let column = value.to_array_of_size(parent.len())?;
+                match parent.nulls() {
+                    // The engine takes a field out of a struct without a look at the struct's nulls.
+                    Some(nulls) if !value.is_null() => {
+                        nullif(&column, &BooleanArray::new(!nulls.inner(), None))
+                            .map_err(corrupt)?
+                    }
+                    _ => column,
+                }
+            }
         });
     }
     let rebuilt = StructArray::try_new_with_length(

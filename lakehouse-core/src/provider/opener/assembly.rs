@@ -25,23 +25,16 @@ impl Assembly {
     pub(super) fn new(
         read: &ArrowSchema,
         projection: &ProjectionExprs,
-        mut mapping: FileMapping,
+        mapping: &FileMapping,
         needed: &[usize],
         roots: &[usize],
     ) -> Result<Self> {
         let mut sources = Vec::with_capacity(needed.len());
         for position in needed {
-            let source = mapping.sources.remove(position);
-            sources.push(match source {
-                Some(ColumnSource::File(root, conversion)) => {
-                    let decoded = roots.binary_search(&root).map_err(|_| {
-                        Error::internal("a column that is needed is not among those decoded")
-                    })?;
-                    ColumnSource::File(decoded, conversion)
-                }
-                Some(constant) => constant,
-                None => return Err(Error::internal("a column that is needed has no source")),
-            });
+            let source = mapping.sources.get(position);
+            let source =
+                source.ok_or_else(|| Error::internal("a column that is needed has no source"))?;
+            sources.push(source.decoded(roots)?);
         }
         let schema = Arc::new(read.project(needed)?);
         let projector = projection

@@ -221,6 +221,20 @@ fn place(row: u64, group: &Range<u64>) -> usize {
     length(group.start..row)
 }
 
+/// Refuses a file with another number of rows than `rows`.
+///
+/// # Errors
+/// As [`LiveRows::new`].
+pub(super) fn check_count(footer: &ParquetMetaData, rows: u64) -> Result<()> {
+    let own = footer.row_groups().iter().map(|group| group.num_rows());
+    let mut own = own.map(|rows| u64::try_from(rows).ok());
+    let sum = own.try_fold(0_u64, |sum, rows| sum.checked_add(rows?));
+    match sum == Some(rows) {
+        true => Ok(()),
+        false => Err(other_count(rows)),
+    }
+}
+
 fn other_count(rows: u64) -> Error {
     Error::corrupt(format!(
         "the file has another number of rows than the {rows} that the manifest says, so which rows \

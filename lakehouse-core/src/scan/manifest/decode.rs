@@ -11,8 +11,10 @@ use iceberg::spec::{
 };
 use serde_json::{Value as Json, json};
 
+use crate::catalog::foreign_type;
 use crate::error::{Error, Result};
-use crate::scan::avro_header::AvroHeader;
+use crate::scan::avro_blocks;
+use crate::scan::avro_header::{self, AvroHeader};
 use crate::scan::partition::{PartitionColumn, PartitionLayout, result_type};
 use crate::scan::value::Value;
 
@@ -87,6 +89,7 @@ pub(super) fn list(bytes: &[u8]) -> Result<Vec<ManifestFile>> {
     if !header.has_valid_names() {
         return Err(invalid_names());
     }
+    let bytes = &*avro_blocks::whole(bytes, &header)?;
     let list = if header.has_field("content") {
         ManifestList::parse_with_version(bytes, FormatVersion::V3)?
     } else {
@@ -102,10 +105,16 @@ pub(super) fn list(bytes: &[u8]) -> Result<Vec<ManifestFile>> {
 ///
 /// The format crate refuses a whole manifest for one bound that is no value of its column's type,
 /// for a partition name that is no Avro name, for an unknown transform and for a dropped source
-/// column. Such files are read a second time under a header of ours that avoids all four.
+/// column. It also finds partition values by name, and where a writer had to change a name to make
+/// an Avro name of it, finds none and takes them for nulls. Such files are read under a header of
+/// ours that avoids all five.
 pub(super) fn manifest(bytes: &[u8]) -> Result<DecodedManifest> {
     let header = AvroHeader::parse(bytes).ok_or_else(not_avro)?;
-    let first = if header.has_valid_names() {
+    let bytes = &*avro_blocks::whole(bytes, &header)?;
+    let header = AvroHeader::parse(bytes).ok_or_else(not_avro)?;
+    let first = if !has_own_partition_names(&header) {
+        Error::corrupt("the partition values of the manifest have names that its spec lacks")
+    } else if header.has_valid_names() {
         match Manifest::parse_avro(bytes) {
             Ok(manifest) if !has_unknown_transform(&manifest) => return Ok(plain(manifest)),
             Ok(_) => Error::corrupt("the manifest has partition values of an unknown transform"),
@@ -119,6 +128,23 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<DecodedManifest> {
         Some(lenient) => lenient.read().map_err(|_| first),
         None => Err(first),
     }
+}
+
+/// Whether the rows' partition fields are called what the partition spec calls them.
+fn has_own_partition_names(header: &AvroHeader<'_>) -> bool {
+    let spec = header.json("partition-spec").unwrap_or_default();
+    let named = |field: &Json| {
+        spec.as_array()
+            .into_iter()
+            .flatten()
+            .any(|known| known["field-id"] == field["field-id"] && known["name"] == field["name"])
+    };
+    header
+        .json("avro.schema")
+        .and_then(|mut schema| {
+            avro_header::partition_fields(&mut schema).map(|fields| fields.iter().all(named))
+        })
+        .unwrap_or(true)
 }
 
 fn invalid_names() -> Error {
@@ -162,7 +188,9 @@ struct Lenient<'a> {
 
 impl<'a> Lenient<'a> {
     fn new(mut header: AvroHeader<'a>) -> Option<Self> {
-        let schema: Schema = serde_json::from_value(header.json("schema")?).ok()?;
+        let mut schema = header.json("schema")?;
+        foreign_type::replace_in_schema(&mut schema);
+        let schema: Schema = serde_json::from_value(schema).ok()?;
         let spec = header.json("partition-spec")?;
         // Fields that cannot be read, such as those of transforms of a later version, say nothing.
         let fields = spec
@@ -287,17 +315,10 @@ fn leaf_types(field_type: &Type, id: Option<i32>, types: &mut BTreeMap<i32, Prim
 /// Gives the fields of the rows' partition tuple names that follow from their ids.
 fn rename_partition_fields(header: &mut AvroHeader<'_>) -> Option<()> {
     let mut schema = header.json("avro.schema")?;
-    let fields = schema.get_mut("fields")?.as_array_mut()?;
-    let data_file = fields
+    for (position, field) in avro_header::partition_fields(&mut schema)?
         .iter_mut()
-        .find(|field| field["name"] == "data_file")?;
-    let fields = data_file.get_mut("type")?.get_mut("fields")?;
-    let partition = fields
-        .as_array_mut()?
-        .iter_mut()
-        .find(|field| field["name"] == "partition")?;
-    let fields = partition.get_mut("type")?.get_mut("fields")?;
-    for (position, field) in fields.as_array_mut()?.iter_mut().enumerate() {
+        .enumerate()
+    {
         let name = match field["field-id"].as_i64() {
             Some(id) => partition_name(id),
             None => format!("unknown_{position}"),

@@ -62,6 +62,24 @@ async fn m05_m07_bounds_of_no_value_leave_the_manifest_readable() {
 }
 
 #[tokio::test]
+async fn j01_partition_values_are_found_by_id_whatever_their_avro_names() {
+    let name = "with space";
+    let mut lake = Lake::new(FormatVersion::V2, &[(2, "ts_day", Transform::Day)]);
+    let file = data_file("/a.parquet", vec![Some(Literal::date(3))])
+        .build()
+        .unwrap();
+    let path = lake.manifest(vec![file]).await;
+    // As other writers do: the spec has the true name, the rows' schema one that Avro allows.
+    edit(&path, "partition-spec", "ts_day", name);
+    edit(&path, "avro.schema", "ts_day", "with_x20space");
+
+    let manifest = decode::manifest(&std::fs::read(&path).unwrap()).unwrap();
+    let file = manifest.entries[0].data_file();
+    assert_eq!(file.partition().fields(), [Some(Literal::date(3))]);
+    assert_eq!(manifest.layout.columns[0].name, name);
+}
+
+#[tokio::test]
 async fn t13_a_dropped_source_column_or_unknown_transform_is_left_out() {
     for (from, to) in [
         ("\"source-id\":3", "\"source-id\":99"),
@@ -211,4 +229,23 @@ async fn decoded_files_are_kept_by_path() {
         std::fs::remove_file(file).unwrap();
     }
     assert!(plan(&table, &Predicate::AlwaysTrue, &cache).await.is_ok());
+}
+
+#[tokio::test]
+async fn columns_of_types_that_are_not_read_leave_the_manifest_readable() {
+    let mut lake = Lake::new(FormatVersion::V2, &[]);
+    let file = id_file("/a.parquet", (1, 5), vec![]);
+    let path = lake.manifest(vec![file]).await;
+    lake.last().manifest_length = 0;
+    edit(
+        &path,
+        "schema",
+        r#""type":"string""#,
+        r#""type":"geometry(srid:4326)""#,
+    );
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(iceberg::spec::Manifest::parse_avro(&bytes).is_err());
+    let manifest = decode::manifest(&bytes).unwrap();
+    let bounds = manifest.entries[0].data_file().lower_bounds();
+    assert_eq!(bounds.get(&1), Some(&Datum::long(1)));
 }

@@ -47,12 +47,13 @@ impl UnionColumn {
 
 /// All partition fields that a table has or had, in order of their ids.
 #[derive(Debug, Default)]
-pub(super) struct PartitionUnion {
+pub(crate) struct PartitionUnion {
     columns: Vec<UnionColumn>,
 }
 
 impl PartitionUnion {
-    pub(super) fn new(metadata: &TableMetadata) -> Self {
+    /// The union of a table's specs.
+    pub(crate) fn new(metadata: &TableMetadata) -> Self {
         let mut specs: Vec<_> = metadata.partition_specs_iter().collect();
         specs.sort_by_key(|spec| std::cmp::Reverse(spec.spec_id()));
         let layouts = specs
@@ -84,7 +85,7 @@ impl PartitionUnion {
     }
 
     /// Whether the table was never partitioned.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
 
@@ -136,6 +137,20 @@ impl PartitionUnion {
                 .map(|tuple| column.value(own, tuple))
                 .collect()
         });
+        self.structs(values)
+    }
+
+    /// Structs of the values of files, each given by its layout and its tuple.
+    ///
+    /// # Errors
+    /// When a type of a partition value cannot be expressed in Arrow.
+    pub(crate) fn of_files(&self, files: &[(&PartitionLayout, &Struct)]) -> Result<ArrayRef> {
+        let tuples: Vec<_> = files
+            .iter()
+            .map(|(layout, tuple)| self.values(&self.positions(layout), tuple))
+            .collect();
+        let values = (0..self.columns.len())
+            .map(|place| tuples.iter().map(|tuple| tuple[place].clone()).collect());
         self.structs(values)
     }
 

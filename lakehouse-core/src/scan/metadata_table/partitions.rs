@@ -111,14 +111,14 @@ struct Totals {
     data_bytes: u64,
     position_deletes: Sum,
     equality_deletes: Sum,
-    /// The newest snapshot that still is known and added a file, with the file's spec.
-    newest: (Option<Update>, i32),
+    /// The newest snapshot that still is known and added a file.
+    newest: Option<Update>,
 }
 
 impl Totals {
-    fn of_file(file: &DataFile, update: Option<Update>, spec_id: i32) -> Self {
+    fn of_file(file: &DataFile, newest: Option<Update>) -> Self {
         let mut totals = Self {
-            newest: (update, spec_id),
+            newest,
             ..Self::default()
         };
         let sum = match file.content_type() {
@@ -145,11 +145,14 @@ impl Totals {
     }
 }
 
+/// A partition: the id of its spec, and its values.
+type Place = (i32, Key);
+
 /// Partitions in the order in which they were met.
 #[derive(Debug, Default)]
 struct Partitions {
-    places: HashMap<Key, usize>,
-    rows: Vec<(Key, Totals)>,
+    places: HashMap<Place, usize>,
+    rows: Vec<(Place, Totals)>,
 }
 
 impl Partitions {
@@ -172,7 +175,7 @@ impl Partitions {
                 let id = snapshot.snapshot_id();
                 (snapshot.timestamp_ms(), snapshot.sequence_number(), id)
             });
-            partitions.add(key, &Totals::of_file(file, update, facts.spec_id));
+            partitions.add((facts.spec_id, key), &Totals::of_file(file, update));
         }
         partitions
     }
@@ -183,7 +186,7 @@ impl Partitions {
         }
     }
 
-    fn add(&mut self, key: Key, totals: &Totals) {
+    fn add(&mut self, key: Place, totals: &Totals) {
         match self.places.get(&key) {
             Some(&place) => self.rows[place].1.add(totals),
             None => {
@@ -194,15 +197,23 @@ impl Partitions {
     }
 }
 
-fn batch(rows: &[(Key, Totals)], union: &PartitionUnion, schema: SchemaRef) -> Result<RecordBatch> {
+fn batch(
+    rows: &[(Place, Totals)],
+    union: &PartitionUnion,
+    schema: SchemaRef,
+) -> Result<RecordBatch> {
     let totals = || rows.iter().map(|(_, totals)| totals);
     let mut columns: Vec<ArrayRef> = Vec::new();
     if !union.is_empty() {
         let fields = 0..union.columns().len();
-        let values = fields.map(|place| rows.iter().map(|(key, _)| key[place].clone()).collect());
+        let values = fields.map(|place| {
+            rows.iter()
+                .map(|((_, key), _)| key[place].clone())
+                .collect()
+        });
         columns.push(union.structs(values)?);
         columns.push(Arc::new(Int32Array::from_iter_values(
-            totals().map(|totals| totals.newest.1),
+            rows.iter().map(|((spec_id, _), _)| *spec_id),
         )));
     }
     columns.extend([
@@ -213,8 +224,8 @@ fn batch(rows: &[(Key, Totals)], union: &PartitionUnion, schema: SchemaRef) -> R
         counts(totals().map(|totals| totals.position_deletes.files)),
         sums(totals().map(|totals| totals.equality_deletes.records)),
         counts(totals().map(|totals| totals.equality_deletes.files)),
-        instants(totals().map(|totals| Some(totals.newest.0?.0))),
-        longs(totals().map(|totals| Some(totals.newest.0?.2))),
+        instants(totals().map(|totals| Some(totals.newest?.0))),
+        longs(totals().map(|totals| Some(totals.newest?.2))),
     ]);
     Ok(RecordBatch::try_new(schema, columns)?)
 }

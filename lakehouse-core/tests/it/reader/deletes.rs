@@ -632,3 +632,48 @@ async fn a_file_with_another_number_of_rows_is_not_guessed_at() {
     let set: BTreeSet<_> = error.context().iter().map(|(key, _)| *key).collect();
     assert!(set.contains("file"), "{error}");
 }
+
+#[tokio::test]
+async fn deleted_rows_come_back_where_they_are_flagged() {
+    let (mut made, mut vectors) = with_vectors().await;
+    let delta = made
+        .delta()
+        .add(built(&mut vectors[0]))
+        .add(built(&mut vectors[1]));
+    made.commit_delta(delta).await;
+    let context = made.context_with_metadata(SessionConfig::new().with_target_partitions(3));
+    let live = rows(&context, "SELECT id FROM t").await;
+    assert_eq!(live.len(), 148);
+    let flagged = "SELECT count(*), count(DISTINCT id) FROM t WHERE _deleted IN (true, false)";
+    assert_eq!(rows(&context, flagged).await, ["200|200"]);
+    assert_eq!(
+        rows(&context, "SELECT id FROM t WHERE NOT _deleted").await,
+        live
+    );
+    assert_eq!(
+        rows(&context, "SELECT count(id) FROM t WHERE _deleted").await,
+        ["52"]
+    );
+    let by_flag = "SELECT _deleted, count(*) FROM t GROUP BY _deleted";
+    assert_eq!(rows(&context, by_flag).await, ["false|148", "true|52"]);
+    assert_eq!(
+        rows(&context, "SELECT _deleted FROM t LIMIT 199")
+            .await
+            .len(),
+        199
+    );
+    assert_eq!(
+        rows(&context, "SELECT count(_deleted) FROM t").await,
+        ["200"]
+    );
+    // Flagged or not, a row keeps its place.
+    let places = "SELECT id, _pos FROM t WHERE _deleted IS NOT NULL";
+    let all = rows(
+        &context,
+        "SELECT id, _pos FROM t WHERE _deleted IN (true, false)",
+    )
+    .await;
+    for row in rows(&context, places).await {
+        assert!(all.contains(&row), "{row}");
+    }
+}

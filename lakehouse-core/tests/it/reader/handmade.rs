@@ -16,7 +16,7 @@ use lakehouse_core::clock::SystemClock;
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
 use lakehouse_core::provider::LakeTable;
 use lakehouse_core::runtime::Runtime;
-use lakehouse_core::scan::ScanContext;
+use lakehouse_core::scan::{MetadataColumn, ScanContext};
 use lakehouse_core::settings::{CacheSettings, Durability, Settings};
 use lakehouse_core::storage::Storage;
 use lakehouse_core::table::{Table, Version, write_schema};
@@ -131,12 +131,18 @@ impl HandMade {
         batch: &RecordBatch,
         properties: WriterProperties,
     ) -> FileSpec {
+        self.write_by(batch, |file| {
+            let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+            writer.write(batch).unwrap();
+            writer.close().unwrap();
+        })
+    }
+
+    /// Takes a file that `write` makes for one of `batch`, without any metrics but row counts.
+    pub(super) fn write_by(&mut self, batch: &RecordBatch, write: impl FnOnce(File)) -> FileSpec {
         self.files += 1;
         let path = self.path(&format!("data-{}.parquet", self.files));
-        let file = File::create(&path).unwrap();
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
-        writer.write(batch).unwrap();
-        writer.close().unwrap();
+        write(File::create(&path).unwrap());
         FileSpec {
             path,
             batch: batch.clone(),
@@ -226,6 +232,17 @@ impl HandMade {
         if let Some(bytes) = self.key_bytes_max {
             table = table.with_deleted_key_bytes_max(bytes);
         }
+        context.register_table("t", Arc::new(table)).unwrap();
+        context
+    }
+
+    /// A context in which the table is `t`, with its metadata columns.
+    pub(super) fn context_with_metadata(&self, config: SessionConfig) -> SessionContext {
+        let context = self.context(config);
+        let scans = ScanContext::new(&CacheSettings::default());
+        let table = LakeTable::new(self.table(), scans).unwrap();
+        let table = table.with_metadata_columns(&MetadataColumn::ALL).unwrap();
+        context.deregister_table("t").unwrap();
         context.register_table("t", Arc::new(table)).unwrap();
         context
     }

@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, TableAlias};
 
 use super::{InScope, Speller, Spellings, as_compared};
-use crate::resolve::named_join::is_plain;
+use crate::resolve::unnamed::is_plain;
 
 impl InScope {
     /// What a query shows, to its own `ORDER BY`: it has no name.

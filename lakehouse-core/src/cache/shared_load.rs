@@ -16,13 +16,13 @@ type Running<T> = Shared<BoxFuture<'static, std::result::Result<Arc<T>, Arc<Erro
 /// Whoever waits drives the load. With a cell in which the first to come does all the work, a
 /// partition that nobody polls any more, because its reader waits for another partition, would keep
 /// that other one waiting for ever.
-pub(in crate::provider) struct SharedLoad<T> {
+pub(crate) struct SharedLoad<T> {
     running: Mutex<Option<Running<T>>>,
 }
 
 impl<T: Send + Sync + 'static> SharedLoad<T> {
     /// Nothing is loaded yet.
-    pub(in crate::provider) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             running: Mutex::new(None),
         }
@@ -32,7 +32,7 @@ impl<T: Send + Sync + 'static> SharedLoad<T> {
     ///
     /// # Errors
     /// What the load answers, to everybody who waited for it.
-    pub(in crate::provider) async fn get<F>(&self, load: impl FnOnce() -> F) -> Result<Arc<T>>
+    pub(crate) async fn get<F>(&self, load: impl FnOnce() -> F) -> Result<Arc<T>>
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {

@@ -1,0 +1,111 @@
+//! The rows of one Parquet file: measured before they are decoded, and counted afterwards.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use arrow::array::RecordBatch;
+use futures::{Stream, StreamExt, TryStreamExt};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use parquet::file::metadata::ParquetMetaData;
+
+use super::file_reader::{ColumnChunks, FileReader};
+use crate::error::{Error, Result};
+use crate::runtime;
+
+/// What is wanted of a file.
+#[derive(Debug)]
+pub(super) struct WantedRows {
+    pub(super) columns: ProjectionMask,
+    pub(super) row_groups: Vec<usize>,
+    /// Rows of the row groups; without one, all of them.
+    pub(super) selection: Option<RowSelection>,
+    /// How many of the selected rows are enough.
+    pub(super) limit: Option<usize>,
+    pub(super) batch_size: usize,
+}
+
+/// The wanted rows, in the order of the file.
+///
+/// # Errors
+/// When the metadata does not fit what is wanted. The stream gives
+/// [`crate::error::ErrorKind::Corrupt`] when the file cannot be decoded, when its pages would take
+/// more memory than their bytes explain, and when it ends before all rows have come.
+pub(super) fn file_rows(
+    reader: FileReader,
+    metadata: ArrowReaderMetadata,
+    wanted: WantedRows,
+) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
+    let footer = metadata.metadata();
+    let chunks = ColumnChunks::new(footer, &wanted.row_groups, &wanted.columns);
+    let mut rows = match &wanted.selection {
+        Some(selection) => selection.row_count(),
+        None => row_count(footer, &wanted.row_groups),
+    };
+    let mut builder =
+        ParquetRecordBatchStreamBuilder::new_with_metadata(reader.of_pages(chunks), metadata)
+            .with_projection(wanted.columns)
+            .with_batch_size(wanted.batch_size)
+            .with_row_groups(wanted.row_groups);
+    if let Some(selection) = wanted.selection {
+        builder = builder.with_row_selection(selection);
+    }
+    if let Some(limit) = wanted.limit {
+        rows = rows.min(limit);
+        builder = builder.with_limit(limit);
+    }
+    let batches = builder.build()?.map_err(Error::from);
+    Ok(runtime::contained_stream(AllRows {
+        batches,
+        missing: Some(rows),
+    }))
+}
+
+/// The rows of some row groups, whose numbers were checked with the footer.
+fn row_count(footer: &ParquetMetaData, groups: &[usize]) -> usize {
+    let groups = groups
+        .iter()
+        .filter_map(|group| footer.row_groups().get(*group));
+    groups.fold(0, |rows: usize, group| {
+        rows.saturating_add(usize::try_from(group.num_rows()).unwrap_or(0))
+    })
+}
+
+/// Batches that must hold as many rows as were asked for.
+struct AllRows<S> {
+    batches: S,
+    /// Rows still to come; nothing after the end.
+    missing: Option<usize>,
+}
+
+impl<S: Stream<Item = Result<RecordBatch>> + Unpin> Stream for AllRows<S> {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(missing) = self.missing else {
+            return Poll::Ready(None);
+        };
+        let batch = ready!(self.batches.poll_next_unpin(cx));
+        self.missing = match &batch {
+            Some(Ok(batch)) => missing.checked_sub(batch.num_rows()),
+            _ => None,
+        };
+        let is_sound = match &batch {
+            Some(Ok(_)) => self.missing.is_some(),
+            Some(Err(_)) => true,
+            None => missing == 0,
+        };
+        Poll::Ready(if is_sound {
+            batch
+        } else {
+            Some(Err(other_count()))
+        })
+    }
+}
+
+fn other_count() -> Error {
+    Error::corrupt(
+        "the file is damaged: its columns do not hold the rows that its footer says; restore the \
+         file",
+    )
+}

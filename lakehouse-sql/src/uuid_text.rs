@@ -1,0 +1,106 @@
+//! UUIDs written as text: compared with columns of UUIDs, and on the way into them.
+//!
+//! In Arrow a UUID is sixteen bytes, for which the engine takes no text.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::prelude::Expr;
+use lakehouse_core::error::{Error, Result};
+use uuid::Uuid;
+
+/// Bytes of a UUID.
+const BYTES: i32 = 16;
+
+/// Whether values of a type may be UUIDs: `fixed[16]` looks the same.
+pub(crate) fn may_be_uuid(data_type: &DataType) -> bool {
+    *data_type == DataType::FixedSizeBinary(BYTES)
+}
+
+/// The UUID that a text says.
+///
+/// # Errors
+/// When it says none.
+pub(crate) fn parse_uuid(text: &str) -> Result<Uuid> {
+    Uuid::parse_str(text.trim()).map_err(|error| {
+        Error::invalid(format!(
+            "{text:?} is no UUID; expected 32 hexadecimal digits, such as \
+             'f79c3e09-677c-4bbd-a479-3f349cb785e7'"
+        ))
+        .with_source(error)
+    })
+}
+
+/// A UUID as a value of its column.
+pub(crate) fn uuid_value(uuid: Uuid) -> ScalarValue {
+    ScalarValue::FixedSizeBinary(BYTES, Some(uuid.as_bytes().to_vec()))
+}
+
+/// The UUIDs that an expression's texts say.
+pub(crate) fn uuid_of_text(text: Expr) -> Expr {
+    let function = Arc::new(ScalarUDF::from(UuidOfText::new()));
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![text]))
+}
+
+/// Texts as UUIDs; a text that is none is an error.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct UuidOfText {
+    signature: Signature,
+}
+
+impl UuidOfText {
+    fn new() -> Self {
+        Self {
+            signature: Signature::any(1, Volatility::Immutable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for UuidOfText {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn name(&self) -> &str {
+        "uuid_of_text"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(DataType::FixedSizeBinary(BYTES))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let [texts] = arrays.as_slice() else {
+            return Err(Error::internal("a cast takes one value").into());
+        };
+        let texts = cast(texts, &DataType::Utf8)?;
+        let texts = texts.as_string::<i32>();
+        let mut values = Vec::with_capacity(texts.len());
+        for text in texts {
+            values.push(text.map(parse_uuid).transpose()?.map(Uuid::into_bytes));
+        }
+        let array =
+            FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter(), BYTES)?;
+        let array: ArrayRef = Arc::new(array);
+        if matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]) && array.len() == 1 {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+                &array, 0,
+            )?));
+        }
+        Ok(ColumnarValue::Array(array))
+    }
+}
