@@ -77,6 +77,16 @@ impl LakehouseBuilder {
     }
 
     /// Who may do what; everybody everything when unset.
+    ///
+    /// Policies are asked about tables that statements find by their names in a catalog. They do not
+    /// guard the rest yet, so a program that lets others write SQL must:
+    ///
+    /// - files: `SELECT * FROM 'file.parquet'`, `CREATE EXTERNAL TABLE` and `COPY … TO` ask nothing,
+    ///   and can reach whatever the process can, the lake's own folder as well;
+    /// - `read_iceberg('…')` asks about a table `file.<folder>`, not about the one whose file it is;
+    /// - namespaces: they are made, listed and dropped without being asked about.
+    ///
+    /// Lists of tables hold those that may be described.
     pub fn policies(mut self, policies: Arc<dyn PolicySource>) -> Self {
         self.policies = Some(policies);
         self

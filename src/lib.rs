@@ -3,7 +3,7 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> lakehouse::Result<()> {
-//! use lakehouse::Lakehouse;
+//! use lakehouse::{Lakehouse, datafusion};
 //!
 //! let lake = Lakehouse::open("memory:").await?;
 //! let session = lake.session()?;
@@ -16,6 +16,11 @@
 //! assert!(now.contains("| 3"));
 //! let before = "SELECT count(*) FROM trips FOR VERSION AS OF 'first_load'";
 //! assert!(session.sql(before).await?.to_table().await?.contains("| 2"));
+//!
+//! // Values from outside are parameters: `$1`, `$2` … or `$name`.
+//! let city = vec![datafusion::common::ScalarValue::from("Lima")];
+//! let found = session.sql_with("SELECT id FROM trips WHERE city = $1", city).await?;
+//! assert!(found.to_table().await?.contains("| 2"));
 //! # Ok(())
 //! # }
 //! ```

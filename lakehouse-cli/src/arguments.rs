@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -55,4 +56,19 @@ pub(crate) struct SqlArguments {
     /// The statements.
     #[arg(value_name = "SQL")]
     pub(crate) sql: Option<String>,
+}
+
+/// An argument as clap should read it: SQL that begins with a comment is no option.
+pub(crate) fn statements_apart(argument: OsString) -> OsString {
+    let is_sql = argument.to_str().is_some_and(|text| {
+        // The name of an option holds no space, and its value stands behind `=`.
+        let name = text.split('=').next().unwrap_or(text);
+        text.starts_with("--") && name.contains(char::is_whitespace)
+    });
+    if !is_sql {
+        return argument;
+    }
+    let mut sql = OsString::from(" ");
+    sql.push(argument);
+    sql
 }

@@ -27,7 +27,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_millis(100);
 fn main() -> ExitCode {
     let Arguments {
         command: Command::Sql(arguments),
-    } = Arguments::parse();
+    } = Arguments::parse_from(std::env::args_os().map(arguments::statements_apart));
     quiet_about_damaged_files();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

@@ -191,7 +191,7 @@ pub fn hint<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> 
 }
 
 /// Edits of one character, swaps of neighbours included, that turn one text into the other.
-fn edit_distance(left: &str, right: &str) -> usize {
+pub fn edit_distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
     let mut rows: Vec<Vec<usize>> = vec![(0..=right.len()).collect()];

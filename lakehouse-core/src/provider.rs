@@ -24,6 +24,6 @@ mod table;
 mod values;
 
 pub use access::Access;
-pub use catalog::LakeCatalog;
+pub use catalog::{LakeCatalog, LocalTable};
 pub use insert::{WrittenRows, write_streams};
 pub use table::LakeTable;

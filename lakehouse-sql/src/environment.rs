@@ -1,5 +1,6 @@
 //! What one session works with: its access, engine context, own tables and variables.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::SessionStateBuilder;
@@ -26,11 +27,17 @@ const TIME_ZONE: &str = "time zone";
 /// The engine's name of the session's time zone.
 const ENGINE_TIME_ZONE: &str = "datafusion.execution.time_zone";
 
+/// Settings of the engine by which the lake's names and texts are read: other values would make
+/// statements mean something else, or find nothing.
+const FIXED: &[&str] = &["datafusion.catalog.", "datafusion.sql_parser."];
+/// The engine's name of the rows of a batch, of which there must be one at least.
+const BATCH_ROWS: &str = "datafusion.execution.batch_size";
+
 /// One session's parts.
 pub(crate) struct Environment {
     access: Access,
     context: SessionContext,
-    local: Arc<LakeCatalog>,
+    local: BTreeMap<String, Arc<LakeCatalog>>,
     variables: Mutex<Variables>,
 }
 
@@ -93,8 +100,8 @@ impl Environment {
         &self.context
     }
 
-    /// The catalog that holds the session's own tables.
-    pub(crate) fn local(&self) -> &Arc<LakeCatalog> {
+    /// The catalogs by name, with the session's own tables in them.
+    pub(crate) fn local(&self) -> &BTreeMap<String, Arc<LakeCatalog>> {
         &self.local
     }
 
@@ -141,11 +148,19 @@ impl Environment {
                 self.set_as_of(None);
                 Ok(())
             }
-            (TIME_ZONE, value) => {
+            (TIME_ZONE | ENGINE_TIME_ZONE, value) => {
                 let zone = value.unwrap_or_else(|| "UTC".to_owned());
                 parse_zone(&zone)?;
                 self.set_engine_option(ENGINE_TIME_ZONE, &zone)
             }
+            (fixed, _) if FIXED.iter().any(|prefix| fixed.starts_with(prefix)) => {
+                Err(Error::unsupported(format!(
+                    "{fixed} cannot be changed: the lake's own names and texts are read by it"
+                )))
+            }
+            (BATCH_ROWS, Some(value)) if value.trim() == "0" => Err(Error::invalid(
+                "datafusion.execution.batch_size must be 1 at least",
+            )),
             (engine, Some(value)) if engine.starts_with("datafusion.") => {
                 self.set_engine_option(engine, &value)
             }

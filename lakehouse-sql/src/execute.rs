@@ -1,6 +1,7 @@
 //! Plans run: rows as a stream, commands with their outcome.
 
 mod command;
+mod copy;
 mod create;
 mod show;
 
@@ -121,7 +122,11 @@ pub(crate) async fn execute(
             if let LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) = &logical {
                 return engine_command(logical, session).await;
             }
-            let is_query = !matches!(logical, LogicalPlan::Dml(_) | LogicalPlan::Copy(_));
+            if let LogicalPlan::Copy(to) = logical {
+                let id = session.access().lake().clock().new_uuid();
+                return copy::copy(to, id, &state).await;
+            }
+            let is_query = !matches!(logical, LogicalPlan::Dml(_));
             let writes = !is_query || writes_analyzed(&logical);
             let stream = run_rows(&logical, &state).await?;
             if !writes {
@@ -182,9 +187,16 @@ pub(super) async fn run_rows(
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
 }
 
+/// The plan with values in the places of its parameters, all of which must have one.
 fn with_parameters(plan: LogicalPlan, parameters: Option<ParamValues>) -> Result<LogicalPlan> {
-    match parameters {
-        Some(parameters) => Ok(plan.with_param_values(parameters)?),
-        None => Ok(plan),
+    if let Some(parameters) = parameters {
+        return Ok(plan.with_param_values(parameters)?);
+    }
+    match plan.get_parameter_names()?.into_iter().min() {
+        // Only what is run needs the values.
+        Some(name) if !matches!(plan, LogicalPlan::Explain(_)) => Err(Error::invalid(format!(
+            "parameter {name} has no value; give it one with `Session::sql_with`"
+        ))),
+        _ => Ok(plan),
     }
 }

@@ -1,6 +1,7 @@
 //! A lake inside a program's own engine context.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -30,6 +31,7 @@ use lakehouse_core::lake::Lake;
 use lakehouse_core::provider::{Access, LakeCatalog, LakeTable};
 use parking_lot::RwLock;
 
+use crate::column_alias::ColumnAliasPlanner;
 use crate::constant::{Constants, instant};
 use crate::exact_cast::exact_casts;
 use crate::lossy_cast::LossyCastRule;
@@ -69,25 +71,24 @@ pub async fn register(lake: &Lake, context: &SessionContext) -> Result<()> {
     Ok(())
 }
 
-/// Installs the catalogs of a session of ours; returns the default one.
+/// Installs the catalogs of a session of ours; returns them by name. The context wraps them, so that
+/// what only they know is asked of them.
 pub(crate) fn register_catalogs(
     access: &Access,
     context: &SessionContext,
-) -> Result<Arc<LakeCatalog>> {
-    let default = access.lake().default_catalog().to_owned();
-    let mut local = None;
+) -> Result<BTreeMap<String, Arc<LakeCatalog>>> {
+    let mut catalogs = BTreeMap::new();
     for name in access.lake().catalogs().keys() {
         let catalog = Arc::new(LakeCatalog::try_new(access.clone(), name)?);
-        if *name == default {
-            local = Some(Arc::clone(&catalog));
-        }
+        catalogs.insert(name.clone(), Arc::clone(&catalog));
         context.register_catalog(name, catalog);
     }
     let planner = VersionPlanner::new(access.lake(), context);
     context.register_relation_planner(Arc::new(planner))?;
+    context.register_relation_planner(Arc::new(ColumnAliasPlanner))?;
     context.add_analyzer_rule(Arc::new(WriteRule));
     context.add_analyzer_rule(Arc::new(LossyCastRule));
-    local.ok_or_else(|| Error::internal("a lake without its default catalog"))
+    Ok(catalogs)
 }
 
 /// Claims every version clause: pins a lake's table, refuses the rest.

@@ -2,15 +2,19 @@
 
 mod column_value;
 mod command;
+mod common_table;
+mod dialect_call;
 mod information_schema;
 mod inserted_value;
 mod metadata_column;
 mod named_join;
 mod relation;
 mod scalar_call;
+mod session_table;
 mod spelling;
 mod unnamed;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -20,14 +24,16 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast;
 use iceberg::NamespaceIdent;
-use lakehouse_core::error::Result;
+use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::lake::{FoundTable, Lake};
 use lakehouse_core::name::Name;
 use lakehouse_core::provider::LakeCatalog;
 use lakehouse_core::scan::MetadataColumn;
 
-pub(crate) use command::{Command, SettingValue, Show, TableTarget};
+pub(crate) use command::{Command, NamespaceTarget, SettingValue, Show, TableTarget};
+pub(crate) use relation::pin;
+pub(crate) use session_table::SessionTable;
 
 use crate::statement::Statement;
 
@@ -39,6 +45,17 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// A statement that has nothing to do.
+    fn nothing() -> Self {
+        Self {
+            intent: Intent::Command {
+                command: Box::new(Command::Nothing),
+                source: None,
+            },
+            tables: Vec::new(),
+        }
+    }
+
     pub(crate) fn into_parts(self) -> (Intent, Vec<ResolvedTable>) {
         (self.intent, self.tables)
     }
@@ -81,7 +98,8 @@ pub(crate) enum TableOrigin {
 pub(crate) struct Scope<'a> {
     pub(crate) lake: &'a Lake,
     pub(crate) state: &'a SessionState,
-    pub(crate) local: &'a LakeCatalog,
+    /// The lake's catalogs by name, with the session's own tables in them.
+    pub(crate) local: &'a BTreeMap<String, Arc<LakeCatalog>>,
     pub(crate) catalog: String,
     pub(crate) namespace: NamespaceIdent,
     /// The time that fixes every table of the session at once, in milliseconds since 1970.
@@ -97,12 +115,24 @@ pub(crate) struct Scope<'a> {
 /// Unknown names with the nearest ones, versions that do not exist, and what the catalog answers.
 pub(crate) async fn resolve(mut statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
     scalar_call::refuse_ignored_clauses(&mut statement, scope.state)?;
+    dialect_call::write_out_calls(&mut statement, scope.state);
     match statement {
         Statement::Query(_)
         | Statement::Explain(_)
         | Statement::Insert(_)
         | Statement::DataFusion(_) => relation::resolve_rows(statement, scope).await,
         other => command::resolve_command(other, scope).await,
+    }
+}
+
+/// What a session that reads the past may not do.
+fn refuse_writes_in_the_past(scope: &Scope<'_>) -> Result<()> {
+    match scope.as_of_ms {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid(
+            "the session reads as of a time (`lakehouse.as_of`), so it cannot write; \
+             `RESET lakehouse.as_of` first",
+        )),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::execute::{QueryResult, execute};
 use crate::govern::govern;
 use crate::parse::parse;
 use crate::plan::plan;
-use crate::resolve::{Scope, resolve};
+use crate::resolve::{Scope, pin, resolve};
 use crate::session_zone::session_zone;
 use crate::statement::Statement;
 
@@ -49,7 +49,8 @@ impl Session {
     ///
     /// # Errors
     /// One clear error: where, what was expected, what to do. Nothing is changed by a statement
-    /// that fails, except when its kind is [`lakehouse_core::error::ErrorKind::Unknown`].
+    /// that fails, except when its kind is [`lakehouse_core::error::ErrorKind::Unknown`], and by a
+    /// `DROP` of several names that can all be dropped when the catalog fails between two of them.
     pub async fn sql(&self, text: &str) -> Result<QueryResult> {
         self.execute(single(text)?).await
     }
@@ -117,14 +118,16 @@ impl Session {
 
     /// The engine's context: DataFrames, functions and tables of the session's own.
     ///
-    /// Its catalogs hold the lake's tables as the session's principal may see them.
+    /// Its catalogs hold the lake's tables as the session's principal may see them, in their current
+    /// state: `lakehouse.as_of` is read by [`Self::sql`] and [`Self::table`] only.
     pub fn context(&self) -> &SessionContext {
         self.environment.context()
     }
 
     /// A table of the lake as a DataFrame: `"t"`, `"namespace.t"` or `"catalog.namespace.t"`,
     /// with everything that a name may select (`"t.branch_x"`, `"t.snapshots"`). Parts that hold
-    /// dots are quoted: `"\"a.b\".t"`. Times with zone are in UTC, whatever the session's zone.
+    /// dots are quoted: `"\"a.b\".t"`. A table without a version of its own is read as of
+    /// `lakehouse.as_of`, as in a statement. Times with zone are in UTC, whatever the session's zone.
     ///
     /// # Errors
     /// Unknown names, denied access.
@@ -152,8 +155,10 @@ impl Session {
         let parts = parse_name(name)?;
         let variables = self.environment.variables();
         let lake = self.environment.access().lake();
-        lake.find_table(&parts, &variables.catalog, &variables.namespace)
-            .await
+        let found = lake
+            .find_table(&parts, &variables.catalog, &variables.namespace)
+            .await?;
+        pin(found, None, variables.as_of_ms)
     }
 
     /// Makes rows a table of this session alone, which wins over the lake's of that name.
@@ -165,11 +170,12 @@ impl Session {
             Error::invalid("a table needs one batch at least to tell its schema; it may be empty")
         })?;
         let table = MemTable::try_new(schema, vec![batches])?;
-        self.environment.local().register(
-            &dotted(&self.environment.variables().namespace),
-            name,
-            Arc::new(table),
-        );
+        let variables = self.environment.variables();
+        let catalogs = self.environment.local();
+        let catalog = catalogs
+            .get(&variables.catalog)
+            .ok_or_else(|| Error::internal("a session without its current catalog"))?;
+        catalog.register(&dotted(&variables.namespace), name, Arc::new(table));
         Ok(())
     }
 
@@ -180,11 +186,14 @@ impl Session {
     pub async fn names(&self) -> Result<Vec<String>> {
         let variables = self.environment.variables();
         let lake = self.environment.access().lake();
-        let (_, catalog) = lake.catalog(&Name::quoted(variables.catalog))?;
+        let (catalog_name, catalog) = lake.catalog(&Name::quoted(variables.catalog))?;
         let mut names = Vec::new();
         for namespace in catalog.list_namespaces().await? {
             names.push(dotted(&namespace));
             for ident in catalog.list_tables(&namespace).await? {
+                if !self.environment.access().may_list(catalog_name, &ident) {
+                    continue;
+                }
                 names.push(ident.name().to_owned());
                 // A table that cannot be read has no columns to complete, and is no error here.
                 let Ok(pointer) = catalog.load_table(&ident).await else {

@@ -13,6 +13,8 @@ mod catalogs;
 #[cfg(test)]
 mod columns;
 #[cfg(test)]
+mod copy;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod lake;
@@ -23,6 +25,8 @@ mod metadata_columns;
 #[cfg(test)]
 mod metadata_tables;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod pruning;
@@ -32,5 +36,7 @@ mod queue;
 mod script;
 #[cfg(test)]
 mod scripts;
+#[cfg(test)]
+mod session_tables;
 #[cfg(test)]
 mod types;

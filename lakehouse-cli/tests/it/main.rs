@@ -221,6 +221,15 @@ fn errors_name_line_and_column() {
 }
 
 #[test]
+fn statements_may_begin_with_a_comment() {
+    let place = Place::new();
+    let sql = "-- the cities\nSELECT count(*) AS n FROM cities";
+    assert_eq!(place.ok(&["--format", "csv", sql]), "n\n3\n");
+    let error = place.fails(2, &["--fromat", "csv", "SELECT 1"]);
+    assert!(error.contains("--fromat"), "{error}");
+}
+
+#[test]
 fn scripts_come_from_files_and_pipes() {
     let place = Place::new();
     let script = place.path().join("script.sql");

@@ -67,6 +67,12 @@ impl Access {
         }
     }
 
+    /// Whether a table may stand in a list of names.
+    pub fn may_list(&self, catalog_name: &str, ident: &TableIdent) -> bool {
+        self.check_ident(Privilege::Describe, catalog_name, ident)
+            .is_ok()
+    }
+
     /// The provider of a table that may be written to.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::access::Access;
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::dotted;
-use crate::name::Name;
+use crate::name::{Name, TableIdent};
 
 /// One catalog of a lake, in one context.
 ///
@@ -29,10 +29,21 @@ pub struct LakeCatalog {
     names: Arc<RwLock<Names>>,
 }
 
+/// A table that belongs to one context alone, under the names it was registered with.
+#[derive(Debug, Clone)]
+pub struct LocalTable {
+    /// The namespace, its parts joined by dots.
+    pub namespace: String,
+    /// The table's name.
+    pub name: String,
+    /// The table itself.
+    pub provider: Arc<dyn TableProvider>,
+}
+
 /// Names as of the last refresh, and what the context alone knows.
 #[derive(Debug, Default)]
 struct Names {
-    tables: BTreeMap<String, BTreeSet<String>>,
+    tables: BTreeMap<String, BTreeMap<String, TableIdent>>,
     local: BTreeMap<(String, String), Arc<dyn TableProvider>>,
 }
 
@@ -60,8 +71,10 @@ impl LakeCatalog {
         let mut tables = BTreeMap::new();
         for namespace in self.catalog.list_namespaces().await? {
             let names = self.catalog.list_tables(&namespace).await?;
-            let names = names.iter().map(|ident| ident.name().to_owned()).collect();
-            tables.insert(dotted(&namespace), names);
+            let names = names
+                .into_iter()
+                .map(|ident| (ident.name().to_owned(), ident));
+            tables.insert(dotted(&namespace), names.collect());
         }
         self.names
             .write()
@@ -74,11 +87,7 @@ impl LakeCatalog {
     ///
     /// # Errors
     /// Ambiguity of names that differ in case.
-    pub fn local_table(
-        &self,
-        namespace: &str,
-        name: &Name,
-    ) -> Result<Option<(String, Arc<dyn TableProvider>)>> {
+    pub fn local_table(&self, namespace: &str, name: &Name) -> Result<Option<LocalTable>> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         let here: Vec<_> = names
             .local
@@ -86,7 +95,22 @@ impl LakeCatalog {
             .filter(|((schema, _), _)| schema.eq_ignore_ascii_case(namespace))
             .collect();
         let found = name.find(&here, |((_, table), _)| table)?;
-        Ok(found.map(|((_, table), provider)| (table.clone(), Arc::clone(provider))))
+        Ok(found.map(|((schema, table), provider)| LocalTable {
+            namespace: schema.clone(),
+            name: table.clone(),
+            provider: Arc::clone(provider),
+        }))
+    }
+
+    /// The names of the context's own tables in a namespace, matched without regard to case.
+    pub fn local_names(&self, namespace: &str) -> Vec<String> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        names
+            .local
+            .keys()
+            .filter(|(schema, _)| schema.eq_ignore_ascii_case(namespace))
+            .map(|(_, table)| table.clone())
+            .collect()
     }
 
     /// Makes a table the context's own.
@@ -163,13 +187,17 @@ impl SchemaProvider for LakeSchema {
             .get(&self.namespace)
             .into_iter()
             .flatten()
-            .cloned();
+            .filter(|(_, ident)| self.access.may_list(&self.catalog_name, ident))
+            .map(|(name, _)| name.clone());
         let local = names
             .local
             .keys()
             .filter(|(schema, _)| *schema == self.namespace);
+        // One of the context's own may hide one of the lake's.
         stored
             .chain(local.map(|(_, table)| table.clone()))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
             .collect()
     }
 
@@ -230,7 +258,13 @@ impl SchemaProvider for LakeSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        // Only for the context's own: the engine asks before it registers or replaces one.
-        self.local(name).is_some()
+        // The engine asks before it registers or replaces one of the context's own, which must not
+        // hide one of the lake's.
+        let is_stored = {
+            let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+            let stored = names.tables.get(&self.namespace);
+            stored.is_some_and(|stored| stored.contains_key(name))
+        };
+        is_stored || self.local(name).is_some()
     }
 }

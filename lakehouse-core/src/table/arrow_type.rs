@@ -2,6 +2,7 @@
 //!
 //! `docs/types.md` has the table for users; a test holds it to this module.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use iceberg::spec::{
 };
 
 use crate::error::{Error, Result};
+use crate::name::quote;
 
 /// The schema in which a table's rows are read: no field ids, strings and binaries of the top level
 /// as views.
@@ -221,7 +223,10 @@ pub fn type_text(field_type: &Type) -> String {
             let fields: Vec<String> = fields
                 .fields()
                 .iter()
-                .map(|field| format!("{}: {}", field.name, type_text(&field.field_type)))
+                .map(|field| {
+                    let name = field_name(&field.name);
+                    format!("{name}: {}", type_text(&field.field_type))
+                })
                 .collect();
             format!("STRUCT<{}>", fields.join(", "))
         }
@@ -231,6 +236,18 @@ pub fn type_text(field_type: &Type) -> String {
             type_text(&map.key_field.field_type),
             type_text(&map.value_field.field_type)
         ),
+    }
+}
+
+/// A name as it stands in a type, in quotes only where it needs them.
+fn field_name(name: &str) -> Cow<'_, str> {
+    let mut letters = name.chars();
+    let is_letter = |letter: char| letter.is_ascii_alphabetic() || letter == '_';
+    let is_plain = letters.next().is_some_and(is_letter)
+        && letters.all(|letter| is_letter(letter) || letter.is_ascii_digit());
+    match is_plain {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(quote(name)),
     }
 }
 

@@ -6,14 +6,15 @@ use datafusion::logical_expr::LogicalPlan;
 use iceberg::NamespaceIdent;
 use lakehouse_core::commit::{Change, DropReference, ReferenceMode, Retention, SetReference};
 use lakehouse_core::error::{Error, Result};
-use lakehouse_core::lake::{DEFAULT_NAMESPACE, FoundTable};
+use lakehouse_core::lake::{DEFAULT_NAMESPACE, FoundTable, dotted};
+use lakehouse_core::name::quote;
 use lakehouse_core::procedure::{Arguments, CallContext, ParameterKind, Procedures};
 use lakehouse_core::table::ReferenceKind;
 
 use super::{QueryResult, create, show};
 use crate::constant::Constants;
 use crate::environment::Environment;
-use crate::resolve::{Command, SettingValue};
+use crate::resolve::{Command, NamespaceTarget, SessionTable, SettingValue};
 use crate::statement::{AlterAction, RefKind, RefOptions};
 
 /// Runs a command.
@@ -41,15 +42,12 @@ pub(super) async fn run(
             }
             catalog.create_namespace(&namespace, properties).await?;
         }
-        Command::DropNamespaces { namespaces } => {
-            for (catalog, namespace) in namespaces {
-                catalog.drop_namespace(&namespace).await?;
-            }
-        }
+        Command::DropNamespaces { namespaces } => drop_namespaces(namespaces).await?,
         Command::CreateTable { target, definition } => {
             return create::create_table(target, *definition, source, session, state).await;
         }
-        Command::DropTables { tables, purge } => {
+        Command::DropTables { tables, own, purge } => {
+            own.iter().try_for_each(SessionTable::remove)?;
             for found in tables {
                 drop_table(session, &found, purge).await?;
             }
@@ -92,6 +90,47 @@ fn set(session: &Environment, name: &str, value: Option<SettingValue>) -> Result
         }
         None => session.set(name, None),
     }
+}
+
+/// Drops all namespaces, or none when one of them holds more than the others.
+async fn drop_namespaces(mut namespaces: Vec<NamespaceTarget>) -> Result<()> {
+    // A namespace inside of another goes first.
+    namespaces.sort_by_key(|target| std::cmp::Reverse(target.namespace.len()));
+    if namespaces.len() > 1 {
+        for target in &namespaces {
+            refuse_full_namespace(target, &namespaces).await?;
+        }
+    }
+    for target in &namespaces {
+        target.catalog.drop_namespace(&target.namespace).await?;
+    }
+    Ok(())
+}
+
+async fn refuse_full_namespace(target: &NamespaceTarget, others: &[NamespaceTarget]) -> Result<()> {
+    let NamespaceTarget {
+        catalog_name,
+        catalog,
+        namespace,
+    } = target;
+    let stays = |inner: &NamespaceIdent| {
+        inner.len() > namespace.len()
+            && inner.as_ref().starts_with(namespace.as_ref())
+            && !others
+                .iter()
+                .any(|other| other.catalog_name == *catalog_name && other.namespace == *inner)
+    };
+    let content = if !catalog.list_tables(namespace).await?.is_empty() {
+        "tables"
+    } else if catalog.list_namespaces().await?.iter().any(stays) {
+        "namespaces"
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid(format!(
+        "namespace {} still has {content}, so none of the namespaces was dropped",
+        quote(&dotted(namespace))
+    )))
 }
 
 async fn drop_table(session: &Environment, found: &FoundTable, purge: bool) -> Result<()> {

@@ -16,14 +16,14 @@ use iceberg::spec::{
 };
 use lakehouse_core::commit::{Append, FilesOnFailure, NewTable};
 use lakehouse_core::error::{Error, Result};
-use lakehouse_core::name::{Name, hint, quote};
+use lakehouse_core::name::{hint, quote};
 use lakehouse_core::provider::write_streams;
 use lakehouse_core::table::{Table, iceberg_schema, read_schema};
 
 use super::QueryResult;
 use crate::environment::Environment;
 use crate::exact_cast::{cast_type, exact_casts};
-use crate::resolve::TableTarget;
+use crate::resolve::{TableTarget, name};
 use crate::sql_type::TypeReader;
 use crate::statement::{CreateTable, PartitionTerm, TYPE_DEPTH_MAX};
 
@@ -276,18 +276,16 @@ fn source_column(term: &PartitionTerm, schema: &Schema) -> Result<(i32, String)>
     let mut path: Vec<&str> = Vec::new();
     let mut found: Option<&NestedFieldRef> = None;
     for part in &term.source {
-        let wanted = match part.quote_style {
-            Some(_) => Name::quoted(&part.value),
-            None => Name::new(&part.value),
-        };
-        let field = wanted.find(fields, |field| &field.name)?.ok_or_else(|| {
-            let names = fields.iter().map(|field| field.name.as_str());
-            let hint = hint(&part.value, names);
-            at_term(
-                Error::not_found(format!("there is no column {part} to partition by{hint}")),
-                term,
-            )
-        })?;
+        let field = name(part)
+            .find(fields, |field| &field.name)?
+            .ok_or_else(|| {
+                let names = fields.iter().map(|field| field.name.as_str());
+                let hint = hint(&part.value, names);
+                at_term(
+                    Error::not_found(format!("there is no column {part} to partition by{hint}")),
+                    term,
+                )
+            })?;
         path.push(&field.name);
         found = Some(field);
         fields = match field.field_type.as_ref() {
@@ -301,7 +299,7 @@ fn source_column(term: &PartitionTerm, schema: &Schema) -> Result<(i32, String)>
 }
 
 /// The names that Iceberg's Java library gives.
-fn default_partition_name(path: &str, transform: Transform) -> String {
+pub(super) fn default_partition_name(path: &str, transform: Transform) -> String {
     match transform {
         Transform::Identity => path.to_owned(),
         Transform::Bucket(_) => format!("{path}_bucket"),

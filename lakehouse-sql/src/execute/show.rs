@@ -1,6 +1,6 @@
 //! Names and definitions as rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray};
@@ -8,14 +8,16 @@ use arrow::datatypes::{DataType, Field, Schema};
 use iceberg::NamespaceIdent;
 use iceberg::spec::{
     FormatVersion, NestedField, NestedFieldRef, PartitionSpec, Schema as TableSchema, Transform,
+    Type,
 };
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::{FoundTable, Selector, dotted};
 use lakehouse_core::name::quote;
-use lakehouse_core::table::{ReferenceKind, Table, iceberg_type};
+use lakehouse_core::table::{ReferenceKind, Table, iceberg_type, type_text};
 
 use super::QueryResult;
+use super::create::default_partition_name;
 use crate::environment::Environment;
 use crate::resolve::Show;
 
@@ -32,20 +34,31 @@ pub(super) async fn show(show: Show, session: &Environment) -> Result<QueryResul
             pattern,
         } => namespaces(catalog.as_ref(), parent.as_ref(), pattern.as_deref()).await,
         Show::Tables {
+            catalog_name,
             catalog,
             namespace,
+            own,
             pattern,
         } => {
             let tables = catalog.list_tables(&namespace).await?;
-            let names = tables.iter().map(|ident| ident.name().to_owned());
-            let names = matching(names, pattern.as_deref());
+            let names = tables
+                .iter()
+                .filter(|ident| session.access().may_list(&catalog_name, ident))
+                .map(|ident| ident.name().to_owned());
+            let names: BTreeSet<String> = names.chain(own).collect();
+            let names = matching(names.into_iter(), pattern.as_deref());
             let namespaces = vec![dotted(&namespace); names.len()];
             texts(&["namespace", "table_name"], vec![namespaces, names])
         }
-        Show::Columns(found) => columns(&found.table, &columns_of(&found)?),
+        Show::OwnColumns { schema, described } => match described {
+            true => description(described_columns(&own_columns(&schema)), Vec::new()),
+            false => columns(&own_columns(&schema)),
+        },
+        Show::Columns(found) => columns(&columns_of(&found)?),
         Show::Describe { table, extended } => describe(&table, extended),
         Show::CreateTable(found) => {
-            let text = create_table_text(&found.table, &found.catalog_name)?;
+            let chosen = found.catalog.new_table_location(found.table.ident()).await;
+            let text = create_table_text(&found.table, &found.catalog_name, &chosen?)?;
             one_column("create_statement", vec![text])
         }
         Show::Tags(found) => references(&found.table, ReferenceKind::Tag),
@@ -81,54 +94,122 @@ fn matching(names: impl Iterator<Item = String>, pattern: Option<&str>) -> Vec<S
     match pattern {
         None => names.collect(),
         Some(pattern) => {
-            let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+            // Spark separates several patterns by `|`, which may also stand in a name.
+            let pattern = pattern.to_lowercase();
+            let patterns: Vec<Vec<char>> = [pattern.as_str()]
+                .into_iter()
+                .chain(pattern.split('|'))
+                .map(|pattern| pattern.chars().collect())
+                .collect();
             names
-                .filter(|name| like(&name.to_lowercase().chars().collect::<Vec<_>>(), &pattern))
+                .filter(|name| {
+                    let name: Vec<char> = name.to_lowercase().chars().collect();
+                    patterns.iter().any(|pattern| like(&name, pattern))
+                })
                 .collect()
         }
     }
 }
 
-/// SQL's `LIKE`, and `*` as Spark's `SHOW` reads it.
+/// SQL's `LIKE`, and `*` as Spark's `SHOW` reads it; in steps of at most one length times the other.
 fn like(text: &[char], pattern: &[char]) -> bool {
-    match pattern {
-        [] => text.is_empty(),
-        ['%' | '*', rest @ ..] => (0..=text.len()).any(|skipped| like(&text[skipped..], rest)),
-        ['_', rest @ ..] => !text.is_empty() && like(&text[1..], rest),
-        [first, rest @ ..] => text.first() == Some(first) && like(&text[1..], rest),
+    let (mut at, mut place) = (0, 0);
+    // Behind the last wildcard: its place in the pattern, and how far it reaches in the text. The
+    // wildcards before it need not reach further, because this one can.
+    let mut wildcard: Option<(usize, usize)> = None;
+    while at < text.len() {
+        match (pattern.get(place), &mut wildcard) {
+            (Some('%' | '*'), _) => {
+                place += 1;
+                wildcard = Some((place, at));
+            }
+            (Some(expected), _) if *expected == '_' || *expected == text[at] => {
+                place += 1;
+                at += 1;
+            }
+            (_, Some((behind, reach))) => {
+                *reach += 1;
+                (place, at) = (*behind, *reach);
+            }
+            (_, None) => return false,
+        }
+    }
+    pattern[place..]
+        .iter()
+        .all(|rest| matches!(rest, '%' | '*'))
+}
+
+/// A column as it is shown.
+struct Column {
+    name: String,
+    data_type: String,
+    required: bool,
+    comment: Option<String>,
+}
+
+impl Column {
+    fn of(table: &Table, field: &NestedField) -> Result<Self> {
+        Ok(Self {
+            name: field.name.clone(),
+            data_type: table.type_text(field)?,
+            required: field.required,
+            comment: field.doc.clone(),
+        })
     }
 }
 
+/// The columns of a table of the session alone, whose types the lake need not know.
+fn own_columns(schema: &Schema) -> Vec<Column> {
+    let column = |field: &Arc<Field>| Column {
+        name: field.name().clone(),
+        data_type: iceberg_type(field.data_type(), FormatVersion::V3)
+            .map_or_else(|_| field.data_type().to_string(), |kind| type_text(&kind)),
+        required: !field.is_nullable(),
+        comment: None,
+    };
+    schema.fields().iter().map(column).collect()
+}
+
 /// The columns of a table, or of the metadata table that its name selects.
-fn columns_of(found: &FoundTable) -> Result<Vec<NestedFieldRef>> {
+fn columns_of(found: &FoundTable) -> Result<Vec<Column>> {
     let Some(Selector::Metadata(kind)) = &found.selector else {
-        return Ok(found.table.schema().as_struct().fields().to_vec());
+        let fields = found.table.schema().as_struct().fields();
+        let column = |field: &NestedFieldRef| Column::of(&found.table, field);
+        return fields.iter().map(column).collect();
     };
     let schema = kind.schema(&found.table)?;
     // Field by field: names of metrics hold dots, which one schema would not tell from nesting.
     let field = |field: &Arc<Field>| {
         let kind = iceberg_type(field.data_type(), FormatVersion::V3)?;
         let (name, required) = (field.name(), !field.is_nullable());
-        Ok(Arc::new(NestedField::new(0, name, kind, required)))
+        Column::of(&found.table, &NestedField::new(0, name, kind, required))
     };
     schema.fields().iter().map(field).collect()
 }
 
-fn columns(table: &Table, fields: &[NestedFieldRef]) -> Result<QueryResult> {
+fn columns(columns: &[Column]) -> Result<QueryResult> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("column_name", DataType::Utf8, false),
         Field::new("data_type", DataType::Utf8, false),
         Field::new("is_nullable", DataType::Boolean, false),
         Field::new("comment", DataType::Utf8, true),
     ]));
-    let names: StringArray = fields
+    let names: StringArray = columns
         .iter()
-        .map(|field| Some(field.name.as_str()))
+        .map(|column| Some(column.name.as_str()))
         .collect();
-    let types = fields.iter().map(|field| table.type_text(field).map(Some));
-    let types: StringArray = types.collect::<Result<_>>()?;
-    let nullable: BooleanArray = fields.iter().map(|field| Some(!field.required)).collect();
-    let comments: StringArray = fields.iter().map(|field| field.doc.as_deref()).collect();
+    let types: StringArray = columns
+        .iter()
+        .map(|column| Some(column.data_type.as_str()))
+        .collect();
+    let nullable: BooleanArray = columns
+        .iter()
+        .map(|column| Some(!column.required))
+        .collect();
+    let comments: StringArray = columns
+        .iter()
+        .map(|column| column.comment.as_deref())
+        .collect();
     let arrays: Vec<ArrayRef> = vec![
         Arc::new(names),
         Arc::new(types),
@@ -142,28 +223,10 @@ fn columns(table: &Table, fields: &[NestedFieldRef]) -> Result<QueryResult> {
 /// Columns, partitioning, and with `EXTENDED` what the table says of itself.
 fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
     let table = &found.table;
-    let fields = columns_of(found)?;
-    let mut rows: Vec<[String; 3]> = fields
-        .iter()
-        .map(|field| {
-            let not_null = if field.required { " NOT NULL" } else { "" };
-            let data_type = format!("{}{not_null}", table.type_text(field)?);
-            Ok([
-                field.name.clone(),
-                data_type,
-                field.doc.clone().unwrap_or_default(),
-            ])
-        })
-        .collect::<Result<_>>()?;
-    let mut section = |title: &str, lines: Vec<(String, String)>| {
-        if !lines.is_empty() {
-            rows.push([format!("# {title}"), String::new(), String::new()]);
-            rows.extend(
-                lines
-                    .into_iter()
-                    .map(|(key, value)| [key, value, String::new()]),
-            );
-        }
+    let rows = described_columns(&columns_of(found)?);
+    let mut sections = Vec::new();
+    let mut section = |title: &'static str, lines: Vec<(String, String)>| {
+        sections.push((title, lines));
     };
     let is_metadata = matches!(found.selector, Some(Selector::Metadata(_)));
     let terms = partition_terms(table.partition_spec(), table.schema());
@@ -180,6 +243,36 @@ fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
             .into_iter()
             .map(|(key, value)| (key.clone(), value.clone()));
         section("Properties", lines.collect());
+    }
+    description(rows, sections)
+}
+
+fn described_columns(columns: &[Column]) -> Vec<[String; 3]> {
+    columns
+        .iter()
+        .map(|column| {
+            let not_null = if column.required { " NOT NULL" } else { "" };
+            let data_type = format!("{}{not_null}", column.data_type);
+            let comment = column.comment.clone().unwrap_or_default();
+            [column.name.clone(), data_type, comment]
+        })
+        .collect()
+}
+
+/// The rows of `DESCRIBE`: columns, and sections with a title.
+fn description(
+    mut rows: Vec<[String; 3]>,
+    sections: Vec<(&str, Vec<(String, String)>)>,
+) -> Result<QueryResult> {
+    for (title, lines) in sections {
+        if !lines.is_empty() {
+            rows.push([format!("# {title}"), String::new(), String::new()]);
+            rows.extend(
+                lines
+                    .into_iter()
+                    .map(|(key, value)| [key, value, String::new()]),
+            );
+        }
     }
     let mut columns = vec![Vec::new(), Vec::new(), Vec::new()];
     for row in rows {
@@ -208,8 +301,9 @@ fn table_facts(found: &FoundTable) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// A table's definition as a statement that makes it again.
-fn create_table_text(table: &Table, catalog: &str) -> Result<String> {
+/// A table's definition as a statement that makes it again. `chosen` is where the catalog would put
+/// a table of this name today.
+fn create_table_text(table: &Table, catalog: &str, chosen: &str) -> Result<String> {
     let ident = table.ident();
     let columns: Vec<String> = table
         .schema()
@@ -249,6 +343,12 @@ fn create_table_text(table: &Table, catalog: &str) -> Result<String> {
     if let Some(comment) = properties.remove("comment") {
         text.push_str(&format!("\nCOMMENT {}", literal(&comment)));
     }
+    // Folders of the catalog's choice differ in an identifier behind the last dash.
+    let chosen = chosen.rsplit_once('-').map_or(chosen, |(stem, _)| stem);
+    let own = table.location().rsplit_once('-').map(|(stem, _)| stem);
+    if own != Some(chosen) {
+        text.push_str(&format!("\nLOCATION {}", literal(table.location())));
+    }
     properties.insert(
         "format-version".to_owned(),
         (table.format_version() as u8).to_string(),
@@ -271,12 +371,16 @@ fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
         .iter()
         .filter(|field| field.transform != Transform::Void)
         .map(|field| {
-            let name = schema
-                .name_by_field_id(field.source_id)
-                .unwrap_or(&field.name);
-            let source: Vec<String> = name.split('.').map(quote).collect();
+            let path = path_of(schema.as_struct().fields(), field.source_id);
+            let path = path.unwrap_or_else(|| vec![&field.name]);
+            let source: Vec<String> = path.iter().map(|part| quote(part)).collect();
             let source = source.join(".");
-            match field.transform {
+            let own_name = field.name != default_partition_name(&path.join("."), field.transform);
+            let name = match own_name {
+                true => format!(" AS {}", quote(&field.name)),
+                false => String::new(),
+            };
+            let term = match field.transform {
                 Transform::Identity => source,
                 Transform::Bucket(buckets) => format!("bucket({buckets}, {source})"),
                 Transform::Truncate(width) => format!("truncate({width}, {source})"),
@@ -285,9 +389,25 @@ fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
                 Transform::Day => format!("days({source})"),
                 Transform::Hour => format!("hours({source})"),
                 other => format!("{other}({source})"),
-            }
+            };
+            term + &name
         })
         .collect()
+}
+
+/// The names that lead to a column, through structs.
+fn path_of(fields: &[NestedFieldRef], id: i32) -> Option<Vec<&str>> {
+    fields.iter().find_map(|field| {
+        let mut path = vec![field.name.as_str()];
+        if field.id == id {
+            return Some(path);
+        }
+        let Type::Struct(inner) = field.field_type.as_ref() else {
+            return None;
+        };
+        path.extend(path_of(inner.fields(), id)?);
+        Some(path)
+    })
 }
 
 fn references(table: &Table, kind: ReferenceKind) -> Result<QueryResult> {
@@ -354,4 +474,40 @@ fn texts(names: &[&str], columns: Vec<Vec<String>>) -> Result<QueryResult> {
         .collect();
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
     Ok(QueryResult::of_batches(schema, vec![batch], true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::like;
+
+    fn matches(text: &str, pattern: &str) -> bool {
+        let [text, pattern] = [text, pattern].map(|part| part.chars().collect::<Vec<_>>());
+        like(&text, &pattern)
+    }
+
+    #[test]
+    fn wildcards_match_as_in_sql() {
+        for (text, pattern) in [
+            ("", ""),
+            ("", "%%"),
+            ("abc", "%"),
+            ("abc", "a*"),
+            ("abc", "_b_"),
+            ("abcabd", "%ab_"),
+            ("aab", "%ab"),
+            ("mississippi", "%iss%pp%"),
+        ] {
+            assert!(matches(text, pattern), "{text} LIKE {pattern}");
+        }
+        for (text, pattern) in [("", "_"), ("abc", "ab"), ("abc", "%d%"), ("abab", "a%ba")] {
+            assert!(!matches(text, pattern), "{text} NOT LIKE {pattern}");
+        }
+    }
+
+    #[test]
+    fn many_wildcards_take_no_longer() {
+        let text = "a".repeat(200);
+        let pattern = format!("{}b", "%a".repeat(100));
+        assert!(!matches(&text, &pattern));
+    }
 }

@@ -6,10 +6,10 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join, OrderByKind,
-    PipeOperator, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, TableFactor,
-    TableFunctionArgs, TableWithJoins, Value, ValueWithSpan, VisitorMut, WildcardAdditionalOptions,
-    With,
+    BinaryOperator, Cte, Expr, Fetch, Function, FunctionArguments, GroupByExpr,
+    GroupByWithModifier, Join, JoinOperator, LimitClause, OrderByKind, PipeOperator, Query, Select,
+    SelectFlavor, SelectItem, SetExpr, Spanned, TableFactor, TableFunctionArgs, TableWithJoins,
+    Value, ValueWithSpan, VisitorMut, WildcardAdditionalOptions, With,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use lakehouse_core::error::{Error, Result};
@@ -48,6 +48,7 @@ impl VisitorMut for Checker {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
         let place = query.span().start;
         complete_body(&mut query.body);
+        refuse(complete_fetch(query), place)?;
         refuse(ignored_in_query(query), place)?;
         let with = query.with.iter().flat_map(|with| {
             let With {
@@ -75,6 +76,11 @@ impl VisitorMut for Checker {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(message) => ControlFlow::Break(unsupported_at(place, message)),
             },
+            Expr::RLike { .. } => {
+                complete_rlike(expr);
+                ControlFlow::Continue(())
+            }
+            Expr::Collate { .. } => refuse(Some("`COLLATE`"), place),
             _ => ControlFlow::Continue(()),
         }
     }
@@ -110,6 +116,63 @@ fn complete_body(body: &mut SetExpr) {
             complete_body(right);
         }
         _ => {}
+    }
+}
+
+/// `a RLIKE b` (and `REGEXP`) is `a ~ b`.
+fn complete_rlike(rlike: &mut Expr) {
+    let Expr::RLike {
+        negated,
+        expr,
+        pattern,
+        regexp: _,
+    } = rlike
+    else {
+        return;
+    };
+    let op = match negated {
+        true => BinaryOperator::PGRegexNotMatch,
+        false => BinaryOperator::PGRegexMatch,
+    };
+    *rlike = Expr::BinaryOp {
+        left: expr.clone(),
+        op,
+        right: pattern.clone(),
+    };
+}
+
+/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+fn complete_fetch(query: &mut Query) -> Option<&'static str> {
+    let Fetch {
+        with_ties,
+        percent,
+        quantity,
+    } = query.fetch.take()?;
+    if with_ties {
+        return Some("`FETCH … WITH TIES`");
+    }
+    if percent {
+        return Some("`FETCH … PERCENT`");
+    }
+    let one = || Expr::value(Value::Number("1".to_owned(), false));
+    let rows = quantity.unwrap_or_else(one);
+    match &mut query.limit_clause {
+        None => {
+            query.limit_clause = Some(LimitClause::LimitOffset {
+                limit: Some(rows),
+                offset: None,
+                limit_by: Vec::new(),
+            });
+            None
+        }
+        Some(LimitClause::LimitOffset {
+            limit: limit @ None,
+            ..
+        }) => {
+            *limit = Some(rows);
+            None
+        }
+        Some(_) => Some("`LIMIT` beside `FETCH`"),
     }
 }
 
@@ -309,7 +372,17 @@ fn ignored_in_joins(table: &TableWithJoins) -> Option<&'static str> {
 }
 
 fn ignored_in_join(join: &Join) -> Option<&'static str> {
-    join.global.then_some("`GLOBAL` before `JOIN`")
+    if join.global {
+        return Some("`GLOBAL` before `JOIN`");
+    }
+    match join.join_operator {
+        JoinOperator::AsOf { .. } => Some("`ASOF JOIN`"),
+        JoinOperator::CrossApply | JoinOperator::OuterApply => {
+            Some("`APPLY` (write `JOIN LATERAL`)")
+        }
+        JoinOperator::StraightJoin(_) => Some("`STRAIGHT_JOIN`"),
+        _ => None,
+    }
 }
 
 fn ignored_in_factor(factor: &TableFactor) -> Option<&'static str> {
@@ -352,6 +425,13 @@ fn ignored_in_factor(factor: &TableFactor) -> Option<&'static str> {
         TableFactor::NestedJoin {
             table_with_joins, ..
         } => ignored_in_joins(table_with_joins),
+        TableFactor::Pivot { .. } => Some("`PIVOT`"),
+        TableFactor::Unpivot { .. } => Some("`UNPIVOT`"),
+        TableFactor::MatchRecognize { .. } => Some("`MATCH_RECOGNIZE`"),
+        TableFactor::JsonTable { .. } | TableFactor::OpenJsonTable { .. } => {
+            Some("`JSON_TABLE` or `OPENJSON`")
+        }
+        TableFactor::XmlTable { .. } => Some("`XMLTABLE`"),
         _ => None,
     }
 }

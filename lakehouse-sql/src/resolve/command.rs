@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use iceberg::{NamespaceIdent, TableIdent};
 use lakehouse_core::catalog::Catalog;
@@ -11,11 +12,13 @@ use lakehouse_core::lake::{FoundTable, Selector};
 use lakehouse_core::name::Name;
 
 use super::relation::resolve_source;
-use super::{Intent, Resolved, Scope, names};
+use super::{
+    Intent, Resolved, Scope, SessionTable, names, refuse_writes_in_the_past, session_table,
+};
 use crate::constant::Constants;
 use crate::statement::{
     AlterAction, Call, CreateNamespace, CreateTable, Describe, DropNamespace, DropTable, SetValue,
-    ShowTarget, Statement,
+    ShowTarget, Statement, Use,
 };
 
 /// A command whose names are resolved.
@@ -29,7 +32,7 @@ pub(crate) enum Command {
         definition: CreateNamespace,
     },
     DropNamespaces {
-        namespaces: Vec<(Arc<dyn Catalog>, NamespaceIdent)>,
+        namespaces: Vec<NamespaceTarget>,
     },
     CreateTable {
         target: TableTarget,
@@ -37,6 +40,8 @@ pub(crate) enum Command {
     },
     DropTables {
         tables: Vec<FoundTable>,
+        /// Those of the session alone.
+        own: Vec<SessionTable>,
         purge: bool,
     },
     AlterTable {
@@ -72,9 +77,18 @@ pub(crate) enum Show {
         pattern: Option<String>,
     },
     Tables {
+        catalog_name: String,
         catalog: Arc<dyn Catalog>,
         namespace: NamespaceIdent,
+        /// The session's own tables there.
+        own: Vec<String>,
         pattern: Option<String>,
+    },
+    /// The columns of a table of the session alone.
+    OwnColumns {
+        schema: SchemaRef,
+        /// Whether they are described or listed.
+        described: bool,
     },
     Columns(FoundTable),
     Describe {
@@ -106,6 +120,14 @@ pub(crate) struct TableTarget {
     pub(crate) catalog_name: String,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) ident: TableIdent,
+}
+
+/// A namespace that exists.
+#[derive(Debug, Clone)]
+pub(crate) struct NamespaceTarget {
+    pub(crate) catalog_name: String,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) namespace: NamespaceIdent,
 }
 
 impl TableTarget {
@@ -156,6 +178,7 @@ impl Show {
             Self::Catalogs { .. }
             | Self::Namespaces { .. }
             | Self::Tables { .. }
+            | Self::OwnColumns { .. }
             | Self::CurrentNamespace => None,
         }
     }
@@ -163,7 +186,9 @@ impl Show {
 
 /// Looks up the names of a command.
 pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
-    refuse_writes_in_the_past(&statement, scope)?;
+    if writes(&statement) {
+        refuse_writes_in_the_past(scope)?;
+    }
     let command = match statement {
         Statement::CreateTable(create) => return create_table(create, scope).await,
         Statement::CreateNamespace(create) => create_namespace(create, scope).await?,
@@ -175,10 +200,7 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
         },
         Statement::Call(call) => resolve_call(call, scope)?,
         Statement::Show(target) => Command::Show(show(target, scope).await?),
-        Statement::Describe(Describe { table, extended }) => Command::Show(Show::Describe {
-            table: table_with_columns(&table, scope).await?,
-            extended,
-        }),
+        Statement::Describe(target) => Command::Show(describe(target, scope).await?),
         Statement::Set(set) => {
             let value = match set.value {
                 SetValue::Expression(value) => Some(setting_value(&set.name, &value, scope)?),
@@ -193,16 +215,7 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
             name: reset.name,
             value: None,
         },
-        Statement::Use(used) => {
-            let (catalog_name, _, namespace) = scope
-                .lake
-                .find_namespace(&names(&used.namespace), &scope.catalog)
-                .await?;
-            Command::Use {
-                catalog_name,
-                namespace,
-            }
-        }
+        Statement::Use(used) => use_namespace(&used, scope).await?,
         Statement::Query(_)
         | Statement::Explain(_)
         | Statement::Insert(_)
@@ -221,8 +234,37 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
     })
 }
 
-fn refuse_writes_in_the_past(statement: &Statement, scope: &Scope<'_>) -> Result<()> {
-    let writes = matches!(
+async fn describe(target: Describe, scope: &Scope<'_>) -> Result<Show> {
+    let Describe { table, extended } = target;
+    Ok(match session_table::find(&table, scope)? {
+        Some(own) => Show::OwnColumns {
+            schema: own.provider.schema(),
+            described: true,
+        },
+        None => Show::Describe {
+            table: table_with_columns(&table, scope).await?,
+            extended,
+        },
+    })
+}
+
+async fn use_namespace(used: &Use, scope: &Scope<'_>) -> Result<Command> {
+    let path = names(&used.namespace);
+    let found = scope.lake.find_namespace(&path, &scope.catalog).await;
+    let (catalog_name, _, namespace) = found.map_err(|error| match path.as_slice() {
+        [only] if scope.lake.catalog(only).is_ok() => Error::not_found(format!(
+            "{only} is a catalog; USE takes a namespace, such as {only}.default"
+        )),
+        _ => error,
+    })?;
+    Ok(Command::Use {
+        catalog_name,
+        namespace,
+    })
+}
+
+fn writes(statement: &Statement) -> bool {
+    matches!(
         statement,
         Statement::CreateTable(_)
             | Statement::CreateNamespace(_)
@@ -230,14 +272,7 @@ fn refuse_writes_in_the_past(statement: &Statement, scope: &Scope<'_>) -> Result
             | Statement::DropTable(_)
             | Statement::AlterTable(_)
             | Statement::Call(_)
-    );
-    if writes && scope.as_of_ms.is_some() {
-        return Err(Error::invalid(
-            "the session reads as of a time (`lakehouse.as_of`), so it cannot write; \
-             `RESET lakehouse.as_of` first",
-        ));
-    }
-    Ok(())
+    )
 }
 
 /// A table itself, not one of its metadata tables or versions.
@@ -245,6 +280,9 @@ async fn whole_table(
     path: &[datafusion::sql::sqlparser::ast::Ident],
     scope: &Scope<'_>,
 ) -> Result<FoundTable> {
+    if let Some(own) = session_table::find(path, scope)? {
+        return Err(own.refusal("it has no definition, versions or properties"));
+    }
     let found = scope
         .lake
         .find_table(&names(path), &scope.catalog, &scope.namespace)
@@ -275,6 +313,18 @@ async fn table_with_columns(
 }
 
 async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved> {
+    if let Some(own) = session_table::find(&create.name, scope)? {
+        return match create.if_not_exists {
+            true => Ok(Resolved::nothing()),
+            false => Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!(
+                    "this session has a table {} already",
+                    lakehouse_core::name::quote(&own.name)
+                ),
+            )),
+        };
+    }
     let new = scope
         .lake
         .new_table_ident(&names(&create.name), &scope.catalog, &scope.namespace)
@@ -282,14 +332,7 @@ async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved
     let (catalog_name, catalog, ident) = match new {
         Ok(new) => new,
         Err(error) if error.kind() == ErrorKind::AlreadyExists && create.if_not_exists => {
-            let command = Box::new(Command::Nothing);
-            return Ok(Resolved {
-                intent: Intent::Command {
-                    command,
-                    source: None,
-                },
-                tables: Vec::new(),
-            });
+            return Ok(Resolved::nothing());
         }
         Err(error) => return Err(error),
     };
@@ -362,14 +405,25 @@ async fn drop_namespaces(drop: DropNamespace, scope: &Scope<'_>) -> Result<Comma
             "DROP … CASCADE is not offered; drop the namespace's tables first",
         ));
     }
-    let mut namespaces = Vec::new();
+    let mut namespaces: Vec<NamespaceTarget> = Vec::new();
     for path in &drop.names {
         match scope
             .lake
             .find_namespace(&names(path), &scope.catalog)
             .await
         {
-            Ok((_, catalog, namespace)) => namespaces.push((catalog, namespace)),
+            Ok((catalog_name, catalog, namespace)) => {
+                let is_known = namespaces.iter().any(|known| {
+                    known.catalog_name == catalog_name && known.namespace == namespace
+                });
+                if !is_known {
+                    namespaces.push(NamespaceTarget {
+                        catalog_name,
+                        catalog,
+                        namespace,
+                    });
+                }
+            }
             Err(error) if error.kind() == ErrorKind::NotFound && drop.if_exists => {}
             Err(error) => return Err(error),
         }
@@ -378,16 +432,40 @@ async fn drop_namespaces(drop: DropNamespace, scope: &Scope<'_>) -> Result<Comma
 }
 
 async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
-    let mut tables = Vec::new();
+    let mut tables: Vec<FoundTable> = Vec::new();
+    let mut own: Vec<SessionTable> = Vec::new();
     for path in &drop.names {
+        if let Some(found) = session_table::find(path, scope)? {
+            if drop.purge {
+                return Err(found.refusal("DROP TABLE … PURGE would leave its files"));
+            }
+            let is_known = own.iter().any(|known| {
+                Arc::ptr_eq(&known.catalog, &found.catalog)
+                    && known.namespace == found.namespace
+                    && known.name == found.name
+            });
+            if !is_known {
+                own.push(found);
+            }
+            continue;
+        }
         match whole_table(path, scope).await {
-            Ok(found) => tables.push(found),
+            Ok(found) => {
+                let is_known = tables.iter().any(|known| {
+                    known.catalog_name == found.catalog_name
+                        && known.table.ident() == found.table.ident()
+                });
+                if !is_known {
+                    tables.push(found);
+                }
+            }
             Err(error) if error.kind() == ErrorKind::NotFound && drop.if_exists => {}
             Err(error) => return Err(error),
         }
     }
     Ok(Command::DropTables {
         tables,
+        own,
         purge: drop.purge,
     })
 }
@@ -434,15 +512,18 @@ fn setting_value(
     scope: &Scope<'_>,
 ) -> Result<SettingValue> {
     use datafusion::sql::sqlparser::ast::Expr;
+    let is_time = name == crate::environment::AS_OF;
     // A bare word is its own text: `SET x = fast`.
-    if let Expr::Identifier(word) = value {
+    if let Expr::Identifier(word) = value
+        && !is_time
+    {
         return Ok(SettingValue::Constant(ScalarValue::Utf8(Some(
             word.value.clone(),
         ))));
     }
     let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
     let constant = constants.evaluate(value)?;
-    if name == crate::environment::AS_OF {
+    if is_time {
         return Ok(SettingValue::TimeMs(constants.timestamp_ms(&constant)?));
     }
     Ok(SettingValue::Constant(constant))
@@ -471,23 +552,32 @@ async fn show(target: ShowTarget, scope: &Scope<'_>) -> Result<Show> {
             }
         }
         ShowTarget::Tables { namespace, pattern } => {
-            let (catalog, namespace) = match namespace {
-                None => (Arc::clone(default_catalog(scope)?), scope.namespace.clone()),
+            let (catalog_name, catalog, namespace) = match namespace {
+                None => {
+                    let catalog = Arc::clone(default_catalog(scope)?);
+                    (scope.catalog.clone(), catalog, scope.namespace.clone())
+                }
                 Some(path) => {
-                    let (_, catalog, namespace) = scope
-                        .lake
-                        .find_namespace(&names(&path), &scope.catalog)
-                        .await?;
-                    (catalog, namespace)
+                    let path = names(&path);
+                    scope.lake.find_namespace(&path, &scope.catalog).await?
                 }
             };
+            let namespace_text = lakehouse_core::lake::dotted(&namespace);
             Show::Tables {
+                own: session_table::list(&catalog_name, &namespace_text, scope),
+                catalog_name,
                 catalog,
                 namespace,
                 pattern,
             }
         }
-        ShowTarget::Columns { table } => Show::Columns(table_with_columns(&table, scope).await?),
+        ShowTarget::Columns { table } => match session_table::find(&table, scope)? {
+            Some(own) => Show::OwnColumns {
+                schema: own.provider.schema(),
+                described: false,
+            },
+            None => Show::Columns(table_with_columns(&table, scope).await?),
+        },
         ShowTarget::CreateTable { table } => Show::CreateTable(whole_table(&table, scope).await?),
         ShowTarget::Tags { table } => Show::Tags(whole_table(&table, scope).await?),
         ShowTarget::Branches { table } => Show::Branches(whole_table(&table, scope).await?),

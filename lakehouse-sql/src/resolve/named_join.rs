@@ -17,6 +17,7 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
 use super::spelling::{Spellings, join_constraint_mut, table_key, try_for_each_select_mut};
+use super::unnamed::is_plain;
 use crate::statement::Statement;
 use crate::statement::relation::walk;
 
@@ -71,6 +72,9 @@ impl Writer<'_> {
         let mut left = self.columns_of(&table.relation);
         for (place, join) in table.joins.iter_mut().enumerate() {
             self.write_out_nested(&mut join.relation)?;
+            if place == 0 {
+                self.refuse_two_spellings(&table.relation, join)?;
+            }
             let right = self.columns_of(&join.relation);
             if let Some(constraint) = join_constraint_mut(&mut join.join_operator)
                 && *constraint == JoinConstraint::Natural
@@ -80,6 +84,36 @@ impl Writer<'_> {
             }
             refuse_unlike(place, join)?;
             left = left.zip(right).map(|(left, right)| [left, right].concat());
+        }
+        Ok(())
+    }
+
+    /// The engine makes one column of two only where their names are the same.
+    fn refuse_two_spellings(&self, left: &TableFactor, join: &Join) -> Result<()> {
+        let stored = |factor: &TableFactor| match factor {
+            TableFactor::Table { name, .. } => self.tables.get(&table_key(name)),
+            _ => None,
+        };
+        let (Some((columns, _)), Some(left), Some(right)) =
+            (using(join), stored(left), stored(&join.relation))
+        else {
+            return Ok(());
+        };
+        for column in columns.iter().filter_map(simple_name) {
+            let lower = column.value.to_lowercase();
+            let is_it = |name: &&String| name.to_lowercase() == lower;
+            let left: Vec<&String> = left.top().iter().filter(is_it).collect();
+            let right: Vec<&String> = right.top().iter().filter(is_it).collect();
+            if let (Some(one), Some(other)) = (left.first(), right.first())
+                && !left.iter().any(|name| right.contains(name))
+            {
+                return Err(Error::unsupported(format!(
+                    "JOIN … USING of columns that differ in case, {} and {}, is not offered; write \
+                     JOIN … ON",
+                    quote(one),
+                    quote(other)
+                )));
+            }
         }
         Ok(())
     }
@@ -421,22 +455,6 @@ fn simple_name(name: &ObjectName) -> Option<&Ident> {
         [ObjectNamePart::Identifier(only)] => Some(only),
         _ => None,
     }
-}
-
-fn is_plain(options: &WildcardAdditionalOptions) -> bool {
-    let WildcardAdditionalOptions {
-        wildcard_token: _,
-        opt_ilike,
-        opt_exclude,
-        opt_except,
-        opt_replace,
-        opt_rename,
-    } = options;
-    opt_ilike.is_none()
-        && opt_exclude.is_none()
-        && opt_except.is_none()
-        && opt_replace.is_none()
-        && opt_rename.is_none()
 }
 
 /// `table.* EXCEPT (columns)`.

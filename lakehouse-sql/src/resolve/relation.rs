@@ -19,15 +19,19 @@ use lakehouse_core::scan::MetadataColumn;
 use lakehouse_core::table::Version;
 
 use super::column_value::check_values;
+use super::common_table::move_column_names;
 use super::inserted_value::mark_values;
 use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
 use super::unnamed::name_repeated_columns;
-use super::{Intent, Resolved, ResolvedTable, Scope, TableOrigin, name, names};
+use super::{
+    Intent, Resolved, ResolvedTable, Scope, TableOrigin, name, names, refuse_writes_in_the_past,
+    session_table,
+};
 use crate::constant::Constants;
 use crate::parse::version_clause;
-use crate::statement::relation::{Relation, visit_tables_mut, walk};
+use crate::statement::relation::{Relation, rename_hiding_common_tables, visit_tables_mut, walk};
 use crate::statement::{Explain, Statement};
 
 /// The table function that opens a table without a catalog.
@@ -60,6 +64,12 @@ struct Found {
 
 /// Resolves a statement that the engine plans.
 pub(super) async fn resolve_rows(mut statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
+    if let Statement::DataFusion(engine) = &mut statement
+        && let EngineStatement::CreateExternalTable(create) = engine.as_mut()
+        && !session_table::place_external(create, scope).await?
+    {
+        return Ok(Resolved::nothing());
+    }
     let found = resolve_tables(&mut statement, scope, Repeated::Named).await?;
     let tables = found.tables;
     Ok(Resolved {
@@ -98,6 +108,7 @@ async fn resolve_tables(
     repeated: Repeated,
 ) -> Result<Found> {
     name_repeated_columns(statement, None);
+    rename_hiding_common_tables(statement);
     let mut written = Vec::new();
     visit_tables_mut(statement, |factor, relation| {
         collect(factor, relation, &mut written)
@@ -129,6 +140,7 @@ async fn resolve_tables(
     name_repeated_columns(statement, tables);
     let wanted = name_metadata_columns(statement, &found.offers)?;
     found.want(&wanted);
+    move_column_names(statement)?;
     Ok(found)
 }
 
@@ -216,7 +228,8 @@ async fn look_up(
             .open_file(&location)
             .await
             .map_err(|e| at_place(e, &written.path))?;
-        let pinned = pin(table, version, scope).map_err(|error| at_place(error, &written.path))?;
+        let pinned =
+            pin(table, version, scope.as_of_ms).map_err(|error| at_place(error, &written.path))?;
         return found.add_lake_table(&[], pinned, Privilege::Select);
     }
     if let Some(provider) = context_table(&written.path, scope).await? {
@@ -240,7 +253,8 @@ async fn look_up(
             table
         }
     };
-    let pinned = pin(table, version, scope).map_err(|error| at_place(error, &written.path))?;
+    let pinned =
+        pin(table, version, scope.as_of_ms).map_err(|error| at_place(error, &written.path))?;
     found.add_lake_table(&written.path, pinned, Privilege::Select)
 }
 
@@ -263,7 +277,14 @@ fn file_argument(arguments: &TableFunctionArgs, constants: &Constants<'_>) -> Re
 }
 
 /// The table at the version that clause, name and session ask for, in this order.
-fn pin(mut found: FoundTable, clause: Option<Version>, scope: &Scope<'_>) -> Result<FoundTable> {
+///
+/// # Errors
+/// Two versions for one table; versions that do not exist.
+pub(crate) fn pin(
+    mut found: FoundTable,
+    clause: Option<Version>,
+    as_of_ms: Option<i64>,
+) -> Result<FoundTable> {
     let is_named = match &found.selector {
         Some(Selector::Version(_)) => true,
         // `t.branch_x.files` is pinned to its version by now.
@@ -282,7 +303,7 @@ fn pin(mut found: FoundTable, clause: Option<Version>, scope: &Scope<'_>) -> Res
         (Some(Selector::Version(version)), None) => Some(version.clone()),
         (Some(Selector::Metadata(kind)), None) if is_named || !kind.allows_time_travel() => None,
         (_, Some(version)) => Some(version),
-        (_, None) => scope.as_of_ms.map(Version::Timestamp),
+        (_, None) => as_of_ms.map(Version::Timestamp),
     };
     if let Some(version) = version {
         found.table = found.table.at(version)?;
@@ -298,15 +319,8 @@ async fn context_table(
     path: &[Ident],
     scope: &Scope<'_>,
 ) -> Result<Option<Arc<dyn TableProvider>>> {
-    let qualifier = match path {
-        [_] => Some(dotted(&scope.namespace)),
-        [namespace, _] => Some(namespace.value.clone()),
-        _ => None,
-    };
-    if let (Some(namespace), Some(last)) = (qualifier, path.last())
-        && let Some((_, provider)) = scope.local.local_table(&namespace, &name(last))?
-    {
-        return Ok(Some(provider));
+    if let Some(own) = session_table::find(path, scope)? {
+        return Ok(Some(own.provider));
     }
     let reference = match path {
         [table] => TableReference::bare(table.value.clone()),
@@ -328,7 +342,9 @@ async fn context_table(
             .catalog()
             .is_some_and(|catalog| scope.state.catalog_list().catalog(catalog).is_some());
     if is_information_schema {
-        scope.local.refresh().await?;
+        for catalog in scope.local.values() {
+            catalog.refresh().await?;
+        }
     }
     if !is_information_schema && !is_foreign && !looks_like_file(path) {
         return Ok(None);
@@ -361,10 +377,17 @@ fn lower(reference: &TableReference) -> TableReference {
 
 /// `SELECT * FROM 'folder/file.parquet'`: one quoted part with an extension the engine knows.
 fn looks_like_file(path: &[Ident]) -> bool {
-    matches!(path, [only] if only.quote_style.is_some()
+    const COMPRESSED: &[&str] = &[".gz", ".bz2", ".xz", ".zst"];
+    let [only] = path else {
+        return false;
+    };
+    let name = only.value.to_lowercase();
+    let plain = COMPRESSED.iter().find_map(|end| name.strip_suffix(end));
+    let plain = plain.unwrap_or(&name);
+    only.quote_style.is_some()
         && [".parquet", ".csv", ".json", ".ndjson", ".arrow"]
             .iter()
-            .any(|extension| only.value.to_lowercase().contains(extension)))
+            .any(|extension| plain.ends_with(extension))
 }
 
 impl Found {
@@ -554,12 +577,7 @@ async fn resolve_target(insert: &mut Insert, scope: &Scope<'_>, found: &mut Foun
     let TableObject::TableName(target) = &insert.table else {
         return Err(Error::unsupported("INSERT INTO FUNCTION is not offered"));
     };
-    if scope.as_of_ms.is_some() {
-        return Err(Error::invalid(
-            "the session reads as of a time (`lakehouse.as_of`), so it cannot write; \
-             `RESET lakehouse.as_of` first",
-        ));
-    }
+    refuse_writes_in_the_past(scope)?;
     let path = idents(target)?;
     if let Some(provider) = context_table(&path, scope).await? {
         let replacement = found.add_context_table(&path, provider);

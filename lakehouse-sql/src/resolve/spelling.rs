@@ -5,6 +5,8 @@
 //! by that spelling in quotes, everywhere in the statement. Where one statement meets several
 //! spellings of a name, the tables in the `FROM` of the query around decide.
 
+mod shown;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
@@ -18,6 +20,8 @@ use datafusion::sql::sqlparser::ast::{
 use iceberg::spec::{NestedFieldRef, Schema, Type};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
+
+use shown::part_selects;
 
 /// Digits behind the second of a microsecond.
 const MICROSECOND_DIGITS: usize = 6;
@@ -52,13 +56,18 @@ impl Spellings {
         spellings
     }
 
+    /// Adds a column itself, beside nested ones.
+    fn add_column(&mut self, name: &str) {
+        self.add(name);
+        self.top.push(name.to_owned());
+    }
+
     /// Plain column names, of a table that is not the lake's.
     pub(crate) fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut spellings = Self::default();
-        for name in names {
-            spellings.add(name);
-            spellings.top.push(name.to_owned());
-        }
+        names
+            .into_iter()
+            .for_each(|name| spellings.add_column(name));
         spellings
     }
 
@@ -129,6 +138,8 @@ pub(crate) struct Speller<'a> {
     all: Spellings,
     /// Aliases in quotes, which mean themselves.
     quoted: BTreeSet<String>,
+    /// The columns of common tables, as far as they are known, by their names in lower case.
+    common: HashMap<String, Spellings>,
     /// For each query around the present place: the tables of its `FROM`.
     scopes: Vec<Vec<InScope>>,
 }
@@ -206,6 +217,7 @@ impl<'a> Speller<'a> {
             tables,
             all,
             quoted: BTreeSet::new(),
+            common: HashMap::new(),
             scopes: Vec::new(),
         }
     }
@@ -220,8 +232,35 @@ impl<'a> Speller<'a> {
     }
 
     fn spell(&self, ident: &mut Ident, qualifier: Option<&str>) -> Result<()> {
+        self.spell_in(None, ident, qualifier)
+    }
+
+    /// A name that is given here and looked up elsewhere: as the column of that name, if there is
+    /// one spelling of it only.
+    fn spell_alias(&self, ident: &mut Ident) {
+        if ident.quote_style.is_some() {
+            return;
+        }
+        let Some(spellings) = self.all.get(&ident.value.to_lowercase()) else {
+            return;
+        };
+        let mut spellings = spellings.iter();
+        ident.value = match (spellings.next(), spellings.next()) {
+            (Some(only), None) => only.clone(),
+            _ => ident.value.to_lowercase(),
+        };
+        ident.quote_style = Some('"');
+    }
+
+    /// Spells a name among the tables `own`, which are nearer than those around.
+    fn spell_in(
+        &self,
+        own: Option<&Vec<InScope>>,
+        ident: &mut Ident,
+        qualifier: Option<&str>,
+    ) -> Result<()> {
         let lower = ident.value.to_lowercase();
-        let Some(spellings) = self.candidates(&lower, qualifier) else {
+        let Some(spellings) = self.candidates(own, &lower, qualifier) else {
             return Ok(());
         };
         // In quotes an exact match wins; only where there is none, case does not matter.
@@ -248,13 +287,14 @@ impl<'a> Speller<'a> {
         }
     }
 
-    /// The spellings a name may have at the present place.
-    fn candidates(&self, lower: &str, qualifier: Option<&str>) -> Option<BTreeSet<String>> {
-        let everywhere = self.all.get(lower)?;
-        if everywhere.len() == 1 {
-            return Some(everywhere.clone());
-        }
-        for scope in self.scopes.iter().rev() {
+    /// The spellings a name may have at the present place: those of the nearest tables that have it.
+    fn candidates(
+        &self,
+        own: Option<&Vec<InScope>>,
+        lower: &str,
+        qualifier: Option<&str>,
+    ) -> Option<BTreeSet<String>> {
+        for scope in own.into_iter().chain(self.scopes.iter().rev()) {
             let here: BTreeSet<String> = scope
                 .iter()
                 .filter(|table| qualifier.is_none_or(|wanted| wanted == table.lower))
@@ -266,7 +306,7 @@ impl<'a> Speller<'a> {
                 return Some(here);
             }
         }
-        Some(everywhere.clone())
+        self.all.get(lower).cloned()
     }
 
     fn spell_path(&self, path: &mut Vec<Ident>) -> Result<()> {
@@ -374,7 +414,7 @@ impl<'a> Speller<'a> {
         self.add_select(select, &mut own);
         for item in &mut select.projection {
             match item {
-                SelectItem::ExprWithAlias { alias, .. } => self.spell(alias, None)?,
+                SelectItem::ExprWithAlias { alias, .. } => self.spell_alias(alias),
                 SelectItem::Wildcard(options) => self.spell_wildcard(options)?,
                 SelectItem::QualifiedWildcard(table, options) => {
                     if let SelectItemQualifiedWildcardKind::ObjectName(name) = table {
@@ -451,9 +491,9 @@ impl<'a> Speller<'a> {
     }
 
     fn spell_joins(&self, table: &mut TableWithJoins) -> Result<()> {
-        self.spell_table_alias(&mut table.relation)?;
+        self.spell_factor(&mut table.relation)?;
         for join in &mut table.joins {
-            self.spell_table_alias(&mut join.relation)?;
+            self.spell_factor(&mut join.relation)?;
             if let Some(JoinConstraint::Using(columns)) =
                 join_constraint_mut(&mut join.join_operator)
             {
@@ -467,15 +507,15 @@ impl<'a> Speller<'a> {
         Ok(())
     }
 
-    fn spell_table_alias(&self, factor: &mut TableFactor) -> Result<()> {
+    fn spell_factor(&self, factor: &mut TableFactor) -> Result<()> {
         match factor {
             TableFactor::Table { alias, .. }
             | TableFactor::Derived { alias, .. }
             | TableFactor::TableFunction { alias, .. }
             | TableFactor::Function { alias, .. }
             | TableFactor::UNNEST { alias, .. } => {
-                for column in alias.iter_mut().flat_map(|alias| &mut alias.columns) {
-                    self.spell(&mut column.name, None)?;
+                if let Some(alias) = alias {
+                    self.spell_table_alias(alias);
                 }
                 Ok(())
             }
@@ -483,6 +523,12 @@ impl<'a> Speller<'a> {
                 table_with_joins, ..
             } => self.spell_joins(table_with_joins),
             _ => Ok(()),
+        }
+    }
+
+    fn spell_table_alias(&self, alias: &mut TableAlias) {
+        for column in &mut alias.columns {
+            self.spell_alias(&mut column.name);
         }
     }
 
@@ -505,9 +551,14 @@ impl<'a> Speller<'a> {
         match factor {
             TableFactor::Table { name, alias, .. } => {
                 let columns = self
-                    .tables
-                    .get(&table_key(name))
-                    .cloned()
+                    .named_columns(alias.as_ref())
+                    .or_else(|| self.tables.get(&table_key(name)).cloned())
+                    .or_else(|| match name.0.as_slice() {
+                        [ObjectNamePart::Identifier(only)] => {
+                            self.common.get(&only.value.to_lowercase()).cloned()
+                        }
+                        _ => None,
+                    })
                     .unwrap_or_default();
                 let alias = alias.as_ref().map(|alias| &alias.name);
                 scope.extend(InScope::new(alias, &name.0, columns));
@@ -521,10 +572,15 @@ impl<'a> Speller<'a> {
                 }
             }
             TableFactor::Derived {
-                alias: Some(alias), ..
+                alias, subquery, ..
             } => {
-                let columns = Spellings::default();
-                scope.extend(InScope::new(Some(&alias.name), &[], columns));
+                let columns = self
+                    .named_columns(alias.as_ref())
+                    .unwrap_or_else(|| self.columns_of_query(subquery));
+                match alias {
+                    Some(alias) => scope.extend(InScope::new(Some(&alias.name), &[], columns)),
+                    None => scope.push(InScope::of_result(columns)),
+                }
             }
             _ => {}
         }
@@ -649,6 +705,18 @@ pub(super) fn try_for_each_select_mut(
     }
 }
 
+/// As [`for_each_select`], for changes that cannot fail.
+pub(super) fn for_each_select_mut(body: &mut SetExpr, visit: &mut impl FnMut(&mut Select)) {
+    match body {
+        SetExpr::Select(select) => visit(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            for_each_select_mut(left, visit);
+            for_each_select_mut(right, visit);
+        }
+        _ => {}
+    }
+}
+
 /// A first walk over a statement that learns every alias before any name is rewritten.
 pub(crate) struct Learner<'s, 'a>(pub(crate) &'s mut Speller<'a>);
 
@@ -668,15 +736,19 @@ impl VisitorMut for Speller<'_> {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        let scope = self.scope_of(&query.body);
-        self.scopes.push(scope);
         for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
-            for column in &mut cte.alias.columns {
-                if let Err(error) = self.spell(&mut column.name, None) {
-                    return ControlFlow::Break(error);
-                }
-            }
+            self.spell_table_alias(&mut cte.alias);
+            let columns = self.named_columns(Some(&cte.alias));
+            let columns = columns.unwrap_or_else(|| self.columns_of_query(&cte.query));
+            let name = cte.alias.name.value.to_lowercase();
+            self.common.insert(name, columns);
         }
+        let mut scope = self.scope_of(&query.body);
+        if self.has_two_spellings(&query.body) {
+            scope = vec![InScope::of_result(self.columns_of_query(query))];
+            part_selects(&mut query.body);
+        }
+        self.scopes.push(scope);
         match try_for_each_select_mut(&mut query.body, &mut |select| self.spell_select(select)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),

@@ -9,7 +9,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, VisitorMut, WildcardAdditionalOptions,
+    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins, VisitorMut,
+    WildcardAdditionalOptions,
 };
 
 use super::spelling::{Spellings, table_key};
@@ -135,14 +136,26 @@ fn last_part(name: &ObjectName) -> Option<String> {
 
 fn name_in_select(select: &mut Select) {
     let mut seen: BTreeSet<String> = BTreeSet::new();
+    let tables = table_names(select);
+    let mut columns: Vec<Column> = Vec::new();
     for (place, item) in select.projection.iter_mut().enumerate() {
         let SelectItem::UnnamedExpr(expr) = item else {
             continue;
         };
         let text = expr.to_string();
+        let column = Column::of(expr, &tables);
+        let is_twice = column
+            .as_ref()
+            .is_some_and(|column| columns.iter().any(|before| before.is_same(column)));
+        columns.extend(column);
         // The engine calls every subquery the same.
         let is_subquery = matches!(expr, Expr::Subquery(_));
-        let is_new = seen.insert(text.to_lowercase());
+        // Case matters in texts, not in names.
+        let key = match text.contains('\'') {
+            true => text.clone(),
+            false => text.to_lowercase(),
+        };
+        let is_new = seen.insert(key) && !is_twice;
         if is_new && !is_subquery {
             continue;
         }
@@ -155,5 +168,73 @@ fn name_in_select(select: &mut Select) {
             expr: expr.clone(),
             alias: Ident::with_quote('"', name),
         };
+    }
+}
+
+/// A column of a `SELECT` as it is written, in lower case.
+struct Column {
+    table: Option<String>,
+    name: String,
+}
+
+impl Column {
+    /// The column that an expression is; `tables` are the names that may stand before a dot, where a
+    /// struct may stand too.
+    fn of(expr: &Expr, tables: &[String]) -> Option<Self> {
+        let (table, name) = match expr {
+            Expr::Identifier(name) => (None, name),
+            Expr::CompoundIdentifier(path) => match path.as_slice() {
+                [.., table, name] => (Some(table.value.to_lowercase()), name),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        table
+            .as_ref()
+            .is_none_or(|table| tables.contains(table))
+            .then(|| Self {
+                table,
+                name: name.value.to_lowercase(),
+            })
+    }
+
+    /// Whether both are one column: where a name is enough for one, no other table has it.
+    fn is_same(&self, other: &Self) -> bool {
+        let differ = self.table.is_some() && other.table.is_some() && self.table != other.table;
+        self.name == other.name && !differ
+    }
+}
+
+/// The names of the tables in a `FROM`, in lower case.
+fn table_names(select: &Select) -> Vec<String> {
+    let mut names = Vec::new();
+    select
+        .from
+        .iter()
+        .for_each(|table| add_names(table, &mut names));
+    names
+}
+
+fn add_names(table: &TableWithJoins, names: &mut Vec<String>) {
+    let joined = table.joins.iter().map(|join| &join.relation);
+    for factor in [&table.relation].into_iter().chain(joined) {
+        let name = match factor {
+            TableFactor::NestedJoin {
+                table_with_joins,
+                alias: None,
+            } => {
+                add_names(table_with_joins, names);
+                continue;
+            }
+            TableFactor::Table { name, alias, .. } => match alias {
+                Some(alias) => Some(&alias.name),
+                None => name.0.last().and_then(ObjectNamePart::as_ident),
+            },
+            TableFactor::Derived { alias, .. } | TableFactor::NestedJoin { alias, .. } => {
+                alias.as_ref().map(|alias| &alias.name)
+            }
+            _ => None,
+        };
+        names.extend(name.map(|name| name.value.to_lowercase()));
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn explain(cursor: &mut Cursor) -> Result<Statement> {
     } else {
         while options.accept(cursor)? {}
     }
-    for word in ["FORMATTED", "COST", "CODEGEN"] {
+    for word in ["FORMATTED", "COST", "CODEGEN", "LOGICAL", "DISTRIBUTED"] {
         if cursor.peek_words(&[word]) {
             return Err(cursor.unsupported(&format!("EXPLAIN {word} is not offered")));
         }
@@ -102,6 +102,9 @@ fn explain_format(cursor: &mut Cursor) -> Result<ExplainFormat> {
         Token::SingleQuotedString(text) => text.clone(),
         _ => return Err(cursor.expected(EXPECTED)),
     };
+    if name.eq_ignore_ascii_case("JSON") {
+        return Err(cursor.unsupported("EXPLAIN (FORMAT JSON) is not offered: write PGJSON"));
+    }
     let format = name.parse().map_err(|_| cursor.expected(EXPECTED))?;
     cursor.advance();
     Ok(format)

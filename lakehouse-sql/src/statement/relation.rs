@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{CopyToSource, Statement as DataFusionStatement};
 use datafusion::sql::sqlparser::ast::{
-    Ident, Insert, ObjectName, ObjectNamePart, Query, TableFactor, VisitMut, VisitorMut,
+    Ident, Insert, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor, VisitMut, VisitorMut,
 };
 use lakehouse_core::error::{Error, Result};
 
@@ -42,16 +42,27 @@ pub fn visit_tables_mut<F>(statement: &mut Statement, visit: F) -> Result<()>
 where
     F: FnMut(&mut TableFactor, Relation) -> Result<()>,
 {
-    match walk(
-        statement,
-        &mut Scopes {
-            visit,
-            queries: Vec::new(),
-        },
-    ) {
+    let mut scopes = Scopes {
+        visit,
+        queries: Vec::new(),
+        renames: false,
+    };
+    match walk(statement, &mut scopes) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
+}
+
+/// Gives a name of its own to every common table that has the name of one around it. The planner
+/// refuses the same name twice, though the inner one hides the outer.
+pub(crate) fn rename_hiding_common_tables(statement: &mut Statement) {
+    let mut scopes = Scopes {
+        visit: |_: &mut TableFactor, _| Ok(()),
+        queries: Vec::new(),
+        renames: true,
+    };
+    // Nothing is refused on this walk.
+    let _ = walk(statement, &mut scopes);
 }
 
 /// Leads a visitor through every syntax tree inside of a statement.
@@ -105,11 +116,16 @@ struct Scopes<F> {
     visit: F,
     /// The queries around the present place, the outermost first.
     queries: Vec<Scope>,
+    /// Whether common tables that hide others are renamed.
+    renames: bool,
 }
 
 /// The common tables of one query.
 struct Scope {
+    /// As they are referred to.
     names: Vec<String>,
+    /// The new names of those that were renamed.
+    renamed: Vec<Option<Ident>>,
     recursive: bool,
     /// How many queries directly inside have begun. The first ones are the common tables' bodies,
     /// in order, because a `WITH` clause stands first in its query.
@@ -119,6 +135,48 @@ struct Scope {
 }
 
 impl<F> Scopes<F> {
+    /// New names for the common tables of a query that would hide those around it.
+    fn rename(&self, query: &mut Query, names: &[String]) -> Vec<Option<Ident>> {
+        let tables = query.with.iter_mut().flat_map(|with| &mut with.cte_tables);
+        tables
+            .zip(names)
+            .map(|(cte, name)| {
+                let hides = self.queries.iter().any(|scope| scope.names.contains(name));
+                let new = hides.then(|| Ident {
+                    value: format!("{name} ({})", self.queries.len()),
+                    quote_style: Some('"'),
+                    span: cte.alias.name.span,
+                });
+                if let Some(new) = &new {
+                    cte.alias.name.clone_from(new);
+                }
+                new
+            })
+            .collect()
+    }
+
+    /// Writes the new name of a common table where it is referred to, under its old one.
+    fn refer(&self, name: &mut ObjectName, alias: &mut Option<TableAlias>) {
+        let [ObjectNamePart::Identifier(ident)] = name.0.as_mut_slice() else {
+            return;
+        };
+        let known = normalised(ident);
+        let new = self.queries.iter().rev().find_map(|scope| {
+            let place = scope.names[..scope.visible]
+                .iter()
+                .rposition(|n| *n == known)?;
+            Some(scope.renamed.get(place))
+        });
+        if let Some(Some(Some(new))) = new {
+            let old = std::mem::replace(ident, new.clone());
+            alias.get_or_insert_with(|| TableAlias {
+                explicit: true,
+                name: old,
+                columns: Vec::new(),
+            });
+        }
+    }
+
     fn is_common_table(&self, name: &ObjectName) -> bool {
         let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
             return false;
@@ -151,9 +209,14 @@ where
             .flat_map(|with| &with.cte_tables)
             .map(|cte| normalised(&cte.alias.name))
             .collect();
+        let renamed = match self.renames {
+            true => self.rename(query, &names),
+            false => Vec::new(),
+        };
         let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
         self.queries.push(Scope {
             names,
+            renamed,
             recursive,
             begun: 0,
             visible: 0,
@@ -180,6 +243,11 @@ where
             TableFactor::Table { .. } => Relation::Table,
             _ => return ControlFlow::Continue(()),
         };
+        if let (Relation::CommonTable, TableFactor::Table { name, alias, .. }) =
+            (relation, &mut *factor)
+        {
+            self.refer(name, alias);
+        }
         match (self.visit)(factor, relation) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),

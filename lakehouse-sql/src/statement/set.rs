@@ -10,6 +10,16 @@ use crate::parse::Cursor;
 /// The variable that `SET TIME ZONE` sets.
 const TIME_ZONE: &str = "time zone";
 
+/// Words that are an expression by themselves.
+const CONSTANTS: &[&str] = &[
+    "TRUE",
+    "FALSE",
+    "NULL",
+    "CURRENT_DATE",
+    "CURRENT_TIMESTAMP",
+    "LOCALTIMESTAMP",
+];
+
 /// `SET name = value`, `SET name TO value` or `SET TIME ZONE value`.
 #[derive(Debug, Clone)]
 pub struct Set {
@@ -63,11 +73,7 @@ pub(super) fn set(cursor: &mut Cursor) -> Result<Statement> {
         || is_word && name == TIME_ZONE && cursor.accept(&["LOCAL"])
     {
         SetValue::Default
-    } else if is_word
-        && !["TRUE", "FALSE", "NULL"]
-            .iter()
-            .any(|word| cursor.peek_words(&[word]))
-    {
+    } else if is_word && !CONSTANTS.iter().any(|word| cursor.peek_words(&[word])) {
         SetValue::Expression(Box::new(Expr::Identifier(cursor.identifier("a value")?)))
     } else {
         SetValue::Expression(Box::new(cursor.expression()?))

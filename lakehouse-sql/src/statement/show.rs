@@ -83,10 +83,28 @@ const TARGETS: &[&str] = &[
     "CURRENT",
 ];
 
+/// What other engines list, and where to find it here.
+const NOT_OFFERED: &[(&str, &str)] = &[
+    (
+        "PARTITIONS",
+        "SHOW PARTITIONS is not offered: read the metadata table `t.partitions`",
+    ),
+    ("VIEWS", "SHOW VIEWS is not offered: there are no views yet"),
+    ("FUNCTIONS", "SHOW FUNCTIONS is not offered"),
+    ("ALL", "SHOW ALL is not offered"),
+    ("GRANTS", "SHOW GRANTS is not offered"),
+    ("STATS", "SHOW STATS is not offered"),
+    ("SESSION", "SHOW SESSION is not offered"),
+];
+
 /// `SHOW`.
 pub(super) fn show(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect(&["SHOW"])?;
     let Some(word) = cursor.accept_one(TARGETS) else {
+        let offered = |(word, _): &&(&str, _)| cursor.peek_words(&[*word]);
+        if let Some((_, message)) = NOT_OFFERED.iter().find(offered) {
+            return Err(cursor.unsupported(message));
+        }
         let near = cursor.peek_upper().and_then(|word| nearest(&word, TARGETS));
         return Err(match near {
             Some(near) => cursor.expected(&format!("`{near}`")),
@@ -186,6 +204,10 @@ pub(super) fn describe(cursor: &mut Cursor) -> Result<Statement> {
         "CATALOG",
         "VIEW",
     ];
+    if cursor.peek_words(&["HISTORY"]) && is_followed(cursor) {
+        return Err(cursor
+            .unsupported("DESCRIBE HISTORY is not offered: read the metadata table `t.history`"));
+    }
     let queries = ["SELECT", "WITH", "VALUES"];
     if let Some(word) = cursor.peek_upper()
         && (others.contains(&word.as_str()) && is_followed(cursor)

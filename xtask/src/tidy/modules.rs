@@ -40,6 +40,7 @@ const FLOORS: [Floors; 2] = [
                 "compared",
                 "join_choice",
                 "scalar_subquery",
+                "column_alias",
             ],
             &["functions"],
             &["constant"],
@@ -124,6 +125,10 @@ const FENCES: [Fence; 3] = [
             (
                 "register",
                 "the engine hands table references over as syntax",
+            ),
+            (
+                "column_alias",
+                "the engine hands table factors over as syntax",
             ),
             ("sql_type", "reads the types in it"),
             ("type_planner", "reads the types in it"),
