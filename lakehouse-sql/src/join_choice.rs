@@ -124,9 +124,9 @@ fn build_bytes(join: &HashJoinExec) -> Option<usize> {
 /// The same join by sorting and merging; `None` for one that only hashing can do.
 fn merge_join(join: &HashJoinExec) -> Option<Result<Arc<dyn ExecutionPlan>>> {
     let is_mergeable = |(left, right): &(PhysicalExprRef, PhysicalExprRef)| {
-        let left_type = left.data_type(&join.left().schema());
-        let right_type = right.data_type(&join.right().schema());
-        matches!((left_type, right_type), (Ok(left), Ok(right)) if left == right && is_mergeable(&left))
+        let left_type = left.data_type(&join.left().schema()).ok();
+        let right_type = right.data_type(&join.right().schema()).ok();
+        left_type == right_type && left_type.is_some_and(|key| is_mergeable(&key))
     };
     // NOT IN answers by what the other side holds of NULLs as a whole, which only hashing does.
     let is_mark = matches!(join.join_type(), JoinType::LeftMark | JoinType::RightMark);

@@ -127,7 +127,8 @@ impl Session {
     /// A table of the lake as a DataFrame: `"t"`, `"namespace.t"` or `"catalog.namespace.t"`,
     /// with everything that a name may select (`"t.branch_x"`, `"t.snapshots"`). Parts that hold
     /// dots are quoted: `"\"a.b\".t"`. A table without a version of its own is read as of
-    /// `lakehouse.as_of`, as in a statement. Times with zone are in UTC, whatever the session's zone.
+    /// `lakehouse.as_of`, as in a statement. Times with zone are in UTC, whatever zone the session
+    /// has.
     ///
     /// # Errors
     /// Unknown names, denied access.

@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn results_pass_unchanged() {
-        assert_eq!(contained(|| Ok(is_contained())).unwrap(), true);
+        assert!(contained(|| Ok(is_contained())).unwrap());
         let error = contained::<()>(|| Err(Error::unsupported("x"))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }

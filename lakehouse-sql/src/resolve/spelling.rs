@@ -5,131 +5,26 @@
 //! by that spelling in quotes, everywhere in the statement. Where one statement meets several
 //! spellings of a name, the tables in the `FROM` of the query around decide.
 
+mod literal;
 mod shown;
+mod spellings;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
-use arrow::datatypes::{DataType as ArrowType, Fields};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query,
-    Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
-    TableWithJoins, TypedString, Value, VisitorMut,
+    AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, Value,
+    VisitorMut,
 };
-use iceberg::spec::{NestedFieldRef, Schema, Type};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
+pub(super) use literal::decimal;
+use literal::{exact_decimal, keep_nanoseconds};
 use shown::part_selects;
-
-/// Digits behind the second of a microsecond.
-const MICROSECOND_DIGITS: usize = 6;
-/// Digits behind the second of a nanosecond.
-const NANOSECOND_DIGITS: u64 = 9;
-
-/// Decimal digits that every double keeps.
-const DOUBLE_DIGITS: usize = 15;
-
-/// Spellings of names by their lower-case form.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Spellings {
-    by_lower: BTreeMap<String, BTreeSet<String>>,
-    /// The columns themselves, without nested ones.
-    top: Vec<String>,
-}
-
-impl Spellings {
-    /// The columns of a schema, nested ones too.
-    pub(crate) fn of_schema(schema: &Schema) -> Self {
-        let mut spellings = Self::default();
-        let fields = schema.as_struct().fields();
-        spellings.add_fields(fields);
-        spellings.top = fields.iter().map(|field| field.name.clone()).collect();
-        spellings
-    }
-
-    /// The columns of rows, nested ones too.
-    pub(crate) fn of_fields(fields: &Fields) -> Self {
-        let mut spellings = Self::default();
-        spellings.add_arrow_fields(fields);
-        spellings
-    }
-
-    /// Adds a column itself, beside nested ones.
-    fn add_column(&mut self, name: &str) {
-        self.add(name);
-        self.top.push(name.to_owned());
-    }
-
-    /// Plain column names, of a table that is not the lake's.
-    pub(crate) fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut spellings = Self::default();
-        names
-            .into_iter()
-            .for_each(|name| spellings.add_column(name));
-        spellings
-    }
-
-    /// The columns themselves, without nested ones.
-    pub(super) fn top(&self) -> &[String] {
-        &self.top
-    }
-
-    fn add_fields(&mut self, fields: &[NestedFieldRef]) {
-        for field in fields {
-            self.add(&field.name);
-            self.add_type(&field.field_type);
-        }
-    }
-
-    fn add_type(&mut self, field_type: &Type) {
-        match field_type {
-            Type::Struct(fields) => self.add_fields(fields.fields()),
-            Type::List(list) => self.add_type(&list.element_field.field_type),
-            Type::Map(map) => {
-                self.add_type(&map.key_field.field_type);
-                self.add_type(&map.value_field.field_type);
-            }
-            Type::Primitive(_) => {}
-        }
-    }
-
-    fn add_arrow_fields(&mut self, fields: &Fields) {
-        for field in fields {
-            self.add(field.name());
-            if let ArrowType::Struct(inner) = field.data_type() {
-                self.add_arrow_fields(inner);
-            }
-        }
-    }
-
-    fn add(&mut self, name: &str) {
-        self.by_lower
-            .entry(name.to_lowercase())
-            .or_default()
-            .insert(name.to_owned());
-    }
-
-    fn merge(&mut self, other: &Self) {
-        for (lower, spellings) in &other.by_lower {
-            self.by_lower
-                .entry(lower.clone())
-                .or_default()
-                .extend(spellings.iter().cloned());
-        }
-    }
-
-    /// Whether a column is spelled so.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.get(&name.to_lowercase())
-            .is_some_and(|spellings| spellings.contains(name))
-    }
-
-    fn get(&self, lower: &str) -> Option<&BTreeSet<String>> {
-        self.by_lower.get(lower)
-    }
-}
+pub(crate) use spellings::Spellings;
 
 /// Rewrites the names of one statement.
 pub(crate) struct Speller<'a> {
@@ -590,52 +485,6 @@ impl<'a> Speller<'a> {
 /// The key of a table factor's name, the same before and after it was parsed.
 pub(crate) fn table_key(name: &ObjectName) -> String {
     name.to_string()
-}
-
-/// A number with more digits than a double holds, as the decimal it says: the engine reads numbers
-/// with a point as doubles, and a value on its way into a DECIMAL column would lose its last digits.
-fn exact_decimal(value: &Value) -> Option<Expr> {
-    decimal(value, DOUBLE_DIGITS + 1)
-}
-
-/// A number with a point and at least so many digits, as the decimal it says.
-pub(super) fn decimal(value: &Value, digits_min: usize) -> Option<Expr> {
-    let Value::Number(text, _) = value else {
-        return None;
-    };
-    let (whole, fraction) = text.split_once('.')?;
-    let is_plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let whole = whole.trim_start_matches('0');
-    let digits = whole.len() + fraction.len();
-    if !is_plain(whole) || !is_plain(fraction) || !(digits_min..=38).contains(&digits) {
-        return None;
-    }
-    let (digits, scale) = (
-        u64::try_from(digits).ok()?,
-        i64::try_from(fraction.len()).ok()?,
-    );
-    Some(Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(Expr::value(Value::SingleQuotedString(text.clone()))),
-        data_type: DataType::Decimal(ExactNumberInfo::PrecisionAndScale(digits, scale)),
-        array: false,
-        format: None,
-    })
-}
-
-/// A timestamp that says more than microseconds is one of nanoseconds; what cannot hold it refuses
-/// it later, instead of cutting it now.
-fn keep_nanoseconds(typed: &mut TypedString) {
-    let (DataType::Timestamp(precision @ None, _), Value::SingleQuotedString(text)) =
-        (&mut typed.data_type, &typed.value.value)
-    else {
-        return;
-    };
-    let fraction = text.rsplit_once('.').map_or("", |(_, fraction)| fraction);
-    let digits = fraction.bytes().take_while(u8::is_ascii_digit);
-    if digits.skip(MICROSECOND_DIGITS).any(|digit| digit != b'0') {
-        *precision = Some(NANOSECOND_DIGITS);
-    }
 }
 
 /// The condition of a join, for those that have one.

@@ -98,7 +98,7 @@ impl Speller<'_> {
         for table in self.scope_of(body) {
             all.merge(&table.columns);
         }
-        all.by_lower.values().any(|spellings| spellings.len() > 1)
+        all.is_ambiguous()
     }
 }
 

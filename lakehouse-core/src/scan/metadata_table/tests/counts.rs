@@ -156,7 +156,8 @@ async fn check_filters(table: &Table, files: &RecordBatch) {
     let (content, name) = (id("content"), id("partition.name"));
     let columns = ["content", "partition", "file_path"];
     let whole = show(files, &columns);
-    let cases: [(Predicate, fn(&str) -> bool); 4] = [
+    type Kept = fn(&str) -> bool;
+    let cases: [(Predicate, Kept); 4] = [
         (compare(content, Comparison::Eq, Datum::int(1)), |row| {
             row.starts_with("| 1 |")
         }),
