@@ -44,8 +44,9 @@ pub(super) fn whole<'a>(bytes: &'a [u8], header: &AvroHeader<'_>) -> Result<Cow<
     while !blocks.is_empty() {
         let (count, block) =
             take_block(&mut blocks, sync).ok_or_else(|| damaged("a block of rows is cut off"))?;
-        // A decoder takes a block without rows for the end of the file.
-        if count == 0 && !(block.is_empty() && blocks.is_empty()) {
+        // A decoder takes a block without rows for the end of the file. Writers end a list of
+        // nothing with one.
+        if count == 0 && !blocks.is_empty() {
             return Err(damaged("a block says that it holds no rows"));
         }
         match (codec, &mut unpacked) {

@@ -121,3 +121,15 @@ fn what_unfolds_beyond_belief_is_refused() {
     );
     assert_eq!(check(&lying).unwrap_err().kind(), ErrorKind::Corrupt);
 }
+
+#[test]
+fn a_list_of_nothing_may_end_with_a_block_without_rows() {
+    let mut packed = Vec::new();
+    let mut encoder = flate2::read::DeflateEncoder::new(&[][..], flate2::Compression::default());
+    encoder.read_to_end(&mut packed).unwrap();
+    assert!(!packed.is_empty());
+    check(&file("deflate", &strings(), &[(0, &packed)])).unwrap();
+    check(&file("null", &strings(), &[(0, &[])])).unwrap();
+    check(&file("null", &strings(), &[(0, &[]), (1, &[2, b'a'])])).unwrap_err();
+    check(&file("null", &strings(), &[(0, &[2, b'a'])])).unwrap_err();
+}
