@@ -217,6 +217,7 @@ fn session_config(lake: &Lake, catalog: &str) -> SessionConfig {
     options.optimizer.hash_join_single_partition_threshold = sizes.collected_build_bytes;
     options.optimizer.hash_join_single_partition_threshold_rows =
         sizes.collected_build_bytes / COLLECTED_ROW_BYTES;
+    options.execution.sort_spill_reservation_bytes = sizes.merge_bytes;
     // Places of names in errors.
     options.sql_parser.collect_spans = true;
     options.execution.time_zone = Some("UTC".to_owned());
@@ -229,6 +230,8 @@ struct Sizes {
     batch_rows: usize,
     /// The largest build side of a join that is collected once for all partitions, in bytes.
     collected_build_bytes: usize,
+    /// What each sort holds back for the merge of what it spilled, in bytes.
+    merge_bytes: usize,
 }
 
 /// What a row of a build side is taken for where only the number of rows is known, in bytes.
@@ -243,8 +246,11 @@ impl Sizes {
         /// Below this budget batches are small.
         const AMPLE_BYTES: u64 = 1 << 30;
         const COLLECTED_BYTES_MAX: u64 = 1 << 30;
+        const MERGE_BYTES_MAX: u64 = 10 << 20;
         let budget = budget_bytes.unwrap_or(u64::MAX);
         let collected = (budget / 4).min(COLLECTED_BYTES_MAX);
+        // A query may sort in many places, each in as many parts as there are cores.
+        let merge = (budget / 64).min(MERGE_BYTES_MAX);
         Self {
             batch_rows: if budget < AMPLE_BYTES {
                 SMALL_BATCH_ROWS
@@ -252,6 +258,7 @@ impl Sizes {
                 LARGE_BATCH_ROWS
             },
             collected_build_bytes: usize::try_from(collected).unwrap_or(usize::MAX),
+            merge_bytes: usize::try_from(merge).unwrap_or(usize::MAX),
         }
     }
 }

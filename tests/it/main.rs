@@ -21,6 +21,8 @@ mod lake;
 #[cfg(test)]
 mod many_writers;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod metadata_columns;
 #[cfg(test)]
 mod metadata_tables;

@@ -1,0 +1,59 @@
+//! Queries within a memory budget: how joins are run follows from what they would hold.
+
+use lakehouse::{Lakehouse, Session, Settings};
+
+use crate::lake::{rows_of, settings};
+
+const BUDGET_BYTES: u64 = 16 << 20;
+/// Rows whose keys and hash table take more than half of the budget.
+const MANY_ROWS: u64 = 400_000;
+
+async fn session(memory_budget_bytes: Option<u64>) -> Session {
+    let settings = Settings {
+        memory_budget_bytes,
+        ..settings()
+    };
+    let lake = Lakehouse::builder().location("memory:").settings(settings);
+    let session = lake.build().await.unwrap().session().unwrap();
+    for change in [
+        "CREATE TABLE one (id BIGINT)".to_owned(),
+        "CREATE TABLE other (id BIGINT)".to_owned(),
+        "CREATE TABLE small (id BIGINT)".to_owned(),
+        format!("INSERT INTO one SELECT value FROM generate_series(1, {MANY_ROWS})"),
+        format!("INSERT INTO other SELECT 2 * value FROM generate_series(1, {MANY_ROWS})"),
+        "INSERT INTO small VALUES (1), (2), (NULL)".to_owned(),
+    ] {
+        session.sql(&change).await.unwrap().collect().await.unwrap();
+    }
+    session
+}
+
+async fn rows(session: &Session, sql: &str) -> Vec<String> {
+    rows_of(session.sql(sql).await.unwrap()).await.unwrap()
+}
+
+async fn plan(session: &Session, sql: &str) -> String {
+    rows(session, &format!("EXPLAIN {sql}")).await.join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_that_does_not_fit_is_sorted_and_merged() {
+    const LARGE: &str = "SELECT count(*), min(one.id) FROM one JOIN other ON one.id = other.id";
+    const OUTER: &str = "SELECT count(*), count(other.id) FROM one LEFT JOIN other USING (id)";
+    const SMALL: &str = "SELECT count(*) FROM one JOIN small ON one.id = small.id";
+    let tight = session(Some(BUDGET_BYTES)).await;
+    for sql in [LARGE, OUTER] {
+        let plan = plan(&tight, sql).await;
+        assert!(plan.contains("SortMergeJoin"), "{plan}");
+    }
+    let hashed = plan(&tight, SMALL).await;
+    assert!(hashed.contains("HashJoin"), "{hashed}");
+
+    let ample = session(None).await;
+    let hashed = plan(&ample, LARGE).await;
+    assert!(hashed.contains("HashJoin"), "{hashed}");
+    for sql in [LARGE, OUTER, SMALL] {
+        assert_eq!(rows(&tight, sql).await, rows(&ample, sql).await, "{sql}");
+    }
+    assert_eq!(rows(&tight, LARGE).await, ["200000|2"]);
+}
