@@ -45,9 +45,13 @@ impl<T: Send + Sync + 'static> SharedLoad<T> {
             });
             running.insert(started).clone()
         };
+        let failed = running.clone();
         running.await.map_err(|error| {
-            // Whoever asks from now on tries again.
-            *self.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            // Whoever asks from now on tries again, unless somebody does already.
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if running.as_ref().is_some_and(|later| later.ptr_eq(&failed)) {
+                *running = None;
+            }
             copy_of(error)
         })
     }

@@ -11,7 +11,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use iceberg::spec::{DataFile, Literal, Transform};
+use iceberg::spec::{DataFile, Datum, Literal, PrimitiveType, Transform};
 
 use super::deletes::{DeleteMetrics, ScanDeletes};
 use super::pruning::{Prunable, Trust, prunable};
@@ -204,7 +204,9 @@ impl FileBounds<'_> {
             file.lower_bounds()
         };
         let data_type = self.pruner.schema.field(position).data_type();
-        let value = match bounds.get(&id) {
+        // Old Java writers ordered UUIDs as signed numbers: their bounds say nothing.
+        let is_ordered = |bound: &&Datum| *bound.data_type() != PrimitiveType::Uuid;
+        let value = match bounds.get(&id).filter(is_ordered) {
             Some(bound) => values::scalar(bound.literal(), data_type),
             None => None,
         };

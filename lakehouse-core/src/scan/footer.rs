@@ -10,7 +10,8 @@ use parquet::arrow::async_reader::{AsyncFileReader, MetadataFetch};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::FOOTER_SIZE;
 use parquet::file::metadata::{
-    FooterTail, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+    ColumnChunkMetaData, FooterTail, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader,
+    RowGroupMetaData,
 };
 
 use super::thrift;
@@ -155,8 +156,36 @@ async fn measured_footer<F: AsyncFileReader>(size: u64, reader: &mut F) -> Resul
             "the Parquet footer is damaged: it holds what no footer holds; restore the file",
         ));
     }
-    let footer = ParquetMetaDataReader::decode_metadata(&bytes)?;
+    let footer = without_false_dictionaries(ParquetMetaDataReader::decode_metadata(&bytes)?)?;
     check(&footer, footer_start).map(|()| footer)
+}
+
+/// The footer without dictionary pages that cannot be: some writers say 0 for none.
+fn without_false_dictionaries(footer: ParquetMetaData) -> Result<ParquetMetaData> {
+    let is_false = |column: &ColumnChunkMetaData| {
+        let start = column.dictionary_page_offset();
+        start.is_some_and(|start| start <= 0 || start > column.data_page_offset())
+    };
+    let mut columns = footer.row_groups().iter().flat_map(|g| g.columns());
+    if !columns.any(is_false) {
+        return Ok(footer);
+    }
+    let mut builder = footer.into_builder();
+    let groups = builder.take_row_groups();
+    for group in groups {
+        let columns = group.columns().iter().map(|column| {
+            if is_false(column) {
+                let column = column.clone().into_builder();
+                column.set_dictionary_page_offset(None).build()
+            } else {
+                Ok(column.clone())
+            }
+        });
+        let columns = columns.collect::<ParquetResult<Vec<_>>>()?;
+        let group = group.into_builder().set_column_metadata(columns).build()?;
+        builder = builder.add_row_group(group);
+    }
+    Ok(builder.build())
 }
 
 /// What a footer says twice must be the same, and its columns must lie before it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::{
-    DataContentType, ManifestContentType, ManifestEntryRef, ManifestFile, Snapshot,
+    DataContentType, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, Snapshot,
 };
 
 pub(crate) use decode::DecodedManifest;
@@ -97,17 +97,18 @@ pub(crate) async fn read_manifest(
 async fn load_manifest(storage: &Storage, file: &ManifestFile) -> Result<DecodedManifest> {
     let path = &file.manifest_path;
     let bytes = read_file(storage, "manifest", path).await?;
-    // A file that was cut between two blocks decodes without an error, with files missing.
+    let length = bytes.len() as u64;
+    let manifest = decoded(bytes, "manifest", path, decode::manifest).await?;
+    // A file that was cut between two blocks decodes without an error, with files missing. A table
+    // that was moved may have shorter manifests than its lists say, with all their files.
     let expected = u64::try_from(file.manifest_length).unwrap_or_default();
-    if (bytes.len() as u64) < expected {
+    if length < expected && !holds_all_files(&manifest, file) {
         return Err(Error::corrupt(format!(
-            "the manifest is cut off: it has {} bytes of the {expected} that its manifest list \
-             records; restore the file",
-            bytes.len()
+            "the manifest is cut off: it has {length} bytes of the {expected} that its manifest \
+             list records, and fewer files; restore the file"
         ))
         .with_context("manifest", path));
     }
-    let manifest = decoded(bytes, "manifest", path, decode::manifest).await?;
     // DuckDB at times writes "deletes" into the header of a manifest of data files; the list and
     // each entry say what is true, and planning goes by those.
     let holds_data = file.content == ManifestContentType::Data;
@@ -123,6 +124,21 @@ async fn load_manifest(storage: &Storage, file: &ManifestFile) -> Result<Decoded
         .with_context("manifest", path));
     }
     Ok(manifest)
+}
+
+/// Whether a manifest has as many files of each status as its list says; not when the list does not
+/// say.
+fn holds_all_files(manifest: &DecodedManifest, file: &ManifestFile) -> bool {
+    let said = [
+        (ManifestStatus::Added, file.added_files_count),
+        (ManifestStatus::Existing, file.existing_files_count),
+        (ManifestStatus::Deleted, file.deleted_files_count),
+    ];
+    said.into_iter().all(|(status, said)| {
+        let entries = manifest.entries.iter();
+        let found = entries.filter(|entry| entry.status() == status).count();
+        said.and_then(|said| usize::try_from(said).ok()) == Some(found)
+    })
 }
 
 async fn read_file(storage: &Storage, what: &'static str, path: &str) -> Result<Bytes> {

@@ -129,7 +129,11 @@ impl<'a> SummaryFacts<'a> {
         }
         let summary = &self.summaries[position];
         let (lower, upper) = (&summary.lower_bound, &summary.upper_bound);
-        let (lower, upper) = (lower.as_ref(), upper.as_ref());
+        let (mut lower, mut upper) = (lower.as_ref(), upper.as_ref());
+        // Old Java writers ordered UUIDs as signed numbers; only one value has no order.
+        if *kind == PrimitiveType::Uuid && lower != upper {
+            (lower, upper) = (None, None);
+        }
         // How many files there are does not matter, so counts are left unknown: absent bounds are
         // absent, not "only NULL" (T08).
         Facts {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileFormat, Literal, ManifestContentType, ManifestEntry,
+    DataContentType, DataFile, DataFileFormat, Datum, Literal, ManifestContentType, ManifestEntry,
     ManifestEntryRef, ManifestFile, PrimitiveType, Struct, TableMetadata, Transform,
 };
 
@@ -483,13 +483,20 @@ impl ColumnFacts for FileFacts<'_> {
     fn facts(&self, field_id: i32) -> Facts<'_> {
         let file = self.0;
         Facts {
-            lower: file.lower_bounds().get(&field_id).and_then(Value::of_datum),
-            upper: file.upper_bounds().get(&field_id).and_then(Value::of_datum),
+            lower: ordered_bound(file.lower_bounds(), field_id),
+            upper: ordered_bound(file.upper_bounds(), field_id),
             nulls: file.null_value_counts().get(&field_id).copied(),
             nans: file.nan_value_counts().get(&field_id).copied(),
             values: file.value_counts().get(&field_id).copied(),
         }
     }
+}
+
+/// A column's bound. Old Java writers ordered UUIDs as signed numbers and merged bounds by that
+/// order: theirs say nothing.
+fn ordered_bound(bounds: &HashMap<i32, Datum>, field_id: i32) -> Option<Value<'_>> {
+    let bound = bounds.get(&field_id).and_then(Value::of_datum);
+    bound.filter(|bound| !matches!(bound, Value::Uuid(_)))
 }
 
 #[cfg(test)]

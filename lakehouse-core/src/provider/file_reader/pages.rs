@@ -18,7 +18,8 @@ pub(in super::super) struct ColumnChunks {
 struct Chunk {
     bytes: Range<u64>,
     compression: Compression,
-    unpacked_bytes: u64,
+    /// As the footer says, where it says what can be: old writers leave it at 0.
+    unpacked_bytes: Option<u64>,
     values: u64,
 }
 
@@ -36,7 +37,9 @@ impl ColumnChunks {
         {
             let columns = group.columns().iter().enumerate();
             let wanted = columns.filter(|(leaf, _)| mask.leaf_included(*leaf));
-            chunks.extend(wanted.map(|(_, column)| Chunk::new(column)));
+            let wanted = wanted.map(|(_, column)| Chunk::new(column));
+            // Those of an empty row group may begin where the next one's do.
+            chunks.extend(wanted.filter(|chunk| !chunk.bytes.is_empty()));
         }
         chunks.sort_unstable_by_key(|chunk| chunk.bytes.start);
         Self { chunks }
@@ -67,7 +70,9 @@ impl Chunk {
         Self {
             bytes: start..start.saturating_add(length),
             compression: column.compression(),
-            unpacked_bytes: u64::try_from(column.uncompressed_size()).unwrap_or(0),
+            unpacked_bytes: u64::try_from(column.uncompressed_size())
+                .ok()
+                .filter(|unpacked| *unpacked >= length),
             values: u64::try_from(column.num_values()).unwrap_or(0),
         }
     }
@@ -103,7 +108,8 @@ impl Chunk {
         };
         // Frames of a few bytes.
         let best = stored.saturating_add(16).saturating_mul(ratio);
-        best.min(self.unpacked_bytes.max(stored))
+        let said = self.unpacked_bytes.unwrap_or(u64::MAX);
+        best.min(said.max(stored))
     }
 }
 
