@@ -216,8 +216,16 @@ fn in_nanoseconds(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
     values.into_iter().map(exact).collect()
 }
 
+/// A double that rows have. One made of literals alone (`0.06 + 0.01`) is read as the decimal that
+/// was written.
 fn is_floating(value: &Expr, data_type: &DataType) -> bool {
-    data_type.is_floating() && !matches!(value, Expr::Literal(..))
+    let of_rows = |part: &Expr| {
+        Ok(matches!(
+            part,
+            Expr::Column(_) | Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_)
+        ))
+    };
+    data_type.is_floating() && value.exists(of_rows).unwrap_or(true)
 }
 
 /// What texts, or times without zone, are read as.

@@ -2,6 +2,7 @@
 
 use iceberg::spec::{Datum, Schema};
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
 use crate::scan::evaluate::may_match;
@@ -135,6 +136,32 @@ fn t08_foreign_summaries_without_bounds_prune_nothing() {
         summaries: &[],
     };
     assert!(may_match(&project(&eq, &layout), &other));
+}
+
+/// Java compared UUIDs as signed numbers: what it calls the lower bound may be the larger value.
+#[test]
+fn summaries_of_uuids_may_be_ordered_the_other_way_round() {
+    let layout = layout(PrimitiveType::Uuid, Transform::Identity);
+    let uuid = |first: u8| Uuid::from_u128(u128::from(first) << 120);
+    let bound = |first: u8| Datum::uuid(uuid(first)).to_bytes().ok();
+    let kept = |wanted: u8, lower: u8, upper: u8| {
+        let summaries = [FieldSummary {
+            contains_null: false,
+            contains_nan: None,
+            lower_bound: bound(lower),
+            upper_bound: bound(upper),
+        }];
+        let facts = SummaryFacts {
+            layout: &layout,
+            summaries: &summaries,
+        };
+        let eq = compare(1, Comparison::Eq, Datum::uuid(uuid(wanted)));
+        may_match(&project(&eq, &layout), &facts)
+    };
+    assert!(kept(0x00, 0x80, 0x00));
+    assert!(kept(0x80, 0x80, 0x00));
+    assert!(kept(0x40, 0x40, 0x40));
+    assert!(!kept(0x00, 0x40, 0x40));
 }
 
 #[test]
