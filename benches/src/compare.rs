@@ -11,7 +11,7 @@ mod report;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lakehouse::{Clock, Error, Lakehouse, Result, SystemClock};
+use lakehouse::{Clock, Error, Lakehouse, Result, Settings, SystemClock};
 
 pub use first_row::print_first_row;
 pub use options::{Command, Options, USAGE};
@@ -56,6 +56,7 @@ pub async fn run(options: Options) -> Result<()> {
     let folder = lake_folder(&options)?;
     let lake = prepared(&folder, options.scale).await?;
     let files = Files::of(&lake).await?;
+    let lake = within_budget(lake, &folder, options.memory_budget_mib).await?;
     let (mut engines, not_run) = engine::start(&options.engines, &lake, &files).await?;
     let mut queries = Vec::with_capacity(options.queries.len());
     for number in options.queries.clone() {
@@ -145,6 +146,19 @@ fn lake_folder(options: &Options) -> Result<PathBuf> {
             .join(format!("tpch-sf{}", options.scale)),
     };
     Ok(std::path::absolute(folder)?)
+}
+
+/// The same lake, opened with a memory budget when there is one.
+async fn within_budget(lake: Lakehouse, folder: &Path, mib: Option<u64>) -> Result<Lakehouse> {
+    let Some(mib) = mib else {
+        return Ok(lake);
+    };
+    let settings = Settings {
+        memory_budget_bytes: Some(mib << 20),
+        ..Settings::default()
+    };
+    let builder = Lakehouse::builder().location(folder.to_string_lossy());
+    builder.settings(settings).build().await
 }
 
 /// Opens the lake, and makes and fills it first unless that was done to its end before.

@@ -32,6 +32,8 @@ pub struct Options {
     pub lake: Option<PathBuf>,
     /// Where raw numbers are kept; nowhere unless given.
     pub results: Option<PathBuf>,
+    /// The memory budget of the lake under test, in MiB; none unless given.
+    pub memory_budget_mib: Option<u64>,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Default for Options {
             queries: (1..=QUERY_COUNT).collect(),
             lake: None,
             results: None,
+            memory_budget_mib: None,
         }
     }
 }
@@ -59,6 +62,7 @@ pub(super) const ENGINES: [&str; 5] = [
 /// How the command is used.
 pub const USAGE: &str = "\
 compare [--scale N] [--runs N] [--engines A,B] [--queries 1,6] [--lake FOLDER] [--results FOLDER]
+        [--memory-budget-mib N]
 
 engines: lakehouse, datafusion, iceberg-datafusion, duckdb-parquet, duckdb-iceberg";
 
@@ -84,6 +88,9 @@ impl Command {
                 "--queries" => options.queries = queries(&name, &value)?,
                 "--lake" => options.lake = Some(value.into()),
                 "--results" => options.results = Some(value.into()),
+                "--memory-budget-mib" => {
+                    options.memory_budget_mib = Some(number(&name, &value)?);
+                }
                 "--first-row" => return Ok(Self::FirstRow(value.into())),
                 _ => return Err(Error::invalid(format!("there is no {name}\n\n{USAGE}"))),
             }

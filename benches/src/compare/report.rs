@@ -25,7 +25,10 @@ pub(super) fn publish(comparison: &Comparison) -> Result<()> {
 
 fn keep(folder: &Path, comparison: &Comparison, date: &str) -> Result<()> {
     std::fs::create_dir_all(folder)?;
-    let path = folder.join(format!("{date}-tpch-sf{}.json", comparison.options.scale));
+    let budget = comparison.options.memory_budget_mib;
+    let budget = budget.map_or_else(String::new, |mib| format!("-{mib}mib"));
+    let scale = comparison.options.scale;
+    let path = folder.join(format!("{date}-tpch-sf{scale}{budget}.json"));
     let text = serde_json::to_string_pretty(&raw(comparison, date))?;
     std::fs::write(&path, text + "\n")?;
     eprintln!("raw numbers: {}", path.display());
@@ -183,6 +186,7 @@ fn raw(comparison: &Comparison, date: &str) -> Value {
         "machine": machine::description(),
         "profile": machine::profile(),
         "durability": "full",
+        "memory_budget_mib": comparison.options.memory_budget_mib,
         "versions": versions,
         "not_run": comparison.not_run,
         "first_row_ms": comparison.first_row.map(|first_row| json!({
