@@ -261,7 +261,8 @@ async fn uuids_are_written_and_compared_as_text() {
     let plan = lake
         .rows(&format!("EXPLAIN SELECT id FROM t WHERE u = '{first}'"))
         .await;
-    assert!(plan.join("\n").contains("files=1/2"), "{plan:?}");
+    // Bounds of UUIDs prune nothing: old Java writers order them otherwise.
+    assert!(plan.join("\n").contains("files=2/2"), "{plan:?}");
     let bucket = format!("SELECT count(*) FROM b WHERE u = '{first}'");
     assert_eq!(lake.one(&bucket).await, "1");
     for bad in [
