@@ -8,21 +8,26 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::DataType;
-use datafusion::common::JoinType;
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinSide, JoinType};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExprRef;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 
 /// The rule after which joins have their sides and before which inputs are distributed and sorted.
 const AFTER_RULE: &str = "join_selection";
+
+/// The rule that moves projections below joins.
+const PROJECTION_RULE: &str = "ProjectionPushdown";
 
 /// What one row of a build side takes in the hash table beside its values, in bytes.
 const ROW_BYTES: usize = 24;
@@ -35,10 +40,52 @@ pub(crate) fn physical_rules(
     if let Some(budget) = budget_bytes {
         let place = rules.iter().position(|rule| rule.name() == AFTER_RULE);
         let budget_bytes = usize::try_from(budget).unwrap_or(usize::MAX);
-        let choice = Arc::new(JoinChoice { budget_bytes });
-        rules.insert(place.map_or(0, |place| place + 1), choice);
+        let place = place.map_or(0, |place| place + 1);
+        for rule in rules
+            .iter_mut()
+            .filter(|rule| rule.name() == PROJECTION_RULE)
+        {
+            *rule = Arc::new(AboveMergedJoins(Arc::clone(rule)));
+        }
+        rules.insert(place, Arc::new(JoinChoice { budget_bytes }));
     }
     rules
+}
+
+/// A rule that moves projections, left out where a merged join would let one through and keep its
+/// filter's columns where they were, or take those of one side for the other's.
+#[derive(Debug)]
+struct AboveMergedJoins(Arc<dyn PhysicalOptimizerRule + Send + Sync>);
+
+impl PhysicalOptimizerRule for AboveMergedJoins {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let is_in_danger = plan.exists(|node| {
+            let join = node.as_any().downcast_ref::<SortMergeJoinExec>();
+            Ok(join.is_some_and(|join| {
+                let is_of_right = matches!(
+                    join.join_type(),
+                    JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
+                );
+                is_of_right || join.filter().is_some()
+            }))
+        })?;
+        match is_in_danger {
+            true => Ok(plan),
+            false => self.0.optimize(plan, config),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.0.schema_check()
+    }
 }
 
 /// Makes sort-merge joins of the hash joins that do not fit a memory budget.
@@ -146,12 +193,39 @@ fn is_mergeable(key: &DataType) -> bool {
     is_text || (key.is_primitive() && !key.is_floating() && !is_interval)
 }
 
+/// The same filter with the columns of the left side first. The engine's merge join takes them to
+/// be in this order, and compares others than those meant after the sides were swapped.
+fn left_first(filter: &JoinFilter) -> Result<JoinFilter> {
+    let columns = filter.column_indices();
+    let mut order: Vec<usize> = (0..columns.len()).collect();
+    order.sort_by_key(|place| columns[*place].side != JoinSide::Left);
+    let expression = Arc::clone(filter.expression()).transform(|expression| {
+        let Some(column) = expression.as_any().downcast_ref::<Column>() else {
+            return Ok(Transformed::no(expression));
+        };
+        let place = order.iter().position(|place| *place == column.index());
+        let place = place.unwrap_or(column.index());
+        let moved = Column::new(column.name(), place);
+        Ok(Transformed::yes(Arc::new(moved) as PhysicalExprRef))
+    });
+    let fields = order
+        .iter()
+        .map(|place| filter.schema().field(*place).clone());
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    let columns = order.iter().map(|place| columns[*place].clone()).collect();
+    Ok(JoinFilter::new(
+        expression.data()?,
+        columns,
+        Arc::new(schema),
+    ))
+}
+
 fn sorted_and_merged(join: &HashJoinExec) -> Result<Arc<dyn ExecutionPlan>> {
     let merged = SortMergeJoinExec::try_new(
         Arc::clone(join.left()),
         Arc::clone(join.right()),
         join.on().to_vec(),
-        join.filter().cloned(),
+        join.filter().map(left_first).transpose()?,
         *join.join_type(),
         vec![SortOptions::default(); join.on().len()],
         join.null_equality(),

@@ -57,3 +57,36 @@ async fn a_join_that_does_not_fit_is_sorted_and_merged() {
     }
     assert_eq!(rows(&tight, LARGE).await, ["200000|2"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merged_join_compares_the_columns_that_its_condition_names() {
+    const JOIN: &str = "ON one.id = other.id AND one.id + one.n > other.n";
+    let (tight, ample) = (session(Some(BUDGET_BYTES)).await, session(None).await);
+    let (more, many) = (MANY_ROWS / 4 * 3, MANY_ROWS / 8 * 5);
+    for session in [&tight, &ample] {
+        for change in [
+            "DROP TABLE one".to_owned(),
+            "CREATE TABLE one (id BIGINT, n BIGINT)".to_owned(),
+            "DROP TABLE other".to_owned(),
+            "CREATE TABLE other (n BIGINT, id BIGINT)".to_owned(),
+            format!("INSERT INTO one SELECT value, 0 FROM generate_series(1, {more})"),
+            format!("INSERT INTO other SELECT 1000, value FROM generate_series(1, {many})"),
+        ] {
+            session.sql(&change).await.unwrap().collect().await.unwrap();
+        }
+    }
+    // Whichever side is larger, the engine puts the smaller one first.
+    for tables in [
+        "one JOIN other",
+        "one LEFT JOIN other",
+        "one FULL JOIN other",
+    ] {
+        let sql = format!("SELECT count(*), count(one.id), count(other.id) FROM {tables} {JOIN}");
+        let plan = plan(&tight, &sql).await;
+        assert!(plan.contains("SortMergeJoin"), "{plan}");
+        assert_eq!(rows(&tight, &sql).await, rows(&ample, &sql).await, "{sql}");
+    }
+    let inner = format!("SELECT count(*) FROM one JOIN other {JOIN}");
+    let expected = many - 1000;
+    assert_eq!(rows(&tight, &inner).await, [expected.to_string()]);
+}
