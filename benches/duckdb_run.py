@@ -39,7 +39,9 @@ def quoted(path: str) -> str:
 
 def source_of(source: str, table: dict) -> str:
     if source == "iceberg":
-        return f"iceberg_scan({quoted(table['metadata'])})"
+        snapshot = table.get("snapshot_id")
+        version = "" if snapshot is None else f", snapshot_from_id = {snapshot}"
+        return f"iceberg_scan({quoted(table['metadata'])}{version})"
     paths = ", ".join(quoted(path) for path in table["data"])
     return f"read_parquet([{paths}], hive_partitioning = false)"
 
@@ -68,10 +70,34 @@ def run(connection, sql: str) -> dict:
     rows = zip(*(column.to_pylist() for column in table.columns)) if ARROW else table
     return {
         "seconds": seconds,
+        "names": [column[0] for column in columns],
         "kinds": [kind(column[1]) for column in columns],
         "rows": [[None if cell is None else str(cell) for cell in row] for row in rows],
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_bytes": peak_bytes(),
     }
+
+
+def drain(connection, sql: str) -> dict:
+    """Counts the rows of a query without keeping them."""
+    started = time.perf_counter()
+    result = connection.execute(sql)
+    if ARROW:
+        count = sum(batch.num_rows for batch in result.to_arrow_reader())
+    else:
+        count = 0
+        while rows := result.fetchmany(100_000):
+            count += len(rows)
+    return {"seconds": time.perf_counter() - started, "count": count}
+
+
+def peak_bytes() -> int:
+    """The most memory this process held; `ru_maxrss` can be that of the process it came from."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            held = next(line for line in status if line.startswith("VmHWM:"))
+        return int(held.split()[1]) * 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 try:
@@ -90,7 +116,8 @@ def main() -> None:
             if connection is None:
                 connection, response = start(request)
             else:
-                response = run(connection, request["sql"])
+                answer = drain if request.get("drain") else run
+                response = answer(connection, request["sql"])
         except Exception as error:  # noqa: BLE001  whatever it is, the other side is told
             response = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
         print(json.dumps(response), flush=True)

@@ -1,6 +1,7 @@
-//! TPC-H on the same files by several engines, interleaved in one run: answers first, then times.
+//! Several engines on the same files, interleaved in one run: answers first, then times.
 
-mod answer;
+mod alone;
+mod deletes;
 mod duckdb;
 mod engine;
 mod first_row;
@@ -12,13 +13,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lakehouse::{Clock, Error, Lakehouse, Result, Settings, SystemClock};
+use lakehouse_testkit::Answer;
 
+pub use alone::print_peaks;
 pub use first_row::print_first_row;
-pub use options::{Command, Options, USAGE};
+pub use options::{Command, Options, Part, USAGE};
 
 use crate::tpch;
-use answer::Answer;
 use engine::{Engine, Files};
+use options::ENGINES;
+
+/// The memory budget of the lake unless another is asked for.
+const MEMORY_BUDGET_MIB: u64 = 256;
+
+/// Who is asked when memory is measured: the lake, and who says what is right.
+const MEMORY_ENGINES: [&str; 2] = ["lakehouse", "duckdb-parquet"];
 
 /// What one engine did with one query.
 #[derive(Debug, Default)]
@@ -47,31 +56,56 @@ struct QueryResults {
     measured: Vec<Measured>,
 }
 
-/// Runs the comparison, prints its table and keeps its raw numbers.
+/// Runs the parts of the comparison one after the other; each prints its table and keeps its raw
+/// numbers.
 ///
 /// # Errors
-/// When the lake cannot be made or read, or the numbers cannot be kept. An engine that fails or
+/// When a lake cannot be made or read, or the numbers cannot be kept. An engine that fails or
 /// answers differently is part of the result.
 pub async fn run(options: Options) -> Result<()> {
-    let folder = lake_folder(&options)?;
-    let lake = prepared(&folder, options.scale).await?;
+    for part in &options.parts {
+        match part {
+            Part::Tpch => tpch_queries(options.clone()).await?,
+            Part::Memory => {
+                let mut options = options.clone();
+                options.memory_budget_mib.get_or_insert(MEMORY_BUDGET_MIB);
+                let engines = || MEMORY_ENGINES.map(str::to_owned).to_vec();
+                options.engines.get_or_insert_with(engines);
+                tpch_queries(options).await?;
+            }
+            Part::Deletes => deletes::run(&options).await?,
+        }
+    }
+    Ok(())
+}
+
+/// The 22 queries, and from a new process to its first row.
+async fn tpch_queries(options: Options) -> Result<()> {
+    let folder = lake_folder(&options, "tpch")?;
+    let load = async |lake: &Lakehouse| {
+        let load = tpch::Load::at_scale(options.scale);
+        tpch::load(lake, load, |_| true, "").await
+    };
+    let lake = prepared(&folder, options.scale, load).await?;
     let files = Files::of(&lake).await?;
     let lake = within_budget(lake, &folder, options.memory_budget_mib).await?;
-    let (mut engines, not_run) = engine::start(&options.engines, &lake, &files).await?;
+    let names = options.engines.clone();
+    let names = names.unwrap_or_else(|| ENGINES.map(str::to_owned).to_vec());
+    let (mut engines, not_run) = engine::start(&names, &lake, &files).await?;
     let mut queries = Vec::with_capacity(options.queries.len());
     for number in options.queries.clone() {
         eprintln!("Q{number}");
         queries.push(measure(&mut engines, number, &options).await?);
     }
+    let engines: Vec<String> = engines.iter().map(|e| e.name().to_owned()).collect();
+    alone::measure(&engines, &mut queries, &folder, &options)
+        .unwrap_or_else(|error| eprintln!("peak memory was not measured: {error}"));
     let first_row = first_row::measure(&folder, options.runs)
         .inspect_err(|error| eprintln!("the first row in a new process was not measured: {error}"))
         .ok();
     let comparison = Comparison {
         options,
-        engines: engines
-            .iter()
-            .map(|engine| engine.name().to_owned())
-            .collect(),
+        engines,
         not_run,
         queries,
         first_row,
@@ -83,6 +117,7 @@ pub async fn run(options: Options) -> Result<()> {
 async fn measure(engines: &mut [Engine], number: usize, options: &Options) -> Result<QueryResults> {
     let sql = tpch::query(number)
         .ok_or_else(|| Error::invalid(format!("TPC-H has no query {number}")))?;
+    let order = tpch::order(number);
     let mut measured: Vec<Measured> = Vec::with_capacity(engines.len());
     let mut expected: Option<Answer> = None;
     for engine in engines.iter_mut() {
@@ -93,7 +128,7 @@ async fn measure(engines: &mut [Engine], number: usize, options: &Options) -> Re
                 None => expected = Some(run.answer),
                 Some(expected) => {
                     note = expected
-                        .difference(&run.answer)
+                        .difference(&run.answer, &order)
                         .map(|text| format!("differs: {text}"));
                 }
             },
@@ -137,13 +172,13 @@ fn standard_verdict(number: usize, scale: f64, found: Option<&Answer>) -> String
         .unwrap_or_else(|| "equal".to_owned())
 }
 
-/// Where the lake of this scale is kept between runs.
-fn lake_folder(options: &Options) -> Result<PathBuf> {
+/// Where the lake of this scale and purpose is kept between runs.
+fn lake_folder(options: &Options, purpose: &str) -> Result<PathBuf> {
     let folder = match &options.lake {
         Some(folder) => folder.clone(),
         None => machine::target_folder()?
             .join("compare")
-            .join(format!("tpch-sf{}", options.scale)),
+            .join(format!("{purpose}-sf{}", options.scale)),
     };
     Ok(std::path::absolute(folder)?)
 }
@@ -162,7 +197,11 @@ async fn within_budget(lake: Lakehouse, folder: &Path, mib: Option<u64>) -> Resu
 }
 
 /// Opens the lake, and makes and fills it first unless that was done to its end before.
-async fn prepared(folder: &Path, scale: f64) -> Result<Lakehouse> {
+async fn prepared(
+    folder: &Path,
+    scale: f64,
+    load: impl AsyncFnOnce(&Lakehouse) -> Result<()>,
+) -> Result<Lakehouse> {
     let mut marker = folder.as_os_str().to_owned();
     marker.push(".complete");
     let marker = PathBuf::from(marker);
@@ -178,7 +217,7 @@ async fn prepared(folder: &Path, scale: f64) -> Result<Lakehouse> {
     let clock = SystemClock;
     let started = clock.instant();
     let lake = Lakehouse::open(folder.to_string_lossy()).await?;
-    tpch::load(&lake, scale).await?;
+    load(&lake).await?;
     eprintln!(
         "loaded in {:.1} s",
         clock.instant().duration_since(started).as_secs_f64()

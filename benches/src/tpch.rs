@@ -8,9 +8,6 @@ use lakehouse::{Lakehouse, Result};
 use tpchgen::q_and_a::answers_sf1;
 use tpchgen::text::TextPool;
 
-/// Order lines of one commit, roughly; smaller tables are inserted whole.
-const LINES_PER_COMMIT: f64 = 1_000_000.0;
-
 /// Order lines at scale 1.
 const LINES_AT_SCALE_1: f64 = 6_001_215.0;
 
@@ -19,26 +16,57 @@ pub fn tables() -> impl Iterator<Item = &'static str> {
     rows::TABLES.iter().map(|table| table.name)
 }
 
-/// Makes the eight tables in the lake's default namespace and fills them.
+/// How the tables are filled.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// 1 makes about 1 GB of text.
+    pub scale: f64,
+    /// Order lines of one commit, roughly; smaller tables are inserted whole.
+    pub lines_per_commit: f64,
+    /// The text that comments are cut from; the standard's unless given.
+    pub text: Option<&'static TextPool>,
+}
+
+impl Load {
+    /// The standard's rows, in commits of a million order lines.
+    pub fn at_scale(scale: f64) -> Self {
+        Self {
+            scale,
+            lines_per_commit: 1_000_000.0,
+            text: None,
+        }
+    }
+}
+
+/// Makes tables of TPC-H in the lake's default namespace and fills them: those that `wanted` says,
+/// with `properties` of theirs (empty for none, or a clause that follows the columns).
 ///
 /// # Errors
 /// When a table of such a name exists, or the lake cannot be written to.
-pub async fn load(lake: &Lakehouse, scale: f64) -> Result<()> {
+pub async fn load(
+    lake: &Lakehouse,
+    load: Load,
+    wanted: impl Fn(&str) -> bool,
+    properties: &str,
+) -> Result<()> {
     let session = lake.session()?;
     for table in rows::TABLES {
-        let parts = parts(table.name, scale);
+        if !wanted(table.name) {
+            continue;
+        }
+        let parts = parts(table.name, &load);
         for part in 1..=parts {
             let batches = blocking(move || {
                 let source = rows::Source {
-                    scale,
-                    text: TextPool::get_or_init_default(),
+                    scale: load.scale,
+                    text: load.text.unwrap_or_else(TextPool::get_or_init_default),
                 };
                 table.batches(&source, part, parts)
             })
             .await??;
             if let (1, Some(first)) = (part, batches.first()) {
                 let columns = rows::definition(&first.schema());
-                let create = format!("CREATE TABLE {} ({columns})", table.name);
+                let create = format!("CREATE TABLE {} ({columns}) {properties}", table.name);
                 session.sql(&create).await?.collect().await?;
             }
             session.register_batches("part_of_table", batches).await?;
@@ -50,7 +78,7 @@ pub async fn load(lake: &Lakehouse, scale: f64) -> Result<()> {
 }
 
 /// In how many commits a table is loaded.
-fn parts(table: &str, scale: f64) -> i32 {
+fn parts(table: &str, load: &Load) -> i32 {
     let lines = match table {
         "lineitem" => LINES_AT_SCALE_1,
         "orders" | "partsupp" => LINES_AT_SCALE_1 / 3.0,
@@ -60,13 +88,24 @@ fn parts(table: &str, scale: f64) -> i32 {
         clippy::cast_possible_truncation,
         reason = "a float is cut to the range of the int"
     )]
-    let parts = (lines * scale / LINES_PER_COMMIT).ceil() as i32;
+    let parts = (lines * load.scale / load.lines_per_commit).ceil() as i32;
     parts.max(1)
 }
 
 /// The query of a number from 1 to 22, with the parameters of the standard's validation run.
 pub fn query(number: usize) -> Option<&'static str> {
     QUERIES.get(number.checked_sub(1)?).copied()
+}
+
+/// The columns of the answer that a query is ordered by, by their names.
+pub fn order(number: usize) -> Vec<&'static str> {
+    let ordered = query(number).and_then(|sql| sql.rsplit_once("order by"));
+    let columns = ordered.map_or("", |(_, columns)| columns);
+    let columns = columns.split("limit").next().unwrap_or_default();
+    let names = columns.split([',', ';']).map(str::trim);
+    names
+        .filter_map(|column| column.split_whitespace().next())
+        .collect()
 }
 
 /// The standard's answer to a query at scale 1: a header and rows, columns separated by `|`.

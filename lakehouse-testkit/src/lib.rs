@@ -1,12 +1,14 @@
 //! Test support: a clock moved by hand, stores that fail on purpose, the contracts that every
-//! catalog keeps, and delete files as other engines write them.
+//! catalog keeps, delete files as other engines write them, and answers compared with theirs.
 
+mod answer;
 pub mod catalog_contract;
 mod delete_files;
 mod failing_store;
 mod fake_clock;
 mod row_delta;
 
+pub use answer::{Answer, Kind};
 pub use delete_files::{
     PATH_ID, POSITION_ID, PositionDeletes, vector_blob, write_deletion_vectors,
     write_equality_deletes,

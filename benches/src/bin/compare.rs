@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
-use lakehouse_benches::compare::{Command, USAGE, print_first_row, run};
+use lakehouse_benches::compare::{Command, USAGE, print_first_row, print_peaks, run};
+
+/// The allocator that the command `lake` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -12,6 +16,7 @@ async fn main() -> ExitCode {
             Ok(())
         }
         Ok(Command::FirstRow(lake)) => print_first_row(&lake).await,
+        Ok(Command::Alone(engine, options)) => print_peaks(&engine, &options).await,
         Ok(Command::Compare(options)) => run(options).await,
         Err(error) => Err(error),
     };

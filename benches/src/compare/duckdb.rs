@@ -6,10 +6,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use lakehouse::{Error, ErrorKind, Result};
+use lakehouse_testkit::{Answer, Kind};
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Kind};
-use super::engine::{Files, Run};
+use super::engine::{Drained, Files, Run};
 use super::machine;
 
 /// A DuckDB with views on all tables.
@@ -47,7 +47,12 @@ impl DuckDb {
             .0
             .iter()
             .map(|table| {
-                json!({ "name": table.name, "metadata": table.metadata, "data": table.data })
+                json!({
+                    "name": table.name,
+                    "metadata": table.metadata,
+                    "snapshot_id": table.snapshot_id,
+                    "data": table.data,
+                })
             })
             .collect();
         let started = engine
@@ -67,6 +72,7 @@ impl DuckDb {
         let seconds = response["seconds"]
             .as_f64()
             .ok_or_else(|| misunderstood("seconds"))?;
+        let names = list(&response, "names")?.iter().filter_map(Value::as_str);
         let kinds = list(&response, "kinds")?;
         let rows = list(&response, "rows")?;
         let cell = |value: &Value| value.as_str().map(str::to_owned);
@@ -75,6 +81,7 @@ impl DuckDb {
             None => Err(misunderstood("rows")),
         };
         let answer = Answer {
+            names: names.map(str::to_owned).collect(),
             kinds: kinds
                 .iter()
                 .map(|kind| Kind::named(kind.as_str().unwrap_or("")))
@@ -86,6 +93,21 @@ impl DuckDb {
             elapsed: Duration::from_secs_f64(seconds),
             answer,
             peak_bytes,
+        })
+    }
+
+    /// Runs a query whose rows the script counts and drops.
+    pub(super) fn drain(&mut self, sql: &str) -> Result<Drained> {
+        let response = self.ask(&json!({ "sql": sql, "drain": true }))?;
+        let seconds = response["seconds"]
+            .as_f64()
+            .ok_or_else(|| misunderstood("seconds"))?;
+        let rows = response["count"]
+            .as_u64()
+            .ok_or_else(|| misunderstood("count"))?;
+        Ok(Drained {
+            elapsed: Duration::from_secs_f64(seconds),
+            rows,
         })
     }
 

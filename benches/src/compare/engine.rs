@@ -7,15 +7,17 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
+use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::TryStreamExt;
 use iceberg::TableIdent;
 use iceberg::io::FileIO;
 use iceberg::table::StaticTable;
 use iceberg_datafusion::IcebergStaticTableProvider;
 use lakehouse::sql::Session;
 use lakehouse::{Clock, Error, Lakehouse, Result, SystemClock};
+use lakehouse_testkit::Answer;
 
-use super::answer::Answer;
 use super::duckdb::DuckDb;
 use super::machine;
 use crate::tpch;
@@ -25,6 +27,8 @@ use crate::tpch;
 pub(super) struct TableFiles {
     pub(super) name: &'static str,
     pub(super) metadata: String,
+    /// The snapshot to read; the current one unless given.
+    pub(super) snapshot_id: Option<i64>,
     pub(super) data: Vec<String>,
 }
 
@@ -38,15 +42,13 @@ impl Files {
         let session = lake.session()?;
         let mut files = Vec::new();
         for name in tpch::tables() {
-            let sql = format!("SELECT file_path FROM {name}.files ORDER BY file_path");
-            let batches = session.sql(&sql).await?.collect().await?;
-            let rows = Answer::of(&batches)?.rows;
-            let data: Vec<String> = rows.into_iter().flatten().flatten().collect();
+            let data = data_files(&session, name).await?;
             let table = lake.table(&format!("default.{name}")).await?;
             let metadata = table.metadata_location().to_owned();
             files.push(TableFiles {
                 name,
                 metadata,
+                snapshot_id: None,
                 data,
             });
         }
@@ -54,12 +56,27 @@ impl Files {
     }
 }
 
+/// The data files of a table without deletes.
+pub(super) async fn data_files(session: &Session, table: &str) -> Result<Vec<String>> {
+    let sql = format!("SELECT file_path FROM {table}.files ORDER BY file_path");
+    let batches = session.sql(&sql).await?.collect().await?;
+    let rows = Answer::of(&batches)?.rows;
+    Ok(rows.into_iter().flatten().flatten().collect())
+}
+
 /// What one run of a query gave.
 pub(super) struct Run {
     pub(super) elapsed: Duration,
     pub(super) answer: Answer,
-    /// The most memory the engine's process held during the run, where the system tells.
+    /// The most memory the engine's process held so far, for one that runs in its own.
     pub(super) peak_bytes: Option<u64>,
+}
+
+/// What one run of a query gave whose rows were counted and dropped.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drained {
+    pub(super) elapsed: Duration,
+    pub(super) rows: u64,
 }
 
 /// An engine that is ready to run queries.
@@ -91,7 +108,8 @@ pub(super) async fn start(names: &[String], lake: &Lakehouse, files: &Files) -> 
     Ok((engines, not_run))
 }
 
-async fn start_one(name: &str, lake: &Lakehouse, files: &Files) -> Result<Engine> {
+/// Starts one engine.
+pub(super) async fn start_one(name: &str, lake: &Lakehouse, files: &Files) -> Result<Engine> {
     match name {
         "lakehouse" => Ok(Engine::Lakehouse(lake.session()?)),
         "datafusion" => {
@@ -137,7 +155,6 @@ impl Engine {
         if let Self::DuckDb(engine) = self {
             return engine.run(sql);
         }
-        machine::reset_peak();
         let clock = SystemClock;
         let started = clock.instant();
         let batches = match self {
@@ -148,14 +165,34 @@ impl Engine {
         let elapsed = clock.instant().duration_since(started);
         Ok(Run {
             elapsed,
-            peak_bytes: machine::peak_bytes(),
+            peak_bytes: None,
             answer: Answer::of(&batches)?,
         })
     }
+
+    /// Runs a query from its text to its last row, and keeps no row.
+    pub(super) async fn drain(&mut self, sql: &str) -> Result<Drained> {
+        let clock = SystemClock;
+        let started = clock.instant();
+        let rows = match self {
+            Self::Lakehouse(session) => count(session.sql(sql).await?.into_stream()).await?,
+            Self::DataFusion { context, .. } => {
+                count(context.sql(sql).await?.execute_stream().await?).await?
+            }
+            Self::DuckDb(engine) => return engine.drain(sql),
+        };
+        let elapsed = clock.instant().duration_since(started);
+        Ok(Drained { elapsed, rows })
+    }
+}
+
+async fn count(rows: SendableRecordBatchStream) -> Result<u64> {
+    let counted = rows.try_fold(0, async |count, batch| Ok(count + batch.num_rows() as u64));
+    Ok(counted.await?)
 }
 
 /// DataFusion as it comes, over the bare Parquet files.
-async fn bare_datafusion(files: &Files) -> Result<SessionContext> {
+pub(super) async fn bare_datafusion(files: &Files) -> Result<SessionContext> {
     let context = context();
     for table in &files.0 {
         let urls = table

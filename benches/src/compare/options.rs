@@ -15,33 +15,50 @@ pub enum Command {
     Help,
     /// Open this lake, print a row and end: what a new process is measured by.
     FirstRow(PathBuf),
+    /// Run the queries by this engine alone, and tell what memory they took.
+    Alone(String, Options),
+}
+
+/// A part of the comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The 22 queries of TPC-H by all engines.
+    Tpch,
+    /// The 22 queries within a memory budget, and what memory they took.
+    Memory,
+    /// Scans of a table with deletes, beside the same table without.
+    Deletes,
 }
 
 /// How to compare.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// What to measure, in this order.
+    pub parts: Vec<Part>,
     /// TPC-H's scale: 1 is about 1 GB of text.
     pub scale: f64,
     /// Timed runs of each query by each engine; the best one counts.
     pub runs: usize,
-    /// The engines by name, the one that the others' answers are compared with first.
-    pub engines: Vec<String>,
+    /// The engines by name, the one that the others' answers are compared with first; those of the
+    /// part unless given.
+    pub engines: Option<Vec<String>>,
     /// The numbers of the queries.
     pub queries: Vec<usize>,
     /// Where the lake is; below the build folder unless given.
     pub lake: Option<PathBuf>,
     /// Where raw numbers are kept; nowhere unless given.
     pub results: Option<PathBuf>,
-    /// The memory budget of the lake under test, in MiB; none unless given.
+    /// The memory budget of the lake under test, in MiB; that of the part unless given.
     pub memory_budget_mib: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
+            parts: vec![Part::Tpch, Part::Memory, Part::Deletes],
             scale: 1.0,
             runs: 5,
-            engines: ENGINES.map(str::to_owned).to_vec(),
+            engines: None,
             queries: (1..=QUERY_COUNT).collect(),
             lake: None,
             results: None,
@@ -61,9 +78,14 @@ pub(super) const ENGINES: [&str; 5] = [
 
 /// How the command is used.
 pub const USAGE: &str = "\
-compare [--scale N] [--runs N] [--engines A,B] [--queries 1,6] [--lake FOLDER] [--results FOLDER]
-        [--memory-budget-mib N]
+compare [tpch|memory|deletes] [--scale N] [--runs N] [--engines A,B] [--queries 1,6]
+        [--lake FOLDER] [--results FOLDER] [--memory-budget-mib N]
 
+tpch     the 22 queries by all engines, and from a new process to its first row
+memory   the 22 queries within a memory budget (256 MiB), and the memory they took
+deletes  a table with deletion vectors or equality deletes, beside the same one without
+
+Without one of these names: all of them. --lake is for one of them only.
 engines: lakehouse, datafusion, iceberg-datafusion, duckdb-parquet, duckdb-iceberg";
 
 impl Command {
@@ -78,24 +100,43 @@ impl Command {
             if name == "--help" || name == "-h" {
                 return Ok(Self::Help);
             }
+            if let Some(part) = part(&name) {
+                options.parts = vec![part];
+                continue;
+            }
             let value = arguments
                 .next()
                 .ok_or_else(|| Error::invalid(format!("{name} needs a value\n\n{USAGE}")))?;
             match name.as_str() {
                 "--scale" => options.scale = number(&name, &value)?,
                 "--runs" => options.runs = number::<usize>(&name, &value)?.max(1),
-                "--engines" => options.engines = engines(&value)?,
+                "--engines" => options.engines = Some(engines(&value)?),
                 "--queries" => options.queries = queries(&name, &value)?,
                 "--lake" => options.lake = Some(value.into()),
                 "--results" => options.results = Some(value.into()),
                 "--memory-budget-mib" => {
                     options.memory_budget_mib = Some(number(&name, &value)?);
                 }
+                "--alone" => return Ok(Self::Alone(value, options)),
                 "--first-row" => return Ok(Self::FirstRow(value.into())),
                 _ => return Err(Error::invalid(format!("there is no {name}\n\n{USAGE}"))),
             }
         }
+        if options.lake.is_some() && options.parts.len() > 1 {
+            return Err(Error::invalid(format!(
+                "--lake is for one part of the comparison\n\n{USAGE}"
+            )));
+        }
         Ok(Self::Compare(options))
+    }
+}
+
+fn part(name: &str) -> Option<Part> {
+    match name {
+        "tpch" => Some(Part::Tpch),
+        "memory" => Some(Part::Memory),
+        "deletes" => Some(Part::Deletes),
+        _ => None,
     }
 }
 

@@ -12,10 +12,7 @@ use super::{Comparison, Measured, machine};
 
 /// Prints the table, and keeps the raw numbers when a folder for them was named.
 pub(super) fn publish(comparison: &Comparison) -> Result<()> {
-    let date = timestamp_ms_to_datetime(SystemClock.now_ms())
-        .ok_or_else(|| Error::internal("the clock shows no date"))?
-        .date()
-        .to_string();
+    let date = today()?;
     println!("{}", markdown(comparison, &date));
     if let Some(folder) = &comparison.options.results {
         keep(folder, comparison, &date)?;
@@ -23,13 +20,26 @@ pub(super) fn publish(comparison: &Comparison) -> Result<()> {
     Ok(())
 }
 
+/// The date by the machine's clock.
+pub(super) fn today() -> Result<String> {
+    let now = timestamp_ms_to_datetime(SystemClock.now_ms());
+    let now = now.ok_or_else(|| Error::internal("the clock shows no date"))?;
+    Ok(now.date().to_string())
+}
+
 fn keep(folder: &Path, comparison: &Comparison, date: &str) -> Result<()> {
-    std::fs::create_dir_all(folder)?;
     let budget = comparison.options.memory_budget_mib;
     let budget = budget.map_or_else(String::new, |mib| format!("-{mib}mib"));
     let scale = comparison.options.scale;
-    let path = folder.join(format!("{date}-tpch-sf{scale}{budget}.json"));
-    let text = serde_json::to_string_pretty(&raw(comparison, date))?;
+    let name = format!("{date}-tpch-sf{scale}{budget}.json");
+    keep_raw(folder, &name, &raw(comparison, date))
+}
+
+/// Writes raw numbers into the folder for them.
+pub(super) fn keep_raw(folder: &Path, name: &str, numbers: &Value) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join(name);
+    let text = serde_json::to_string_pretty(numbers)?;
     std::fs::write(&path, text + "\n")?;
     eprintln!("raw numbers: {}", path.display());
     Ok(())
@@ -37,8 +47,9 @@ fn keep(folder: &Path, comparison: &Comparison, date: &str) -> Result<()> {
 
 fn markdown(comparison: &Comparison, date: &str) -> String {
     let mut text = format!(
-        "TPC-H at scale {}, {date}: {} ({}), best of {} interleaved runs, milliseconds.\n\n",
+        "TPC-H at scale {}{}, {date}: {} ({}), best of {} interleaved runs, milliseconds.\n\n",
         comparison.options.scale,
+        budget_text(comparison),
         machine::description(),
         machine::profile(),
         comparison.options.runs
@@ -93,14 +104,35 @@ fn markdown(comparison: &Comparison, date: &str) -> String {
     text
 }
 
+fn budget_text(comparison: &Comparison) -> String {
+    let budget = comparison.options.memory_budget_mib;
+    budget.map_or_else(String::new, |mib| {
+        format!(", the lake within a memory budget of {mib} MiB")
+    })
+}
+
 /// What has to be known beside the table.
 fn remarks(comparison: &Comparison) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "\nThe peak of an engine in this process includes what the others keep cached; DuckDB has \
-         its own process.",
+        "\nPeak memory is what was resident of a process, its program included, at its highest. The \
+         engines that are libraries ran the queries for it once more, each alone in a new process \
+         that keeps no rows; DuckDB's process has kept the rows of one answer at a time.",
     );
+    for (place, name) in comparison.engines.iter().enumerate() {
+        let peaks = comparison.queries.iter().filter_map(|query| {
+            let measured = query.measured.get(place)?;
+            Some((measured.peak_bytes?, query.number))
+        });
+        if let Some((bytes, number)) = peaks.max() {
+            let _ = writeln!(
+                text,
+                "\n{name}: at most {} MiB, in Q{number}.",
+                mebibytes(bytes)
+            );
+        }
+    }
     if let Some(first_row) = comparison.first_row {
         let _ = writeln!(
             text,
@@ -127,7 +159,7 @@ fn cell(measured: &Measured) -> String {
     best(measured).map_or_else(|| "no".to_owned(), milliseconds)
 }
 
-fn best(measured: &Measured) -> Option<Duration> {
+pub(super) fn best(measured: &Measured) -> Option<Duration> {
     measured.runs.iter().min().copied()
 }
 
@@ -148,7 +180,7 @@ fn peak(comparison: &Comparison, engine: usize) -> Option<u64> {
     measured.filter_map(|measured| measured.peak_bytes).max()
 }
 
-fn milliseconds(time: Duration) -> String {
+pub(super) fn milliseconds(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() * 1e3)
 }
 
@@ -181,6 +213,8 @@ fn raw(comparison: &Comparison, date: &str) -> Value {
         .collect();
     json!({
         "benchmark": "TPC-H",
+        "allocator": machine::ALLOCATOR,
+        "runs": comparison.options.runs,
         "scale": comparison.options.scale,
         "date": date,
         "machine": machine::description(),
@@ -197,7 +231,7 @@ fn raw(comparison: &Comparison, date: &str) -> Value {
     })
 }
 
-fn raw_measured(measured: &Measured) -> Value {
+pub(super) fn raw_measured(measured: &Measured) -> Value {
     let runs: Vec<f64> = measured
         .runs
         .iter()

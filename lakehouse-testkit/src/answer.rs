@@ -1,16 +1,16 @@
-//! Answers of different engines, and whether they are the same answer.
+//! Answers of different engines to one query, and whether they are the same answer.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use lakehouse::Result;
+use lakehouse_core::error::Result;
 
 /// Two floating point results are the same when they differ by this share at most.
 const RELATIVE_TOLERANCE: f64 = 1e-9;
 
 /// What a column's values are compared as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Integers and decimals: every digit counts.
     Exact,
     /// Floating point: equal but for the last digits.
@@ -20,8 +20,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The kind of that name, as the script of another engine writes it.
-    pub(super) fn named(name: &str) -> Self {
+    /// The kind of that name: `exact`, `float`, or any other for text.
+    pub fn named(name: &str) -> Self {
         match name {
             "exact" => Self::Exact,
             "float" => Self::Float,
@@ -30,24 +30,28 @@ impl Kind {
     }
 }
 
-/// The rows of one result, each value as text; `None` is a null.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) kinds: Vec<Kind>,
-    pub(super) rows: Vec<Vec<Option<String>>>,
+/// The rows of one result, each value as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The columns' names.
+    pub names: Vec<String>,
+    /// What each column's values are compared as.
+    pub kinds: Vec<Kind>,
+    /// Row by row, a value for each column; `None` is a null.
+    pub rows: Vec<Vec<Option<String>>>,
 }
 
 impl Answer {
     /// The answer in these batches.
-    pub(super) fn of(batches: &[RecordBatch]) -> Result<Self> {
-        let kinds = batches.first().map_or_else(Vec::new, |batch| {
-            batch
-                .schema()
-                .fields()
-                .iter()
-                .map(|field| kind_of(field.data_type()))
-                .collect()
-        });
+    ///
+    /// # Errors
+    /// When a column's type cannot be written as text.
+    pub fn of(batches: &[RecordBatch]) -> Result<Self> {
+        let schema = batches.first().map(RecordBatch::schema);
+        let fields = schema.iter().flat_map(|schema| schema.fields().iter());
+        let (names, kinds) = fields
+            .map(|field| (field.name().clone(), kind_of(field.data_type())))
+            .unzip();
         let options = FormatOptions::default();
         let mut rows = Vec::new();
         for batch in batches {
@@ -65,11 +69,14 @@ impl Answer {
                 rows.push(values.collect());
             }
         }
-        Ok(Self { kinds, rows })
+        Ok(Self { names, kinds, rows })
     }
 
     /// Where another answer is not this one; `None` when they are the same.
-    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+    ///
+    /// `order` has the names of the columns that the query is ordered by: their values have to
+    /// come in the same order. Rows that they do not tell apart may come in any.
+    pub fn difference(&self, other: &Self, order: &[&str]) -> Option<String> {
         if self.rows.len() != other.rows.len() {
             return Some(format!(
                 "{} rows instead of {}",
@@ -77,18 +84,36 @@ impl Answer {
                 self.rows.len()
             ));
         }
-        let in_order = self.first_difference(other, false);
-        // Rows that ORDER BY does not tell apart may come in any order.
-        in_order.filter(|_| self.first_difference(other, true).is_some())
+        if !self.rows.is_empty()
+            && let Some(missing) = order.iter().find(|name| self.place(name).is_none())
+        {
+            return Some(format!("no column {missing} to be ordered by"));
+        }
+        let places: Vec<usize> = order.iter().filter_map(|name| self.place(name)).collect();
+        self.first_difference(other, false, |column| places.contains(&column))
+            .or_else(|| {
+                let in_order = self.first_difference(other, false, |_| true);
+                in_order.and_then(|_| self.first_difference(other, true, |_| true))
+            })
     }
 
-    fn first_difference(&self, other: &Self, sorted: bool) -> Option<String> {
+    fn place(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|column| column == name)
+    }
+
+    fn first_difference(
+        &self,
+        other: &Self,
+        sorted: bool,
+        counts: impl Fn(usize) -> bool,
+    ) -> Option<String> {
         let pairs = self.order(sorted).into_iter().zip(other.order(sorted));
         for (number, (left, right)) in pairs.enumerate() {
             if left.len() != right.len() {
                 return Some(format!("{} columns instead of {}", right.len(), left.len()));
             }
-            for (column, (a, b)) in left.iter().zip(right).enumerate() {
+            let columns = left.iter().zip(right).enumerate();
+            for (column, (a, b)) in columns.filter(|(column, _)| counts(*column)) {
                 let (one, two) = (kind(&self.kinds, column), kind(&other.kinds, column));
                 if !same(a.as_deref(), one, b.as_deref(), two) {
                     return Some(format!(
@@ -121,7 +146,7 @@ impl Answer {
 
     /// Where this is not the answer that the standard prints, which has two decimals and pads its
     /// columns; `None` when it is.
-    pub(super) fn difference_from_standard(&self, printed: &str) -> Option<String> {
+    pub fn difference_from_standard(&self, printed: &str) -> Option<String> {
         let lines = printed
             .lines()
             .filter(|line| !line.trim().is_empty())
@@ -213,7 +238,9 @@ mod tests {
 
     fn answer(kinds: &[Kind], rows: &[&[&str]]) -> Answer {
         let row = |row: &&[&str]| row.iter().map(|value| Some((*value).to_owned())).collect();
+        let names = (0..kinds.len()).map(|number| format!("c{number}"));
         Answer {
+            names: names.collect(),
             kinds: kinds.to_vec(),
             rows: rows.iter().map(row).collect(),
         }
@@ -223,26 +250,26 @@ mod tests {
     fn exact_numbers_differ_by_any_digit_and_floats_by_more_than_rounding() {
         let exact = answer(&[Kind::Exact], &[&["0.050"]]);
         assert_eq!(
-            exact.difference(&answer(&[Kind::Exact], &[&["0.05"]])),
+            exact.difference(&answer(&[Kind::Exact], &[&["0.05"]]), &[]),
             None
         );
         assert!(
             exact
-                .difference(&answer(&[Kind::Exact], &[&["0.051"]]))
+                .difference(&answer(&[Kind::Exact], &[&["0.051"]]), &[])
                 .is_some()
         );
         assert_eq!(
-            exact.difference(&answer(&[Kind::Float], &[&["0.0501"]])),
+            exact.difference(&answer(&[Kind::Float], &[&["0.0501"]]), &[]),
             None
         );
         assert!(
             exact
-                .difference(&answer(&[Kind::Float], &[&["0.052"]]))
+                .difference(&answer(&[Kind::Float], &[&["0.052"]]), &[])
                 .is_some()
         );
         let float = answer(&[Kind::Float], &[&["1000000.0000000001"]]);
         assert_eq!(
-            float.difference(&answer(&[Kind::Float], &[&["1000000.0000000002"]])),
+            float.difference(&answer(&[Kind::Float], &[&["1000000.0000000002"]]), &[]),
             None
         );
     }
@@ -252,12 +279,15 @@ mod tests {
         let kinds = [Kind::Text, Kind::Exact];
         let one = answer(&kinds, &[&["a", "1"], &["b", "1"]]);
         let other = answer(&kinds, &[&["b", "1"], &["a", "1"]]);
-        assert_eq!(one.difference(&other), None);
-        assert!(
-            one.difference(&answer(&kinds, &[&["b", "1"], &["a", "2"]]))
-                .is_some()
-        );
-        assert!(one.difference(&answer(&kinds, &[&["b", "1"]])).is_some());
+        assert_eq!(one.difference(&other, &[]), None);
+        assert_eq!(one.difference(&other, &["c1"]), None);
+        for order in [&["c0"][..], &["c1", "c0"], &["c2"]] {
+            assert!(one.difference(&other, order).is_some(), "{order:?}");
+        }
+        let wrong = answer(&kinds, &[&["b", "1"], &["a", "2"]]);
+        assert!(one.difference(&wrong, &[]).is_some());
+        let short = answer(&kinds, &[&["b", "1"]]);
+        assert!(one.difference(&short, &[]).is_some());
     }
 
     #[test]

@@ -1,0 +1,286 @@
+//! Scans of a table with deletes beside the same data files without: deletion vectors for one row in
+//! a hundred, and fifty files of equality deletes.
+
+mod report;
+mod tables;
+
+use std::time::Duration;
+
+use datafusion::prelude::SessionContext;
+use lakehouse::{Error, Lakehouse, Result};
+use lakehouse_testkit::Answer;
+
+use super::duckdb::DuckDb;
+use super::engine::{self, Drained, Engine, Files};
+use super::{Measured, Options, lake_folder, prepared, within_budget};
+use crate::tpch;
+use tables::{Deletes, VERSIONS};
+
+/// A statement on one version of the table.
+struct Statement {
+    name: &'static str,
+    sql: String,
+    /// Whether its rows are only counted, because they are all rows.
+    is_drained: bool,
+}
+
+/// What one engine took for each statement on each version.
+#[derive(Debug)]
+struct Row {
+    engine: String,
+    statement: &'static str,
+    /// In the order of [`VERSIONS`].
+    versions: Vec<Measured>,
+}
+
+/// All that was found.
+#[derive(Debug)]
+struct Found {
+    options: Options,
+    deletes: Deletes,
+    rows: Vec<Row>,
+    not_run: Vec<(String, String)>,
+}
+
+/// An engine on one version of the table, by place in [`VERSIONS`].
+struct Reader {
+    engine: Engine,
+    version: usize,
+    relation: String,
+}
+
+/// Makes the tables, compares answers, takes times, and tells them.
+pub(super) async fn run(options: &Options) -> Result<()> {
+    let folder = lake_folder(options, "deletes")?;
+    let load = async |lake: &Lakehouse| tables::make(lake, &folder, options.scale).await;
+    let lake = prepared(&folder, options.scale, load).await?;
+    let deletes = tables::found(&lake, &folder).await?;
+    let lake = within_budget(lake, &folder, options.memory_budget_mib).await?;
+    let mut found = Found {
+        options: options.clone(),
+        deletes,
+        rows: Vec::new(),
+        not_run: Vec::new(),
+    };
+    let mut readers = readers(&lake, &mut found)?;
+    let mut expected = Expected::of(&mut found).await?;
+    let mut groups = vec![readers.drain(..VERSIONS.len()).collect::<Vec<_>>()];
+    groups.extend((!readers.is_empty()).then_some(readers));
+    for statement in 0..statements("").len() {
+        measure(&mut groups, statement, &mut expected, &mut found).await?;
+    }
+    report::publish(&found)
+}
+
+/// The lake's readers of all versions, then DuckDB's of those that it can read.
+fn readers(lake: &Lakehouse, found: &mut Found) -> Result<Vec<Reader>> {
+    let mut readers = Vec::new();
+    for (version, name) in VERSIONS.iter().enumerate() {
+        readers.push(Reader {
+            engine: Engine::Lakehouse(lake.session()?),
+            version,
+            relation: format!("{} VERSION AS OF '{}'", tables::TABLE, name.branch),
+        });
+    }
+    for (version, name) in VERSIONS.iter().enumerate() {
+        let files = Files(vec![found.deletes.version(version)?]);
+        match DuckDb::start("duckdb-iceberg", "iceberg", &files) {
+            Ok(engine) => readers.push(Reader {
+                engine: Engine::DuckDb(engine),
+                version,
+                relation: tables::LINES.to_owned(),
+            }),
+            Err(error) => {
+                let name = format!("duckdb-iceberg, {}", name.title);
+                found.not_run.push((name, error.to_string()));
+            }
+        }
+    }
+    Ok(readers)
+}
+
+/// The statements on a relation.
+fn statements(relation: &str) -> Vec<Statement> {
+    let query = |number| {
+        let sql = tpch::query(number).unwrap_or_default();
+        sql.replacen("\n  lineitem\n", &format!("\n  {relation}\n"), 1)
+    };
+    vec![
+        Statement {
+            name: "Q1",
+            sql: query(1),
+            is_drained: false,
+        },
+        Statement {
+            name: "Q6",
+            sql: query(6),
+            is_drained: false,
+        },
+        Statement {
+            name: "all 16 columns",
+            sql: format!("SELECT * FROM {relation}"),
+            is_drained: true,
+        },
+    ]
+}
+
+/// Something of every column, so that a wrong row anywhere shows.
+fn fingerprint(relation: &str) -> String {
+    let numbers = [
+        "l_orderkey",
+        "l_partkey",
+        "l_suppkey",
+        "l_linenumber",
+        "l_quantity",
+        "l_extendedprice",
+        "l_discount",
+        "l_tax",
+    ];
+    let texts = [
+        "l_returnflag",
+        "l_linestatus",
+        "l_shipinstruct",
+        "l_shipmode",
+        "l_comment",
+    ];
+    let dates = ["l_shipdate", "l_commitdate", "l_receiptdate"];
+    let mut columns = vec!["count(*) AS n".to_owned()];
+    columns.extend(numbers.map(|name| format!("sum({name}) AS {name}")));
+    columns.extend(texts.map(|name| format!("sum(length({name})) AS {name}")));
+    columns.extend(dates.map(|name| format!("count(DISTINCT {name}) AS {name}")));
+    format!("SELECT {} FROM {relation}", columns.join(", "))
+}
+
+/// Who says what is right: engines that know nothing of deletes, on the bare data files joined with
+/// lists of the rows and keys that are deleted.
+struct Expected {
+    context: SessionContext,
+    duckdb: Option<Engine>,
+}
+
+impl Expected {
+    async fn of(found: &mut Found) -> Result<Self> {
+        let files = found.deletes.bare_files()?;
+        let context = engine::bare_datafusion(&files).await?;
+        let mut duckdb = match DuckDb::start("duckdb-parquet", "parquet", &files) {
+            Ok(engine) => Some(Engine::DuckDb(engine)),
+            Err(error) => {
+                let name = "duckdb-parquet, for answers".to_owned();
+                found.not_run.push((name, error.to_string()));
+                None
+            }
+        };
+        for version in VERSIONS {
+            let view = format!("CREATE VIEW {} AS {}", version.branch, version.without);
+            context.sql(&view).await?.collect().await?;
+            if let Some(engine) = &mut duckdb {
+                engine.run(&view).await?;
+            }
+        }
+        Ok(Self { context, duckdb })
+    }
+
+    /// The answers of all of them.
+    async fn answers(&mut self, sql: &str) -> Result<Vec<Answer>> {
+        let batches = self.context.sql(sql).await?.collect().await?;
+        let mut answers = vec![Answer::of(&batches)?];
+        if let Some(engine) = &mut self.duckdb {
+            answers.push(engine.run(sql).await?.answer);
+        }
+        Ok(answers)
+    }
+}
+
+/// Compares the answers of one statement on all versions, then takes times, engines and versions in
+/// turn.
+async fn measure(
+    groups: &mut [Vec<Reader>],
+    statement: usize,
+    expected: &mut Expected,
+    found: &mut Found,
+) -> Result<()> {
+    let mut rows = Vec::new();
+    for readers in groups.iter_mut() {
+        let mut versions: Vec<Measured> = VERSIONS.iter().map(|_| Measured::default()).collect();
+        for measured in &mut versions {
+            measured.note = Some("not read".to_owned());
+        }
+        let mut name = String::new();
+        for reader in readers.iter_mut() {
+            name = reader.engine.name().to_owned();
+            let note = wrong(reader, statement, expected).await?;
+            if let Some(note) = &note {
+                eprintln!("{name}, {}: {note}", VERSIONS[reader.version].title);
+            }
+            if let Some(measured) = versions.get_mut(reader.version) {
+                measured.note = note;
+            }
+        }
+        rows.push(Row {
+            engine: name,
+            statement: statements("")[statement].name,
+            versions,
+        });
+    }
+    eprintln!("{}", statements("")[statement].name);
+    for _ in 0..found.options.runs {
+        for (readers, row) in groups.iter_mut().zip(&mut rows) {
+            for reader in readers {
+                let measured = &mut row.versions[reader.version];
+                if measured.note.is_none() {
+                    measured.runs.push(time(reader, statement).await?);
+                }
+            }
+        }
+    }
+    found.rows.extend(rows);
+    Ok(())
+}
+
+/// What is wrong with a reader's answer; `None` when nothing is.
+async fn wrong(
+    reader: &mut Reader,
+    statement: usize,
+    expected: &mut Expected,
+) -> Result<Option<String>> {
+    let view = VERSIONS[reader.version].branch;
+    let asked = |relation: &str| {
+        let statement = statements(relation).swap_remove(statement);
+        match statement.is_drained {
+            true => fingerprint(relation),
+            false => statement.sql,
+        }
+    };
+    let answers = expected.answers(&asked(view)).await?;
+    let found = match reader.engine.run(&asked(&reader.relation)).await {
+        Ok(run) => run.answer,
+        Err(error) => return Ok(Some(format!("failed: {error}"))),
+    };
+    let different = answers.iter().find_map(|answer| {
+        let text = answer.difference(&found, &[])?;
+        Some(format!("differs: {text}"))
+    });
+    let statement = statements(&reader.relation).swap_remove(statement);
+    if different.is_some() || !statement.is_drained {
+        return Ok(different);
+    }
+    // The fingerprint begins with the number of rows.
+    let rows = found.rows.first().and_then(|row| row.first()?.clone());
+    let drained = reader.engine.drain(&statement.sql).await?.rows.to_string();
+    Ok((rows.as_ref() != Some(&drained)).then(|| format!("differs: {drained} rows came")))
+}
+
+async fn time(reader: &mut Reader, statement: usize) -> Result<Duration> {
+    let statement = statements(&reader.relation).swap_remove(statement);
+    Ok(match statement.is_drained {
+        true => {
+            let Drained { elapsed, .. } = reader.engine.drain(&statement.sql).await?;
+            elapsed
+        }
+        false => reader.engine.run(&statement.sql).await?.elapsed,
+    })
+}
+
+fn no_version(version: usize) -> Error {
+    Error::internal(format!("there is no version {version} of the table"))
+}
