@@ -16,6 +16,9 @@ use super::{Measured, Options, lake_folder, prepared, within_budget};
 use crate::tpch;
 use tables::{Deletes, VERSIONS};
 
+/// An engine that took longer for one statement is not asked again.
+const SLOW: Duration = Duration::from_secs(20);
+
 /// A statement on one version of the table.
 struct Statement {
     name: &'static str,
@@ -47,6 +50,8 @@ struct Reader {
     engine: Engine,
     version: usize,
     relation: String,
+    /// Why it is not asked any more.
+    given_up: Option<String>,
 }
 
 /// Makes the tables, compares answers, takes times, and tells them.
@@ -80,6 +85,7 @@ fn readers(lake: &Lakehouse, found: &mut Found) -> Result<Vec<Reader>> {
             engine: Engine::Lakehouse(lake.session()?),
             version,
             relation: format!("{} VERSION AS OF '{}'", tables::TABLE, name.branch),
+            given_up: None,
         });
     }
     for (version, name) in VERSIONS.iter().enumerate() {
@@ -89,6 +95,7 @@ fn readers(lake: &Lakehouse, found: &mut Found) -> Result<Vec<Reader>> {
                 engine: Engine::DuckDb(engine),
                 version,
                 relation: tables::LINES.to_owned(),
+                given_up: None,
             }),
             Err(error) => {
                 let name = format!("duckdb-iceberg, {}", name.title);
@@ -201,20 +208,19 @@ async fn measure(
 ) -> Result<()> {
     let mut rows = Vec::new();
     for readers in groups.iter_mut() {
-        let mut versions: Vec<Measured> = VERSIONS.iter().map(|_| Measured::default()).collect();
-        for measured in &mut versions {
-            measured.note = Some("not read".to_owned());
-        }
+        let not_read = |_| Measured {
+            note: Some("not read".to_owned()),
+            ..Measured::default()
+        };
+        let mut versions: Vec<Measured> = VERSIONS.iter().map(not_read).collect();
         let mut name = String::new();
         for reader in readers.iter_mut() {
             name = reader.engine.name().to_owned();
-            let note = wrong(reader, statement, expected).await?;
-            if let Some(note) = &note {
+            let first = first_run(reader, statement, expected).await?;
+            if let Some(note) = &first.note {
                 eprintln!("{name}, {}: {note}", VERSIONS[reader.version].title);
             }
-            if let Some(measured) = versions.get_mut(reader.version) {
-                measured.note = note;
-            }
+            versions[reader.version] = first;
         }
         rows.push(Row {
             engine: name,
@@ -227,7 +233,7 @@ async fn measure(
         for (readers, row) in groups.iter_mut().zip(&mut rows) {
             for reader in readers {
                 let measured = &mut row.versions[reader.version];
-                if measured.note.is_none() {
+                if measured.note.is_none() && reader.given_up.is_none() {
                     measured.runs.push(time(reader, statement).await?);
                 }
             }
@@ -237,12 +243,20 @@ async fn measure(
     Ok(())
 }
 
-/// What is wrong with a reader's answer; `None` when nothing is.
-async fn wrong(
+/// Compares the answer of a reader. The time of this run counts only when there is no other, because
+/// the reader is too slow for one.
+async fn first_run(
     reader: &mut Reader,
     statement: usize,
     expected: &mut Expected,
-) -> Result<Option<String>> {
+) -> Result<Measured> {
+    let noted = |note: String| Measured {
+        note: Some(note),
+        ..Measured::default()
+    };
+    if let Some(reason) = &reader.given_up {
+        return Ok(noted(reason.clone()));
+    }
     let view = VERSIONS[reader.version].branch;
     let asked = |relation: &str| {
         let statement = statements(relation).swap_remove(statement);
@@ -252,22 +266,35 @@ async fn wrong(
         }
     };
     let answers = expected.answers(&asked(view)).await?;
-    let found = match reader.engine.run(&asked(&reader.relation)).await {
-        Ok(run) => run.answer,
-        Err(error) => return Ok(Some(format!("failed: {error}"))),
+    let run = match reader.engine.run(&asked(&reader.relation)).await {
+        Ok(run) => run,
+        Err(error) => return Ok(noted(format!("failed: {error}"))),
     };
-    let different = answers.iter().find_map(|answer| {
-        let text = answer.difference(&found, &[])?;
-        Some(format!("differs: {text}"))
-    });
-    let statement = statements(&reader.relation).swap_remove(statement);
-    if different.is_some() || !statement.is_drained {
-        return Ok(different);
+    let mut answers = answers.iter();
+    if let Some(text) = answers.find_map(|answer| answer.difference(&run.answer, &[])) {
+        return Ok(noted(format!("differs: {text}")));
     }
-    // The fingerprint begins with the number of rows.
-    let rows = found.rows.first().and_then(|row| row.first()?.clone());
-    let drained = reader.engine.drain(&statement.sql).await?.rows.to_string();
-    Ok((rows.as_ref() != Some(&drained)).then(|| format!("differs: {drained} rows came")))
+    let mut measured = Measured::default();
+    let statement = statements(&reader.relation).swap_remove(statement);
+    let mut elapsed = run.elapsed;
+    if statement.is_drained && elapsed <= SLOW {
+        // The fingerprint begins with the number of rows.
+        let rows = run.answer.rows.first().and_then(|row| row.first()?.clone());
+        let drained = reader.engine.drain(&statement.sql).await?;
+        if rows != Some(drained.rows.to_string()) {
+            return Ok(noted(format!("differs: {} rows came", drained.rows)));
+        }
+        elapsed = drained.elapsed;
+    }
+    if elapsed > SLOW {
+        let seconds = elapsed.as_secs_f64();
+        let reason = format!("not asked again: {} took {seconds:.0} s", statement.name);
+        reader.given_up = Some(reason);
+        if !statement.is_drained {
+            measured.runs.push(elapsed);
+        }
+    }
+    Ok(measured)
 }
 
 async fn time(reader: &mut Reader, statement: usize) -> Result<Duration> {
