@@ -21,11 +21,6 @@ use clap::Parser;
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 
-/// A program chooses its allocator; the library never does. Many threads of a query allocate and
-/// free at once, which this one is made for.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// How long the end of the process waits for threads that read a terminal or a pipe.
 const SHUTDOWN_MAX: Duration = Duration::from_millis(100);
 

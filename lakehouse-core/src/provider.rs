@@ -2,7 +2,8 @@
 //!
 //! The only module of this crate that names the engine's planning types. A scan goes
 //! [`LakeTable`] (plans files) → `LakeSource` (takes projections and filters) → `LakeOpener` (one
-//! file: what to skip, what to decode) → rows. Filters only ever skip; the engine filters.
+//! file: what to skip, what to decode) → rows. Filters only ever skip; the engine filters. Only dynamic
+//! filters below an aggregate leave single rows out ([`RowFilterRule`]).
 
 mod access;
 mod catalog;
@@ -19,6 +20,7 @@ mod metadata_table;
 mod opener;
 mod predicate;
 mod pruning;
+mod row_filter;
 mod source;
 mod table;
 mod values;
@@ -26,4 +28,5 @@ mod values;
 pub use access::Access;
 pub use catalog::{LakeCatalog, LocalTable};
 pub use insert::{WrittenRows, write_streams};
+pub use row_filter::RowFilterRule;
 pub use table::LakeTable;

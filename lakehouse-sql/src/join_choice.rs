@@ -17,81 +17,19 @@ use datafusion::physical_expr::PhysicalExprRef;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 
-/// The rule after which joins have their sides and before which inputs are distributed and sorted.
-const AFTER_RULE: &str = "join_selection";
-
-/// The rule that moves projections below joins.
-const PROJECTION_RULE: &str = "ProjectionPushdown";
-
 /// What one row of a build side takes in the hash table beside its values, in bytes.
 const ROW_BYTES: usize = 24;
 
-/// The engine's physical rules, with the choice of joins where a memory budget asks for one.
-pub(crate) fn physical_rules(
-    budget_bytes: Option<u64>,
-) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
-    if let Some(budget) = budget_bytes {
-        let place = rules.iter().position(|rule| rule.name() == AFTER_RULE);
-        let budget_bytes = usize::try_from(budget).unwrap_or(usize::MAX);
-        let place = place.map_or(0, |place| place + 1);
-        for rule in rules
-            .iter_mut()
-            .filter(|rule| rule.name() == PROJECTION_RULE)
-        {
-            *rule = Arc::new(AboveMergedJoins(Arc::clone(rule)));
-        }
-        rules.insert(place, Arc::new(JoinChoice { budget_bytes }));
-    }
-    rules
-}
-
-/// A rule that moves projections, left out where a merged join would let one through and keep its
-/// filter's columns where they were, or take those of one side for the other's.
-#[derive(Debug)]
-struct AboveMergedJoins(Arc<dyn PhysicalOptimizerRule + Send + Sync>);
-
-impl PhysicalOptimizerRule for AboveMergedJoins {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let is_in_danger = plan.exists(|node| {
-            let join = node.as_any().downcast_ref::<SortMergeJoinExec>();
-            Ok(join.is_some_and(|join| {
-                let is_of_right = matches!(
-                    join.join_type(),
-                    JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
-                );
-                is_of_right || join.filter().is_some()
-            }))
-        })?;
-        match is_in_danger {
-            true => Ok(plan),
-            false => self.0.optimize(plan, config),
-        }
-    }
-
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn schema_check(&self) -> bool {
-        self.0.schema_check()
-    }
-}
-
 /// Makes sort-merge joins of the hash joins that do not fit a memory budget.
 #[derive(Debug)]
-struct JoinChoice {
-    budget_bytes: usize,
+pub(crate) struct JoinChoice {
+    /// The memory budget.
+    pub(crate) budget_bytes: usize,
 }
 
 impl PhysicalOptimizerRule for JoinChoice {

@@ -45,6 +45,7 @@ scripts!(
     explain,
     information_schema,
     insert_errors,
+    join_filters,
     joins,
     metadata_tables,
     metadata_tables_versions,

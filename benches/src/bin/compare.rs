@@ -4,10 +4,6 @@ use std::process::ExitCode;
 
 use lakehouse_benches::compare::{Command, USAGE, print_first_row, print_peaks, run};
 
-/// The allocator that the command `lake` has.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Command::parse(std::env::args().skip(1)) {

@@ -4,9 +4,6 @@ use std::path::PathBuf;
 
 use lakehouse::{Error, Result};
 
-/// The allocator of the comparison's program; the library sets none.
-pub(super) const ALLOCATOR: &str = "mimalloc";
-
 /// How many threads an engine may use.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

@@ -213,7 +213,7 @@ fn raw(comparison: &Comparison, date: &str) -> Value {
         .collect();
     json!({
         "benchmark": "TPC-H",
-        "allocator": machine::ALLOCATOR,
+        "allocator": "the system's",
         "runs": comparison.options.runs,
         "scale": comparison.options.scale,
         "date": date,

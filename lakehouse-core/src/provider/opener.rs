@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::datasource::listing::{FileRange, PartitionedFile};
 use datafusion::datasource::physical_plan::parquet::{
     PagePruningAccessPlanFilter, ParquetAccessPlan, RowGroupAccessPlanFilter,
@@ -43,6 +44,7 @@ use super::file_reader::FileReader;
 use super::file_rows::{WantedRows, file_rows};
 use super::metadata_column::{DeletedSource, numbered, row_numbers};
 use super::pruning::{Prunable, Trust, prunable};
+use super::row_filter::{RowFilter, Trial};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
 use crate::runtime;
@@ -62,6 +64,8 @@ pub(super) struct LakeOpener {
     pub(super) batch_size: usize,
     /// How many rows are enough; the scan itself drops no row, so each file may stop there.
     pub(super) limit: Option<usize>,
+    /// What files found out about dynamic filters, where these leave out rows.
+    pub(super) row_filter: Option<Arc<Trial>>,
     pub(super) metrics: ExecutionPlanMetricsSet,
 }
 
@@ -108,6 +112,7 @@ impl LakeOpener {
             shape,
             predicate: None,
             limit: None,
+            row_filter: None,
             ..self.clone()
         }
     }
@@ -354,6 +359,13 @@ impl LakeOpener {
         needed.iter().filter(is_flag).copied().collect()
     }
 
+    /// What leaves out rows of this schema. With a limit the reader counts rows, so none may be
+    /// left out behind it.
+    fn row_filter(&self, schema: &SchemaRef) -> Option<RowFilter> {
+        let trial = self.row_filter.as_ref().filter(|_| self.limit.is_none())?;
+        RowFilter::new(self.predicate.as_ref()?, schema, Arc::clone(trial))
+    }
+
     fn counter(&self, name: &'static str) -> Count {
         MetricBuilder::new(&self.metrics).counter(name, self.partition)
     }
@@ -541,6 +553,7 @@ impl LakeOpener {
             needed,
             &roots,
         )?;
+        let assembly = assembly.with_row_filter(|schema| self.row_filter(schema));
         let rows = file_rows(opened.reader, metadata, wanted)?;
         let location = file.data_file().file_path().to_owned();
         Ok(rows

@@ -10,6 +10,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{PhysicalExpr, conjunction};
+use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -82,6 +83,7 @@ pub(crate) struct LakeSource {
     predicate: Option<Arc<dyn PhysicalExpr>>,
     batch_size: Option<usize>,
     has_final_groups: bool,
+    filters_rows: bool,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -97,6 +99,7 @@ impl LakeSource {
             predicate: None,
             batch_size: None,
             has_final_groups: false,
+            filters_rows: false,
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
@@ -108,6 +111,18 @@ impl LakeSource {
     pub(crate) fn with_final_groups(mut self, is_final: bool) -> Self {
         self.has_final_groups = is_final;
         self
+    }
+
+    /// The same source, which leaves out rows by its dynamic filters; `None` when it has none.
+    pub(super) fn filtering_rows(&self) -> Option<Self> {
+        let is_dynamic = self
+            .predicate
+            .as_ref()
+            .is_some_and(is_dynamic_physical_expr);
+        is_dynamic.then(|| Self {
+            filters_rows: true,
+            ..self.clone()
+        })
     }
 }
 
@@ -128,6 +143,7 @@ impl FileSource for LakeSource {
                 .batch_size
                 .unwrap_or_else(|| ConfigOptions::default().execution.batch_size),
             limit: base_config.limit,
+            row_filter: self.filters_rows.then(Arc::default),
             metrics: self.metrics.clone(),
         }))
     }

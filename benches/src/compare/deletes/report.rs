@@ -127,7 +127,7 @@ fn raw(found: &Found, date: &str) -> Value {
         "date": date,
         "machine": machine::description(),
         "profile": machine::profile(),
-        "allocator": machine::ALLOCATOR,
+        "allocator": "the system's",
         "memory_budget_mib": found.options.memory_budget_mib,
         "runs": found.options.runs,
         "versions": versions,

@@ -10,6 +10,7 @@ use datafusion::physical_expr::utils::reassign_expr_columns;
 
 use super::super::equality_delete::KeyFilters;
 use super::super::field_mapping::{ColumnSource, FileMapping};
+use super::super::row_filter::RowFilter;
 use super::in_file;
 use crate::error::{Error, Result};
 
@@ -19,6 +20,7 @@ pub(super) struct Assembly {
     sources: Vec<ColumnSource>,
     schema: SchemaRef,
     projector: Projector,
+    row_filter: Option<RowFilter>,
 }
 
 impl Assembly {
@@ -45,7 +47,17 @@ impl Assembly {
             sources,
             schema,
             projector,
+            row_filter: None,
         })
+    }
+
+    /// Leaves out rows by the filter that `make` has for the decoded columns.
+    pub(super) fn with_row_filter(
+        mut self,
+        make: impl FnOnce(&SchemaRef) -> Option<RowFilter>,
+    ) -> Self {
+        self.row_filter = make(&self.schema);
+        self
     }
 
     /// A decoded batch in the table's form.
@@ -74,7 +86,10 @@ impl Assembly {
         let table = batch
             .and_then(|batch| self.table_batch(&batch))
             .and_then(|batch| deletes.apply(batch));
-        let table = table.map_err(|error| in_file(error, location))?;
+        let mut table = table.map_err(|error| in_file(error, location))?;
+        if let Some(filter) = &self.row_filter {
+            table = filter.filter(table)?;
+        }
         self.projector.project_batch(&table)
     }
 }

@@ -1,0 +1,106 @@
+//! Rules of the engine, held back from plans in which they would lose or mix up rows.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{JoinType, NullEquality};
+use datafusion::error::Result;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
+
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// `rule` as it is safe, among the engine's physical rules.
+pub(crate) fn guarded(rule: Rule) -> Rule {
+    let guard = match rule.name() {
+        "FilterPushdown(Post)" => Guard::JoinsThatMatchNull,
+        "ProjectionPushdown" => Guard::MergedJoins,
+        _ => return rule,
+    };
+    Arc::new(GuardedRule { rule, guard })
+}
+
+/// What a rule does wrong.
+#[derive(Debug, Clone, Copy)]
+enum Guard {
+    /// Joins tell the scans below them which keys they hold, as a range and a set that no NULL is
+    /// in. Under `IS NOT DISTINCT FROM` a NULL has partners all the same, whose rows would be lost:
+    /// such a plan has no filters of joins.
+    JoinsThatMatchNull,
+    /// A projection that moves below a merged join leaves the join's filter with the columns of
+    /// before, and is taken for one of the other side by right semi joins: it stays above.
+    MergedJoins,
+}
+
+/// A rule with its guard.
+#[derive(Debug)]
+struct GuardedRule {
+    rule: Rule,
+    guard: Guard,
+}
+
+impl PhysicalOptimizerRule for GuardedRule {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let is_in_danger = plan.exists(|node| {
+            Ok(match self.guard {
+                Guard::JoinsThatMatchNull => matches_null(node),
+                Guard::MergedJoins => is_mixed_up(node),
+            })
+        })?;
+        match self.guard {
+            _ if !is_in_danger => self.rule.optimize(plan, config),
+            Guard::JoinsThatMatchNull => {
+                let mut config = config.clone();
+                config.optimizer.enable_join_dynamic_filter_pushdown = false;
+                self.rule.optimize(plan, &config)
+            }
+            Guard::MergedJoins => Ok(plan),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.rule.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.rule.schema_check()
+    }
+}
+
+fn matches_null(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let join = node.as_any().downcast_ref::<HashJoinExec>();
+    join.is_some_and(|join| join.null_equality() == NullEquality::NullEqualsNull)
+}
+
+fn is_mixed_up(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let join = node.as_any().downcast_ref::<SortMergeJoinExec>();
+    join.is_some_and(|join| {
+        let is_of_right = matches!(
+            join.join_type(),
+            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
+        );
+        is_of_right || join.filter().is_some()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+
+    use super::*;
+
+    #[test]
+    fn the_engine_has_the_rules_that_are_guarded() {
+        let rules = PhysicalOptimizer::new().rules.into_iter().map(guarded);
+        let rules: Vec<String> = rules.map(|rule| format!("{rule:?}")).collect();
+        for guard in ["JoinsThatMatchNull", "MergedJoins"] {
+            assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
+        }
+    }
+}
