@@ -25,6 +25,8 @@ pub(crate) struct LakeFile {
     planned: ScanFile,
     constants: HashMap<i32, Option<Literal>>,
     key_sets: Vec<usize>,
+    /// What deletes its rows, when that is not known of the scan as a whole.
+    deletes: Option<Arc<ScanDeletes>>,
     /// What position deletes and deletion vectors delete, once somebody needed to know.
     deleted: OnceLock<Option<Arc<DeletedRows>>>,
 }
@@ -41,6 +43,7 @@ impl LakeFile {
             planned,
             constants,
             key_sets: Vec::new(),
+            deletes: None,
             deleted: OnceLock::new(),
         }
     }
@@ -53,6 +56,12 @@ impl LakeFile {
     /// With the equality deletes that apply to it, by position in the scan.
     pub(crate) fn with_key_sets(mut self, key_sets: Vec<usize>) -> Self {
         self.key_sets = key_sets;
+        self
+    }
+
+    /// With what deletes its rows, among others'; instead of what the scan as a whole knows.
+    pub(crate) fn with_deletes(mut self, deletes: Arc<ScanDeletes>) -> Self {
+        self.deletes = Some(deletes);
         self
     }
 
@@ -95,6 +104,7 @@ impl LakeFile {
         let rows = match self.deleted.get() {
             Some(known) => known,
             None => {
+                let deletes = self.deletes.as_deref().unwrap_or(deletes);
                 let rows = deletes.rows_of(&self.planned, metrics).await?;
                 self.deleted.get_or_init(|| rows)
             }

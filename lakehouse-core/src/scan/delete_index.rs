@@ -154,6 +154,11 @@ impl DeleteIndex {
         }
     }
 
+    /// Whether each delete names its data file. Others apply to files of many manifests.
+    pub(crate) fn names_its_files(&self) -> bool {
+        self.positions.is_empty() && self.equality.is_empty() && self.equality_global.is_empty()
+    }
+
     fn key(&self, spec: i32, layout: &PartitionLayout, file: &DataFile) -> Option<PartitionKey> {
         PartitionKey::new(spec, self.specs.get(&spec)?, layout, file.partition())
     }

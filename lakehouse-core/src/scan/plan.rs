@@ -11,9 +11,10 @@ use iceberg::spec::{
 use super::delete_file::{DeleteFile, FileDeletes};
 use super::delete_index::DeleteIndex;
 use super::evaluate::{ColumnFacts, Facts, may_match};
-use super::manifest::{self, ReadManifest};
+use super::manifest::ReadManifest;
 use super::manifest_cache::ManifestCache;
 use super::partition::{PartitionColumn, PartitionLayout, SummaryFacts, TupleFacts, project};
+use super::planning::Planning;
 use super::predicate::Predicate;
 use super::value::Value;
 use crate::error::{Error, Result};
@@ -183,7 +184,8 @@ pub async fn plan(
     predicate: &Predicate,
     manifests: &ManifestCache,
 ) -> Result<ScanPlan> {
-    plan_files(table, predicate, None, manifests).await
+    let planning = Planning::begin(table, predicate.clone(), manifests).await?;
+    planning.whole(None).await
 }
 
 /// Plans a read of any `rows_max` rows: no more files than hold that many, and no more manifests
@@ -196,54 +198,8 @@ pub async fn plan_limit(
     rows_max: u64,
     manifests: &ManifestCache,
 ) -> Result<ScanPlan> {
-    plan_files(table, &Predicate::AlwaysTrue, Some(rows_max), manifests).await
-}
-
-#[tracing::instrument(
-    name = "plan_scan",
-    skip_all,
-    fields(table = %table.ident(), snapshot = table.snapshot_id())
-)]
-async fn plan_files(
-    table: &Table,
-    predicate: &Predicate,
-    rows_max: Option<u64>,
-    cache: &ManifestCache,
-) -> Result<ScanPlan> {
-    let Some(snapshot) = table.snapshot() else {
-        return Ok(ScanPlan::default());
-    };
-    let planned = async {
-        let storage = table.storage();
-        let list = manifest::read_list(storage, snapshot, cache).await?;
-        let metadata = table.metadata();
-        let wanted_deletes = wanted_delete_manifests(&list, metadata, predicate);
-        let (deletes, deletes_total) = wanted_deletes;
-        let deletes = manifest::read_manifests(storage, deletes, cache).await?;
-        let deletes_read = deletes.len();
-        let index = DeleteIndex::new(&deletes, metadata)?;
-
-        let (wanted, total) = wanted_manifests(&list, metadata, predicate);
-        let enough = rows_max.map_or(wanted.len(), |rows| manifests_for(&wanted, rows));
-        let mut read = manifest::read_manifests(storage, wanted[..enough].to_vec(), cache).await?;
-        let mut plan = select(&read, &index, predicate, rows_max)?;
-        // The list's row counts are a promise, and tell nothing of deletes; where they are not
-        // kept the other manifests are read.
-        if enough < wanted.len() && rows_max.is_some_and(|rows| plan.live_rows().0 < rows) {
-            let rest = wanted[enough..].to_vec();
-            read.extend(manifest::read_manifests(storage, rest, cache).await?);
-            plan = select(&read, &index, predicate, rows_max)?;
-        }
-        plan.counts.delete_manifests_total = deletes_total;
-        plan.counts.delete_manifests_skipped = deletes_total - deletes_read;
-        plan.snapshot_id = Some(snapshot.snapshot_id());
-        plan.counts.manifests_total = total;
-        plan.counts.manifests_skipped = total - read.len();
-        Ok(plan)
-    };
-    planned
-        .await
-        .map_err(|error: Error| error.with_context("table", table.ident()))
+    let planning = Planning::begin(table, Predicate::AlwaysTrue, manifests).await?;
+    planning.whole(Some(rows_max)).await
 }
 
 fn has_live_files(file: &ManifestFile) -> bool {
@@ -251,7 +207,7 @@ fn has_live_files(file: &ManifestFile) -> bool {
 }
 
 /// The delete manifests that may list a delete of a wanted file, and how many there are in all.
-fn wanted_delete_manifests(
+pub(super) fn wanted_delete_manifests(
     list: &[ManifestFile],
     metadata: &TableMetadata,
     predicate: &Predicate,
@@ -265,7 +221,7 @@ fn wanted_delete_manifests(
 }
 
 /// The data manifests that may list a wanted file, and how many there are in all.
-fn wanted_manifests(
+pub(super) fn wanted_manifests(
     list: &[ManifestFile],
     metadata: &TableMetadata,
     predicate: &Predicate,
@@ -315,7 +271,7 @@ pub(super) fn spec_layout(metadata: &TableMetadata, spec_id: i32) -> Option<Part
 }
 
 /// How many of the manifests hold `rows_max` rows, by the manifest list's counts.
-fn manifests_for(manifests: &[ManifestFile], rows_max: u64) -> usize {
+pub(super) fn manifests_for(manifests: &[ManifestFile], rows_max: u64) -> usize {
     let mut rows = 0_u64;
     for (position, file) in manifests.iter().enumerate() {
         if rows >= rows_max {
