@@ -52,7 +52,6 @@ use crate::storage::Storage;
 ///
 /// [`with_extension`]: datafusion::prelude::SessionConfig::with_extension
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct StreamedPlanning;
 
 /// Files that wait to be taken, for each partition.
