@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
 use super::evolution::{batch, optional, schema};
-use super::handmade::{FileSpec, HandMade, rows};
+use super::handmade::{HandMade, rows};
 
 /// What EXPLAIN says of a streamed scan.
 const STREAMED: &str = "planned while read";
@@ -120,15 +120,12 @@ async fn filled(files: &[File], shares_deletes: bool) -> HandMade {
     for (number, file) in files.iter().enumerate() {
         let data = numbers(first, file.rows, file.part);
         first += file.rows;
-        let written = made.write(&data, groups_of(file.group));
-        let written = FileSpec {
-            spec_id: if file.is_partitioned { by_part } else { plain },
-            partition: match file.is_partitioned {
-                true => Struct::from_iter([Some(Literal::int(file.part))]),
-                false => Struct::empty(),
-            },
-            ..written
-        };
+        let mut written = made.write(&data, groups_of(file.group));
+        written.spec_id = plain;
+        if file.is_partitioned {
+            written.spec_id = by_part;
+            written.partition = Struct::from_iter([Some(Literal::int(file.part))]);
+        }
         shared.push((written.path.clone(), 0));
         let mut delta = made.delta().in_spec(written.spec_id);
         delta = delta.add(written.data_file());
@@ -162,7 +159,7 @@ async fn filled(files: &[File], shares_deletes: bool) -> HandMade {
     }
     if shares_deletes {
         let deletes = PositionDeletes::new(shared);
-        let mut deletes = deletes.write(&made.path("shared.parquet")).unwrap();
+        let deletes = deletes.write(&made.path("shared.parquet")).unwrap();
         let delta = made.delta().in_spec(plain).add(deletes.build().unwrap());
         made.commit_delta(delta).await;
     }
