@@ -67,9 +67,9 @@ fn measure(
     group.throughput(Throughput::Elements(FILES.into()));
     for (name, predicate) in [("all", Predicate::AlwaysTrue), ("one", one)] {
         group.bench_function(format!("planned, {name}, cold"), |bencher| {
-            bencher.to_async(runtime).iter(|| async {
-                scan::plan(&table, &predicate, &ManifestCache::new(0)).await
-            });
+            bencher
+                .to_async(runtime)
+                .iter(|| async { scan::plan(&table, &predicate, &ManifestCache::new(0)).await });
         });
         let warm = ManifestCache::new(1 << 30);
         group.bench_function(format!("planned, {name}, warm"), |bencher| {
@@ -80,7 +80,10 @@ fn measure(
     }
     group.bench_function("the format crate, decoded", |bencher| {
         bencher.iter(|| {
-            let decoded = made.manifests.iter().map(|bytes| Manifest::parse_avro(bytes));
+            let decoded = made
+                .manifests
+                .iter()
+                .map(|bytes| Manifest::parse_avro(bytes));
             decoded.collect::<Result<Vec<_>, _>>()
         });
     });
@@ -141,7 +144,10 @@ impl Made {
         let metadata = metadata.into_builder(None);
         Ok(Self {
             location,
-            metadata: metadata.set_branch_snapshot(snapshot, "main")?.build()?.metadata,
+            metadata: metadata
+                .set_branch_snapshot(snapshot, "main")?
+                .build()?
+                .metadata,
             manifests: bytes,
         })
     }
@@ -160,7 +166,10 @@ impl Made {
             metadata_location: self.metadata_location(),
             metadata: Arc::new(self.metadata.clone()),
         };
-        Ok(Table::new(pointer, Storage::new(&SystemClock, Durability::None)?))
+        Ok(Table::new(
+            pointer,
+            Storage::new(&SystemClock, Durability::None)?,
+        ))
     }
 
     /// The table as the format crate opens it, without its cache of manifests.
@@ -184,16 +193,22 @@ fn schema() -> iceberg::Result<Schema> {
         PrimitiveType::Timestamp,
         PrimitiveType::Int,
     ];
-    let columns = (1..=COLUMNS).zip(kinds.into_iter().cycle()).map(|(id, kind)| {
-        let name = format!("column_{id}");
-        Arc::new(NestedField::optional(id, name, Type::Primitive(kind)))
-    });
+    let columns = (1..=COLUMNS)
+        .zip(kinds.into_iter().cycle())
+        .map(|(id, kind)| {
+            let name = format!("column_{id}");
+            Arc::new(NestedField::optional(id, name, Type::Primitive(kind)))
+        });
     Schema::builder().with_fields(columns).build()
 }
 
 /// A file with all statistics of all columns.
 fn file(location: &str, number: i64) -> Outcome<DataFile> {
-    let counts = |value: u64| (1..=COLUMNS).map(|id| (id, value)).collect::<HashMap<_, _>>();
+    let counts = |value: u64| {
+        (1..=COLUMNS)
+            .map(|id| (id, value))
+            .collect::<HashMap<_, _>>()
+    };
     let doubles = (1..=COLUMNS).filter(|id| id % 5 == 3);
     let bounds = |add: i64| -> Outcome<HashMap<i32, Datum>> {
         let value = number + add;

@@ -36,8 +36,14 @@ async fn statements_without_a_breaker_are_streamed_and_right() {
         ("SELECT * FROM t", COMMITS),
         ("SELECT upper(name) AS n FROM t WHERE id >= 5", COMMITS - 5),
         ("SELECT id FROM t WHERE name LIKE 'row%' LIMIT 7", 7),
-        ("SELECT id FROM (SELECT id + 1 AS id FROM t) WHERE id > 3 OFFSET 2", COMMITS - 5),
-        ("WITH a AS (SELECT id FROM t) SELECT id FROM a UNION ALL SELECT id FROM a", 2 * COMMITS),
+        (
+            "SELECT id FROM (SELECT id + 1 AS id FROM t) WHERE id > 3 OFFSET 2",
+            COMMITS - 5,
+        ),
+        (
+            "WITH a AS (SELECT id FROM t) SELECT id FROM a UNION ALL SELECT id FROM a",
+            2 * COMMITS,
+        ),
     ] {
         let (_made, cold) = lake().await;
         let explained = analyzed(&cold, &format!("EXPLAIN ANALYZE {sql}")).await;

@@ -170,7 +170,11 @@ impl DataSource for StreamedScan {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         match format {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
-                write!(f, "planned while read by {} partitions, ", self.files.partitions)?;
+                write!(
+                    f,
+                    "planned while read by {} partitions, ",
+                    self.files.partitions
+                )?;
             }
             DisplayFormatType::TreeRender => writeln!(f, "planned while read")?,
         }

@@ -36,8 +36,8 @@ use crate::catalog::foreign_type::refuse_write;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake};
 use crate::scan::{
-    BoundSummary, MANIFEST_READS_MAX, MetadataColumn, MetadataTable, PartitionUnion, Planning,
-    Predicate, ScanContext, ScanPlan,
+    BoundSummary, ColumnCount, MANIFEST_READS_MAX, MetadataColumn, MetadataTable, PartitionUnion,
+    Planning, Predicate, ScanContext, ScanPlan,
 };
 use crate::table::{self, Table, Version};
 
@@ -356,7 +356,7 @@ fn with_size(
             let stored: u64 = plan
                 .files
                 .iter()
-                .filter_map(|file| file.data_file().column_sizes().get(&field_id))
+                .filter_map(|file| file.data_file().count(ColumnCount::Size, field_id))
                 .sum();
             let stored = usize::try_from(stored).unwrap_or(usize::MAX);
             Precision::Inexact(stored.saturating_add(VALUE_BYTES.saturating_mul(rows)))

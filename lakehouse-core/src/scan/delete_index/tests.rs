@@ -58,18 +58,20 @@ fn columns(of: &[(i32, PrimitiveType)]) -> PartitionLayout {
 
 fn manifest(layout: PartitionLayout, files: Vec<(i64, DataFile)>) -> ReadManifest {
     let entries = files.into_iter().map(|(number, data_file)| {
-        Arc::new(ManifestEntry {
+        let entry = ManifestEntry {
             status: ManifestStatus::Existing,
             snapshot_id: None,
             sequence_number: Some(number),
             file_sequence_number: None,
             data_file,
-        })
+        };
+        Arc::new(entry.into())
     });
     let manifest = DecodedManifest {
         content: ManifestContentType::Deletes,
         layout: Arc::new(layout),
         entries: entries.collect(),
+        types_bytes: 0,
     };
     ReadManifest {
         file: ManifestFile {

@@ -86,7 +86,10 @@ async fn a_first_part_comes_before_most_manifests_are_read_and_a_dropped_plan_re
     let requests = || table.storage().counts().requests;
     let planning = begin(&table, Predicate::AlwaysTrue, &cache()).await;
     assert_eq!(requests(), 1);
-    assert_eq!((planning.unread(None), planning.listed_rows()), (60, Some(600)));
+    assert_eq!(
+        (planning.unread(None), planning.listed_rows()),
+        (60, Some(600))
+    );
     assert_eq!(planning.unread(Some(11)), 2);
 
     let mut parts = Arc::clone(&planning).parts();

@@ -7,7 +7,9 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
-use iceberg::spec::{FormatVersion, Literal, PrimitiveType, Struct, Transform, UnboundPartitionSpec};
+use iceberg::spec::{
+    FormatVersion, Literal, PrimitiveType, Struct, Transform, UnboundPartitionSpec,
+};
 use lakehouse_core::error::{Error, ErrorKind};
 use lakehouse_core::provider::StreamedPlanning;
 use lakehouse_core::settings::Settings;
@@ -178,7 +180,11 @@ async fn check(made: &HandMade, shares_deletes: bool, partitions: usize, bound: 
         let eager = rows(&made.context(config(partitions)), &sql).await;
         let streamed = rows(&streaming(made, partitions), &sql).await;
         assert_eq!(streamed, eager, "{sql}");
-        let limited = rows(&streaming(made, partitions), &format!("{sql} LIMIT {limit}")).await;
+        let limited = rows(
+            &streaming(made, partitions),
+            &format!("{sql} LIMIT {limit}"),
+        )
+        .await;
         assert_eq!(limited.len(), limit.min(eager.len()), "{sql}");
         assert!(limited.iter().all(|row| eager.binary_search(row).is_ok()));
         if !sql.contains("SELECT 1") && !sql.contains("UNION") {
