@@ -323,3 +323,13 @@ impl From<ManifestEntry> for ListedEntry {
         Self::of(&entry, &mut StatisticsBuilder::new(types)).unwrap()
     }
 }
+
+#[cfg(test)]
+impl From<DataFile> for ListedFile {
+    fn from(data_file: DataFile) -> Self {
+        let entry = ManifestEntry::builder()
+            .status(ManifestStatus::Added)
+            .data_file(data_file);
+        ListedEntry::from(entry.build()).file
+    }
+}

@@ -417,6 +417,7 @@ fn a_tuple_that_is_shorter_than_its_spec_says_nothing() {
         content: ManifestContentType::Data,
         layout: Arc::new(layout),
         entries: read.manifest.entries.clone(),
+        types_bytes: 0,
     });
     let plan = select(&[read], &DeleteIndex::default(), &id_is(5), None).unwrap();
     assert_eq!(paths(&plan), ["/a"]);
