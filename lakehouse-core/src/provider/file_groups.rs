@@ -60,7 +60,7 @@ pub(super) fn file_groups(files: Vec<LakeFile>, partitions: usize) -> Result<Fil
     Ok(FileGroups { groups, is_final })
 }
 
-/// A file as pieces that can be read one by one: its row groups, where the file says where they begin.
+/// A file as pieces that can be read one by one: its row groups, where it says where they begin.
 pub(super) fn single_pieces(file: LakeFile) -> Result<Vec<PartitionedFile>> {
     let pieces = pieces_of(0, &file).unwrap_or_else(|| vec![whole(0, &file)]);
     let file = [Arc::new(file)];

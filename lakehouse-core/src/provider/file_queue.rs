@@ -1,4 +1,4 @@
-//! Files on their way from planning to the partitions that read them: whoever is free takes the next.
+//! Files on their way from planning to the partitions: whoever is free takes the next.
 
 use std::collections::VecDeque;
 use std::pin::pin;

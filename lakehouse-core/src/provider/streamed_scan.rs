@@ -48,7 +48,8 @@ use crate::storage::Storage;
 ///
 /// An extension of the engine's session configuration ([`with_extension`]), for statements in which
 /// nothing waits for all rows of a scan: no aggregate, join, sort or window stands above it. Without
-/// it, scans are planned whole, so that their statistics are exact. A plan made under it is run once.
+/// it, scans are planned whole, so that their statistics are exact. A plan made under it is run
+/// once.
 ///
 /// [`with_extension`]: datafusion::prelude::SessionConfig::with_extension
 #[derive(Debug, Clone, Copy, Default)]
