@@ -56,6 +56,11 @@ impl<K: Clone + Eq + Hash, V: Clone> ByteCache<K, V> {
         self.state().touch(key)
     }
 
+    /// Whether there is a value of `key`; this does not count as a use.
+    pub(crate) fn holds(&self, key: &K) -> bool {
+        self.state().entries.contains_key(key)
+    }
+
     /// Keeps `value`, dropping what was not used for longest until there is room.
     pub(crate) fn insert(&self, key: K, value: V, weight_bytes: u64) {
         if weight_bytes > self.bytes_max {

@@ -3,6 +3,7 @@
 mod command;
 mod copy;
 mod create;
+mod pipeline;
 mod show;
 
 use std::fmt;
@@ -15,10 +16,11 @@ use datafusion::common::ParamValues;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt, stream};
 use lakehouse_core::error::{Error, Result};
+use lakehouse_core::provider::StreamedPlanning;
 use tracing::Instrument;
 
 use crate::environment::Environment;
@@ -128,10 +130,10 @@ pub(crate) async fn execute(
             }
             let is_query = !matches!(logical, LogicalPlan::Dml(_));
             let writes = !is_query || writes_analyzed(&logical);
-            let stream = run_rows(&logical, &state).await?;
             if !writes {
-                return Ok(QueryResult::rows(stream, true));
+                return Ok(QueryResult::rows(run_query(&logical, state).await?, true));
             }
+            let stream = run_rows(&logical, &state).await?;
             // A write is done when the statement is, not when somebody reads its count.
             let schema = stream.schema();
             let batches = stream.map_err(Error::from).try_collect().await?;
@@ -167,6 +169,25 @@ async fn engine_command(logical: LogicalPlan, session: &Environment) -> Result<Q
     ))
 }
 
+/// As [`run_rows`], for rows that the user gets as they come: where nothing else waits for all of
+/// them, scans do not wait for the whole of their planning either.
+async fn run_query(
+    logical: &LogicalPlan,
+    mut state: SessionState,
+) -> Result<SendableRecordBatchStream> {
+    let planning = tracing::info_span!("planning");
+    let planned = async {
+        let optimized = state.optimize(logical)?;
+        if pipeline::is_pipeline(&optimized)? {
+            state.config_mut().set_extension(Arc::new(StreamedPlanning));
+        }
+        let planner = Arc::clone(state.query_planner());
+        planner.create_physical_plan(&optimized, &state).await
+    };
+    let physical = planned.instrument(planning).await?;
+    start(physical, &state)
+}
+
 /// Optimises, plans and starts a logical plan.
 pub(super) async fn run_rows(
     logical: &LogicalPlan,
@@ -177,6 +198,13 @@ pub(super) async fn run_rows(
         .create_physical_plan(logical)
         .instrument(planning)
         .await?;
+    start(physical, state)
+}
+
+fn start(
+    physical: Arc<dyn ExecutionPlan>,
+    state: &SessionState,
+) -> Result<SendableRecordBatchStream> {
     let stream = execute_stream(physical, state.task_ctx())?;
     let schema = stream.schema();
     let span = tracing::info_span!("execution");

@@ -41,6 +41,8 @@ mod scripts;
 #[cfg(test)]
 mod session_tables;
 #[cfg(test)]
+mod streamed;
+#[cfg(test)]
 mod tpch;
 #[cfg(test)]
 mod types;

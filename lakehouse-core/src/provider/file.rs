@@ -11,13 +11,15 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use iceberg::spec::{DataFile, Datum, Literal, PrimitiveType, Transform};
+use iceberg::spec::{Datum, Literal, PrimitiveType, Transform};
 
 use super::deletes::{DeleteMetrics, ScanDeletes};
 use super::pruning::{Prunable, Trust, prunable};
 use super::values;
 use crate::error::Result;
-use crate::scan::{DeleteFile, DeletedRows, MetadataColumn, ScanFile};
+use crate::scan::{
+    ColumnBound, ColumnCount, DeleteFile, DeletedRows, ListedFile, MetadataColumn, ScanFile,
+};
 
 /// A data file as a snapshot holds it; travels with each byte range of the file.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct LakeFile {
     planned: ScanFile,
     constants: HashMap<i32, Option<Literal>>,
     key_sets: Vec<usize>,
+    /// What deletes its rows, when that is not known of the scan as a whole.
+    deletes: Option<Arc<ScanDeletes>>,
     /// What position deletes and deletion vectors delete, once somebody needed to know.
     deleted: OnceLock<Option<Arc<DeletedRows>>>,
 }
@@ -41,6 +45,7 @@ impl LakeFile {
             planned,
             constants,
             key_sets: Vec::new(),
+            deletes: None,
             deleted: OnceLock::new(),
         }
     }
@@ -53,6 +58,12 @@ impl LakeFile {
     /// With the equality deletes that apply to it, by position in the scan.
     pub(crate) fn with_key_sets(mut self, key_sets: Vec<usize>) -> Self {
         self.key_sets = key_sets;
+        self
+    }
+
+    /// With what deletes its rows, among others'; instead of what the scan as a whole knows.
+    pub(crate) fn with_deletes(mut self, deletes: Arc<ScanDeletes>) -> Self {
+        self.deletes = Some(deletes);
         self
     }
 
@@ -73,7 +84,7 @@ impl LakeFile {
     }
 
     /// Path, counts and bounds.
-    pub(super) fn data_file(&self) -> &DataFile {
+    pub(super) fn data_file(&self) -> &ListedFile {
         self.planned.data_file()
     }
 
@@ -95,6 +106,7 @@ impl LakeFile {
         let rows = match self.deleted.get() {
             Some(known) => known,
             None => {
+                let deletes = self.deletes.as_deref().unwrap_or(deletes);
                 let rows = deletes.rows_of(&self.planned, metrics).await?;
                 self.deleted.get_or_init(|| rows)
             }
@@ -119,7 +131,7 @@ impl LakeFile {
         if MetadataColumn::from_field_id(field_id).is_some() {
             return Trust::Nothing;
         }
-        if !is_float || self.data_file().nan_value_counts().get(&field_id) == Some(&0) {
+        if !is_float || self.data_file().count(ColumnCount::Nans, field_id) == Some(0) {
             Trust::Everything
         } else {
             Trust::Equality
@@ -198,15 +210,15 @@ impl FileBounds<'_> {
     fn bound(&self, column: &NamedColumn, upper: bool) -> Option<ArrayRef> {
         let (position, id) = self.position(column)?;
         let file = self.pruner.file.data_file();
-        let bounds = if upper {
-            file.upper_bounds()
+        let kind = if upper {
+            ColumnBound::Upper
         } else {
-            file.lower_bounds()
+            ColumnBound::Lower
         };
         let data_type = self.pruner.schema.field(position).data_type();
         // Old Java writers ordered UUIDs as signed numbers: their bounds say nothing.
-        let is_ordered = |bound: &&Datum| *bound.data_type() != PrimitiveType::Uuid;
-        let value = match bounds.get(&id).filter(is_ordered) {
+        let is_ordered = |bound: &Datum| *bound.data_type() != PrimitiveType::Uuid;
+        let value = match file.bound(kind, id).filter(is_ordered) {
             Some(bound) => values::scalar(bound.literal(), data_type),
             None => None,
         };
@@ -233,7 +245,7 @@ impl PruningStatistics for FileBounds<'_> {
 
     fn null_counts(&self, column: &NamedColumn) -> Option<ArrayRef> {
         let (_, id) = self.position(column)?;
-        let count = *self.pruner.file.data_file().null_value_counts().get(&id)?;
+        let count = self.pruner.file.data_file().count(ColumnCount::Nulls, id)?;
         Some(Arc::new(UInt64Array::from(vec![count])))
     }
 

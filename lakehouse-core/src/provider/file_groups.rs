@@ -45,13 +45,7 @@ pub(super) fn file_groups(files: Vec<LakeFile>, partitions: usize) -> Result<Fil
     for (file, lake_file) in files.iter().enumerate() {
         let of_file = pieces_of(file, lake_file);
         is_final &= of_file.is_some();
-        let whole = || {
-            vec![Piece {
-                file,
-                bytes: 0..lake_file.data_file().file_size_in_bytes(),
-            }]
-        };
-        pieces.extend(of_file.unwrap_or_else(whole));
+        pieces.extend(of_file.unwrap_or_else(|| vec![whole(file, lake_file)]));
     }
     let groups = deal(pieces, partitions)
         .into_iter()
@@ -64,6 +58,22 @@ pub(super) fn file_groups(files: Vec<LakeFile>, partitions: usize) -> Result<Fil
         })
         .collect::<Result<_>>()?;
     Ok(FileGroups { groups, is_final })
+}
+
+/// A file as pieces that can be read one by one: its row groups, where it says where they begin.
+pub(super) fn single_pieces(file: LakeFile) -> Result<Vec<PartitionedFile>> {
+    let pieces = pieces_of(0, &file).unwrap_or_else(|| vec![whole(0, &file)]);
+    let file = [Arc::new(file)];
+    let pieces = pieces.into_iter();
+    pieces.map(|piece| partitioned(&file, piece)).collect()
+}
+
+/// A file as one piece.
+fn whole(file: usize, lake_file: &LakeFile) -> Piece {
+    Piece {
+        file,
+        bytes: 0..lake_file.data_file().file_size_in_bytes(),
+    }
 }
 
 /// One piece for each row group, or `None` when the file does not say where they begin.

@@ -27,7 +27,6 @@ use datafusion::physical_plan::metrics::{
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
-use iceberg::spec::DataFile;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
@@ -48,7 +47,7 @@ use super::row_filter::{RowFilter, Trial};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
 use crate::runtime;
-use crate::scan::DeletedRows;
+use crate::scan::{DeletedRows, ListedFile};
 
 /// What comes out of one file.
 pub(super) type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
@@ -569,7 +568,7 @@ impl LakeOpener {
 }
 
 /// The manifest and the file must agree on the number of rows: one of them is damaged otherwise.
-fn check_rows(file: &DataFile, footer: &ParquetMetaData) -> Result<()> {
+fn check_rows(file: &ListedFile, footer: &ParquetMetaData) -> Result<()> {
     let found = footer.file_metadata().num_rows();
     if u64::try_from(found).ok() == Some(file.record_count()) {
         return Ok(());

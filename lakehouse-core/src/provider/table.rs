@@ -10,7 +10,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::datasource::TableType;
-use datafusion::datasource::physical_plan::FileScanConfigBuilder;
+use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::dml::InsertOp;
@@ -30,13 +30,14 @@ use super::metadata_column::MetadataColumns;
 use super::metadata_table::MetadataTableProvider;
 use super::predicate;
 use super::source::{LakeSource, ScanShape};
+use super::streamed_scan::{StreamedFiles, StreamedPlanning, StreamedScan};
 use super::values;
 use crate::catalog::foreign_type::refuse_write;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake};
 use crate::scan::{
-    self, BoundSummary, MetadataColumn, MetadataTable, PartitionUnion, Predicate, ScanContext,
-    ScanPlan,
+    BoundSummary, ColumnCount, MANIFEST_READS_MAX, MetadataColumn, MetadataTable, PartitionUnion,
+    Planning, Predicate, ScanContext, ScanPlan,
 };
 use crate::table::{self, Table, Version};
 
@@ -160,32 +161,97 @@ impl LakeTable {
         &self.table
     }
 
-    async fn plan(&self, filters: &[Expr], limit: Option<usize>) -> Result<ScanPlan> {
-        let manifests = self.context.manifests();
-        match limit {
-            // Filters may drop rows, so a limit says nothing about how many files it takes.
-            Some(limit) if filters.is_empty() => {
-                let rows = u64::try_from(limit).unwrap_or(u64::MAX);
-                scan::plan_limit(&self.table, rows, manifests).await
-            }
-            _ => {
-                let predicate = predicate::convert(filters, self.table.schema());
-                scan::plan(&self.table, &predicate, manifests).await
-            }
+    /// Begins to plan a scan; with the rows that are enough, when that says how many files it takes.
+    async fn begin(
+        &self,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<(Planning, Option<u64>)> {
+        // Filters may drop rows, so a limit says nothing about how many files it takes.
+        let limit = limit.filter(|_| filters.is_empty());
+        let rows_max = limit.map(|limit| u64::try_from(limit).unwrap_or(u64::MAX));
+        let predicate = predicate::convert(filters, self.table.schema());
+        let planning = Planning::begin(&self.table, predicate, self.context.manifests()).await?;
+        Ok((planning, rows_max))
+    }
+
+    /// Whether a scan reads its files while it is planned: where that may be, where there is much to
+    /// wait for, and where nothing must be known of all files before.
+    fn is_streamed(&self, state: &dyn Session, planning: &Planning, rows_max: Option<u64>) -> bool {
+        state.config().get_extension::<StreamedPlanning>().is_some()
+            && self.metadata.columns().is_empty()
+            && planning.deletes().names_its_files()
+            && planning.unread(rows_max) > MANIFEST_READS_MAX
+    }
+
+    fn streamed(
+        &self,
+        state: &dyn Session,
+        planning: Planning,
+        projection: &[usize],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let pool = &state.runtime_env().memory_pool;
+        let storage = self.table.storage();
+        let counts = planning.counts();
+        let label = format!(
+            "{}, manifests={}/{}",
+            self.scanned(planning.snapshot_id()),
+            counts.manifests_total - counts.manifests_skipped,
+            counts.manifests_total,
+        );
+        // Each file brings what deletes its rows.
+        let deletes = ScanDeletes::new(&ScanPlan::default(), storage.clone(), pool);
+        let footers = Arc::clone(self.context.footers());
+        let columns = self.columns()?;
+        let shape = ScanShape::new(storage.clone(), footers, deletes, columns, label);
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        let rows = planning.listed_rows();
+        if let Some(rows) = rows.and_then(|rows| usize::try_from(rows).ok()) {
+            statistics.num_rows = Precision::Inexact(rows);
         }
+        let scans = Scans {
+            partitions: state.config().target_partitions(),
+            statistics,
+        };
+        let template = scans.config(Arc::new(shape), Vec::new(), projection, limit)?;
+        let files = StreamedFiles {
+            planning: Arc::new(planning),
+            storage: storage.clone(),
+            pool: Arc::clone(pool),
+            partitions: scans.partitions,
+        };
+        let scan = StreamedScan::new(template, Arc::new(files));
+        Ok(DataSourceExec::from_data_source(scan))
+    }
+
+    /// The columns of a scan.
+    fn columns(&self) -> Result<TableColumns> {
+        Ok(TableColumns {
+            iceberg: self.metadata.schema_with(self.table.schema())?,
+            read: Arc::clone(&self.schema),
+            metadata: self.metadata.clone(),
+            name_mapping: self.name_mapping.clone(),
+        })
+    }
+
+    /// What EXPLAIN says of the table that is scanned.
+    fn scanned(&self, snapshot_id: Option<i64>) -> String {
+        let mut label = format!("table={}", self.table.ident());
+        if let Some(version) = self.table.version() {
+            label.push_str(&format!(", version={version}"));
+        }
+        match snapshot_id {
+            Some(id) => label.push_str(&format!(", snapshot={id}")),
+            None => label.push_str(", snapshot=none"),
+        }
+        label
     }
 
     /// What EXPLAIN says of the scan.
     fn label(&self, plan: &ScanPlan) -> String {
         let counts = &plan.counts;
-        let mut label = format!("table={}", self.table.ident());
-        if let Some(version) = self.table.version() {
-            label.push_str(&format!(", version={version}"));
-        }
-        match plan.snapshot_id {
-            Some(id) => label.push_str(&format!(", snapshot={id}")),
-            None => label.push_str(", snapshot=none"),
-        }
+        let mut label = self.scanned(plan.snapshot_id);
         label.push_str(&format!(
             ", files={}/{}, manifests={}/{}",
             plan.files.len(),
@@ -290,7 +356,7 @@ fn with_size(
             let stored: u64 = plan
                 .files
                 .iter()
-                .filter_map(|file| file.data_file().column_sizes().get(&field_id))
+                .filter_map(|file| file.data_file().count(ColumnCount::Size, field_id))
                 .sum();
             let stored = usize::try_from(stored).unwrap_or(usize::MAX);
             Precision::Inexact(stored.saturating_add(VALUE_BYTES.saturating_mul(rows)))
@@ -350,27 +416,25 @@ impl TableProvider for LakeTable {
         if let Some(error) = looked_at.iter().find_map(|column| unread.remove(column)) {
             return Err(error.into());
         }
-        let mut plan = self.plan(filters, limit).instrument(span).await?;
+        let begun = self.begin(filters, limit).instrument(span.clone()).await;
+        let (planning, rows_max) = begun?;
+        let all = || (0..self.schema.fields().len()).collect();
+        let projection = projection.cloned().unwrap_or_else(all);
+        if self.is_streamed(state, &planning, rows_max) {
+            return Ok(self.streamed(state, planning, &projection, limit)?);
+        }
+        let mut plan = planning.whole(rows_max).instrument(span).await?;
         plan.counts.files_skipped_partition +=
             self.metadata.prune(&mut plan.files, filters, state)?;
         self.metadata
             .check_flags(&plan.files, self.behind(&looked_at))?;
         let label = self.label(&plan);
         let statistics = self.statistics(&plan, &looked_at);
-        let projection = match projection {
-            Some(projection) => projection.clone(),
-            None => (0..self.schema.fields().len()).collect(),
-        };
         let runtime = state.runtime_env();
         let deletes = ScanDeletes::new(&plan, self.table.storage().clone(), &runtime.memory_pool);
         let inputs = ScanInputs {
             table: &self.table,
-            columns: TableColumns {
-                iceberg: self.metadata.schema_with(self.table.schema())?,
-                read: Arc::clone(&self.schema),
-                metadata: self.metadata.clone(),
-                name_mapping: self.name_mapping.clone(),
-            },
+            columns: self.columns()?,
             footers: self.context.footers(),
             pool: &runtime.memory_pool,
             key_bytes_max: self.key_bytes_max,
@@ -460,6 +524,17 @@ impl Scans {
         projection: &[usize],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let config = self.config(shape, files, projection, limit)?;
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn config(
+        &self,
+        shape: Arc<ScanShape>,
+        files: Vec<LakeFile>,
+        projection: &[usize],
+        limit: Option<usize>,
+    ) -> Result<FileScanConfig> {
         let FileGroups { groups, is_final } = file_groups(files, self.partitions)?;
         let url = shape.storage.url().clone();
         let mut statistics = self.statistics.clone();
@@ -468,13 +543,12 @@ impl Scans {
             .column_statistics
             .resize_with(width, ColumnStatistics::new_unknown);
         let source = Arc::new(LakeSource::new(shape).with_final_groups(is_final));
-        let config = FileScanConfigBuilder::new(url, source)
+        Ok(FileScanConfigBuilder::new(url, source)
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_projection_indices(Some(projection.to_vec()))?
             .with_limit(limit)
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
+            .build())
     }
 
     /// A scan of files with equality deletes that are joined.

@@ -14,7 +14,7 @@ use flate2::read::DeflateDecoder;
 
 use super::avro_header::{AvroHeader, take_bytes, take_long};
 use crate::error::{Error, ErrorKind, Result};
-use schema::RowSchema;
+pub(super) use schema::RowSchema;
 
 /// What the blocks of one file may unfold to, in bytes.
 const UNPACKED_BYTES_MAX: u64 = 1 << 30;
@@ -68,7 +68,7 @@ fn damaged(what: &str) -> Error {
 }
 
 /// The next block's number of rows and bytes.
-fn take_block<'a>(blocks: &mut &'a [u8], sync: &[u8]) -> Option<(u64, &'a [u8])> {
+pub(super) fn take_block<'a>(blocks: &mut &'a [u8], sync: &[u8]) -> Option<(u64, &'a [u8])> {
     let count = u64::try_from(take_long(blocks)?).ok()?;
     let block = take_bytes(blocks)?;
     *blocks = blocks.strip_prefix(sync)?;

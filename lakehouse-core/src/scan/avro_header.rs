@@ -48,6 +48,11 @@ impl<'a> AvroHeader<'a> {
         std::str::from_utf8(self.metadata.get(key)?).ok()
     }
 
+    /// All metadata entries.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {
+        self.metadata.iter()
+    }
+
     /// Replaces a metadata entry.
     pub(crate) fn set_json(&mut self, key: &str, value: &Json) {
         self.set_text(key, &value.to_string());

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use iceberg::spec::{DataContentType, DataFile, DataFileFormat, Datum, ManifestEntryRef};
+use iceberg::spec::{DataContentType, DataFileFormat};
 
-use super::manifest::ReadManifest;
+use super::manifest::{ColumnBound, ListedEntry, ListedFile, ReadManifest};
 use super::partition::PartitionLayout;
 use super::plan::sequence_number;
 use super::value::Value;
@@ -29,7 +29,7 @@ pub enum DeleteKind {
 /// A live delete file, or deletion vector, of a snapshot.
 #[derive(Debug, Clone)]
 pub struct DeleteFile {
-    entry: ManifestEntryRef,
+    entry: Arc<ListedEntry>,
     layout: Arc<PartitionLayout>,
     kind: DeleteKind,
     /// The id of the partition spec that the file was written with.
@@ -44,7 +44,7 @@ impl DeleteFile {
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Corrupt`] when the entry says what cannot be.
-    pub(crate) fn new(entry: &ManifestEntryRef, read: &ReadManifest) -> Result<Self> {
+    pub(crate) fn new(entry: &Arc<ListedEntry>, read: &ReadManifest) -> Result<Self> {
         let of = |error: Error| {
             error
                 .with_context("file", entry.file_path())
@@ -80,7 +80,7 @@ impl DeleteFile {
     }
 
     /// Path, sizes, counts, equality ids.
-    pub fn data_file(&self) -> &DataFile {
+    pub fn data_file(&self) -> &ListedFile {
         self.entry.data_file()
     }
 
@@ -90,7 +90,7 @@ impl DeleteFile {
     }
 
     /// The entry of the file in its manifest.
-    pub(crate) fn entry(&self) -> &ManifestEntryRef {
+    pub(crate) fn entry(&self) -> &Arc<ListedEntry> {
         &self.entry
     }
 
@@ -154,17 +154,11 @@ impl DeleteFile {
     }
 
     fn path_bounds(&self) -> (Option<&str>, Option<&str>) {
-        fn text(bound: Option<&Datum>) -> Option<&str> {
-            match Value::of_datum(bound?)? {
-                Value::Text(text) => Some(text),
-                _ => None,
-            }
-        }
-        let file = self.data_file();
-        (
-            text(file.lower_bounds().get(&DELETED_PATH_ID)),
-            text(file.upper_bounds().get(&DELETED_PATH_ID)),
-        )
+        let text = |kind| match self.data_file().bound_value(kind, DELETED_PATH_ID) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        };
+        (text(ColumnBound::Lower), text(ColumnBound::Upper))
     }
 
     /// Refuses a file that cannot be read: encrypted, or not of the one format of its kind.

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use iceberg::spec::{DataFile, TableMetadata};
+use iceberg::spec::TableMetadata;
 
 use super::delete_file::{DeleteFile, DeleteKind, FileDeletes};
-use super::manifest::ReadManifest;
+use super::manifest::{ListedFile, ReadManifest};
 use super::partition::PartitionLayout;
 use crate::error::{Error, Result};
 use overlap::may_overlap;
@@ -154,7 +154,12 @@ impl DeleteIndex {
         }
     }
 
-    fn key(&self, spec: i32, layout: &PartitionLayout, file: &DataFile) -> Option<PartitionKey> {
+    /// Whether each delete names its data file. Others apply to files of many manifests.
+    pub(crate) fn names_its_files(&self) -> bool {
+        self.positions.is_empty() && self.equality.is_empty() && self.equality_global.is_empty()
+    }
+
+    fn key(&self, spec: i32, layout: &PartitionLayout, file: &ListedFile) -> Option<PartitionKey> {
         PartitionKey::new(spec, self.specs.get(&spec)?, layout, file.partition())
     }
 
@@ -165,7 +170,7 @@ impl DeleteIndex {
     /// [`crate::error::ErrorKind::Corrupt`] for a deletion vector that cannot be the file's.
     pub(crate) fn deletes_for(
         &self,
-        file: &DataFile,
+        file: &ListedFile,
         spec_id: i32,
         layout: &PartitionLayout,
         sequence_number: i64,
@@ -218,7 +223,7 @@ impl DeleteIndex {
 
     fn equality_for(
         &self,
-        file: &DataFile,
+        file: &ListedFile,
         key: Option<&PartitionKey>,
         sequence_number: i64,
     ) -> Result<Vec<Arc<DeleteFile>>> {
@@ -249,7 +254,7 @@ impl DeleteIndex {
     }
 }
 
-fn check_vector(vector: &DeleteFile, file: &DataFile, sequence_number: i64) -> Result<()> {
+fn check_vector(vector: &DeleteFile, file: &ListedFile, sequence_number: i64) -> Result<()> {
     let corrupt = |message: String| {
         Err(Error::corrupt(message)
             .with_context("file", vector.path())

@@ -1,16 +1,20 @@
 //! Reading manifest lists and manifests: from locations to decoded entries, in parallel and cached.
 
+mod column_statistics;
 mod decode;
+mod listed_file;
+mod rows;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use iceberg::spec::{
-    DataContentType, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, Snapshot,
-};
+use iceberg::spec::{DataContentType, ManifestContentType, ManifestFile, ManifestStatus, Snapshot};
 
+pub use column_statistics::{ColumnBound, ColumnCount};
 pub(crate) use decode::DecodedManifest;
+pub(crate) use listed_file::ListedEntry;
+pub use listed_file::ListedFile;
 
 use super::manifest_cache::ManifestCache;
 use crate::error::{Error, ErrorKind, Result};
@@ -112,7 +116,7 @@ async fn load_manifest(storage: &Storage, file: &ManifestFile) -> Result<Decoded
     // DuckDB at times writes "deletes" into the header of a manifest of data files; the list and
     // each entry say what is true, and planning goes by those.
     let holds_data = file.content == ManifestContentType::Data;
-    let agrees = |entry: &ManifestEntryRef| {
+    let agrees = |entry: &Arc<ListedEntry>| {
         (entry.data_file().content_type() == DataContentType::Data) == holds_data
     };
     if manifest.content != file.content && !manifest.entries.iter().all(agrees) {

@@ -54,6 +54,11 @@ impl ManifestCache {
         self.manifests.get_or_load(&path.to_owned(), load).await
     }
 
+    /// Whether a manifest is kept, so that it need not be read; this does not count as a use.
+    pub(super) fn holds(&self, file: &ManifestFile) -> bool {
+        self.manifests.holds(&file.manifest_path)
+    }
+
     /// Bytes that are kept, as estimated from the decoded values.
     #[cfg(test)]
     pub(super) fn used_bytes(&self) -> u64 {

@@ -4,16 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileFormat, Datum, Literal, ManifestContentType, ManifestEntry,
-    ManifestEntryRef, ManifestFile, PrimitiveType, Struct, TableMetadata, Transform,
+    DataContentType, DataFileFormat, Literal, ManifestContentType, ManifestFile, ManifestStatus,
+    PrimitiveType, Struct, TableMetadata, Transform,
 };
 
 use super::delete_file::{DeleteFile, FileDeletes};
 use super::delete_index::DeleteIndex;
 use super::evaluate::{ColumnFacts, Facts, may_match};
-use super::manifest::{self, ReadManifest};
+use super::manifest::{ColumnBound, ColumnCount, ListedEntry, ListedFile, ReadManifest};
 use super::manifest_cache::ManifestCache;
 use super::partition::{PartitionColumn, PartitionLayout, SummaryFacts, TupleFacts, project};
+use super::planning::Planning;
 use super::predicate::Predicate;
 use super::value::Value;
 use crate::error::{Error, Result};
@@ -57,7 +58,7 @@ pub struct PlanCounts {
 /// A live data file with all that a reader needs to know of it.
 #[derive(Debug, Clone)]
 pub struct ScanFile {
-    entry: ManifestEntryRef,
+    entry: Arc<ListedEntry>,
     layout: Arc<PartitionLayout>,
     /// The data sequence number: deletes apply to files with smaller ones.
     pub sequence_number: i64,
@@ -87,7 +88,7 @@ impl ScanFile {
     }
 
     /// Path, sizes, metrics.
-    pub fn data_file(&self) -> &DataFile {
+    pub fn data_file(&self) -> &ListedFile {
         self.entry.data_file()
     }
 
@@ -183,7 +184,8 @@ pub async fn plan(
     predicate: &Predicate,
     manifests: &ManifestCache,
 ) -> Result<ScanPlan> {
-    plan_files(table, predicate, None, manifests).await
+    let planning = Planning::begin(table, predicate.clone(), manifests).await?;
+    planning.whole(None).await
 }
 
 /// Plans a read of any `rows_max` rows: no more files than hold that many, and no more manifests
@@ -196,54 +198,8 @@ pub async fn plan_limit(
     rows_max: u64,
     manifests: &ManifestCache,
 ) -> Result<ScanPlan> {
-    plan_files(table, &Predicate::AlwaysTrue, Some(rows_max), manifests).await
-}
-
-#[tracing::instrument(
-    name = "plan_scan",
-    skip_all,
-    fields(table = %table.ident(), snapshot = table.snapshot_id())
-)]
-async fn plan_files(
-    table: &Table,
-    predicate: &Predicate,
-    rows_max: Option<u64>,
-    cache: &ManifestCache,
-) -> Result<ScanPlan> {
-    let Some(snapshot) = table.snapshot() else {
-        return Ok(ScanPlan::default());
-    };
-    let planned = async {
-        let storage = table.storage();
-        let list = manifest::read_list(storage, snapshot, cache).await?;
-        let metadata = table.metadata();
-        let wanted_deletes = wanted_delete_manifests(&list, metadata, predicate);
-        let (deletes, deletes_total) = wanted_deletes;
-        let deletes = manifest::read_manifests(storage, deletes, cache).await?;
-        let deletes_read = deletes.len();
-        let index = DeleteIndex::new(&deletes, metadata)?;
-
-        let (wanted, total) = wanted_manifests(&list, metadata, predicate);
-        let enough = rows_max.map_or(wanted.len(), |rows| manifests_for(&wanted, rows));
-        let mut read = manifest::read_manifests(storage, wanted[..enough].to_vec(), cache).await?;
-        let mut plan = select(&read, &index, predicate, rows_max)?;
-        // The list's row counts are a promise, and tell nothing of deletes; where they are not
-        // kept the other manifests are read.
-        if enough < wanted.len() && rows_max.is_some_and(|rows| plan.live_rows().0 < rows) {
-            let rest = wanted[enough..].to_vec();
-            read.extend(manifest::read_manifests(storage, rest, cache).await?);
-            plan = select(&read, &index, predicate, rows_max)?;
-        }
-        plan.counts.delete_manifests_total = deletes_total;
-        plan.counts.delete_manifests_skipped = deletes_total - deletes_read;
-        plan.snapshot_id = Some(snapshot.snapshot_id());
-        plan.counts.manifests_total = total;
-        plan.counts.manifests_skipped = total - read.len();
-        Ok(plan)
-    };
-    planned
-        .await
-        .map_err(|error: Error| error.with_context("table", table.ident()))
+    let planning = Planning::begin(table, Predicate::AlwaysTrue, manifests).await?;
+    planning.whole(Some(rows_max)).await
 }
 
 fn has_live_files(file: &ManifestFile) -> bool {
@@ -251,7 +207,7 @@ fn has_live_files(file: &ManifestFile) -> bool {
 }
 
 /// The delete manifests that may list a delete of a wanted file, and how many there are in all.
-fn wanted_delete_manifests(
+pub(super) fn wanted_delete_manifests(
     list: &[ManifestFile],
     metadata: &TableMetadata,
     predicate: &Predicate,
@@ -265,7 +221,7 @@ fn wanted_delete_manifests(
 }
 
 /// The data manifests that may list a wanted file, and how many there are in all.
-fn wanted_manifests(
+pub(super) fn wanted_manifests(
     list: &[ManifestFile],
     metadata: &TableMetadata,
     predicate: &Predicate,
@@ -315,7 +271,7 @@ pub(super) fn spec_layout(metadata: &TableMetadata, spec_id: i32) -> Option<Part
 }
 
 /// How many of the manifests hold `rows_max` rows, by the manifest list's counts.
-fn manifests_for(manifests: &[ManifestFile], rows_max: u64) -> usize {
+pub(super) fn manifests_for(manifests: &[ManifestFile], rows_max: u64) -> usize {
     let mut rows = 0_u64;
     for (position, file) in manifests.iter().enumerate() {
         if rows >= rows_max {
@@ -375,7 +331,7 @@ pub(crate) fn select(
     Ok(plan)
 }
 
-fn delete_among_data(entry: &ManifestEntry, manifest: &ManifestFile) -> Error {
+fn delete_among_data(entry: &ListedEntry, manifest: &ManifestFile) -> Error {
     let kind = match entry.content_type() {
         DataContentType::EqualityDeletes => "an equality delete file",
         _ => "a position delete file",
@@ -399,7 +355,7 @@ impl RowIds {
     }
 
     /// The first row id of the next entry's file. A manifest without one has files without.
-    pub(super) fn next(&mut self, entry: &ManifestEntry) -> Option<i64> {
+    pub(super) fn next(&mut self, entry: &ListedEntry) -> Option<i64> {
         let next = self.next?;
         if !entry.is_alive() {
             return None;
@@ -415,7 +371,7 @@ impl RowIds {
 }
 
 fn scan_file(
-    entry: &ManifestEntryRef,
+    entry: &Arc<ListedEntry>,
     layout: &Arc<PartitionLayout>,
     manifest: &ManifestFile,
     first_row_id: Option<i64>,
@@ -440,24 +396,24 @@ fn scan_file(
 }
 
 /// The data sequence number of an entry, which added ones inherit from their manifest.
-pub(super) fn sequence_number(entry: &ManifestEntry, manifest: &ManifestFile) -> Option<i64> {
+pub(super) fn sequence_number(entry: &ListedEntry, manifest: &ManifestFile) -> Option<i64> {
     let inherited = inherits_sequence_number(entry, manifest).then_some(manifest.sequence_number);
     entry.sequence_number.or(inherited)
 }
 
 /// The sequence number of the commit that added an entry's file, had or inherited.
-pub(super) fn file_sequence_number(entry: &ManifestEntry, manifest: &ManifestFile) -> Option<i64> {
+pub(super) fn file_sequence_number(entry: &ListedEntry, manifest: &ManifestFile) -> Option<i64> {
     let inherited = inherits_sequence_number(entry, manifest).then_some(manifest.sequence_number);
     entry.file_sequence_number.or(inherited)
 }
 
 /// Files of manifests from before sequence numbers were introduced have number 0, as their
 /// manifest.
-fn inherits_sequence_number(entry: &ManifestEntry, manifest: &ManifestFile) -> bool {
-    entry.status() == iceberg::spec::ManifestStatus::Added || manifest.sequence_number == 0
+fn inherits_sequence_number(entry: &ListedEntry, manifest: &ManifestFile) -> bool {
+    entry.status() == ManifestStatus::Added || manifest.sequence_number == 0
 }
 
-fn refuse_unreadable(file: &DataFile) -> Result<()> {
+fn refuse_unreadable(file: &ListedFile) -> Result<()> {
     let refuse =
         |message: String| Err(Error::unsupported(message).with_context("file", file.file_path()));
     if file.key_metadata().is_some_and(|key| !key.is_empty()) {
@@ -477,25 +433,25 @@ fn refuse_unreadable(file: &DataFile) -> Result<()> {
 }
 
 /// A file's metrics, as facts about its columns.
-pub(super) struct FileFacts<'a>(pub(super) &'a DataFile);
+pub(super) struct FileFacts<'a>(pub(super) &'a ListedFile);
 
 impl ColumnFacts for FileFacts<'_> {
     fn facts(&self, field_id: i32) -> Facts<'_> {
         let file = self.0;
         Facts {
-            lower: ordered_bound(file.lower_bounds(), field_id),
-            upper: ordered_bound(file.upper_bounds(), field_id),
-            nulls: file.null_value_counts().get(&field_id).copied(),
-            nans: file.nan_value_counts().get(&field_id).copied(),
-            values: file.value_counts().get(&field_id).copied(),
+            lower: ordered_bound(file, ColumnBound::Lower, field_id),
+            upper: ordered_bound(file, ColumnBound::Upper, field_id),
+            nulls: file.count(ColumnCount::Nulls, field_id),
+            nans: file.count(ColumnCount::Nans, field_id),
+            values: file.count(ColumnCount::Values, field_id),
         }
     }
 }
 
 /// A column's bound. Old Java writers ordered UUIDs as signed numbers and merged bounds by that
 /// order: theirs say nothing.
-fn ordered_bound(bounds: &HashMap<i32, Datum>, field_id: i32) -> Option<Value<'_>> {
-    let bound = bounds.get(&field_id).and_then(Value::of_datum);
+fn ordered_bound(file: &ListedFile, kind: ColumnBound, field_id: i32) -> Option<Value<'_>> {
+    let bound = file.bound_value(kind, field_id);
     bound.filter(|bound| !matches!(bound, Value::Uuid(_)))
 }
 

@@ -9,4 +9,5 @@ mod metadata_columns;
 mod pruning;
 mod scan;
 mod schema_model;
+mod streamed;
 mod types;

@@ -2,14 +2,13 @@
 
 use std::cmp::Ordering;
 
-use iceberg::spec::DataFile;
-
 use crate::scan::evaluate::{ColumnFacts, Facts};
+use crate::scan::manifest::ListedFile;
 use crate::scan::plan::FileFacts;
 use crate::scan::value::Value;
 
 /// Whether some row of `data` may have the key of some row of `delete`. `false` is certain.
-pub(super) fn may_overlap(delete: &DataFile, data: &DataFile) -> bool {
+pub(super) fn may_overlap(delete: &ListedFile, data: &ListedFile) -> bool {
     let (keys, rows) = (FileFacts(delete), FileFacts(data));
     // A file without ids is damaged; that is found out where it is applied.
     delete

@@ -1,7 +1,7 @@
 //! Deletes and data files of one table: which meet, by sequence number, partition, path, bounds.
 
 use iceberg::spec::{
-    DataContentType, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Literal,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Literal,
     ManifestContentType, ManifestEntry, ManifestFile, ManifestStatus, PrimitiveType, Transform,
 };
 
@@ -58,18 +58,20 @@ fn columns(of: &[(i32, PrimitiveType)]) -> PartitionLayout {
 
 fn manifest(layout: PartitionLayout, files: Vec<(i64, DataFile)>) -> ReadManifest {
     let entries = files.into_iter().map(|(number, data_file)| {
-        Arc::new(ManifestEntry {
+        let entry = ManifestEntry {
             status: ManifestStatus::Existing,
             snapshot_id: None,
             sequence_number: Some(number),
             file_sequence_number: None,
             data_file,
-        })
+        };
+        Arc::new(entry.into())
     });
     let manifest = DecodedManifest {
         content: ManifestContentType::Deletes,
         layout: Arc::new(layout),
         entries: entries.collect(),
+        types_bytes: 0,
     };
     ReadManifest {
         file: ManifestFile {
@@ -116,7 +118,9 @@ fn unpartitioned(files: Vec<(i64, DataFile)>) -> DeleteIndex {
 fn found(index: &DeleteIndex, path: &str, number: i64) -> Vec<String> {
     let file = data_file(path, vec![]).build().unwrap();
     let layout = PartitionLayout::default();
-    let deletes = index.deletes_for(&file, 0, &layout, number).unwrap();
+    let deletes = index
+        .deletes_for(&file.clone().into(), 0, &layout, number)
+        .unwrap();
     deletes.iter().map(|file| file.path().to_owned()).collect()
 }
 
@@ -145,7 +149,9 @@ fn equality_deletes_are_global_without_partition_fields_and_scoped_with_them() {
     let index = try_index(BY_ID, layout(), files).unwrap();
     let deletes = |tuple, spec| {
         let file = data_file("/a", tuple).build().unwrap();
-        let found = index.deletes_for(&file, spec, &layout(), 1).unwrap();
+        let found = index
+            .deletes_for(&file.clone().into(), spec, &layout(), 1)
+            .unwrap();
         found.equality.len()
     };
     assert_eq!(deletes(one.clone(), 0), 1);
@@ -156,7 +162,9 @@ fn equality_deletes_are_global_without_partition_fields_and_scoped_with_them() {
     let files = vec![(5, equality("/e", vec![None]).build().unwrap())];
     let index = try_index(&void, columns(&[(1000, PrimitiveType::Long)]), files).unwrap();
     let file = data_file("/a", one).build().unwrap();
-    let elsewhere = index.deletes_for(&file, 7, &layout(), 1).unwrap();
+    let elsewhere = index
+        .deletes_for(&file.clone().into(), 7, &layout(), 1)
+        .unwrap();
     assert_eq!(elsewhere.equality.len(), 1);
 }
 
@@ -170,7 +178,9 @@ fn partitions_are_equal_by_field_id_and_value_whatever_order_and_width() {
     let count = |id, name: &str| {
         let tuple = vec![Some(Literal::long(id)), Some(Literal::string(name))];
         let file = data_file("/a", tuple).build().unwrap();
-        let found = index.deletes_for(&file, 0, &layout, 5).unwrap();
+        let found = index
+            .deletes_for(&file.clone().into(), 0, &layout, 5)
+            .unwrap();
         found.positions.len()
     };
     assert_eq!((count(7, "x"), count(7, "y"), count(8, "x")), (1, 0, 0));
@@ -195,17 +205,23 @@ fn partitions_that_are_not_all_known_keep_position_deletes_and_refuse_equality_d
         data_file("/a", half()).build().unwrap(),
     );
     for index in [positions(whole(), full()), positions(part(), half())] {
-        let found = index.deletes_for(&unknown, 0, &part(), 1).unwrap();
+        let found = index
+            .deletes_for(&unknown.clone().into(), 0, &part(), 1)
+            .unwrap();
         assert_eq!(found.positions.len(), 1);
     }
     let index = positions(part(), half());
-    let found = index.deletes_for(&known, 0, &whole(), 1).unwrap();
+    let found = index
+        .deletes_for(&known.clone().into(), 0, &whole(), 1)
+        .unwrap();
     assert_eq!(found.positions.len(), 1);
     for (index, file, layout) in [
         (equality(whole(), full()), &unknown, part()),
         (equality(part(), half()), &known, whole()),
     ] {
-        let error = index.deletes_for(file, 0, &layout, 1).unwrap_err();
+        let error = index
+            .deletes_for(&file.clone().into(), 0, &layout, 1)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 }
@@ -299,7 +315,7 @@ fn d16_deletion_vectors_that_cannot_be_are_refused() {
     let file = data_file("/a", vec![]).build().unwrap();
     for (index, number) in [(large, 1), (old, 4)] {
         let error = index
-            .deletes_for(&file, 0, &PartitionLayout::default(), number)
+            .deletes_for(&file.clone().into(), 0, &PartitionLayout::default(), number)
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(error.to_string().contains("/v.puffin"), "{error}");
@@ -384,6 +400,10 @@ fn equality_deletes_are_skipped_only_where_no_key_can_be_equal() {
     for (position, (keys, rows, expected)) in cases.into_iter().enumerate() {
         let delete = with_metrics(equality("/e", vec![]), keys);
         let data = with_metrics(data_file("/a", vec![]), rows);
-        assert_eq!(may_overlap(&delete, &data), expected, "case {position}");
+        assert_eq!(
+            may_overlap(&delete.into(), &data.into()),
+            expected,
+            "case {position}"
+        );
     }
 }

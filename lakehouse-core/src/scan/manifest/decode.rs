@@ -1,22 +1,23 @@
 //! Manifest lists and manifests from their bytes, as lenient as a reader of foreign files must be.
 
-use std::collections::{BTreeMap, HashMap};
-use std::mem::{size_of, size_of_val};
+use std::mem::size_of;
 use std::sync::Arc;
 
 use iceberg::spec::{
-    DataFile, DataFileBuilder, Datum, FormatVersion, Manifest, ManifestContentType, ManifestEntry,
-    ManifestEntryRef, ManifestFile, ManifestList, PartitionField, PrimitiveLiteral, PrimitiveType,
-    Schema, Transform, Type,
+    FormatVersion, Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestList,
+    ManifestMetadata, PartitionField, PartitionSpec, PrimitiveType, Schema, Transform, Type,
 };
 use serde_json::{Value as Json, json};
 
+use super::column_statistics::{ColumnTypes, StatisticsBuilder, types_bytes};
+use super::listed_file::ListedEntry;
+use super::rows;
 use crate::catalog::foreign_type;
 use crate::error::{Error, Result};
 use crate::scan::avro_blocks;
 use crate::scan::avro_header::{self, AvroHeader};
+use crate::scan::delete_file::{DELETED_PATH_ID, DELETED_POSITION_ID};
 use crate::scan::partition::{PartitionColumn, PartitionLayout, result_type};
-use crate::scan::value::Value;
 
 /// A manifest's own content; what entries inherit from the manifest list is not filled in.
 #[derive(Debug)]
@@ -26,47 +27,17 @@ pub(crate) struct DecodedManifest {
     /// What the entries' partition tuples hold.
     pub(crate) layout: Arc<PartitionLayout>,
     /// All entries, deleted ones among them, in the file's order.
-    pub(crate) entries: Vec<ManifestEntryRef>,
+    pub(crate) entries: Vec<Arc<ListedEntry>>,
+    /// Memory that the types of bounds take.
+    pub(crate) types_bytes: usize,
 }
 
 impl DecodedManifest {
     /// Memory that the manifest takes, estimated.
     pub(crate) fn size_bytes(&self) -> u64 {
-        let entries: usize = self.entries.iter().map(|entry| entry_bytes(entry)).sum();
-        (size_of::<Self>() + entries) as u64
+        let entries: usize = self.entries.iter().map(|entry| entry.size_bytes()).sum();
+        (size_of::<Self>() + self.types_bytes + entries) as u64
     }
-}
-
-/// A hash map's slot with its control byte, at the usual fill.
-const fn slot_bytes<V>() -> usize {
-    (size_of::<(i32, V)>() + 1) * 8 / 7
-}
-
-fn entry_bytes(entry: &ManifestEntry) -> usize {
-    let file = entry.data_file();
-    let counts = file.column_sizes().capacity()
-        + file.value_counts().capacity()
-        + file.null_value_counts().capacity()
-        + file.nan_value_counts().capacity();
-    let bounds = file.lower_bounds().capacity() + file.upper_bounds().capacity();
-    let texts: usize = file
-        .lower_bounds()
-        .values()
-        .chain(file.upper_bounds().values())
-        .map(|bound| match bound.literal() {
-            PrimitiveLiteral::String(text) => text.len(),
-            PrimitiveLiteral::Binary(bytes) => bytes.len(),
-            _ => 0,
-        })
-        .sum();
-    let tuple = size_of_val(file.partition().fields());
-    size_of::<ManifestEntry>()
-        + file.file_path().len()
-        + counts * slot_bytes::<u64>()
-        + bounds * slot_bytes::<Datum>()
-        + texts
-        + tuple
-        + file.split_offsets().map_or(0, <[i64]>::len) * size_of::<i64>()
 }
 
 /// Memory that a manifest list takes, estimated.
@@ -115,8 +86,13 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<DecodedManifest> {
     let first = if !has_own_partition_names(&header) {
         Error::corrupt("the partition values of the manifest have names that its spec lacks")
     } else if header.has_valid_names() {
+        if let Some(manifest) = usual(&header) {
+            return Ok(manifest);
+        }
         match Manifest::parse_avro(bytes) {
-            Ok(manifest) if !has_unknown_transform(&manifest) => return Ok(plain(manifest)),
+            Ok(manifest) if !has_unknown_transform(manifest.metadata().partition_spec()) => {
+                return plain(manifest);
+            }
             Ok(_) => Error::corrupt("the manifest has partition values of an unknown transform"),
             Err(error) => Error::from(error),
         }
@@ -155,22 +131,66 @@ fn not_avro() -> Error {
     Error::corrupt("the file does not begin as an Avro file")
 }
 
-fn has_unknown_transform(manifest: &Manifest) -> bool {
-    let fields = manifest.metadata().partition_spec().fields();
-    fields
+fn has_unknown_transform(spec: &PartitionSpec) -> bool {
+    spec.fields()
         .iter()
         .any(|field| field.transform == Transform::Unknown)
 }
 
-fn plain(manifest: Manifest) -> DecodedManifest {
+/// A manifest as writers of the format write it, decoded without the format crate.
+pub(super) fn usual(header: &AvroHeader<'_>) -> Option<DecodedManifest> {
+    let entries = header.entries();
+    let metadata = entries.map(|(key, value)| (key.clone(), value.clone()));
+    let metadata = ManifestMetadata::parse(&metadata.collect()).ok()?;
+    let (schema, spec) = (metadata.schema(), metadata.partition_spec());
+    if has_unknown_transform(spec) {
+        return None;
+    }
+    let layout = PartitionLayout::new(spec, |id| source_type(schema, id));
+    let types = Arc::new(bound_types(schema));
+    let types_bytes = types_bytes(&types);
+    Some(DecodedManifest {
+        content: *metadata.content(),
+        entries: rows::entries(header, &metadata, &layout, types)?,
+        layout: Arc::new(layout),
+        types_bytes,
+    })
+}
+
+fn plain(manifest: Manifest) -> Result<DecodedManifest> {
     let (entries, metadata) = manifest.into_parts();
     let schema = metadata.schema();
     let layout = PartitionLayout::new(metadata.partition_spec(), |id| source_type(schema, id));
-    DecodedManifest {
-        content: *metadata.content(),
+    listed(*metadata.content(), layout, &entries, bound_types(schema))
+}
+
+fn listed(
+    content: ManifestContentType,
+    layout: PartitionLayout,
+    entries: &[ManifestEntryRef],
+    types: ColumnTypes,
+) -> Result<DecodedManifest> {
+    let types_bytes = types_bytes(&types);
+    let mut statistics = StatisticsBuilder::new(Arc::new(types));
+    let entries = entries.iter();
+    let entries = entries.map(|entry| Ok(Arc::new(ListedEntry::of(entry, &mut statistics)?)));
+    Ok(DecodedManifest {
+        content,
         layout: Arc::new(layout),
-        entries,
-    }
+        entries: entries.collect::<Result<_>>()?,
+        types_bytes,
+    })
+}
+
+/// The types of the bounds in a manifest of a schema: those of its columns, and of the two that
+/// position delete files have.
+fn bound_types(schema: &Schema) -> ColumnTypes {
+    let mut types = ColumnTypes::from([
+        (DELETED_PATH_ID, PrimitiveType::String),
+        (DELETED_POSITION_ID, PrimitiveType::Long),
+    ]);
+    leaf_types(&Type::Struct(schema.as_struct().clone()), None, &mut types);
+    types
 }
 
 fn source_type(schema: &Schema, id: i32) -> Option<PrimitiveType> {
@@ -182,7 +202,7 @@ fn source_type(schema: &Schema, id: i32) -> Option<PrimitiveType> {
 /// whose values can be told.
 struct Lenient<'a> {
     header: AvroHeader<'a>,
-    types: BTreeMap<i32, PrimitiveType>,
+    types: ColumnTypes,
     layout: PartitionLayout,
 }
 
@@ -200,7 +220,7 @@ impl<'a> Lenient<'a> {
         let spec_id = header
             .text("partition-spec-id")
             .map_or(Some(0), |id| id.parse().ok())?;
-        let mut types = BTreeMap::new();
+        let mut types = ColumnTypes::new();
         leaf_types(&Type::Struct(schema.as_struct().clone()), None, &mut types);
         let columns: Vec<_> = fields
             .filter_map(|field| {
@@ -230,67 +250,12 @@ impl<'a> Lenient<'a> {
     fn read(self) -> Result<DecodedManifest> {
         let manifest = Manifest::parse_avro(&self.header.to_bytes())?;
         let content = *manifest.metadata().content();
-        let (entries, _) = manifest.into_parts();
-        let entries = entries
-            .into_iter()
-            .map(|entry| {
-                let mut entry = Arc::unwrap_or_clone(entry);
-                entry.data_file = self.typed(&entry.data_file)?;
-                Ok(Arc::new(entry))
-            })
-            .collect::<Result<_>>()?;
-        Ok(DecodedManifest {
-            content,
-            layout: Arc::new(self.layout),
-            entries,
-        })
-    }
-
-    /// The file with its bounds typed again; bounds that are no values of their type are left out.
-    fn typed(&self, file: &DataFile) -> Result<DataFile> {
-        let bounds = |raw: &HashMap<i32, Datum>| -> HashMap<i32, Datum> {
-            let typed = raw.iter().filter_map(|(id, bound)| {
-                let kind = self.types.get(id)?;
-                let PrimitiveLiteral::Binary(bytes) = bound.literal() else {
-                    return None;
-                };
-                Some((*id, Value::decode(kind, bytes)?.to_datum(kind)?))
-            });
-            typed.collect()
-        };
-        let mut builder = DataFileBuilder::default();
-        builder
-            .content(file.content_type())
-            .file_path(file.file_path().to_owned())
-            .file_format(file.file_format())
-            .partition(file.partition().clone())
-            .record_count(file.record_count())
-            .file_size_in_bytes(file.file_size_in_bytes())
-            .column_sizes(file.column_sizes().clone())
-            .value_counts(file.value_counts().clone())
-            .null_value_counts(file.null_value_counts().clone())
-            .nan_value_counts(file.nan_value_counts().clone())
-            .lower_bounds(bounds(file.lower_bounds()))
-            .upper_bounds(bounds(file.upper_bounds()))
-            .key_metadata(file.key_metadata().map(<[u8]>::to_vec))
-            .split_offsets(file.split_offsets().map(<[i64]>::to_vec))
-            .equality_ids(file.equality_ids())
-            .first_row_id(file.first_row_id())
-            .partition_spec_id(self.layout.spec_id)
-            .referenced_data_file(file.referenced_data_file())
-            .content_offset(file.content_offset())
-            .content_size_in_bytes(file.content_size_in_bytes());
-        if let Some(order) = file.sort_order_id() {
-            builder.sort_order_id(order);
-        }
-        builder
-            .build()
-            .map_err(|error| Error::internal("a data file must be complete").with_source(error))
+        listed(content, self.layout, manifest.entries(), self.types)
     }
 }
 
 /// The primitive types of all fields, nested ones too.
-fn leaf_types(field_type: &Type, id: Option<i32>, types: &mut BTreeMap<i32, PrimitiveType>) {
+fn leaf_types(field_type: &Type, id: Option<i32>, types: &mut ColumnTypes) {
     match field_type {
         Type::Primitive(kind) => {
             types.extend(id.map(|id| (id, kind.clone())));
@@ -336,13 +301,13 @@ fn partition_name(field_id: impl std::fmt::Display) -> String {
 }
 
 /// The ids of the fields that stand for partition sources, above all ids of the table.
-fn source_ids(types: &BTreeMap<i32, PrimitiveType>) -> Option<impl Iterator<Item = i32>> {
+fn source_ids(types: &ColumnTypes) -> Option<impl Iterator<Item = i32>> {
     let first = types.keys().next_back().copied().unwrap_or(0);
     Some(first.checked_add(1)?..)
 }
 
 /// A schema in which each column holds bytes, and each partition field has a source of its own.
-fn bytes_schema(types: &BTreeMap<i32, PrimitiveType>, columns: &[PartitionColumn]) -> Option<Json> {
+fn bytes_schema(types: &ColumnTypes, columns: &[PartitionColumn]) -> Option<Json> {
     let mut fields: Vec<Json> = types
         .keys()
         .map(|id| json!({"id": id, "name": format!("column_{id}"), "required": false, "type": "binary"}))
@@ -355,7 +320,7 @@ fn bytes_schema(types: &BTreeMap<i32, PrimitiveType>, columns: &[PartitionColumn
     Some(json!({"type": "struct", "schema-id": 0, "fields": fields}))
 }
 
-fn plain_spec(types: &BTreeMap<i32, PrimitiveType>, columns: &[PartitionColumn]) -> Option<Json> {
+fn plain_spec(types: &ColumnTypes, columns: &[PartitionColumn]) -> Option<Json> {
     let fields = source_ids(types)?.zip(columns).map(|(id, column)| {
         Some(json!({
             "source-id": id,

@@ -6,9 +6,7 @@ use arrow::array::{ArrayRef, Int32Array, RecordBatch, RecordBatchOptions, Struct
 use arrow::datatypes::{Field, SchemaRef};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use iceberg::spec::{
-    DataContentType, Datum, ManifestContentType, ManifestEntry, ManifestFile, TableMetadata,
-};
+use iceberg::spec::{DataContentType, Datum, ManifestContentType, ManifestFile, TableMetadata};
 
 use super::arrays::longs;
 use super::file_column::{FileColumn, FileRows};
@@ -20,7 +18,7 @@ use super::{BatchStream, MetadataRead, ROWS_PER_BATCH, schema_of};
 use crate::error::Result;
 use crate::runtime;
 use crate::scan::evaluate::Facts;
-use crate::scan::manifest::ReadManifest;
+use crate::scan::manifest::{ListedEntry, ReadManifest};
 use crate::scan::manifest_cache::ManifestCache;
 use crate::scan::partition::PartitionLayout;
 use crate::scan::plan::{RowIds, file_sequence_number, sequence_number};
@@ -46,7 +44,7 @@ impl EntryTable {
         has_rows && self.content.is_none_or(|content| content == file.content)
     }
 
-    fn wants(self, entry: &ManifestEntry) -> bool {
+    fn wants(self, entry: &ListedEntry) -> bool {
         let is_data = entry.content_type() == DataContentType::Data;
         let fits = match self.content {
             Some(ManifestContentType::Data) => is_data,
@@ -126,7 +124,7 @@ impl Picked {
 
 /// What a filter may ask of an entry.
 pub(super) fn entry_facts<'a>(
-    entry: &'a ManifestEntry,
+    entry: &'a ListedEntry,
     manifest: &ManifestFile,
     partition: Vec<Option<Datum>>,
 ) -> EntryFacts<'a> {
@@ -308,14 +306,14 @@ impl Shape {
 struct Rows<'a> {
     /// `None` for the rows of no manifest.
     manifest: Option<&'a ManifestFile>,
-    entries: Vec<&'a ManifestEntry>,
+    entries: Vec<&'a ListedEntry>,
     files: FileRows<'a>,
 }
 
 impl<'a> Rows<'a> {
     fn new(chunk: &'a Chunk) -> Self {
         let manifest = &chunk.read.manifest;
-        let entries: Vec<&ManifestEntry> = chunk
+        let entries: Vec<&ListedEntry> = chunk
             .places
             .iter()
             .map(|(place, _)| manifest.entries[*place].as_ref())
@@ -333,7 +331,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn longs(&self, value: fn(&ManifestEntry, &ManifestFile) -> Option<i64>) -> ArrayRef {
+    fn longs(&self, value: fn(&ListedEntry, &ManifestFile) -> Option<i64>) -> ArrayRef {
         longs(
             self.entries
                 .iter()

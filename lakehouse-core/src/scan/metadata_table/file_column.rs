@@ -1,17 +1,16 @@
 //! What a manifest says of one file, column by column.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BinaryArray, BinaryBuilder, Int32Builder, Int64Builder, ListBuilder, StringArray,
 };
 use arrow::datatypes::{DataType, Field};
-use iceberg::spec::{DataFile, Datum};
 
 use super::arrays::{ints, long, longs, maps};
 use super::partition_union::PartitionUnion;
 use crate::error::Result;
+use crate::scan::manifest::{ColumnBound, ColumnCount, ListedFile};
 use crate::scan::partition::PartitionLayout;
 
 /// A column of `files`, or a field of `data_file` in `entries`.
@@ -42,7 +41,7 @@ pub(super) enum FileColumn {
 
 /// Files of one manifest.
 pub(super) struct FileRows<'a> {
-    pub(super) files: Vec<&'a DataFile>,
+    pub(super) files: Vec<&'a ListedFile>,
     /// One per file, inherited ones filled in.
     pub(super) first_row_ids: Vec<Option<i64>>,
     /// The spec that the manifest list names for the manifest.
@@ -136,67 +135,70 @@ impl FileColumn {
             Self::Content => ints(files().map(|file| Some(file.content_type() as i32))),
             Self::FilePath => texts(files().map(|file| Some(file.file_path()))),
             Self::FileFormat => {
-                let name = |file: &DataFile| file.file_format().to_string().to_ascii_uppercase();
+                let name = |file: &ListedFile| file.file_format().to_string().to_ascii_uppercase();
                 Arc::new(files().map(name).map(Some).collect::<StringArray>())
             }
             Self::SpecId => ints(files().map(|_| Some(rows.spec_id))),
-            Self::Partition => partition.array(rows.layout, files().map(DataFile::partition))?,
+            Self::Partition => partition.array(rows.layout, files().map(ListedFile::partition))?,
             Self::RecordCount => longs(files().map(|file| long(file.record_count()))),
             Self::FileSizeInBytes => longs(files().map(|file| long(file.file_size_in_bytes()))),
-            Self::ColumnSizes => counts(files().map(DataFile::column_sizes))?,
-            Self::ValueCounts => counts(files().map(DataFile::value_counts))?,
-            Self::NullValueCounts => counts(files().map(DataFile::null_value_counts))?,
-            Self::NanValueCounts => counts(files().map(DataFile::nan_value_counts))?,
-            Self::LowerBounds => bounds(files().map(DataFile::lower_bounds))?,
-            Self::UpperBounds => bounds(files().map(DataFile::upper_bounds))?,
-            Self::KeyMetadata => {
-                Arc::new(files().map(DataFile::key_metadata).collect::<BinaryArray>())
-            }
+            Self::ColumnSizes => counts(files(), ColumnCount::Size)?,
+            Self::ValueCounts => counts(files(), ColumnCount::Values)?,
+            Self::NullValueCounts => counts(files(), ColumnCount::Nulls)?,
+            Self::NanValueCounts => counts(files(), ColumnCount::Nans)?,
+            Self::LowerBounds => bounds(files(), ColumnBound::Lower)?,
+            Self::UpperBounds => bounds(files(), ColumnBound::Upper)?,
+            Self::KeyMetadata => Arc::new(
+                files()
+                    .map(ListedFile::key_metadata)
+                    .collect::<BinaryArray>(),
+            ),
             Self::SplitOffsets => split_offsets(files()),
             Self::EqualityIds => equality_ids(files()),
-            Self::SortOrderId => ints(files().map(DataFile::sort_order_id)),
+            Self::SortOrderId => ints(files().map(ListedFile::sort_order_id)),
             Self::FirstRowId => longs(rows.first_row_ids.iter().copied()),
             Self::ReferencedDataFile => Arc::new(
                 files()
-                    .map(DataFile::referenced_data_file)
+                    .map(ListedFile::referenced_data_file)
                     .collect::<StringArray>(),
             ),
-            Self::ContentOffset => longs(files().map(DataFile::content_offset)),
-            Self::ContentSizeInBytes => longs(files().map(DataFile::content_size_in_bytes)),
+            Self::ContentOffset => longs(files().map(ListedFile::content_offset)),
+            Self::ContentSizeInBytes => longs(files().map(ListedFile::content_size_in_bytes)),
         })
     }
 }
 
-fn counts<'a>(maps_of: impl Iterator<Item = &'a HashMap<i32, u64>>) -> Result<ArrayRef> {
+fn counts<'a>(files: impl Iterator<Item = &'a ListedFile>, kind: ColumnCount) -> Result<ArrayRef> {
     maps(
         Int32Builder::new(),
         Int64Builder::new(),
-        maps_of.map(known),
+        files.map(|file| known(file.counts(kind))),
         |keys, values, (key, value)| {
-            keys.append_value(*key);
-            values.append_option(long(*value));
+            keys.append_value(key);
+            values.append_option(long(value));
         },
     )
 }
 
-fn bounds<'a>(maps_of: impl Iterator<Item = &'a HashMap<i32, Datum>>) -> Result<ArrayRef> {
+fn bounds<'a>(files: impl Iterator<Item = &'a ListedFile>, kind: ColumnBound) -> Result<ArrayRef> {
     maps(
         Int32Builder::new(),
         BinaryBuilder::new(),
-        maps_of.map(known),
+        files.map(|file| known(file.bounds(kind))),
         |keys, values, (key, value)| {
-            keys.append_value(*key);
+            keys.append_value(key);
             values.append_option(value.to_bytes().ok());
         },
     )
 }
 
-/// The entries in order of key; the decoded form does not tell an empty map from an absent one.
-fn known<V>(map: &HashMap<i32, V>) -> Option<BTreeMap<&i32, &V>> {
-    (!map.is_empty()).then(|| map.iter().collect())
+/// The entries of a map; the decoded form does not tell an empty one from an absent one.
+fn known<E>(entries: impl Iterator<Item = E>) -> Option<impl Iterator<Item = E>> {
+    let mut entries = entries.peekable();
+    entries.peek().is_some().then_some(entries)
 }
 
-fn split_offsets<'a>(files: impl Iterator<Item = &'a DataFile>) -> ArrayRef {
+fn split_offsets<'a>(files: impl Iterator<Item = &'a ListedFile>) -> ArrayRef {
     let mut lists = ListBuilder::new(Int64Builder::new()).with_field(element(DataType::Int64));
     for file in files {
         let offsets = file.split_offsets();
@@ -205,7 +207,7 @@ fn split_offsets<'a>(files: impl Iterator<Item = &'a DataFile>) -> ArrayRef {
     Arc::new(lists.finish())
 }
 
-fn equality_ids<'a>(files: impl Iterator<Item = &'a DataFile>) -> ArrayRef {
+fn equality_ids<'a>(files: impl Iterator<Item = &'a ListedFile>) -> ArrayRef {
     let mut lists = ListBuilder::new(Int32Builder::new()).with_field(element(DataType::Int32));
     for file in files {
         lists.append_option(file.equality_ids().map(|ids| ids.into_iter().map(Some)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{DataContentType, DataFile, Datum, TableMetadata};
+use iceberg::spec::{DataContentType, Datum, TableMetadata};
 
 use super::arrays::{instants, longs};
 use super::entries::entry_facts;
@@ -17,7 +17,7 @@ use super::{
     BatchStream, MetadataRead, ROWS_PER_BATCH, first_rows, instant_of, projected, schema_of,
 };
 use crate::error::{Error, Result};
-use crate::scan::manifest::ReadManifest;
+use crate::scan::manifest::{ListedFile, ReadManifest};
 use crate::scan::manifest_cache::ManifestCache;
 use crate::table::Table;
 
@@ -116,7 +116,7 @@ struct Totals {
 }
 
 impl Totals {
-    fn of_file(file: &DataFile, newest: Option<Update>) -> Self {
+    fn of_file(file: &ListedFile, newest: Option<Update>) -> Self {
         let mut totals = Self {
             newest,
             ..Self::default()

@@ -1,15 +1,14 @@
 //! What files say of each column, in the column's own type.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StructArray};
 use arrow::datatypes::Field;
-use iceberg::spec::{DataFile, Datum, PrimitiveType, Schema, Type};
+use iceberg::spec::{PrimitiveType, Schema, Type};
 
 use super::arrays::{literals, long, longs};
 use crate::error::Result;
-use crate::scan::value::Value;
+use crate::scan::manifest::{ColumnBound, ColumnCount, ListedFile};
 
 /// A column that files may have metrics of.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ impl ReadableMetrics {
     }
 
     /// A struct per file with a struct per column.
-    pub(super) fn array(&self, files: &[&DataFile]) -> Result<ArrayRef> {
+    pub(super) fn array(&self, files: &[&ListedFile]) -> Result<ArrayRef> {
         let mut fields = Vec::with_capacity(self.leaves.len());
         let mut arrays = Vec::with_capacity(self.leaves.len());
         for leaf in &self.leaves {
@@ -79,25 +78,21 @@ fn collect_leaves(schema: &Schema, kind: &Type, id: Option<i32>, leaves: &mut Ve
     }
 }
 
-fn leaf_metrics(leaf: &LeafColumn, files: &[&DataFile]) -> Result<ArrayRef> {
+fn leaf_metrics(leaf: &LeafColumn, files: &[&ListedFile]) -> Result<ArrayRef> {
     let id = leaf.field_id;
-    let count = |counts: fn(&DataFile) -> &HashMap<i32, u64>| {
-        longs(files.iter().map(|file| long(*counts(file).get(&id)?)))
-    };
-    let bound = |bounds: fn(&DataFile) -> &HashMap<i32, Datum>| -> Result<ArrayRef> {
-        let values: Vec<_> = files
-            .iter()
-            .map(|file| Value::of_datum(bounds(file).get(&id)?)?.to_datum(&leaf.kind))
-            .collect();
+    let count = |kind| longs(files.iter().map(|file| long(file.count(kind, id)?)));
+    let bound = |kind| -> Result<ArrayRef> {
+        let values = files.iter().map(|file| file.bound_value(kind, id));
+        let values: Vec<_> = values.map(|value| value?.to_datum(&leaf.kind)).collect();
         literals(&leaf.kind, &values)
     };
     let columns = [
-        ("column_size", count(DataFile::column_sizes)),
-        ("value_count", count(DataFile::value_counts)),
-        ("null_value_count", count(DataFile::null_value_counts)),
-        ("nan_value_count", count(DataFile::nan_value_counts)),
-        ("lower_bound", bound(DataFile::lower_bounds)?),
-        ("upper_bound", bound(DataFile::upper_bounds)?),
+        ("column_size", count(ColumnCount::Size)),
+        ("value_count", count(ColumnCount::Values)),
+        ("null_value_count", count(ColumnCount::Nulls)),
+        ("nan_value_count", count(ColumnCount::Nans)),
+        ("lower_bound", bound(ColumnBound::Lower)?),
+        ("upper_bound", bound(ColumnBound::Upper)?),
     ];
     let (fields, arrays): (Vec<_>, Vec<_>) = columns
         .into_iter()

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use iceberg::spec::{DataFileBuilder, Datum, FormatVersion, ManifestStatus, Struct};
+use iceberg::spec::{
+    DataFile, DataFileBuilder, Datum, FormatVersion, ManifestEntry, ManifestStatus, Struct,
+};
 
 use super::*;
 use crate::clock::{Clock, SystemClock};
@@ -304,17 +306,18 @@ async fn a_limit_reads_no_more_than_it_needs() {
     assert_eq!(paths(&both), ["/a", "/b"]);
 }
 
-fn entry(status: ManifestStatus, sequence_number: Option<i64>, file: DataFile) -> ManifestEntryRef {
-    Arc::new(ManifestEntry {
+fn entry(status: ManifestStatus, sequence_number: Option<i64>, file: DataFile) -> Arc<ListedEntry> {
+    let entry = ManifestEntry {
         status,
         snapshot_id: None,
         sequence_number,
         file_sequence_number: None,
         data_file: file,
-    })
+    };
+    Arc::new(entry.into())
 }
 
-fn decoded(entries: Vec<ManifestEntryRef>) -> ReadManifest {
+fn decoded(entries: Vec<Arc<ListedEntry>>) -> ReadManifest {
     ReadManifest {
         file: ManifestFile {
             manifest_path: "/m.avro".to_owned(),
@@ -338,6 +341,7 @@ fn decoded(entries: Vec<ManifestEntryRef>) -> ReadManifest {
             content: ManifestContentType::Data,
             layout: Arc::default(),
             entries,
+            types_bytes: 0,
         }),
     }
 }
@@ -413,6 +417,7 @@ fn a_tuple_that_is_shorter_than_its_spec_says_nothing() {
         content: ManifestContentType::Data,
         layout: Arc::new(layout),
         entries: read.manifest.entries.clone(),
+        types_bytes: 0,
     });
     let plan = select(&[read], &DeleteIndex::default(), &id_is(5), None).unwrap();
     assert_eq!(paths(&plan), ["/a"]);

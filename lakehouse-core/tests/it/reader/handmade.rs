@@ -8,8 +8,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema as ArrowSchema};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Schema,
-    SortOrder, Struct, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, ManifestList,
+    Schema, SortOrder, Struct, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec,
 };
 use lakehouse_core::catalog::TablePointer;
 use lakehouse_core::clock::SystemClock;
@@ -192,6 +192,21 @@ impl HandMade {
         id
     }
 
+    /// Requests to the store since the table was made.
+    pub(super) fn requests(&self) -> u64 {
+        self.storage.counts().requests
+    }
+
+    /// The manifests of the current snapshot, in the order of its list.
+    pub(super) fn manifests(&self) -> Vec<String> {
+        let list = self.metadata.current_snapshot().unwrap().manifest_list();
+        let bytes = std::fs::read(list).unwrap();
+        let version = self.metadata.format_version();
+        let list = ManifestList::parse_with_version(&bytes, version).unwrap();
+        let entries = list.consume_entries().into_iter();
+        entries.map(|file| file.manifest_path).collect()
+    }
+
     pub(super) fn table(&self) -> Table {
         let ident = TableIdent::new(NamespaceIdent::new("s".to_owned()), "t".to_owned());
         let pointer = TablePointer {
@@ -224,11 +239,25 @@ impl HandMade {
         config: SessionConfig,
         settings: &Settings,
     ) -> SessionContext {
+        self.context_sharing(&Self::scans(), config, settings)
+    }
+
+    /// Empty caches.
+    pub(super) fn scans() -> ScanContext {
+        ScanContext::new(&CacheSettings::default())
+    }
+
+    /// As [`Self::context_with`], with caches that others may share.
+    pub(super) fn context_sharing(
+        &self,
+        scans: &ScanContext,
+        config: SessionConfig,
+        settings: &Settings,
+    ) -> SessionContext {
         let runtime = Runtime::new(settings, &self.storage, &SystemClock).unwrap();
         let context = SessionContext::new_with_config_rt(config, Arc::clone(runtime.env()));
         self.runtimes.lock().unwrap().push(runtime);
-        let scans = ScanContext::new(&CacheSettings::default());
-        let mut table = LakeTable::new(self.table(), scans).unwrap();
+        let mut table = LakeTable::new(self.table(), scans.clone()).unwrap();
         if let Some(bytes) = self.key_bytes_max {
             table = table.with_deleted_key_bytes_max(bytes);
         }
