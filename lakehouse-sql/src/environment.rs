@@ -16,7 +16,7 @@ use lakehouse_core::provider::{Access, LakeCatalog};
 
 use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
-use crate::join_choice::physical_rules;
+use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
 

@@ -16,35 +16,25 @@ use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExprRef;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 
-/// The rule after which joins have their sides and before which inputs are distributed and sorted.
-const AFTER_RULE: &str = "join_selection";
-
 /// What one row of a build side takes in the hash table beside its values, in bytes.
 const ROW_BYTES: usize = 24;
 
-/// The engine's physical rules, with the choice of joins where a memory budget asks for one.
-pub(crate) fn physical_rules(
-    budget_bytes: Option<u64>,
-) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
-    if let Some(budget) = budget_bytes {
-        let place = rules.iter().position(|rule| rule.name() == AFTER_RULE);
-        let budget_bytes = usize::try_from(budget).unwrap_or(usize::MAX);
-        let choice = Arc::new(JoinChoice { budget_bytes });
-        rules.insert(place.map_or(0, |place| place + 1), choice);
-    }
-    rules
-}
-
 /// Makes sort-merge joins of the hash joins that do not fit a memory budget.
 #[derive(Debug)]
-struct JoinChoice {
+pub(crate) struct JoinChoice {
     budget_bytes: usize,
+}
+
+impl JoinChoice {
+    /// The rule for queries that may hold so many bytes in memory.
+    pub(crate) fn new(budget_bytes: u64) -> Self {
+        let budget_bytes = usize::try_from(budget_bytes).unwrap_or(usize::MAX);
+        Self { budget_bytes }
+    }
 }
 
 impl PhysicalOptimizerRule for JoinChoice {

@@ -1,0 +1,48 @@
+//! The physical rules of a session: the engine's, with this project's in their places.
+
+use std::sync::Arc;
+
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+
+use crate::decimal_arithmetic::DecimalArithmeticRule;
+use crate::join_choice::JoinChoice;
+
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// The engine's rules and ours; a budget is what a query may hold in memory, in bytes.
+pub(crate) fn physical_rules(budget_bytes: Option<u64>) -> Vec<Rule> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    for (after, rule) in own_rules(budget_bytes) {
+        let place = rules.iter().position(|rule| rule.name() == after);
+        rules.insert(place.map_or(0, |place| place + 1), rule);
+    }
+    rules
+}
+
+/// This project's rules, each with the engine's rule that it follows.
+fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
+    let mut own: Vec<(&'static str, Rule)> = Vec::new();
+    if let Some(budget) = budget_bytes {
+        // Joins have their sides, and their inputs are not distributed and sorted yet.
+        own.push(("join_selection", Arc::new(JoinChoice::new(budget))));
+    }
+    // Rows are distributed and sorted, and projections are not in the scans yet.
+    own.push(("OptimizeAggregateOrder", Arc::new(DecimalArithmeticRule)));
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_follows_the_one_it_names() {
+        let rules = physical_rules(Some(1));
+        for (after, own) in own_rules(Some(1)) {
+            let place = rules.iter().position(|rule| rule.name() == own.name());
+            let before = place.and_then(|place| rules.get(place.checked_sub(1)?));
+            assert_eq!(before.map(|rule| rule.name()), Some(after));
+        }
+    }
+}
