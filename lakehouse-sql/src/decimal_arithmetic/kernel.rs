@@ -9,8 +9,11 @@
 //! - `x * f ± y * g`, with `f` and `g` the factors that align the scales, is within twice
 //!   `2^(m + bits of the factor)`, which they hold if neither exponent is above 125.
 //!
-//! The measure is of the values as they are. Precisions are not believed: a damaged file holds
-//! values beyond them, and the engine's kernels neither check nor enforce them. Two loops follow:
+//! As `2^126 < 10^38`, no such result has more digits than a decimal, either.
+//!
+//! The measure is of the values as they are. Precisions would not do: a damaged file holds values
+//! beyond them, the engine's kernels do not enforce them, and the precision of a product of
+//! products is soon capped, while its values are small. Two loops follow:
 //!
 //! - *narrow*: every value is a 64-bit number (a magnitude of at most 63, for which no result
 //!   overflows). That is assumed, and found out while calculating; a product is one instruction.
