@@ -1,3 +1,5 @@
+//! Plans read, answer and fail as without the rule.
+
 use arrow::array::{Array, Decimal128Array, Int64Array, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{SortOptions, concat_batches};

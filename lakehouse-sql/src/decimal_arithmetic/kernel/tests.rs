@@ -1,3 +1,5 @@
+//! Results are those of the engine's kernels, and what may overflow is left to them.
+
 use std::sync::Arc;
 
 use super::*;
