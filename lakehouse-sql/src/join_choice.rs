@@ -28,8 +28,15 @@ const ROW_BYTES: usize = 24;
 /// Makes sort-merge joins of the hash joins that do not fit a memory budget.
 #[derive(Debug)]
 pub(crate) struct JoinChoice {
-    /// The memory budget.
-    pub(crate) budget_bytes: usize,
+    budget_bytes: usize,
+}
+
+impl JoinChoice {
+    /// The rule for queries that may hold so many bytes in memory.
+    pub(crate) fn new(budget_bytes: u64) -> Self {
+        let budget_bytes = usize::try_from(budget_bytes).unwrap_or(usize::MAX);
+        Self { budget_bytes }
+    }
 }
 
 impl PhysicalOptimizerRule for JoinChoice {

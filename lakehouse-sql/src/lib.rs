@@ -11,6 +11,7 @@ mod assignment;
 mod column_alias;
 mod compared;
 mod constant;
+mod decimal_arithmetic;
 mod environment;
 mod exact_cast;
 mod execute;

@@ -1,4 +1,4 @@
-//! The engine's physical rules, and where ours stand among them.
+//! The physical rules of a session: the engine's, with this project's in their places.
 
 use std::sync::Arc;
 
@@ -6,30 +6,38 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use lakehouse_core::provider::RowFilterRule;
 
+use crate::decimal_arithmetic::DecimalArithmeticRule;
 use crate::guarded_rule::guarded;
 use crate::join_choice::JoinChoice;
 use crate::semi_join::SemiJoinPushdown;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-/// The rule after which joins have their sides and before which inputs are distributed and sorted.
-const JOIN_SIDES_RULE: &str = "join_selection";
-
-/// The rules that physical plans go through, in order.
+/// The engine's rules and ours; a budget is what a query may hold in memory, in bytes.
 pub(crate) fn physical_rules(budget_bytes: Option<u64>) -> Vec<Rule> {
     let engine = PhysicalOptimizer::new().rules.into_iter();
     let mut rules: Vec<Rule> = engine.map(guarded).collect();
-    let mut of_joins: Vec<Rule> = vec![Arc::new(SemiJoinPushdown)];
-    if let Some(budget) = budget_bytes {
-        let budget_bytes = usize::try_from(budget).unwrap_or(usize::MAX);
-        of_joins.push(Arc::new(JoinChoice { budget_bytes }));
+    for (after, rule) in own_rules(budget_bytes) {
+        let place = rules.iter().position(|rule| rule.name() == after);
+        rules.insert(place.map_or(0, |place| place + 1), rule);
     }
-    let place = rules.iter().position(|rule| rule.name() == JOIN_SIDES_RULE);
-    let place = place.map_or(0, |place| place + 1);
-    rules.splice(place..place, of_joins);
-    // Scans have all their filters now.
-    rules.push(Arc::new(RowFilterRule));
     rules
+}
+
+/// This project's rules, each with the rule that it follows.
+fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
+    let mut own: Vec<(&'static str, Rule)> = Vec::new();
+    // Joins have their sides, and their inputs are not distributed and sorted yet.
+    own.push(("join_selection", Arc::new(SemiJoinPushdown)));
+    if let Some(budget) = budget_bytes {
+        let choice = Arc::new(JoinChoice::new(budget));
+        own.push((SemiJoinPushdown.name(), choice));
+    }
+    // Rows are distributed and sorted, and projections are not in the scans yet.
+    own.push(("OptimizeAggregateOrder", Arc::new(DecimalArithmeticRule)));
+    // Scans have all their filters.
+    own.push(("SanityCheckPlan", Arc::new(RowFilterRule)));
+    own
 }
 
 #[cfg(test)]
@@ -37,9 +45,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_engine_has_the_rule_that_ours_go_by() {
-        let rules = PhysicalOptimizer::new().rules;
-        let found = rules.iter().filter(|rule| rule.name() == JOIN_SIDES_RULE);
-        assert_eq!(found.count(), 1);
+    fn each_rule_follows_the_one_it_names() {
+        let rules = physical_rules(Some(1));
+        for (after, own) in own_rules(Some(1)) {
+            let place = rules.iter().position(|rule| rule.name() == own.name());
+            let before = place.and_then(|place| rules.get(place.checked_sub(1)?));
+            assert_eq!(before.map(|rule| rule.name()), Some(after));
+        }
     }
 }

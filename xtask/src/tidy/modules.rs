@@ -38,6 +38,7 @@ const FLOORS: [Floors; 2] = [
                 "exact_cast",
                 "lossy_cast",
                 "compared",
+                "decimal_arithmetic",
                 "join_choice",
                 "guarded_rule",
                 "semi_join",
