@@ -5,6 +5,7 @@
 //! file: what to skip, what to decode) → rows. Filters only ever skip; the engine filters.
 
 mod access;
+mod account;
 mod catalog;
 mod deletes;
 mod equality_delete;
@@ -19,6 +20,7 @@ mod metadata_table;
 mod opener;
 mod predicate;
 mod pruning;
+mod scan_counters;
 mod source;
 mod table;
 mod values;

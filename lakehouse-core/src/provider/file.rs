@@ -1,6 +1,7 @@
 //! One data file of a scan: what the opener needs to know beside its bytes.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
@@ -27,6 +28,8 @@ pub(crate) struct LakeFile {
     key_sets: Vec<usize>,
     /// What position deletes and deletion vectors delete, once somebody needed to know.
     deleted: OnceLock<Option<Arc<DeletedRows>>>,
+    /// Whether a range of the file was counted for EXPLAIN.
+    is_counted: AtomicBool,
 }
 
 impl LakeFile {
@@ -42,6 +45,7 @@ impl LakeFile {
             constants,
             key_sets: Vec::new(),
             deleted: OnceLock::new(),
+            is_counted: AtomicBool::new(false),
         }
     }
 
@@ -65,6 +69,11 @@ impl LakeFile {
     /// The equality deletes that apply to it, by position in the scan.
     pub(super) fn key_sets(&self) -> &[usize] {
         &self.key_sets
+    }
+
+    /// Whether this is the first range of the file that is opened or skipped.
+    pub(super) fn is_first_range(&self) -> bool {
+        !self.is_counted.swap(true, Ordering::Relaxed)
     }
 
     /// The data sequence number.
@@ -106,6 +115,11 @@ impl LakeFile {
     pub(super) fn has_position_deletes(&self) -> bool {
         let deletes = &self.planned.deletes;
         deletes.vector.is_some() || !deletes.positions.is_empty()
+    }
+
+    /// Whether a deletion vector deletes rows of the file.
+    pub(super) fn has_vector(&self) -> bool {
+        self.planned.deletes.vector.is_some()
     }
 
     /// Identity partition values by field id of their column, for files without the column.

@@ -20,9 +20,7 @@ use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use datafusion::physical_plan::metrics::{
-    Count, ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics,
-};
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, PruningMetrics};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
@@ -40,9 +38,10 @@ use super::equality_delete::KeyFilters;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
-use super::file_rows::{WantedRows, file_rows};
+use super::file_rows::{WantedRows, file_rows, row_count};
 use super::metadata_column::{DeletedSource, numbered, row_numbers};
 use super::pruning::{Prunable, Trust, prunable};
+use super::scan_counters::{ScanCounters, Timed};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
 use crate::runtime;
@@ -62,6 +61,7 @@ pub(super) struct LakeOpener {
     pub(super) batch_size: usize,
     /// How many rows are enough; the scan itself drops no row, so each file may stop there.
     pub(super) limit: Option<usize>,
+    pub(super) counters: ScanCounters,
     pub(super) metrics: ExecutionPlanMetricsSet,
 }
 
@@ -99,7 +99,7 @@ struct Deletes {
 }
 
 impl LakeOpener {
-    /// An opener of the same kind for all columns and rows of other files.
+    /// An opener of the same kind for all columns and rows of delete files.
     pub(super) fn all_of(&self, shape: Arc<ScanShape>) -> Self {
         let read = &shape.columns.read;
         let all: Vec<usize> = (0..read.fields().len()).collect();
@@ -108,6 +108,7 @@ impl LakeOpener {
             shape,
             predicate: None,
             limit: None,
+            counters: self.counters.of_deletes(),
             ..self.clone()
         }
     }
@@ -121,6 +122,7 @@ impl LakeOpener {
         let opener = self.clone();
         async move {
             let location = file.data_file().file_path().to_owned();
+            let _timer = opener.counters.time_opening.timer();
             let opening = opener.open_file(file, range);
             let opened = runtime::contained_future(opening).await;
             opened.map_err(|error| in_file(error, &location))
@@ -155,7 +157,13 @@ impl LakeOpener {
             && pruner.should_prune()?
         {
             metrics.files_ranges_pruned_statistics.add_pruned(1);
+            if file.is_first_range() {
+                self.counters.files_skipped_late.add(1);
+            }
             return Ok(futures::stream::empty().boxed());
+        }
+        if file.is_first_range() {
+            self.counters.files_opened.add(1);
         }
         metrics.files_ranges_pruned_statistics.add_matched(1);
 
@@ -165,6 +173,7 @@ impl LakeOpener {
         let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
         };
+        let deletes_timer = self.counters.time_deletes.timer();
         let live = match self.flags(&opened.mapping, &needed) {
             // Deleted rows come back with their flags.
             flags if !flags.is_empty() => {
@@ -186,6 +195,7 @@ impl LakeOpener {
             live,
             keys: KeyFilters::read(self, &file, &needed).await?,
         };
+        deletes_timer.done();
         let batches = self.decode(&file, opened, plan, &needed, deletes)?;
         match pruner {
             Some(pruner)
@@ -198,6 +208,7 @@ impl LakeOpener {
                     batches,
                     pruner: Some(pruner),
                     files_ranges,
+                    left_early: self.counters.files_left_early.clone(),
                 }
                 .boxed())
             }
@@ -216,6 +227,7 @@ impl LakeOpener {
         let size = file.data_file().file_size_in_bytes();
         let storage = &self.shape.storage;
         let reader = FileReader::new(storage, location, size, metrics.clone())?;
+        let reader = reader.metered(&self.counters.footers);
         let timer = metrics.metadata_load_time.timer();
         let footers = &self.shape.footers;
         let footer = match footers.footer(location, size, &reader).await {
@@ -266,8 +278,15 @@ impl LakeOpener {
             // some writers record for the row group itself is wrong.
             row_groups.prune_by_range(groups, range);
         }
+        let in_range = row_groups.remaining_row_group_count();
+        self.counters.row_groups.add(in_range);
+        let rows = |plan: &ParquetAccessPlan| row_count(&footer, &plan.row_group_indexes());
+        self.counters.rows.add(rows(&row_groups.clone().build()));
         let conditions = match self.conditions(file, opened)? {
-            Prunable::NoRow => return Ok(None),
+            Prunable::NoRow => {
+                self.counters.row_groups_no_match.add(in_range);
+                return Ok(None);
+            }
             Prunable::Conditions(conditions) => conditions,
         };
         let pruning = conditions.as_ref().and_then(|conditions| {
@@ -301,10 +320,13 @@ impl LakeOpener {
             return Ok(None);
         }
         let plan = row_groups.build();
+        let kept = plan.row_group_index_iter().count();
         let plan = match &conditions {
             Some(conditions) => self.prune_pages(plan, conditions, opened).await?,
             None => plan,
         };
+        let left = plan.row_group_index_iter().count();
+        self.counters.row_groups_no_page.add(kept - left);
         Ok((!plan.is_empty()).then_some(plan))
     }
 
@@ -320,9 +342,16 @@ impl LakeOpener {
             return Ok(None);
         };
         let rows = file.data_file().record_count();
+        let kept = plan.row_group_index_iter().count();
         let live = LiveRows::new(plan, &opened.footer, rows, deleted)?;
-        self.counter("rows_deleted")
-            .add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
+        let left = plan.row_group_index_iter().count();
+        self.counters.row_groups_deleted.add(kept - left);
+        let removed = if file.has_vector() {
+            &self.counters.rows_deleted_vectors
+        } else {
+            &self.counters.rows_deleted_positions
+        };
+        removed.add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
         Ok(Some(live))
     }
 
@@ -338,7 +367,8 @@ impl LakeOpener {
         check_count(&opened.footer, file.data_file().record_count())?;
         let metrics = DeleteMetrics {
             file: opened.metrics.clone(),
-            files_read: self.counter("delete_files_read"),
+            files_read: self.counters.delete_files_read.clone(),
+            read: self.counters.deletes.clone(),
         };
         file.deleted_rows(&self.shape.deletes, &metrics).await
     }
@@ -352,10 +382,6 @@ impl LakeOpener {
             )
         };
         needed.iter().filter(is_flag).copied().collect()
-    }
-
-    fn counter(&self, name: &'static str) -> Count {
-        MetricBuilder::new(&self.metrics).counter(name, self.partition)
     }
 
     /// The predicate in terms of the file's columns, as far as the file's statistics decide it.
@@ -453,8 +479,9 @@ impl LakeOpener {
         }
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
-        let mut builder =
-            ParquetRecordBatchStreamBuilder::new_with_metadata(opened.reader.clone(), metadata);
+        let reader = opened.reader.clone();
+        let reader = reader.metered(&self.counters.bloom_filters);
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
         row_groups
             .prune_by_bloom_filters(schema, &mut builder, pruning, &opened.metrics)
             .await;
@@ -488,8 +515,9 @@ impl LakeOpener {
         let location = opened.reader.location().to_owned();
         let footer = Arc::clone(&opened.footer);
         let footers = &self.shape.footers;
+        let mut reader = opened.reader.clone().metered(&self.counters.page_indexes);
         opened.footer = footers
-            .with_page_index(&location, footer, &mut opened.reader)
+            .with_page_index(&location, footer, &mut reader)
             .await?;
         Ok(pages.prune_plan_with_page_index(
             plan,
@@ -534,6 +562,9 @@ impl LakeOpener {
             limit,
             batch_size: self.batch_size,
         };
+        self.counters.row_groups_read.add(wanted.row_groups.len());
+        let selected = wanted.row_count(&opened.footer);
+        self.counters.rows_selected.add(selected);
         let assembly = Assembly::new(
             &self.shape.columns.read,
             &self.projection,
@@ -541,17 +572,17 @@ impl LakeOpener {
             needed,
             &roots,
         )?;
-        let rows = file_rows(opened.reader, metadata, wanted)?;
+        let reader = opened.reader.metered(&self.counters.data);
+        let rows = file_rows(reader, metadata, wanted)?;
         let location = file.data_file().file_path().to_owned();
-        Ok(rows
-            .map(move |batch| {
+        let rows = rows.map(move |batch| {
                 let batch = match &mut live {
                     Some(live) => batch.and_then(|batch| live.filter(batch)),
                     None => batch,
                 };
                 assembly.assemble(batch, &keys, &location)
-            })
-            .boxed())
+            });
+        Ok(Timed::new(rows, self.counters.time_decoding.clone()).boxed())
     }
 }
 
@@ -617,6 +648,7 @@ struct StoppableBatches {
     batches: Batches,
     pruner: Option<FilePruner>,
     files_ranges: PruningMetrics,
+    left_early: Count,
 }
 
 impl Stream for StoppableBatches {
@@ -629,6 +661,7 @@ impl Stream for StoppableBatches {
         match pruner.should_prune() {
             Ok(false) => {}
             Ok(true) => {
+                self.left_early.add(1);
                 self.files_ranges.add_pruned(1);
                 self.files_ranges.subtract_matched(1);
                 self.pruner = None;

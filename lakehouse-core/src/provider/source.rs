@@ -15,10 +15,12 @@ use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, Push
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use object_store::ObjectStore;
 
+use super::account::ScanAccount;
 use super::deletes::ScanDeletes;
 use super::equality_delete::DeletedKeys;
 use super::field_mapping::TableColumns;
 use super::opener::LakeOpener;
+use super::scan_counters::ScanCounters;
 use crate::error::Error;
 use crate::scan::FooterCache;
 use crate::storage::Storage;
@@ -36,8 +38,8 @@ pub(crate) struct ScanShape {
     pub(crate) columns: TableColumns,
     /// The columns' field ids, in the same order.
     pub(crate) field_ids: Arc<[i32]>,
-    /// What EXPLAIN says of the table and of planning, such as `table=s.t, snapshot=3, files=1/7`.
-    pub(crate) label: String,
+    /// What is scanned and what planning found.
+    pub(crate) account: Arc<ScanAccount>,
     /// The equality deletes that files refer to by position.
     pub(crate) deleted_keys: Vec<DeletedKeys>,
 }
@@ -49,7 +51,7 @@ impl ScanShape {
         footers: Arc<FooterCache>,
         deletes: ScanDeletes,
         columns: TableColumns,
-        label: String,
+        account: Arc<ScanAccount>,
     ) -> Self {
         let fields = columns.iceberg.as_struct().fields();
         Self {
@@ -58,7 +60,7 @@ impl ScanShape {
             deletes,
             field_ids: fields.iter().map(|field| field.id).collect(),
             columns,
-            label,
+            account,
             deleted_keys: Vec::new(),
         }
     }
@@ -103,6 +105,11 @@ impl LakeSource {
 }
 
 impl LakeSource {
+    /// What is the same for all files.
+    pub(super) fn shape(&self) -> &ScanShape {
+        &self.shape
+    }
+
     /// Says whether the files are dealt out by row groups, so that no split by bytes makes it
     /// better.
     pub(crate) fn with_final_groups(mut self, is_final: bool) -> Self {
@@ -128,6 +135,7 @@ impl FileSource for LakeSource {
                 .batch_size
                 .unwrap_or_else(|| ConfigOptions::default().execution.batch_size),
             limit: base_config.limit,
+            counters: ScanCounters::new(&self.metrics, partition),
             metrics: self.metrics.clone(),
         }))
     }
@@ -169,14 +177,14 @@ impl FileSource for LakeSource {
     fn fmt_extra(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match format {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
-                write!(f, ", {}", self.shape.label)?;
+                write!(f, ", {}", self.shape.account.label())?;
                 if let Some(predicate) = &self.predicate {
                     write!(f, ", predicate={predicate}")?;
                 }
                 Ok(())
             }
             DisplayFormatType::TreeRender => {
-                for part in self.shape.label.split(", ") {
+                for part in self.shape.account.label().split(", ") {
                     writeln!(f, "{part}")?;
                 }
                 Ok(())

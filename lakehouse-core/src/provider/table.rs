@@ -20,6 +20,7 @@ use datafusion::physical_plan::union::UnionExec;
 use iceberg::spec::{NameMapping, Type};
 use tracing::Instrument;
 
+use super::account::ScanAccount;
 use super::deletes::ScanDeletes;
 use super::equality_delete::{KeyJoin, Prepared, ScanInputs, joined_columns, without_deleted};
 use super::field_mapping::TableColumns;
@@ -160,8 +161,13 @@ impl LakeTable {
         &self.table
     }
 
-    async fn plan(&self, filters: &[Expr], limit: Option<usize>) -> Result<ScanPlan> {
-        let manifests = self.context.manifests();
+    async fn plan(
+        &self,
+        filters: &[Expr],
+        limit: Option<usize>,
+        account: &ScanAccount,
+    ) -> Result<ScanPlan> {
+        let manifests = &account.counted(self.context.manifests());
         match limit {
             // Filters may drop rows, so a limit says nothing about how many files it takes.
             Some(limit) if filters.is_empty() => {
@@ -175,28 +181,16 @@ impl LakeTable {
         }
     }
 
-    /// What EXPLAIN says of the scan.
-    fn label(&self, plan: &ScanPlan) -> String {
-        let counts = &plan.counts;
-        let mut label = format!("table={}", self.table.ident());
-        if let Some(version) = self.table.version() {
-            label.push_str(&format!(", version={version}"));
-        }
-        match plan.snapshot_id {
-            Some(id) => label.push_str(&format!(", snapshot={id}")),
-            None => label.push_str(", snapshot=none"),
-        }
-        label.push_str(&format!(
-            ", files={}/{}, manifests={}/{}",
-            plan.files.len(),
-            counts.files_total,
-            counts.manifests_total - counts.manifests_skipped,
-            counts.manifests_total,
-        ));
-        if plan.has_deletes() {
-            label.push_str(&format!(", delete_files={}", plan.delete_files().len()));
-        }
-        label
+    /// An account of a scan with these filters, of which nothing was planned yet.
+    fn account(&self, filters: &[Expr]) -> ScanAccount {
+        let may_skip = |filter: &&Expr| {
+            let schema = self.table.schema();
+            self.metadata.is_about_files(filter)
+                || predicate::convert(std::slice::from_ref(*filter), schema)
+                    != Predicate::AlwaysTrue
+        };
+        let filters = filters.iter().filter(may_skip);
+        ScanAccount::of_table(&self.table, filters.cloned().collect())
     }
 
     /// Statistics of the plan's files; of columns only those that the query looks at, because each
@@ -350,12 +344,17 @@ impl TableProvider for LakeTable {
         if let Some(error) = looked_at.iter().find_map(|column| unread.remove(column)) {
             return Err(error.into());
         }
-        let mut plan = self.plan(filters, limit).instrument(span).await?;
-        plan.counts.files_skipped_partition +=
+        let account = Arc::new(self.account(filters));
+        let planning = account.planning.timer();
+        let plan = self.plan(filters, limit, &account);
+        let mut plan = plan.instrument(span).await?;
+        plan.counts.files_skipped_metadata =
             self.metadata.prune(&mut plan.files, filters, state)?;
+        planning.done();
+        account.add(&plan);
+        account.complete();
         self.metadata
             .check_flags(&plan.files, self.behind(&looked_at))?;
-        let label = self.label(&plan);
         let statistics = self.statistics(&plan, &looked_at);
         let projection = match projection {
             Some(projection) => projection.clone(),
@@ -382,7 +381,7 @@ impl TableProvider for LakeTable {
             Arc::clone(self.context.footers()),
             deletes,
             prepared.columns,
-            label,
+            account,
         );
         shape.deleted_keys = prepared.deleted_keys;
         let scans = Scans {
