@@ -151,6 +151,14 @@ impl ScanAccount {
         }
     }
 
+    /// What is scanned, by name.
+    pub(super) fn name(&self) -> String {
+        match &self.subject {
+            Subject::Table(subject) => subject.table.clone(),
+            Subject::EqualityDeletes { table } => format!("equality deletes of {table}, joined"),
+        }
+    }
+
     /// One line on what is scanned and how much of it: `table=s.t, snapshot=3, files=1/7, …`.
     pub(super) fn label(&self) -> String {
         let subject = match &self.subject {

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod live_rows;
+mod page_count;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use assembly::Assembly;
 use live_rows::{LiveRows, check_count};
+use page_count::page_counts;
 
 use super::deletes::DeleteMetrics;
 use super::equality_delete::KeyFilters;
@@ -563,8 +565,14 @@ impl LakeOpener {
             batch_size: self.batch_size,
         };
         self.counters.row_groups_read.add(wanted.row_groups.len());
-        let selected = wanted.row_count(&opened.footer);
-        self.counters.rows_selected.add(selected);
+        self.counters.rows_selected.add(wanted.row_count(&opened.footer));
+        if let Some(selection) = &wanted.selection {
+            let (groups, columns) = (&wanted.row_groups, &wanted.columns);
+            let counts = page_counts(&opened.footer, groups, columns, selection);
+            let (pages, read) = counts.unwrap_or_default();
+            self.counters.pages.add(pages);
+            self.counters.pages_read.add(read);
+        }
         let assembly = Assembly::new(
             &self.shape.columns.read,
             &self.projection,

@@ -16,6 +16,8 @@ pub(super) mod names {
     pub(in crate::provider) const ROW_GROUPS_NO_MATCH: &str = "row_groups_no_match";
     pub(in crate::provider) const ROW_GROUPS_NO_PAGE: &str = "row_groups_no_page";
     pub(in crate::provider) const ROW_GROUPS_DELETED: &str = "row_groups_deleted";
+    pub(in crate::provider) const PAGES: &str = "pages";
+    pub(in crate::provider) const PAGES_READ: &str = "pages_read";
     pub(in crate::provider) const ROWS: &str = "rows_in_row_groups";
     pub(in crate::provider) const ROWS_SELECTED: &str = "rows_selected";
     pub(in crate::provider) const ROWS_DELETED: &str = "rows_deleted";
@@ -64,6 +66,10 @@ pub(super) struct ScanCounters {
     pub(super) row_groups_no_page: Count,
     /// Row groups of which all wanted rows are deleted.
     pub(super) row_groups_deleted: Count,
+    /// Pages of the wanted columns in `row_groups_read`, where a page index tells them.
+    pub(super) pages: Count,
+    /// Those of them that hold a wanted row.
+    pub(super) pages_read: Count,
     /// Rows of `row_groups`.
     pub(super) rows: Count,
     /// Rows that are decoded, unless a limit ends the scan before.
@@ -118,6 +124,8 @@ impl ScanCounters {
             row_groups_no_match: count(names::ROW_GROUPS_NO_MATCH),
             row_groups_no_page: count(names::ROW_GROUPS_NO_PAGE),
             row_groups_deleted: count(names::ROW_GROUPS_DELETED),
+            pages: count(names::PAGES),
+            pages_read: count(names::PAGES_READ),
             rows: count(names::ROWS),
             rows_selected: count(names::ROWS_SELECTED),
             rows_deleted_positions: deleted(names::BY_POSITIONS),

@@ -110,6 +110,11 @@ impl LakeSource {
         &self.shape
     }
 
+    /// What files, row groups and pages are skipped by.
+    pub(super) fn predicate(&self) -> Option<&Arc<dyn PhysicalExpr>> {
+        self.predicate.as_ref()
+    }
+
     /// Says whether the files are dealt out by row groups, so that no split by bytes makes it
     /// better.
     pub(crate) fn with_final_groups(mut self, is_final: bool) -> Self {

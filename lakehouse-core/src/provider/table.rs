@@ -184,10 +184,9 @@ impl LakeTable {
     /// An account of a scan with these filters, of which nothing was planned yet.
     fn account(&self, filters: &[Expr]) -> ScanAccount {
         let may_skip = |filter: &&Expr| {
-            let schema = self.table.schema();
-            self.metadata.is_about_files(filter)
-                || predicate::convert(std::slice::from_ref(*filter), schema)
-                    != Predicate::AlwaysTrue
+            let converted = predicate::convert(std::slice::from_ref(*filter), self.table.schema());
+            let tells = matches!(filter, Expr::IsNotNull(_)) || !is_about_nulls_alone(&converted);
+            self.metadata.is_about_files(filter) || tells && converted != Predicate::AlwaysTrue
         };
         let filters = filters.iter().filter(may_skip);
         ScanAccount::of_table(&self.table, filters.cloned().collect())
@@ -237,6 +236,16 @@ impl LakeTable {
         }
         statistics.calculate_total_byte_size(&self.schema);
         statistics
+    }
+}
+
+/// Whether of a condition nothing is left but that values are not NULL.
+fn is_about_nulls_alone(predicate: &Predicate) -> bool {
+    match predicate {
+        Predicate::And(parts) | Predicate::Or(parts) => parts.iter().all(is_about_nulls_alone),
+        Predicate::IsNotNull { .. } => true,
+        Predicate::StartsWith { prefix, .. } => prefix.is_empty(),
+        _ => false,
     }
 }
 
