@@ -163,7 +163,9 @@ impl ScanAccount {
     pub(super) fn label(&self) -> String {
         let subject = match &self.subject {
             Subject::Table(subject) => subject,
-            Subject::EqualityDeletes { table } => return format!("equality deletes of table={table}"),
+            Subject::EqualityDeletes { table } => {
+                return format!("equality deletes of table={table}");
+            }
         };
         let mut label = format!("table={}", subject.table);
         if let Some(version) = &subject.version {

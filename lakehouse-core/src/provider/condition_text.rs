@@ -18,10 +18,14 @@ pub(super) fn condition_text(condition: &Arc<dyn PhysicalExpr>) -> String {
     // The engine writes values without quotes and times as numbers; a column it writes as it is.
     let named = Arc::clone(condition).transform_down(|node| {
         let literal = node.as_any().downcast_ref::<Literal>();
-        Ok(match literal.and_then(|literal| value_text(literal.value())) {
-            Some(text) => Transformed::yes(Arc::new(Column::new(&text, 0)) as Arc<dyn PhysicalExpr>),
-            None => Transformed::no(node),
-        })
+        Ok(
+            match literal.and_then(|literal| value_text(literal.value())) {
+                Some(text) => {
+                    Transformed::yes(Arc::new(Column::new(&text, 0)) as Arc<dyn PhysicalExpr>)
+                }
+                None => Transformed::no(node),
+            },
+        )
     });
     let text = match named {
         Ok(named) => fmt_sql(named.data.as_ref()).to_string(),

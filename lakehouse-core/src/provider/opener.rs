@@ -565,7 +565,9 @@ impl LakeOpener {
             batch_size: self.batch_size,
         };
         self.counters.row_groups_read.add(wanted.row_groups.len());
-        self.counters.rows_selected.add(wanted.row_count(&opened.footer));
+        self.counters
+            .rows_selected
+            .add(wanted.row_count(&opened.footer));
         if let Some(selection) = &wanted.selection {
             let (groups, columns) = (&wanted.row_groups, &wanted.columns);
             let counts = page_counts(&opened.footer, groups, columns, selection);
@@ -584,12 +586,12 @@ impl LakeOpener {
         let rows = file_rows(reader, metadata, wanted)?;
         let location = file.data_file().file_path().to_owned();
         let rows = rows.map(move |batch| {
-                let batch = match &mut live {
-                    Some(live) => batch.and_then(|batch| live.filter(batch)),
-                    None => batch,
-                };
-                assembly.assemble(batch, &keys, &location)
-            });
+            let batch = match &mut live {
+                Some(live) => batch.and_then(|batch| live.filter(batch)),
+                None => batch,
+            };
+            assembly.assemble(batch, &keys, &location)
+        });
         Ok(Timed::new(rows, self.counters.time_decoding.clone()).boxed())
     }
 }

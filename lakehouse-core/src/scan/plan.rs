@@ -279,9 +279,8 @@ async fn plan_files(
 
 /// Manifests of data files without a live one.
 fn empty_manifests(list: &[ManifestFile]) -> usize {
-    let is_empty = |file: &&ManifestFile| {
-        file.content == ManifestContentType::Data && !has_live_files(file)
-    };
+    let is_empty =
+        |file: &&ManifestFile| file.content == ManifestContentType::Data && !has_live_files(file);
     list.iter().filter(is_empty).count()
 }
 

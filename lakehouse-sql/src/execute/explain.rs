@@ -226,19 +226,15 @@ fn totals_text(rows: u64, steps: &[(&str, Duration)]) -> String {
 
 /// The engine's metrics of each operator, as it names them.
 fn metrics_text(operators: &[Operator]) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for operator in operators {
-        let Some(metrics) = operator.plan.metrics() else {
-            continue;
-        };
+        lines.push(operator.text.clone());
+        let metrics = operator.plan.metrics().unwrap_or_default();
         let metrics = metrics
             .aggregate_by_name()
             .sorted_for_display()
             .timestamps_removed();
-        let _ = writeln!(text, "{}", operator.text);
-        for metric in metrics.iter() {
-            let _ = writeln!(text, "  {}", metric);
-        }
+        lines.extend(metrics.iter().map(|metric| format!("  {metric}")));
     }
-    text
+    lines.join("\n")
 }

@@ -30,7 +30,10 @@ pub(super) fn page_counts(
                 .collect::<Option<_>>()?;
             let ends = starts.iter().skip(1).copied().chain([rows]);
             let of_rows = starts.iter().zip(ends);
-            read += touched(of_rows.map(|(start, end)| base + start..base + end), &selected);
+            read += touched(
+                of_rows.map(|(start, end)| base + start..base + end),
+                &selected,
+            );
             all += pages.len();
         }
         base += rows;

@@ -144,7 +144,10 @@ async fn limits_and_filters_made_on_the_way_are_told_without_values() {
     check(&told, &[("files", files), ("rows", "200, before filters")]);
     let told = account(&context, "SELECT id FROM t ORDER BY id LIMIT 2").await;
     let filter = "on id, made as the query runs";
-    check(&told, &[("dynamic filter", filter), ("files", "4 of 4 to scan")]);
+    check(
+        &told,
+        &[("dynamic filter", filter), ("files", "4 of 4 to scan")],
+    );
     assert!(!told.contains_key("filters rows by"), "{told:?}");
     let lines: Vec<&String> = told.values().collect();
     assert!(!lines.iter().any(|line| line.contains("id <")), "{lines:?}");
