@@ -5,8 +5,8 @@
 //! `-- let name` keeps the first cell of the answer, and `{name}` stands for it from then on, in SQL
 //! and in answers; `-- metadata file: t` keeps where the metadata of `t` is as `{metadata}`;
 //! `-- parameters: 1, 'x'` gives the statement's parameters `$1`, `$2`. In answers `{lake}` is where
-//! the lake is, and a text of several lines has a row for each; what `EXPLAIN` says of times and bytes
-//! is `{time}` and `{size}`.
+//! the lake is, and a text of several lines has a row for each; times and bytes of `EXPLAIN` are
+//! `{time}` and `{size}`.
 
 use std::collections::BTreeMap;
 use std::fmt;

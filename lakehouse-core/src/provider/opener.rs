@@ -144,17 +144,21 @@ impl LakeOpener {
         Ok(needed)
     }
 
+    /// What asks again and again whether the file can be left.
+    fn pruner(&self, file: &Arc<LakeFile>) -> Option<FilePruner> {
+        let predicate = self.predicate.as_ref()?;
+        Some(FilePruner::new(
+            Arc::clone(file),
+            Arc::clone(predicate),
+            Arc::clone(&self.shape.columns.read),
+            Arc::clone(&self.shape.field_ids),
+        ))
+    }
+
     async fn open_file(&self, file: Arc<LakeFile>, range: Option<FileRange>) -> Result<Batches> {
         let location = file.data_file().file_path();
         let metrics = ParquetFileMetrics::new(self.partition, location, &self.metrics);
-        let mut pruner = self.predicate.as_ref().map(|predicate| {
-            FilePruner::new(
-                Arc::clone(&file),
-                Arc::clone(predicate),
-                Arc::clone(&self.shape.columns.read),
-                Arc::clone(&self.shape.field_ids),
-            )
-        });
+        let mut pruner = self.pruner(&file);
         if let Some(pruner) = &mut pruner
             && pruner.should_prune()?
         {

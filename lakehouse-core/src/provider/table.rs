@@ -181,6 +181,31 @@ impl LakeTable {
         }
     }
 
+    /// As [`Self::plan`], without the files that filters on metadata columns leave out, and with all
+    /// of it in `account`.
+    async fn accounted_plan(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+        limit: Option<usize>,
+        account: &ScanAccount,
+    ) -> Result<ScanPlan> {
+        let span = tracing::info_span!(
+            "scan",
+            table = %self.table.ident(),
+            snapshot = self.table.snapshot_id()
+        );
+        let planning = account.planning.timer();
+        let plan = self.plan(filters, limit, account);
+        let mut plan = plan.instrument(span).await?;
+        plan.counts.files_skipped_metadata =
+            self.metadata.prune(&mut plan.files, filters, state)?;
+        planning.done();
+        account.add(&plan);
+        account.complete();
+        Ok(plan)
+    }
+
     /// An account of a scan with these filters, of which nothing was planned yet.
     fn account(&self, filters: &[Expr]) -> ScanAccount {
         let may_skip = |filter: &&Expr| {
@@ -343,25 +368,13 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let span = tracing::info_span!(
-            "scan",
-            table = %self.table.ident(),
-            snapshot = self.table.snapshot_id()
-        );
         let looked_at = self.looked_at(projection, filters);
         let mut unread = self.table.unread_columns()?;
         if let Some(error) = looked_at.iter().find_map(|column| unread.remove(column)) {
             return Err(error.into());
         }
         let account = Arc::new(self.account(filters));
-        let planning = account.planning.timer();
-        let plan = self.plan(filters, limit, &account);
-        let mut plan = plan.instrument(span).await?;
-        plan.counts.files_skipped_metadata =
-            self.metadata.prune(&mut plan.files, filters, state)?;
-        planning.done();
-        account.add(&plan);
-        account.complete();
+        let plan = self.accounted_plan(state, filters, limit, &account).await?;
         self.metadata
             .check_flags(&plan.files, self.behind(&looked_at))?;
         let statistics = self.statistics(&plan, &looked_at);
