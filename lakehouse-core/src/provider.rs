@@ -2,11 +2,13 @@
 //!
 //! The only module of this crate that names the engine's planning types. A scan goes
 //! [`LakeTable`] (plans files) → `LakeSource` (takes projections and filters) → `LakeOpener` (one
-//! file: what to skip, what to decode) → rows. Filters only ever skip; the engine filters. Only dynamic
-//! filters below an aggregate leave single rows out ([`RowFilterRule`]).
+//! file: what to skip, what to decode) → rows. Filters only ever skip; the engine filters. Only
+//! dynamic filters below an aggregate leave single rows out ([`RowFilterRule`]).
 
 mod access;
+mod account;
 mod catalog;
+mod condition_text;
 mod deletes;
 mod equality_delete;
 mod field_mapping;
@@ -22,6 +24,8 @@ mod opener;
 mod predicate;
 mod pruning;
 mod row_filter;
+mod scan_counters;
+mod scan_report;
 mod source;
 mod streamed_scan;
 mod table;
@@ -31,5 +35,6 @@ pub use access::Access;
 pub use catalog::{LakeCatalog, LocalTable};
 pub use insert::{WrittenRows, write_streams};
 pub use row_filter::RowFilterRule;
+pub use scan_report::{ScanReport, bytes_text, time_text};
 pub use streamed_scan::StreamedPlanning;
 pub use table::LakeTable;

@@ -36,6 +36,7 @@ pub(crate) use footer::{FooterCache, PageIndex, read_footer};
 pub use manifest::{ColumnBound, ColumnCount, ListedFile};
 pub(crate) use manifest::{MANIFEST_READS_MAX, manifest_from_bytes, manifest_list_from_bytes};
 pub use manifest_cache::ManifestCache;
+pub(crate) use manifest_cache::ManifestReads;
 pub use metadata_column::MetadataColumn;
 pub use metadata_table::MetadataTable;
 pub(crate) use metadata_table::{MetadataRead, PartitionUnion, PositionReader, Positions};

@@ -3,11 +3,13 @@
 mod command;
 mod copy;
 mod create;
+mod explain;
 mod pipeline;
 mod show;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -108,7 +110,7 @@ impl fmt::Debug for QueryResult {
     }
 }
 
-/// Runs a plan.
+/// Runs a plan. `began` is when the statement's way began, for those that ask what took how long.
 ///
 /// # Errors
 /// What execution meets before its first row.
@@ -117,6 +119,7 @@ pub(crate) async fn execute(
     session: &Environment,
     state: SessionState,
     parameters: Option<ParamValues>,
+    began: Instant,
 ) -> Result<QueryResult> {
     match plan.work {
         Work::Rows(logical) => {
@@ -128,16 +131,23 @@ pub(crate) async fn execute(
                 let id = session.access().lake().clock().new_uuid();
                 return copy::copy(to, id, &state).await;
             }
+            match &logical {
+                LogicalPlan::Explain(explain) => return explain::explain(explain, &state).await,
+                LogicalPlan::Analyze(analyze) => {
+                    let clock = session.access().lake().clock();
+                    return explain::analyze(analyze, &state, clock.as_ref(), began).await;
+                }
+                _ => {}
+            }
             let is_query = !matches!(logical, LogicalPlan::Dml(_));
-            let writes = !is_query || writes_analyzed(&logical);
-            if !writes {
+            if is_query {
                 return Ok(QueryResult::rows(run_query(&logical, state).await?, true));
             }
             let stream = run_rows(&logical, &state).await?;
             // A write is done when the statement is, not when somebody reads its count.
             let schema = stream.schema();
             let batches = stream.map_err(Error::from).try_collect().await?;
-            Ok(QueryResult::of_batches(schema, batches, is_query))
+            Ok(QueryResult::of_batches(schema, batches, false))
         }
         Work::Command { command, source } => {
             let source = source
@@ -145,16 +155,6 @@ pub(crate) async fn execute(
                 .transpose()?;
             command::run(*command, source, session, &state).await
         }
-    }
-}
-
-/// `EXPLAIN ANALYZE` of a write, which shows rows and writes others.
-fn writes_analyzed(logical: &LogicalPlan) -> bool {
-    match logical {
-        LogicalPlan::Analyze(analyze) => {
-            matches!(*analyze.input, LogicalPlan::Dml(_) | LogicalPlan::Copy(_))
-        }
-        _ => false,
     }
 }
 
@@ -201,6 +201,7 @@ pub(super) async fn run_rows(
     start(physical, state)
 }
 
+/// Starts a physical plan.
 fn start(
     physical: Arc<dyn ExecutionPlan>,
     state: &SessionState,

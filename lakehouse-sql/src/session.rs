@@ -95,6 +95,7 @@ impl Session {
         parameters: Option<ParamValues>,
     ) -> Result<QueryResult> {
         let access = self.environment.access();
+        let began = access.lake().clock().instant();
         let instant = instant(access.lake());
         let mut state = self.environment.context().state();
         state.execution_props_mut().query_execution_start_time = Some(instant);
@@ -113,7 +114,7 @@ impl Session {
         let resolved = resolve(statement, &scope).await?;
         let governed = govern(resolved, access, &session_zone(state.config_options()))?;
         let planned = plan(governed, &state)?;
-        execute(planned, &self.environment, state, parameters).await
+        execute(planned, &self.environment, state, parameters, began).await
     }
 
     /// The engine's context: DataFrames, functions and tables of the session's own.

@@ -17,6 +17,8 @@ mod copy;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod many_writers;

@@ -5,7 +5,8 @@
 //! `-- let name` keeps the first cell of the answer, and `{name}` stands for it from then on, in SQL
 //! and in answers; `-- metadata file: t` keeps where the metadata of `t` is as `{metadata}`;
 //! `-- parameters: 1, 'x'` gives the statement's parameters `$1`, `$2`. In answers `{lake}` is where
-//! the lake is, and a text of several lines has a row for each.
+//! the lake is, and a text of several lines has a row for each; times and bytes of `EXPLAIN` are
+//! `{time}` and `{size}`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -89,7 +90,11 @@ impl Script {
         let is_query = result.is_query();
         let schema = result.schema();
         let batches = result.collect().await?;
-        let rows: Vec<Vec<String>> = batches.iter().flat_map(cells).collect();
+        let mut rows: Vec<Vec<String>> = batches.iter().flat_map(cells).collect();
+        if sql.starts_with("EXPLAIN") {
+            let cells = rows.iter_mut().flatten();
+            cells.for_each(|cell| *cell = without_measures(cell));
+        }
         if let (Some(name), Some(cell)) =
             (directives.keep_as, rows.first().and_then(|row| row.first()))
         {
@@ -220,6 +225,34 @@ fn without_places(text: &str) -> String {
         }
         None => text.to_owned(),
     }
+}
+
+/// A text with `{time}` and `{size}` for the times and the numbers of bytes in it.
+pub(crate) fn without_measures(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let mut words: Vec<String> = Vec::new();
+        for word in line.split(' ') {
+            let unit = word.trim_matches([',', ';', '(', ')']);
+            let name = match unit {
+                "µs" | "ms" | "s" => "{time}",
+                "byte" | "bytes" | "MiB" => "{size}",
+                _ => {
+                    words.push(word.to_owned());
+                    continue;
+                }
+            };
+            let number = words.last().map(|word| word.trim_start_matches('('));
+            if number.is_some_and(|number| number.parse::<f64>().is_ok()) {
+                let open = words.pop().filter(|number| number.starts_with('('));
+                let open = if open.is_some() { "(" } else { "" };
+                words.push(format!("{open}{}", word.replace(unit, name)));
+            } else {
+                words.push(word.to_owned());
+            }
+        }
+        words.join(" ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn column_type(data_type: &DataType) -> DefaultColumnType {

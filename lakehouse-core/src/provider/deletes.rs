@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::file_reader::FileReader;
+use super::scan_counters::ReadMeter;
 use crate::cache::SharedLoad;
 use crate::error::{Error, Result};
 use crate::runtime::{self, Reservation};
@@ -63,6 +64,8 @@ pub(super) struct DeleteMetrics {
     pub(super) file: ParquetFileMetrics,
     /// Delete files that were read.
     pub(super) files_read: Count,
+    /// Bytes of delete files.
+    pub(super) read: ReadMeter,
 }
 
 impl ScanDeletes {
@@ -187,7 +190,8 @@ impl ScanDeletes {
     }
 
     fn reader(&self, path: &str, size_bytes: u64, metrics: &DeleteMetrics) -> Result<FileReader> {
-        FileReader::new(&self.storage, path, size_bytes, metrics.file.clone())
+        let reader = FileReader::new(&self.storage, path, size_bytes, metrics.file.clone())?;
+        Ok(reader.metered(&metrics.read))
     }
 }
 

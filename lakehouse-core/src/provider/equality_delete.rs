@@ -15,7 +15,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{and, filter_record_batch};
 use datafusion::execution::memory_pool::MemoryPool;
-use datafusion::physical_plan::metrics::{Count, MetricBuilder};
+use datafusion::physical_plan::metrics::Count;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
@@ -155,8 +155,7 @@ impl KeyFilters {
         Ok(Self {
             filters,
             sequence_number: file.sequence_number(),
-            rows_deleted: MetricBuilder::new(&opener.metrics)
-                .counter("rows_deleted", opener.partition),
+            rows_deleted: opener.counters.rows_deleted_keys.clone(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! One data file of a scan: what the opener needs to know beside its bytes.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
@@ -31,6 +32,8 @@ pub(crate) struct LakeFile {
     deletes: Option<Arc<ScanDeletes>>,
     /// What position deletes and deletion vectors delete, once somebody needed to know.
     deleted: OnceLock<Option<Arc<DeletedRows>>>,
+    /// Whether a range of the file was counted for EXPLAIN.
+    is_counted: AtomicBool,
 }
 
 impl LakeFile {
@@ -47,6 +50,7 @@ impl LakeFile {
             key_sets: Vec::new(),
             deletes: None,
             deleted: OnceLock::new(),
+            is_counted: AtomicBool::new(false),
         }
     }
 
@@ -76,6 +80,11 @@ impl LakeFile {
     /// The equality deletes that apply to it, by position in the scan.
     pub(super) fn key_sets(&self) -> &[usize] {
         &self.key_sets
+    }
+
+    /// Whether this is the first range of the file that is opened or skipped.
+    pub(super) fn is_first_range(&self) -> bool {
+        !self.is_counted.swap(true, Ordering::Relaxed)
     }
 
     /// The data sequence number.
@@ -118,6 +127,11 @@ impl LakeFile {
     pub(super) fn has_position_deletes(&self) -> bool {
         let deletes = &self.planned.deletes;
         deletes.vector.is_some() || !deletes.positions.is_empty()
+    }
+
+    /// Whether a deletion vector deletes rows of the file.
+    pub(super) fn has_vector(&self) -> bool {
+        self.planned.deletes.vector.is_some()
     }
 
     /// Identity partition values by field id of their column, for files without the column.

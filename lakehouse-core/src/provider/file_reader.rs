@@ -18,6 +18,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 pub(super) use pages::ColumnChunks;
 
+use super::scan_counters::ReadMeter;
 use crate::error::{Error, Result};
 use crate::storage::Storage;
 
@@ -32,6 +33,7 @@ pub(super) struct FileReader {
     location: String,
     size_bytes: u64,
     metrics: ParquetFileMetrics,
+    meter: ReadMeter,
     chunks: Option<Arc<ColumnChunks>>,
 }
 
@@ -53,8 +55,15 @@ impl FileReader {
             location: location.to_owned(),
             size_bytes,
             metrics,
+            meter: ReadMeter::default(),
             chunks: None,
         })
+    }
+
+    /// The same reader, whose reads count into `meter` from here on.
+    pub(super) fn metered(mut self, meter: &ReadMeter) -> Self {
+        self.meter = meter.clone();
+        self
     }
 
     /// The same reader, for the pages of `chunks`: each range that is then read is taken for pages
@@ -70,9 +79,9 @@ impl FileReader {
     }
 
     fn count(&self, bytes: u64) {
-        self.metrics
-            .bytes_scanned
-            .add(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.metrics.bytes_scanned.add(bytes);
+        self.meter.bytes.add(bytes);
     }
 
     /// # Errors
@@ -145,6 +154,7 @@ impl AsyncFileReader for FileReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
         self.count(range.end.saturating_sub(range.start));
         async move {
+            let _timer = self.meter.time.timer();
             self.check_ranges(std::slice::from_ref(&range))?;
             match self.store.get_range(&self.path, range.clone()).await {
                 Ok(bytes) if is_whole(&range, &bytes) => Ok(bytes),
@@ -166,6 +176,7 @@ impl AsyncFileReader for FileReader {
                 .sum(),
         );
         async move {
+            let _timer = self.meter.time.timer();
             self.check_ranges(&ranges)?;
             // Stores answer many ranges at once: a local one opens the file once, a remote one
             // joins ranges that are near to each other.

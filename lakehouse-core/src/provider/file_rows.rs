@@ -25,6 +25,17 @@ pub(super) struct WantedRows {
     pub(super) batch_size: usize,
 }
 
+impl WantedRows {
+    /// How many rows are wanted of a file.
+    pub(super) fn row_count(&self, footer: &ParquetMetaData) -> usize {
+        let rows = match &self.selection {
+            Some(selection) => selection.row_count(),
+            None => row_count(footer, &self.row_groups),
+        };
+        self.limit.map_or(rows, |limit| rows.min(limit))
+    }
+}
+
 /// The wanted rows, in the order of the file.
 ///
 /// # Errors
@@ -38,10 +49,7 @@ pub(super) fn file_rows(
 ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
     let footer = metadata.metadata();
     let chunks = ColumnChunks::new(footer, &wanted.row_groups, &wanted.columns);
-    let mut rows = match &wanted.selection {
-        Some(selection) => selection.row_count(),
-        None => row_count(footer, &wanted.row_groups),
-    };
+    let rows = wanted.row_count(footer);
     let mut builder =
         ParquetRecordBatchStreamBuilder::new_with_metadata(reader.of_pages(chunks), metadata)
             .with_projection(wanted.columns)
@@ -51,7 +59,6 @@ pub(super) fn file_rows(
         builder = builder.with_row_selection(selection);
     }
     if let Some(limit) = wanted.limit {
-        rows = rows.min(limit);
         builder = builder.with_limit(limit);
     }
     let batches = builder.build()?.map_err(Error::from);
@@ -62,7 +69,7 @@ pub(super) fn file_rows(
 }
 
 /// The rows of some row groups, whose numbers were checked with the footer.
-fn row_count(footer: &ParquetMetaData, groups: &[usize]) -> usize {
+pub(super) fn row_count(footer: &ParquetMetaData, groups: &[usize]) -> usize {
     let groups = groups
         .iter()
         .filter_map(|group| footer.row_groups().get(*group));

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod live_rows;
+mod page_count;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,9 +22,7 @@ use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_dynamic_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use datafusion::physical_plan::metrics::{
-    Count, ExecutionPlanMetricsSet, MetricBuilder, PruningMetrics,
-};
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, PruningMetrics};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
@@ -34,16 +33,18 @@ use parquet::file::metadata::ParquetMetaData;
 
 use assembly::Assembly;
 use live_rows::{LiveRows, check_count};
+use page_count::page_counts;
 
 use super::deletes::DeleteMetrics;
 use super::equality_delete::KeyFilters;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::FileReader;
-use super::file_rows::{WantedRows, file_rows};
+use super::file_rows::{WantedRows, file_rows, row_count};
 use super::metadata_column::{DeletedSource, numbered, row_numbers};
 use super::pruning::{Prunable, Trust, prunable};
 use super::row_filter::{RowFilter, Trial};
+use super::scan_counters::{ScanCounters, Timed};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
 use crate::runtime;
@@ -65,6 +66,7 @@ pub(super) struct LakeOpener {
     pub(super) limit: Option<usize>,
     /// What files found out about dynamic filters, where these leave out rows.
     pub(super) row_filter: Option<Arc<Trial>>,
+    pub(super) counters: ScanCounters,
     pub(super) metrics: ExecutionPlanMetricsSet,
 }
 
@@ -102,7 +104,7 @@ struct Deletes {
 }
 
 impl LakeOpener {
-    /// An opener of the same kind for all columns and rows of other files.
+    /// An opener of the same kind for all columns and rows of delete files.
     pub(super) fn all_of(&self, shape: Arc<ScanShape>) -> Self {
         let read = &shape.columns.read;
         let all: Vec<usize> = (0..read.fields().len()).collect();
@@ -112,6 +114,7 @@ impl LakeOpener {
             predicate: None,
             limit: None,
             row_filter: None,
+            counters: self.counters.of_deletes(),
             ..self.clone()
         }
     }
@@ -125,6 +128,7 @@ impl LakeOpener {
         let opener = self.clone();
         async move {
             let location = file.data_file().file_path().to_owned();
+            let _timer = opener.counters.time_opening.timer();
             let opening = opener.open_file(file, range);
             let opened = runtime::contained_future(opening).await;
             opened.map_err(|error| in_file(error, &location))
@@ -144,22 +148,32 @@ impl LakeOpener {
         Ok(needed)
     }
 
+    /// What asks again and again whether the file can be left.
+    fn pruner(&self, file: &Arc<LakeFile>) -> Option<FilePruner> {
+        let predicate = self.predicate.as_ref()?;
+        Some(FilePruner::new(
+            Arc::clone(file),
+            Arc::clone(predicate),
+            Arc::clone(&self.shape.columns.read),
+            Arc::clone(&self.shape.field_ids),
+        ))
+    }
+
     async fn open_file(&self, file: Arc<LakeFile>, range: Option<FileRange>) -> Result<Batches> {
         let location = file.data_file().file_path();
         let metrics = ParquetFileMetrics::new(self.partition, location, &self.metrics);
-        let mut pruner = self.predicate.as_ref().map(|predicate| {
-            FilePruner::new(
-                Arc::clone(&file),
-                Arc::clone(predicate),
-                Arc::clone(&self.shape.columns.read),
-                Arc::clone(&self.shape.field_ids),
-            )
-        });
+        let mut pruner = self.pruner(&file);
         if let Some(pruner) = &mut pruner
             && pruner.should_prune()?
         {
             metrics.files_ranges_pruned_statistics.add_pruned(1);
+            if file.is_first_range() {
+                self.counters.files_skipped_late.add(1);
+            }
             return Ok(futures::stream::empty().boxed());
+        }
+        if file.is_first_range() {
+            self.counters.files_opened.add(1);
         }
         metrics.files_ranges_pruned_statistics.add_matched(1);
 
@@ -169,6 +183,7 @@ impl LakeOpener {
         let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
         };
+        let deletes_timer = self.counters.time_deletes.timer();
         let live = match self.flags(&opened.mapping, &needed) {
             // Deleted rows come back with their flags.
             flags if !flags.is_empty() => {
@@ -190,6 +205,7 @@ impl LakeOpener {
             live,
             keys: KeyFilters::read(self, &file, &needed).await?,
         };
+        deletes_timer.done();
         let batches = self.decode(&file, opened, plan, &needed, deletes)?;
         match pruner {
             Some(pruner)
@@ -202,6 +218,7 @@ impl LakeOpener {
                     batches,
                     pruner: Some(pruner),
                     files_ranges,
+                    left_early: self.counters.files_left_early.clone(),
                 }
                 .boxed())
             }
@@ -220,6 +237,7 @@ impl LakeOpener {
         let size = file.data_file().file_size_in_bytes();
         let storage = &self.shape.storage;
         let reader = FileReader::new(storage, location, size, metrics.clone())?;
+        let reader = reader.metered(&self.counters.footers);
         let timer = metrics.metadata_load_time.timer();
         let footers = &self.shape.footers;
         let footer = match footers.footer(location, size, &reader).await {
@@ -270,8 +288,15 @@ impl LakeOpener {
             // some writers record for the row group itself is wrong.
             row_groups.prune_by_range(groups, range);
         }
+        let in_range = row_groups.remaining_row_group_count();
+        self.counters.row_groups.add(in_range);
+        let rows = |plan: &ParquetAccessPlan| row_count(&footer, &plan.row_group_indexes());
+        self.counters.rows.add(rows(&row_groups.clone().build()));
         let conditions = match self.conditions(file, opened)? {
-            Prunable::NoRow => return Ok(None),
+            Prunable::NoRow => {
+                self.counters.row_groups_no_match.add(in_range);
+                return Ok(None);
+            }
             Prunable::Conditions(conditions) => conditions,
         };
         let pruning = conditions.as_ref().and_then(|conditions| {
@@ -305,10 +330,13 @@ impl LakeOpener {
             return Ok(None);
         }
         let plan = row_groups.build();
+        let kept = plan.row_group_index_iter().count();
         let plan = match &conditions {
             Some(conditions) => self.prune_pages(plan, conditions, opened).await?,
             None => plan,
         };
+        let left = plan.row_group_index_iter().count();
+        self.counters.row_groups_no_page.add(kept - left);
         Ok((!plan.is_empty()).then_some(plan))
     }
 
@@ -324,9 +352,16 @@ impl LakeOpener {
             return Ok(None);
         };
         let rows = file.data_file().record_count();
+        let kept = plan.row_group_index_iter().count();
         let live = LiveRows::new(plan, &opened.footer, rows, deleted)?;
-        self.counter("rows_deleted")
-            .add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
+        let left = plan.row_group_index_iter().count();
+        self.counters.row_groups_deleted.add(kept - left);
+        let removed = if file.has_vector() {
+            &self.counters.rows_deleted_vectors
+        } else {
+            &self.counters.rows_deleted_positions
+        };
+        removed.add(usize::try_from(live.removed()).unwrap_or(usize::MAX));
         Ok(Some(live))
     }
 
@@ -342,7 +377,8 @@ impl LakeOpener {
         check_count(&opened.footer, file.data_file().record_count())?;
         let metrics = DeleteMetrics {
             file: opened.metrics.clone(),
-            files_read: self.counter("delete_files_read"),
+            files_read: self.counters.delete_files_read.clone(),
+            read: self.counters.deletes.clone(),
         };
         file.deleted_rows(&self.shape.deletes, &metrics).await
     }
@@ -363,10 +399,6 @@ impl LakeOpener {
     fn row_filter(&self, schema: &SchemaRef) -> Option<RowFilter> {
         let trial = self.row_filter.as_ref().filter(|_| self.limit.is_none())?;
         RowFilter::new(self.predicate.as_ref()?, schema, Arc::clone(trial))
-    }
-
-    fn counter(&self, name: &'static str) -> Count {
-        MetricBuilder::new(&self.metrics).counter(name, self.partition)
     }
 
     /// The predicate in terms of the file's columns, as far as the file's statistics decide it.
@@ -464,8 +496,9 @@ impl LakeOpener {
         }
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
-        let mut builder =
-            ParquetRecordBatchStreamBuilder::new_with_metadata(opened.reader.clone(), metadata);
+        let reader = opened.reader.clone();
+        let reader = reader.metered(&self.counters.bloom_filters);
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
         row_groups
             .prune_by_bloom_filters(schema, &mut builder, pruning, &opened.metrics)
             .await;
@@ -499,8 +532,9 @@ impl LakeOpener {
         let location = opened.reader.location().to_owned();
         let footer = Arc::clone(&opened.footer);
         let footers = &self.shape.footers;
+        let mut reader = opened.reader.clone().metered(&self.counters.page_indexes);
         opened.footer = footers
-            .with_page_index(&location, footer, &mut opened.reader)
+            .with_page_index(&location, footer, &mut reader)
             .await?;
         Ok(pages.prune_plan_with_page_index(
             plan,
@@ -545,6 +579,17 @@ impl LakeOpener {
             limit,
             batch_size: self.batch_size,
         };
+        self.counters.row_groups_read.add(wanted.row_groups.len());
+        self.counters
+            .rows_selected
+            .add(wanted.row_count(&opened.footer));
+        if let Some(selection) = &wanted.selection {
+            let (groups, columns) = (&wanted.row_groups, &wanted.columns);
+            let counts = page_counts(&opened.footer, groups, columns, selection);
+            let (pages, read) = counts.unwrap_or_default();
+            self.counters.pages.add(pages);
+            self.counters.pages_read.add(read);
+        }
         let assembly = Assembly::new(
             &self.shape.columns.read,
             &self.projection,
@@ -553,17 +598,17 @@ impl LakeOpener {
             &roots,
         )?;
         let assembly = assembly.with_row_filter(|schema| self.row_filter(schema));
-        let rows = file_rows(opened.reader, metadata, wanted)?;
+        let reader = opened.reader.metered(&self.counters.data);
+        let rows = file_rows(reader, metadata, wanted)?;
         let location = file.data_file().file_path().to_owned();
-        Ok(rows
-            .map(move |batch| {
-                let batch = match &mut live {
-                    Some(live) => batch.and_then(|batch| live.filter(batch)),
-                    None => batch,
-                };
-                assembly.assemble(batch, &keys, &location)
-            })
-            .boxed())
+        let rows = rows.map(move |batch| {
+            let batch = match &mut live {
+                Some(live) => batch.and_then(|batch| live.filter(batch)),
+                None => batch,
+            };
+            assembly.assemble(batch, &keys, &location)
+        });
+        Ok(Timed::new(rows, self.counters.time_decoding.clone()).boxed())
     }
 }
 
@@ -629,6 +674,7 @@ struct StoppableBatches {
     batches: Batches,
     pruner: Option<FilePruner>,
     files_ranges: PruningMetrics,
+    left_early: Count,
 }
 
 impl Stream for StoppableBatches {
@@ -641,6 +687,7 @@ impl Stream for StoppableBatches {
         match pruner.should_prune() {
             Ok(false) => {}
             Ok(true) => {
+                self.left_early.add(1);
                 self.files_ranges.add_pruned(1);
                 self.files_ranges.subtract_matched(1);
                 self.pruner = None;

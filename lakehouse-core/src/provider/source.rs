@@ -16,10 +16,12 @@ use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, Push
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use object_store::ObjectStore;
 
+use super::account::ScanAccount;
 use super::deletes::ScanDeletes;
 use super::equality_delete::DeletedKeys;
 use super::field_mapping::TableColumns;
 use super::opener::LakeOpener;
+use super::scan_counters::ScanCounters;
 use crate::error::Error;
 use crate::scan::FooterCache;
 use crate::storage::Storage;
@@ -37,8 +39,8 @@ pub(crate) struct ScanShape {
     pub(crate) columns: TableColumns,
     /// The columns' field ids, in the same order.
     pub(crate) field_ids: Arc<[i32]>,
-    /// What EXPLAIN says of the table and of planning, such as `table=s.t, snapshot=3, files=1/7`.
-    pub(crate) label: String,
+    /// What is scanned and what planning found.
+    pub(crate) account: Arc<ScanAccount>,
     /// The equality deletes that files refer to by position.
     pub(crate) deleted_keys: Vec<DeletedKeys>,
 }
@@ -50,7 +52,7 @@ impl ScanShape {
         footers: Arc<FooterCache>,
         deletes: ScanDeletes,
         columns: TableColumns,
-        label: String,
+        account: Arc<ScanAccount>,
     ) -> Self {
         let fields = columns.iceberg.as_struct().fields();
         Self {
@@ -59,7 +61,7 @@ impl ScanShape {
             deletes,
             field_ids: fields.iter().map(|field| field.id).collect(),
             columns,
-            label,
+            account,
             deleted_keys: Vec::new(),
         }
     }
@@ -106,6 +108,16 @@ impl LakeSource {
 }
 
 impl LakeSource {
+    /// What is the same for all files.
+    pub(super) fn shape(&self) -> &ScanShape {
+        &self.shape
+    }
+
+    /// What files, row groups and pages are skipped by.
+    pub(super) fn predicate(&self) -> Option<&Arc<dyn PhysicalExpr>> {
+        self.predicate.as_ref()
+    }
+
     /// Says whether the files are dealt out by row groups, so that no split by bytes makes it
     /// better.
     pub(crate) fn with_final_groups(mut self, is_final: bool) -> Self {
@@ -144,6 +156,7 @@ impl FileSource for LakeSource {
                 .unwrap_or_else(|| ConfigOptions::default().execution.batch_size),
             limit: base_config.limit,
             row_filter: self.filters_rows.then(Arc::default),
+            counters: ScanCounters::new(&self.metrics, partition),
             metrics: self.metrics.clone(),
         }))
     }
@@ -185,14 +198,14 @@ impl FileSource for LakeSource {
     fn fmt_extra(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match format {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
-                write!(f, ", {}", self.shape.label)?;
+                write!(f, ", {}", self.shape.account.label())?;
                 if let Some(predicate) = &self.predicate {
                     write!(f, ", predicate={predicate}")?;
                 }
                 Ok(())
             }
             DisplayFormatType::TreeRender => {
-                for part in self.shape.label.split(", ") {
+                for part in self.shape.account.label().split(", ") {
                     writeln!(f, "{part}")?;
                 }
                 Ok(())

@@ -34,6 +34,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use tracing::Instrument;
 
+use super::account::ScanAccount;
 use super::deletes::ScanDeletes;
 use super::file::LakeFile;
 use super::file_groups::single_pieces;
@@ -66,6 +67,8 @@ pub(super) struct StreamedFiles {
     /// Who pays for positions of deleted rows.
     pub(super) pool: Arc<dyn MemoryPool>,
     pub(super) partitions: usize,
+    /// What is told of the scan.
+    pub(super) account: Arc<ScanAccount>,
 }
 
 /// A scan whose files are found while it runs.
@@ -102,6 +105,11 @@ impl StreamedScan {
             files,
             run: Mutex::new(run),
         }
+    }
+
+    /// What the scan has of the engine: projection, filters, limit, metrics.
+    pub(super) fn template(&self) -> &FileScanConfig {
+        &self.template
     }
 
     /// The same of another template, which the engine made of this one's.
@@ -282,16 +290,25 @@ async fn plan(files: Arc<StreamedFiles>, planned: Planned, mut end: QueueEnd) {
 }
 
 async fn put_all(files: &StreamedFiles, planned: &Planned, end: &mut QueueEnd) -> Result<()> {
+    // Parts count the manifests that they read.
+    let mut counts = files.planning.counts();
+    counts.manifests_total = counts.manifests_skipped;
+    files.account.add(&ScanPlan {
+        counts,
+        ..ScanPlan::default()
+    });
     let mut parts = Arc::clone(&files.planning).parts();
     while let Some(part) = parts.try_next().await? {
         planned.manifests.add(1);
         planned.files.add(part.files.len());
+        files.account.add(&part);
         for file in lake_files(files, part) {
             for piece in single_pieces(file)? {
                 end.put(piece).await;
             }
         }
     }
+    files.account.complete();
     Ok(())
 }
 

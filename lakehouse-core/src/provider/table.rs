@@ -20,6 +20,7 @@ use datafusion::physical_plan::union::UnionExec;
 use iceberg::spec::{NameMapping, Type};
 use tracing::Instrument;
 
+use super::account::ScanAccount;
 use super::deletes::ScanDeletes;
 use super::equality_delete::{KeyJoin, Prepared, ScanInputs, joined_columns, without_deleted};
 use super::field_mapping::TableColumns;
@@ -166,12 +167,14 @@ impl LakeTable {
         &self,
         filters: &[Expr],
         limit: Option<usize>,
+        account: &ScanAccount,
     ) -> Result<(Planning, Option<u64>)> {
         // Filters may drop rows, so a limit says nothing about how many files it takes.
         let limit = limit.filter(|_| filters.is_empty());
         let rows_max = limit.map(|limit| u64::try_from(limit).unwrap_or(u64::MAX));
         let predicate = predicate::convert(filters, self.table.schema());
-        let planning = Planning::begin(&self.table, predicate, self.context.manifests()).await?;
+        let manifests = account.counted(self.context.manifests());
+        let planning = Planning::begin(&self.table, predicate, &manifests).await?;
         Ok((planning, rows_max))
     }
 
@@ -190,21 +193,21 @@ impl LakeTable {
         planning: Planning,
         projection: &[usize],
         limit: Option<usize>,
+        account: Arc<ScanAccount>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let pool = &state.runtime_env().memory_pool;
         let storage = self.table.storage();
-        let counts = planning.counts();
-        let label = format!(
-            "{}, manifests={}/{}",
-            self.scanned(planning.snapshot_id()),
-            counts.manifests_total - counts.manifests_skipped,
-            counts.manifests_total,
-        );
         // Each file brings what deletes its rows.
         let deletes = ScanDeletes::new(&ScanPlan::default(), storage.clone(), pool);
         let footers = Arc::clone(self.context.footers());
         let columns = self.columns()?;
-        let shape = ScanShape::new(storage.clone(), footers, deletes, columns, label);
+        let shape = ScanShape::new(
+            storage.clone(),
+            footers,
+            deletes,
+            columns,
+            Arc::clone(&account),
+        );
         let mut statistics = Statistics::new_unknown(&self.schema);
         let rows = planning.listed_rows();
         if let Some(rows) = rows.and_then(|rows| usize::try_from(rows).ok()) {
@@ -220,6 +223,7 @@ impl LakeTable {
             storage: storage.clone(),
             pool: Arc::clone(pool),
             partitions: scans.partitions,
+            account,
         };
         let scan = StreamedScan::new(template, Arc::new(files));
         Ok(DataSourceExec::from_data_source(scan))
@@ -235,34 +239,15 @@ impl LakeTable {
         })
     }
 
-    /// What EXPLAIN says of the table that is scanned.
-    fn scanned(&self, snapshot_id: Option<i64>) -> String {
-        let mut label = format!("table={}", self.table.ident());
-        if let Some(version) = self.table.version() {
-            label.push_str(&format!(", version={version}"));
-        }
-        match snapshot_id {
-            Some(id) => label.push_str(&format!(", snapshot={id}")),
-            None => label.push_str(", snapshot=none"),
-        }
-        label
-    }
-
-    /// What EXPLAIN says of the scan.
-    fn label(&self, plan: &ScanPlan) -> String {
-        let counts = &plan.counts;
-        let mut label = self.scanned(plan.snapshot_id);
-        label.push_str(&format!(
-            ", files={}/{}, manifests={}/{}",
-            plan.files.len(),
-            counts.files_total,
-            counts.manifests_total - counts.manifests_skipped,
-            counts.manifests_total,
-        ));
-        if plan.has_deletes() {
-            label.push_str(&format!(", delete_files={}", plan.delete_files().len()));
-        }
-        label
+    /// An account of a scan with these filters, of which nothing was planned yet.
+    fn account(&self, filters: &[Expr]) -> ScanAccount {
+        let may_skip = |filter: &&Expr| {
+            let converted = predicate::convert(std::slice::from_ref(*filter), self.table.schema());
+            let tells = matches!(filter, Expr::IsNotNull(_)) || !is_about_nulls_alone(&converted);
+            self.metadata.is_about_files(filter) || tells && converted != Predicate::AlwaysTrue
+        };
+        let filters = filters.iter().filter(may_skip);
+        ScanAccount::of_table(&self.table, filters.cloned().collect())
     }
 
     /// Statistics of the plan's files; of columns only those that the query looks at, because each
@@ -309,6 +294,16 @@ impl LakeTable {
         }
         statistics.calculate_total_byte_size(&self.schema);
         statistics
+    }
+}
+
+/// Whether of a condition nothing is left but that values are not NULL.
+fn is_about_nulls_alone(predicate: &Predicate) -> bool {
+    match predicate {
+        Predicate::And(parts) | Predicate::Or(parts) => parts.iter().all(is_about_nulls_alone),
+        Predicate::IsNotNull { .. } => true,
+        Predicate::StartsWith { prefix, .. } => prefix.is_empty(),
+        _ => false,
     }
 }
 
@@ -406,29 +401,34 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let span = tracing::info_span!(
-            "scan",
-            table = %self.table.ident(),
-            snapshot = self.table.snapshot_id()
-        );
         let looked_at = self.looked_at(projection, filters);
         let mut unread = self.table.unread_columns()?;
         if let Some(error) = looked_at.iter().find_map(|column| unread.remove(column)) {
             return Err(error.into());
         }
-        let begun = self.begin(filters, limit).instrument(span.clone()).await;
-        let (planning, rows_max) = begun?;
+        let account = Arc::new(self.account(filters));
+        let span = tracing::info_span!(
+            "scan",
+            table = %self.table.ident(),
+            snapshot = self.table.snapshot_id()
+        );
+        let timer = account.planning.timer();
+        let begun = self.begin(filters, limit, &account);
+        let (planning, rows_max) = begun.instrument(span.clone()).await?;
         let all = || (0..self.schema.fields().len()).collect();
         let projection = projection.cloned().unwrap_or_else(all);
         if self.is_streamed(state, &planning, rows_max) {
-            return Ok(self.streamed(state, planning, &projection, limit)?);
+            timer.done();
+            return Ok(self.streamed(state, planning, &projection, limit, account)?);
         }
         let mut plan = planning.whole(rows_max).instrument(span).await?;
-        plan.counts.files_skipped_partition +=
+        plan.counts.files_skipped_metadata =
             self.metadata.prune(&mut plan.files, filters, state)?;
+        timer.done();
+        account.add(&plan);
+        account.complete();
         self.metadata
             .check_flags(&plan.files, self.behind(&looked_at))?;
-        let label = self.label(&plan);
         let statistics = self.statistics(&plan, &looked_at);
         let runtime = state.runtime_env();
         let deletes = ScanDeletes::new(&plan, self.table.storage().clone(), &runtime.memory_pool);
@@ -446,7 +446,7 @@ impl TableProvider for LakeTable {
             Arc::clone(self.context.footers()),
             deletes,
             prepared.columns,
-            label,
+            account,
         );
         shape.deleted_keys = prepared.deleted_keys;
         let scans = Scans {

@@ -16,7 +16,7 @@ pub(crate) use decode::DecodedManifest;
 pub(crate) use listed_file::ListedEntry;
 pub use listed_file::ListedFile;
 
-use super::manifest_cache::ManifestCache;
+use super::manifest_cache::{ManifestCache, ManifestReads};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime;
 use crate::storage::Storage;
@@ -45,9 +45,13 @@ pub(crate) async fn read_list(
     }
     let load = || {
         let (storage, snapshot) = (storage.clone(), snapshot.clone());
+        let reads = cache.reads().map(Arc::clone);
         async move {
             let path = snapshot.manifest_list();
             let bytes = read_file(&storage, "manifest list", path).await?;
+            if let Some(reads) = reads {
+                reads.count_list(bytes.len());
+            }
             let list = decoded(bytes, "manifest list", path, decode::list).await?;
             refuse_emptied(&list, &snapshot)?;
             let size_bytes = decode::list_size_bytes(&list);
@@ -87,10 +91,14 @@ pub(crate) async fn read_manifest(
     {
         return Err(encrypted("manifest", path));
     }
+    if let Some(reads) = cache.reads() {
+        reads.count_asked();
+    }
     let load = || {
         let (storage, file) = (storage.clone(), file.clone());
+        let reads = cache.reads().map(Arc::clone);
         async move {
-            let manifest = load_manifest(&storage, &file).await?;
+            let manifest = load_manifest(&storage, &file, reads.as_deref()).await?;
             let size_bytes = manifest.size_bytes();
             Ok((Arc::new(manifest), size_bytes))
         }
@@ -98,9 +106,16 @@ pub(crate) async fn read_manifest(
     cache.manifest(path, load).await
 }
 
-async fn load_manifest(storage: &Storage, file: &ManifestFile) -> Result<DecodedManifest> {
+async fn load_manifest(
+    storage: &Storage,
+    file: &ManifestFile,
+    reads: Option<&ManifestReads>,
+) -> Result<DecodedManifest> {
     let path = &file.manifest_path;
     let bytes = read_file(storage, "manifest", path).await?;
+    if let Some(reads) = reads {
+        reads.count_manifest(bytes.len());
+    }
     let length = bytes.len() as u64;
     let manifest = decoded(bytes, "manifest", path, decode::manifest).await?;
     // A file that was cut between two blocks decodes without an error, with files missing. A table

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use iceberg::spec::ManifestFile;
 
@@ -15,6 +16,53 @@ use crate::error::Result;
 pub struct ManifestCache {
     lists: Arc<ByteCache<String, Arc<Vec<ManifestFile>>>>,
     manifests: Arc<ByteCache<String, Arc<DecodedManifest>>>,
+    /// What counts reads through this clone of the cache.
+    reads: Option<Arc<ManifestReads>>,
+}
+
+/// How many manifest lists and manifests were asked for, and what of them was not kept.
+#[derive(Debug, Default)]
+pub(crate) struct ManifestReads {
+    asked: AtomicU64,
+    loaded: AtomicU64,
+    lists_loaded: AtomicU64,
+    loaded_bytes: AtomicU64,
+}
+
+impl ManifestReads {
+    /// Manifests that were asked for, each time they were.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Manifests read from storage for it; the others were kept, or read for somebody else.
+    pub(crate) fn loaded(&self) -> u64 {
+        self.loaded.load(Ordering::Relaxed)
+    }
+
+    /// Manifest lists read from storage.
+    pub(crate) fn lists_loaded(&self) -> u64 {
+        self.lists_loaded.load(Ordering::Relaxed)
+    }
+
+    /// Bytes read from storage for both.
+    pub(crate) fn loaded_bytes(&self) -> u64 {
+        self.loaded_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_asked(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_list(&self, bytes: usize) {
+        self.lists_loaded.fetch_add(1, Ordering::Relaxed);
+        self.loaded_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_manifest(&self, bytes: usize) {
+        self.loaded.fetch_add(1, Ordering::Relaxed);
+        self.loaded_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
 }
 
 /// Manifest lists are small beside the manifests they name: this part of the cache is theirs.
@@ -27,7 +75,21 @@ impl ManifestCache {
         Self {
             lists: Arc::new(ByteCache::new(lists_max)),
             manifests: Arc::new(ByteCache::new(bytes_max - lists_max)),
+            reads: None,
         }
+    }
+
+    /// The same cache, counting what is read through this clone of it.
+    pub(crate) fn counted(&self, reads: &Arc<ManifestReads>) -> Self {
+        Self {
+            reads: Some(Arc::clone(reads)),
+            ..self.clone()
+        }
+    }
+
+    /// What counts the reads through this clone.
+    pub(super) fn reads(&self) -> Option<&Arc<ManifestReads>> {
+        self.reads.as_ref()
     }
 
     /// The manifest list of a path, loaded when it is not kept; `load` gives it with its size.

@@ -1,6 +1,7 @@
 //! Which files of a snapshot a read has to open.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use iceberg::spec::{
@@ -36,16 +37,25 @@ pub struct ScanPlan {
 pub struct PlanCounts {
     /// Manifests of data files in the snapshot.
     pub manifests_total: usize,
-    /// Manifests not read, because they hold no live file or none in a wanted partition.
+    /// Manifests not read: they hold no live file or none in a wanted partition, or were not needed
+    /// to reach a row limit.
     pub manifests_skipped: usize,
+    /// Those of the skipped manifests that hold no live file.
+    pub manifests_skipped_empty: usize,
+    /// Those of the skipped manifests that a row limit made needless.
+    pub manifests_skipped_limit: usize,
     /// Live data files in the manifests that were read.
     pub files_total: usize,
+    /// Bytes of those files.
+    pub files_total_bytes: u64,
     /// Files skipped by their partition values.
     pub files_skipped_partition: usize,
     /// Files skipped by their columns' bounds and counts.
     pub files_skipped_bounds: usize,
     /// Files skipped because they hold no rows.
     pub files_skipped_empty: usize,
+    /// Files skipped by a filter on metadata columns, such as `_file`.
+    pub files_skipped_metadata: usize,
     /// Files not needed to reach a row limit, as far as they were seen.
     pub files_skipped_limit: usize,
     /// Manifests of delete files in the snapshot.
@@ -53,6 +63,25 @@ pub struct PlanCounts {
     /// Manifests of delete files not read, because they hold no live file or none in a wanted
     /// partition.
     pub delete_manifests_skipped: usize,
+}
+
+impl AddAssign for PlanCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.manifests_total += other.manifests_total;
+        self.manifests_skipped += other.manifests_skipped;
+        self.manifests_skipped_empty += other.manifests_skipped_empty;
+        self.manifests_skipped_limit += other.manifests_skipped_limit;
+        self.files_total += other.files_total;
+        let bytes = self.files_total_bytes;
+        self.files_total_bytes = bytes.saturating_add(other.files_total_bytes);
+        self.files_skipped_partition += other.files_skipped_partition;
+        self.files_skipped_bounds += other.files_skipped_bounds;
+        self.files_skipped_empty += other.files_skipped_empty;
+        self.files_skipped_metadata += other.files_skipped_metadata;
+        self.files_skipped_limit += other.files_skipped_limit;
+        self.delete_manifests_total += other.delete_manifests_total;
+        self.delete_manifests_skipped += other.delete_manifests_skipped;
+    }
 }
 
 /// A live data file with all that a reader needs to know of it.
@@ -202,6 +231,13 @@ pub async fn plan_limit(
     planning.whole(Some(rows_max)).await
 }
 
+/// Manifests of data files without a live one.
+pub(super) fn empty_manifests(list: &[ManifestFile]) -> usize {
+    let is_empty =
+        |file: &&ManifestFile| file.content == ManifestContentType::Data && !has_live_files(file);
+    list.iter().filter(is_empty).count()
+}
+
 fn has_live_files(file: &ManifestFile) -> bool {
     file.has_added_files() || file.has_existing_files()
 }
@@ -308,6 +344,10 @@ pub(crate) fn select(
                 return Err(delete_among_data(entry, &read.file));
             }
             plan.counts.files_total += 1;
+            plan.counts.files_total_bytes = plan
+                .counts
+                .files_total_bytes
+                .saturating_add(file.file_size_in_bytes());
             let tuple = file.partition();
             if !may_match(&on_partition, &TupleFacts { layout, tuple }) {
                 plan.counts.files_skipped_partition += 1;

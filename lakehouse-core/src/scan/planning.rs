@@ -12,7 +12,8 @@ use super::delete_index::DeleteIndex;
 use super::manifest::{self, MANIFEST_READS_MAX, ReadManifest};
 use super::manifest_cache::ManifestCache;
 use super::plan::{
-    PlanCounts, ScanPlan, manifests_for, select, wanted_delete_manifests, wanted_manifests,
+    PlanCounts, ScanPlan, empty_manifests, manifests_for, select, wanted_delete_manifests,
+    wanted_manifests,
 };
 use super::predicate::Predicate;
 use crate::error::{Error, Result};
@@ -76,13 +77,9 @@ impl Planning {
         self.counts.delete_manifests_skipped = deletes_total - deletes.len();
         self.counts.manifests_total = total;
         self.counts.manifests_skipped = total - wanted.len();
+        self.counts.manifests_skipped_empty = empty_manifests(&list);
         self.wanted = wanted;
         Ok(())
-    }
-
-    /// The snapshot; `None` for a table that nothing was written to.
-    pub(crate) fn snapshot_id(&self) -> Option<i64> {
-        self.snapshot_id
     }
 
     /// What is known before the manifests of data files are read: how many of them will be.
@@ -148,6 +145,8 @@ impl Planning {
         plan.counts.delete_manifests_skipped = self.counts.delete_manifests_skipped;
         plan.counts.manifests_total = self.counts.manifests_total;
         plan.counts.manifests_skipped = self.counts.manifests_total - manifests.len();
+        plan.counts.manifests_skipped_limit = self.wanted.len() - manifests.len();
+        plan.counts.manifests_skipped_empty = self.counts.manifests_skipped_empty;
         Ok(plan)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool};
 use iceberg::spec::{Literal, NestedField, NestedFieldRef, PrimitiveType, Type};
 
+use super::super::account::ScanAccount;
 use super::super::deletes::ScanDeletes;
 use super::super::field_mapping::TableColumns;
 use super::super::file::LakeFile;
@@ -285,10 +286,10 @@ fn delete_shape(
     footers: Arc<FooterCache>,
 ) -> Arc<ScanShape> {
     let storage: Storage = inputs.table.storage().clone();
-    let label = format!("equality deletes of table={}", inputs.table.ident());
+    let account = Arc::new(ScanAccount::of_equality_deletes(inputs.table));
     // Nothing deletes rows of delete files.
     let deletes = ScanDeletes::new(&ScanPlan::default(), storage.clone(), inputs.pool);
-    Arc::new(ScanShape::new(storage, footers, deletes, columns, label))
+    Arc::new(ScanShape::new(storage, footers, deletes, columns, account))
 }
 
 fn ordinal(set: usize) -> Result<i32> {

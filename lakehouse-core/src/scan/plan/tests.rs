@@ -60,6 +60,7 @@ async fn manifests_and_files_are_skipped_by_partition_and_bounds() {
         manifests_total: 2,
         manifests_skipped: 1,
         files_total: 2,
+        files_total_bytes: 2000,
         files_skipped_bounds: 1,
         ..PlanCounts::default()
     };
