@@ -21,9 +21,11 @@ mod predicate;
 mod pruning;
 mod source;
 mod table;
+mod transform_function;
 mod values;
 
 pub use access::Access;
 pub use catalog::{LakeCatalog, LocalTable};
 pub use insert::{WrittenRows, write_streams};
 pub use table::LakeTable;
+pub use transform_function::transform_functions;

@@ -264,6 +264,8 @@ pub(super) fn keeps_order(from: &DataType, to: &DataType) -> bool {
                 scale >= own_scale && precision - scale >= own_precision - own_scale
             })
         }
+        // Between zones the instant stays as it is.
+        (T::Timestamp(unit, Some(_)), T::Timestamp(other, Some(_))) => unit == other,
         (T::Timestamp(unit, zone), T::Timestamp(other, other_zone)) => {
             unit == other && is_utc(zone.as_deref()) && is_utc(other_zone.as_deref())
         }

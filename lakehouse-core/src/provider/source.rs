@@ -109,6 +109,15 @@ impl LakeSource {
         self.has_final_groups = is_final;
         self
     }
+
+    /// Skips by a condition that the engine does not push down, because it follows from another.
+    pub(crate) fn with_derived_conditions(
+        mut self,
+        conditions: Option<Arc<dyn PhysicalExpr>>,
+    ) -> Self {
+        self.predicate = conditions;
+        self
+    }
 }
 
 impl FileSource for LakeSource {

@@ -15,6 +15,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use iceberg::spec::{NameMapping, Type};
@@ -388,6 +389,7 @@ impl TableProvider for LakeTable {
         let scans = Scans {
             partitions: state.config().target_partitions(),
             statistics,
+            derived: predicate::derived_conditions(filters, self.table.schema(), &self.schema),
         };
         let shape = Arc::new(shape);
         let (joined, joins) = (prepared.joined, prepared.joins);
@@ -450,6 +452,8 @@ struct Scans {
     partitions: usize,
     /// Of the table's columns; a scan may have more of them.
     statistics: Statistics,
+    /// What follows for columns from filters on functions of them.
+    derived: Option<Arc<dyn PhysicalExpr>>,
 }
 
 impl Scans {
@@ -467,7 +471,11 @@ impl Scans {
         statistics
             .column_statistics
             .resize_with(width, ColumnStatistics::new_unknown);
-        let source = Arc::new(LakeSource::new(shape).with_final_groups(is_final));
+        let source = Arc::new(
+            LakeSource::new(shape)
+                .with_final_groups(is_final)
+                .with_derived_conditions(self.derived.as_ref().map(Arc::clone)),
+        );
         let config = FileScanConfigBuilder::new(url, source)
             .with_file_groups(groups)
             .with_statistics(statistics)
@@ -492,6 +500,7 @@ impl Scans {
             let deletes = Self {
                 partitions: self.partitions,
                 statistics: Statistics::new_unknown(&shape.columns.read),
+                derived: None,
             };
             deletes.scan(shape, files, &all, None)
         })
