@@ -17,6 +17,8 @@ mod copy;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod function_pruning;
+#[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod many_writers;

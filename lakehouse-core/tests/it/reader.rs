@@ -1,9 +1,11 @@
 //! Reading tables through the engine: columns by field id, pruning that loses no row, statistics.
 
+mod bloom_filter;
 mod deletes;
 mod equality;
 mod equality_property;
 mod evolution;
+mod function_pruning;
 mod handmade;
 mod metadata_columns;
 mod pruning;

@@ -11,6 +11,7 @@ use datafusion::physical_expr::{PhysicalExpr, conjunction_opt};
 use iceberg::spec::{Datum, Schema};
 
 use super::super::values;
+use super::prefix::after_prefix;
 use super::{Converter, LIST_MAX};
 use crate::scan::{Comparison, Predicate};
 
@@ -118,21 +119,4 @@ fn operator(comparison: Comparison) -> Operator {
         Comparison::Gt => Operator::Gt,
         Comparison::GtEq => Operator::GtEq,
     }
-}
-
-/// The least text that lies after all that begin with a prefix; `None` when there is none.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut kept: Vec<char> = prefix.chars().collect();
-    while let Some(last) = kept.pop() {
-        let next = match last {
-            // What lies between is no character.
-            '\u{D7FF}' => Some('\u{E000}'),
-            other => char::from_u32(u32::from(other) + 1),
-        };
-        if let Some(next) = next {
-            kept.push(next);
-            return Some(kept.into_iter().collect());
-        }
-    }
-    None
 }

@@ -2,7 +2,6 @@
 
 use iceberg::spec::Datum;
 
-use super::any;
 use crate::scan::{Comparison, Predicate};
 use crate::table::transform::text_prefix;
 
@@ -24,7 +23,14 @@ pub(super) fn compare_prefix(
         field_id,
         prefix: prefix.to_owned(),
     };
-    let up_to = |prefix: &str| any(vec![text(Comparison::Lt, prefix), starts_with(prefix)]);
+    let up_to = |prefix: &str| match after_prefix(prefix) {
+        Some(end) => text(Comparison::Lt, &end),
+        None => Predicate::IsNotNull { field_id },
+    };
+    let beyond = |prefix: &str| match after_prefix(prefix) {
+        Some(end) => text(Comparison::GtEq, &end),
+        None => Predicate::AlwaysFalse,
+    };
     let cut = text_prefix(value, count);
     let is_longer = cut.len() < value.len();
     let is_shorter = !is_longer && value.chars().count() < count;
@@ -36,10 +42,28 @@ pub(super) fn compare_prefix(
         Comparison::NotEq => Predicate::IsNotNull { field_id },
         // Nothing that was cut lies between the cut value and the value.
         Comparison::Lt | Comparison::LtEq if is_longer => up_to(cut),
-        Comparison::Gt | Comparison::GtEq if is_longer => text(Comparison::Gt, cut),
+        Comparison::Gt | Comparison::GtEq if is_longer => beyond(cut),
         Comparison::LtEq if !is_shorter => up_to(value),
+        Comparison::Gt if !is_shorter => beyond(value),
         other => text(other, value),
     }
+}
+
+/// The least text that lies after all that begin with a prefix; `None` when there is none.
+pub(super) fn after_prefix(prefix: &str) -> Option<String> {
+    let mut kept: Vec<char> = prefix.chars().collect();
+    while let Some(last) = kept.pop() {
+        let next = match last {
+            // What lies between is no character.
+            '\u{D7FF}' => Some('\u{E000}'),
+            other => char::from_u32(u32::from(other) + 1),
+        };
+        if let Some(next) = next {
+            kept.push(next);
+            return Some(kept.into_iter().collect());
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -49,7 +73,6 @@ mod tests {
     fn holds(predicate: &Predicate, text: &str) -> bool {
         match predicate {
             Predicate::AlwaysFalse => false,
-            Predicate::Or(parts) => parts.iter().any(|part| holds(part, text)),
             Predicate::StartsWith { prefix, .. } => text.starts_with(prefix.as_str()),
             Predicate::Compare {
                 comparison,

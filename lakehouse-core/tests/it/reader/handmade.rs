@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema as ArrowSchema};
+use datafusion::physical_plan::collect;
+use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Schema,
@@ -262,6 +264,31 @@ impl HandMade {
         };
         lakehouse_core::error::Error::from(result.unwrap_err())
     }
+}
+
+/// How many containers a query's scans skipped, by the name of a pruning metric.
+pub(super) async fn pruned(context: &SessionContext, sql: &str, metric: &str) -> usize {
+    let plan = context.sql(sql).await.unwrap();
+    let plan = plan.create_physical_plan().await.unwrap();
+    collect(Arc::clone(&plan), context.task_ctx())
+        .await
+        .unwrap();
+    let mut plans = vec![plan];
+    let mut pruned = 0;
+    while let Some(plan) = plans.pop() {
+        plans.extend(plan.children().into_iter().map(Arc::clone));
+        for found in plan.metrics().unwrap_or_default().iter() {
+            if let MetricValue::PruningMetrics {
+                name,
+                pruning_metrics,
+            } = found.value()
+                && name == metric
+            {
+                pruned += pruning_metrics.pruned();
+            }
+        }
+    }
+    pruned
 }
 
 /// The rows of a query as text, sorted, one line a row; columns with `|` between, NULL as `-`.
