@@ -273,10 +273,13 @@ impl<'a> Converter<'a> {
 
     fn prefix(&self, text: &Expr, prefix: &str) -> Predicate {
         match self.operand(text) {
-            Some(operand) if *operand.kind == PrimitiveType::String => Predicate::StartsWith {
-                field_id: operand.field_id,
-                prefix: prefix.to_owned(),
-            },
+            Some(operand) if *operand.kind == PrimitiveType::String => {
+                self.derived.set(true);
+                Predicate::StartsWith {
+                    field_id: operand.field_id,
+                    prefix: prefix.to_owned(),
+                }
+            }
             _ => Predicate::AlwaysTrue,
         }
     }

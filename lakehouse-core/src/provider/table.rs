@@ -217,6 +217,7 @@ impl LakeTable {
             true => Precision::Exact(rows),
             false => Precision::Inexact(rows),
         };
+        let distinct = self.table.distinct_counts();
         let fields = self.table.schema().as_struct().fields();
         for &position in columns {
             let (Some(field), Some(slot)) = (
@@ -236,6 +237,10 @@ impl LakeTable {
                 if !spans_type(&bounds.0, &bounds.1) {
                     (slot.min_value, slot.max_value) = bounds;
                 }
+            }
+            if let Some(count) = distinct.get(&field.id) {
+                let count = usize::try_from(*count).unwrap_or(usize::MAX);
+                slot.distinct_count = Precision::Inexact(count.min(rows));
             }
             *slot = with_size(std::mem::take(slot), plan, field.id, data_type, rows);
             if plan.has_deletes() {

@@ -2,6 +2,7 @@
 
 mod bloom_filter;
 mod deletes;
+mod dynamic_filters;
 mod equality;
 mod equality_property;
 mod evolution;
@@ -11,4 +12,5 @@ mod metadata_columns;
 mod pruning;
 mod scan;
 mod schema_model;
+mod statistics;
 mod types;

@@ -182,8 +182,10 @@ async fn equalities_skip_row_groups_by_bloom_filters_for_every_type() {
             );
             skipped += pruned(&context, &sql, METRIC).await;
         }
-        // Each value is in one group of four and within the bounds of all of them.
-        assert!(skipped >= 13, "c{index}: {skipped}");
+        // Each value is in one group of four, and within the bounds of all but for the last bytes
+        // of UUIDs, which come in no order.
+        let least = if index == 13 { 6 } else { 13 };
+        assert!(skipped >= least, "c{index}: {skipped}");
         let sql = format!("SELECT c1 FROM t WHERE c{index} = {}", literal(index, 31));
         assert!(rows(&context, &sql).await.is_empty(), "{sql}");
         assert!(pruned(&context, &sql, METRIC).await >= 3, "{sql}");

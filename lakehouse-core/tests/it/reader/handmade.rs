@@ -11,7 +11,7 @@ use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, Schema,
-    SortOrder, Struct, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec,
+    SortOrder, StatisticsFile, Struct, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec,
 };
 use lakehouse_core::catalog::TablePointer;
 use lakehouse_core::clock::SystemClock;
@@ -86,6 +86,11 @@ impl HandMade {
     ) {
         let builder = self.metadata.clone().into_builder(None);
         self.metadata = edit(builder).unwrap().build().unwrap().metadata;
+    }
+
+    /// Adds a statistics file, of which only the metadata's account exists.
+    pub(super) fn set_statistics(&mut self, statistics: StatisticsFile) {
+        self.edit(|builder| Ok(builder.set_statistics(statistics)));
     }
 
     /// Makes `schema` the current one.
@@ -171,6 +176,29 @@ impl HandMade {
             equality_ids: Some(ids.to_vec()),
             ..file
         }
+    }
+
+    /// The same file with other bounds.
+    pub(super) fn rebounded(
+        &self,
+        file: &DataFile,
+        lower: HashMap<i32, Datum>,
+        upper: HashMap<i32, Datum>,
+    ) -> DataFile {
+        DataFileBuilder::default()
+            .content(DataContentType::Data)
+            .file_path(file.file_path().to_owned())
+            .file_format(DataFileFormat::Parquet)
+            .partition(file.partition().clone())
+            .record_count(file.record_count())
+            .file_size_in_bytes(file.file_size_in_bytes())
+            .null_value_counts(file.null_value_counts().clone())
+            .value_counts(file.value_counts().clone())
+            .nan_value_counts(file.nan_value_counts().clone())
+            .lower_bounds(lower)
+            .upper_bounds(upper)
+            .build()
+            .unwrap()
     }
 
     /// Adds files in a new snapshot.
