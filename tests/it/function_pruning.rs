@@ -454,7 +454,7 @@ impl Case {
 #[test]
 fn filters_on_functions_give_the_rows_of_full_scans() {
     let config = Config {
-        cases: 24,
+        cases: 10,
         failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
         max_shrink_iters: 60,
         ..Config::default()

@@ -1,5 +1,6 @@
 //! Functions that other engines have under names of their own, written as those of this one:
-//! `year(d)` is `date_part('year', d)`, `date(t)` is `CAST(t AS DATE)`, `if(a, b, c)` is `CASE WHEN a THEN b ELSE c END`.
+//! `year(d)` is `date_part('year', d)`, `date(t)` is `CAST(t AS DATE)`, `if(a, b, c)` is
+//! `CASE WHEN a THEN b ELSE c END`.
 //!
 //! A function that the session registered under such a name wins. A column of a `SELECT` keeps the
 //! text of the call as its name.
