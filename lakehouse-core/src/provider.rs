@@ -29,6 +29,7 @@ mod scan_report;
 mod source;
 mod streamed_scan;
 mod table;
+mod transform_function;
 mod values;
 
 pub use access::Access;
@@ -38,3 +39,4 @@ pub use row_filter::RowFilterRule;
 pub use scan_report::{ScanReport, bytes_text, time_text};
 pub use streamed_scan::StreamedPlanning;
 pub use table::LakeTable;
+pub use transform_function::transform_functions;

@@ -2,6 +2,7 @@
 
 mod arrow_type;
 pub(crate) mod calendar;
+mod distinct_count;
 mod foreign_type;
 mod history;
 mod refs;
@@ -175,6 +176,12 @@ impl Table {
         }
         let read = refs::references(&self.inner.pointer.metadata)?;
         Ok(self.inner.refs.get_or_init(|| read))
+    }
+
+    /// How many distinct values columns have about, by field id, where a statistics file of the
+    /// snapshot or of one of its ancestors says so.
+    pub fn distinct_counts(&self) -> HashMap<i32, u64> {
+        distinct_count::distinct_counts(self.metadata(), self.snapshot_id())
     }
 
     /// The table's properties.

@@ -15,7 +15,7 @@ mod parquet_options;
 mod partition;
 mod properties;
 mod table_writer;
-mod transform;
+pub(crate) mod transform;
 
 use iceberg::spec::DataFile;
 

@@ -12,7 +12,7 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Principal;
 use lakehouse_core::lake::{DEFAULT_NAMESPACE, Lake, dotted};
 use lakehouse_core::name::hint;
-use lakehouse_core::provider::{Access, LakeCatalog};
+use lakehouse_core::provider::{Access, LakeCatalog, transform_functions};
 
 use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
@@ -75,6 +75,9 @@ impl Environment {
             ])
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();
+        for function in transform_functions() {
+            context.register_udf(function);
+        }
         let access = Access::new(lake, principal);
         let local = crate::register::register_catalogs(&access, &context)?;
         let variables = Mutex::new(Variables {

@@ -114,7 +114,16 @@ impl ContextProvider for FunctionsOnly<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.state.scalar_functions().get(name).map(Arc::clone)
+        let functions = self.state.scalar_functions();
+        if let Some(function) = functions.get(name) {
+            return Some(Arc::clone(function));
+        }
+        // Partition transforms are in the `system` namespace of each catalog.
+        let name = name.to_lowercase();
+        let (namespace, function) = name.rsplit_once('.')?;
+        let is_system = namespace == "system" || namespace.ends_with(".system");
+        let known = functions.get(&format!("system.{function}"));
+        known.filter(|_| is_system).map(Arc::clone)
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {

@@ -19,6 +19,8 @@ mod embedded;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod function_pruning;
+#[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod many_writers;

@@ -9,10 +9,10 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column as NamedColumn, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use iceberg::spec::{Datum, Literal, PrimitiveType, Transform};
+use iceberg::spec::{Datum, Literal as Stored, PrimitiveType, Transform};
 
 use super::deletes::{DeleteMetrics, ScanDeletes};
 use super::pruning::{Prunable, Trust, prunable};
@@ -26,7 +26,7 @@ use crate::scan::{
 #[derive(Debug)]
 pub(crate) struct LakeFile {
     planned: ScanFile,
-    constants: HashMap<i32, Option<Literal>>,
+    constants: HashMap<i32, Option<Stored>>,
     key_sets: Vec<usize>,
     /// What deletes its rows, when that is not known of the scan as a whole.
     deletes: Option<Arc<ScanDeletes>>,
@@ -72,7 +72,7 @@ impl LakeFile {
     }
 
     /// With the same value in all rows of a column that no file has.
-    pub(crate) fn with_constant(mut self, field_id: i32, value: Option<Literal>) -> Self {
+    pub(crate) fn with_constant(mut self, field_id: i32, value: Option<Stored>) -> Self {
         self.constants.insert(field_id, value);
         self
     }
@@ -135,7 +135,7 @@ impl LakeFile {
     }
 
     /// Identity partition values by field id of their column, for files without the column.
-    pub(super) fn constants(&self) -> &HashMap<i32, Option<Literal>> {
+    pub(super) fn constants(&self) -> &HashMap<i32, Option<Stored>> {
         &self.constants
     }
 
@@ -185,8 +185,12 @@ impl FilePruner {
         if self.generation.replace(generation) == Some(generation) {
             return Ok(false);
         }
-        let same =
-            |column: &Column| -> Option<Arc<dyn PhysicalExpr>> { Some(Arc::new(column.clone())) };
+        let known = |column: &Column| -> Option<Arc<dyn PhysicalExpr>> {
+            Some(match self.constant(column) {
+                Some(value) => Arc::new(Literal::new(value)),
+                None => Arc::new(column.clone()),
+            })
+        };
         let trust = |position: usize| {
             let field = self.schema.fields().get(position);
             match (self.field_ids.get(position), field) {
@@ -194,7 +198,7 @@ impl FilePruner {
                 _ => Trust::Nothing,
             }
         };
-        let conditions = match prunable(&self.predicate, &self.schema, same, trust)? {
+        let conditions = match prunable(&self.predicate, &self.schema, known, trust)? {
             Prunable::NoRow => return Ok(true),
             Prunable::Conditions(None) => return Ok(false),
             Prunable::Conditions(Some(conditions)) => conditions,
@@ -207,6 +211,20 @@ impl FilePruner {
         Ok(pruning
             .prune(&bounds)
             .is_ok_and(|kept| kept.iter().all(|kept| !kept)))
+    }
+}
+
+impl FilePruner {
+    /// The one value that a column has in the whole file, by the file's partition. Not for floats,
+    /// whose zeros partition values do not tell apart.
+    fn constant(&self, column: &Column) -> Option<ScalarValue> {
+        let id = self.field_ids.get(column.index())?;
+        let data_type = self.schema.fields().get(column.index())?.data_type();
+        match self.file.constants().get(id)? {
+            _ if data_type.is_floating() => None,
+            Some(value) => values::literal_scalar(value, data_type),
+            None => ScalarValue::try_from(data_type).ok(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opens one data file, or a byte range of it: what to skip, what to decode, what comes out.
 
 mod assembly;
+mod bloom_filter;
 mod live_rows;
 mod page_count;
 
@@ -26,8 +27,8 @@ use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, Pruning
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
@@ -313,8 +314,6 @@ impl LakeOpener {
                 pruning,
                 &opened.metrics,
             );
-            self.prune_by_bloom_filters(&mut row_groups, pruning, opened)
-                .await?;
         } else {
             let kept = row_groups.remaining_row_group_count();
             opened
@@ -326,10 +325,14 @@ impl LakeOpener {
                 .row_groups_pruned_bloom_filter
                 .add_matched(kept);
         }
-        if row_groups.is_empty() {
+        let mut plan = row_groups.build();
+        if let Some(pruning) = &pruning {
+            self.prune_by_bloom_filters(&mut plan, pruning, opened)
+                .await?;
+        }
+        if plan.row_group_index_iter().next().is_none() {
             return Ok(None);
         }
-        let plan = row_groups.build();
         let kept = plan.row_group_index_iter().count();
         let plan = match &conditions {
             Some(conditions) => self.prune_pages(plan, conditions, opened).await?,
@@ -451,58 +454,6 @@ impl LakeOpener {
             Some(id) => file.trust(*id, is_float),
             None => Trust::Nothing,
         }
-    }
-
-    async fn prune_by_bloom_filters(
-        &self,
-        row_groups: &mut RowGroupAccessPlanFilter,
-        pruning: &PruningPredicate,
-        opened: &Opened,
-    ) -> Result<()> {
-        let literal_columns = pruning.literal_columns();
-        let schema = &opened.mapping.file_schema;
-        let mut has_filter = false;
-        for name in &literal_columns {
-            let Ok(root) = schema.index_of(name) else {
-                continue;
-            };
-            let Some(leaf) = leaf_of(&opened.footer, root) else {
-                continue;
-            };
-            let descriptor = opened.footer.file_metadata().schema_descr().column(leaf);
-            // The engine hashes 16 bytes of a decimal, files as many as its precision takes.
-            let is_wide_decimal = schema.field(root).data_type().is_decimal()
-                && !matches!(
-                    descriptor.physical_type(),
-                    PhysicalType::INT32 | PhysicalType::INT64
-                );
-            if is_wide_decimal {
-                has_filter = false;
-                break;
-            }
-            has_filter |= opened
-                .footer
-                .row_groups()
-                .iter()
-                .any(|group| group.column(leaf).bloom_filter_offset().is_some());
-        }
-        if !has_filter || row_groups.is_empty() {
-            let kept = row_groups.remaining_row_group_count();
-            opened
-                .metrics
-                .row_groups_pruned_bloom_filter
-                .add_matched(kept);
-            return Ok(());
-        }
-        let metadata =
-            ArrowReaderMetadata::try_new(Arc::clone(&opened.footer), options(&opened.mapping))?;
-        let reader = opened.reader.clone();
-        let reader = reader.metered(&self.counters.bloom_filters);
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
-        row_groups
-            .prune_by_bloom_filters(schema, &mut builder, pruning, &opened.metrics)
-            .await;
-        Ok(())
     }
 
     /// Leaves out pages; their index is only read when a condition can use it.

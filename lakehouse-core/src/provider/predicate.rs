@@ -5,32 +5,37 @@
 //! condition never ends up below a NOT.
 
 mod fit;
+mod function;
+mod physical;
+mod prefix;
+mod range;
+mod time;
+
+use std::cell::Cell;
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{InList, Like, ScalarFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, Operator};
 use iceberg::spec::{Datum, NestedFieldRef, PrimitiveType, Schema, Type};
 
-use super::pruning::{is_utc, keeps_order};
-use super::values::DAY_US;
+use super::pruning::keeps_order;
 use crate::scan::{Comparison, Predicate};
 use crate::table;
 use arrow::datatypes::DataType;
 use fit::{Fit, fit};
+pub(super) use physical::derived_conditions;
 
 /// A list longer than this says nothing: comparing it with every file would cost more than it saves.
 const LIST_MAX: usize = 1_000;
 
 /// The conjunction of `filters` as far as planning can use it.
 pub(super) fn convert(filters: &[Expr], schema: &Schema) -> Predicate {
-    let nested = false;
-    Converter { schema, nested }.conjunction(filters)
+    Converter::new(schema, false).conjunction(filters)
 }
 
 /// As [`convert`], with conditions on fields of structs that are never NULL themselves.
 pub(super) fn convert_nested(filters: &[Expr], schema: &Schema) -> Predicate {
-    let nested = true;
-    Converter { schema, nested }.conjunction(filters)
+    Converter::new(schema, true).conjunction(filters)
 }
 
 fn all(parts: Vec<Predicate>) -> Predicate {
@@ -71,17 +76,28 @@ fn any(parts: Vec<Predicate>) -> Predicate {
 struct ColumnOperand<'a> {
     field_id: i32,
     kind: &'a PrimitiveType,
-    /// Compared as the day it falls on, in UTC.
-    as_date: bool,
+    /// What the casts make of it.
+    shown: DataType,
 }
 
 struct Converter<'a> {
     schema: &'a Schema,
     /// Whether fields of structs are looked into.
     nested: bool,
+    /// Whether a condition on a function of a column became one on the column.
+    derived: Cell<bool>,
 }
 
 impl<'a> Converter<'a> {
+    fn new(schema: &'a Schema, nested: bool) -> Self {
+        let derived = Cell::new(false);
+        Self {
+            schema,
+            nested,
+            derived,
+        }
+    }
+
     fn conjunction(&self, filters: &[Expr]) -> Predicate {
         all(filters
             .iter()
@@ -159,11 +175,14 @@ impl<'a> Converter<'a> {
             };
         }
         let Some(operand) = self.operand(column) else {
-            return Predicate::AlwaysTrue;
+            return match self.compare_function(column, comparison, value) {
+                Some(derived) => {
+                    self.derived.set(true);
+                    derived
+                }
+                None => Predicate::AlwaysTrue,
+            };
         };
-        if operand.as_date {
-            return compare_date(&operand, comparison, value);
-        }
         match fit(value, operand.kind) {
             Some(fitted) => compare_fitted(operand.field_id, comparison, fitted),
             None => Predicate::AlwaysTrue,
@@ -254,10 +273,13 @@ impl<'a> Converter<'a> {
 
     fn prefix(&self, text: &Expr, prefix: &str) -> Predicate {
         match self.operand(text) {
-            Some(operand) if *operand.kind == PrimitiveType::String => Predicate::StartsWith {
-                field_id: operand.field_id,
-                prefix: prefix.to_owned(),
-            },
+            Some(operand) if *operand.kind == PrimitiveType::String => {
+                self.derived.set(true);
+                Predicate::StartsWith {
+                    field_id: operand.field_id,
+                    prefix: prefix.to_owned(),
+                }
+            }
             _ => Predicate::AlwaysTrue,
         }
     }
@@ -299,80 +321,25 @@ impl<'a> Converter<'a> {
                 Some(ColumnOperand {
                     field_id: field.id,
                     kind,
-                    as_date: false,
+                    shown: table::read_type(&field.field_type).ok()?,
                 })
             }
             Expr::Alias(alias) => self.operand(&alias.expr),
             Expr::Cast(Cast { expr, data_type }) => {
                 let inner = self.operand(expr)?;
-                if inner.as_date {
-                    return None;
-                }
-                let from = table::read_type(&Type::Primitive(inner.kind.clone())).ok()?;
-                match (&from, data_type) {
-                    (DataType::Timestamp(_, zone), DataType::Date32)
-                        if is_utc(zone.as_deref()) && keeps_order(&from, data_type) =>
-                    {
-                        Some(ColumnOperand {
-                            as_date: true,
-                            ..inner
-                        })
-                    }
-                    // Values and literals of the two types are the same numbers or texts. A cast
-                    // to a float may round, so that a literal names more values than itself.
-                    _ if keeps_order(&from, data_type)
-                        && (!data_type.is_floating() || from == DataType::Float32) =>
-                    {
-                        Some(inner)
-                    }
-                    _ => None,
-                }
+                // Values and literals of the two types are the same numbers or texts. A cast to a
+                // float may round, so that a literal names more values than itself, and the day
+                // of a time names all times of it.
+                let is_same = keeps_order(&inner.shown, data_type)
+                    && (!data_type.is_floating() || inner.shown == DataType::Float32)
+                    && !(inner.shown.is_temporal() && *data_type == DataType::Date32);
+                is_same.then(|| ColumnOperand {
+                    shown: data_type.clone(),
+                    ..inner
+                })
             }
             _ => None,
         }
-    }
-}
-
-/// `CAST(time AS DATE)` compared with a day, as a range of times.
-fn compare_date(
-    operand: &ColumnOperand<'_>,
-    comparison: Comparison,
-    value: &ScalarValue,
-) -> Predicate {
-    let ScalarValue::Date32(Some(day)) = value else {
-        return Predicate::AlwaysTrue;
-    };
-    let at = |day: i64| -> Option<Datum> {
-        let us = day.checked_mul(DAY_US)?;
-        Some(match operand.kind {
-            PrimitiveType::Timestamp => Datum::timestamp_micros(us),
-            PrimitiveType::Timestamptz => Datum::timestamptz_micros(us),
-            PrimitiveType::TimestampNs => Datum::timestamp_nanos(us.checked_mul(1_000)?),
-            PrimitiveType::TimestamptzNs => Datum::timestamptz_nanos(us.checked_mul(1_000)?),
-            _ => return None,
-        })
-    };
-    let (Some(start), Some(end)) = (at(i64::from(*day)), at(i64::from(*day) + 1)) else {
-        return Predicate::AlwaysTrue;
-    };
-    let compare = |comparison, literal| Predicate::Compare {
-        field_id: operand.field_id,
-        comparison,
-        literal,
-    };
-    match comparison {
-        Comparison::Eq => all(vec![
-            compare(Comparison::GtEq, start),
-            compare(Comparison::Lt, end),
-        ]),
-        Comparison::NotEq => any(vec![
-            compare(Comparison::Lt, start),
-            compare(Comparison::GtEq, end),
-        ]),
-        Comparison::Lt => compare(Comparison::Lt, start),
-        Comparison::LtEq => compare(Comparison::Lt, end),
-        Comparison::Gt => compare(Comparison::GtEq, end),
-        Comparison::GtEq => compare(Comparison::GtEq, start),
     }
 }
 

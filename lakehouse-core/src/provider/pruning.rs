@@ -13,7 +13,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{
-    BinaryExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
+    BinaryExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, Literal, NotExpr,
 };
 use datafusion::physical_expr::split_conjunction;
 use datafusion::physical_expr::{PhysicalExpr, PhysicalExprSimplifier, conjunction_opt};
@@ -141,10 +141,8 @@ impl Soundness<'_> {
                 .iter()
                 .all(|value| self.comparison(list.expr(), op, value, negated));
         }
-        if let Some(like) = any.downcast_ref::<LikeExpr>() {
-            let op = Operator::LikeMatch;
-            return self.comparison(like.expr(), op, like.pattern(), negated);
-        }
+        // LIKE among them: the engine compares its prefix as another type of text than columns are
+        // read as, and would fail for all conditions at once. Ranges stand beside it.
         match self.operand(expr) {
             Some(Operand::Literal(_)) => true,
             Some(Operand::Column(column)) => (self.trust)(column.index()) == Trust::Everything,
@@ -264,6 +262,8 @@ pub(super) fn keeps_order(from: &DataType, to: &DataType) -> bool {
                 scale >= own_scale && precision - scale >= own_precision - own_scale
             })
         }
+        // Between zones the instant stays as it is.
+        (T::Timestamp(unit, Some(_)), T::Timestamp(other, Some(_))) => unit == other,
         (T::Timestamp(unit, zone), T::Timestamp(other, other_zone)) => {
             unit == other && is_utc(zone.as_deref()) && is_utc(other_zone.as_deref())
         }

@@ -136,6 +136,15 @@ impl LakeSource {
             ..self.clone()
         })
     }
+
+    /// Skips by a condition that the engine does not push down, because it follows from another.
+    pub(crate) fn with_derived_conditions(
+        mut self,
+        conditions: Option<Arc<dyn PhysicalExpr>>,
+    ) -> Self {
+        self.predicate = conditions;
+        self
+    }
 }
 
 impl FileSource for LakeSource {

@@ -15,6 +15,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use iceberg::spec::{NameMapping, Type};
@@ -194,6 +195,7 @@ impl LakeTable {
         projection: &[usize],
         limit: Option<usize>,
         account: Arc<ScanAccount>,
+        filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let pool = &state.runtime_env().memory_pool;
         let storage = self.table.storage();
@@ -216,6 +218,7 @@ impl LakeTable {
         let scans = Scans {
             partitions: state.config().target_partitions(),
             statistics,
+            derived: predicate::derived_conditions(filters, self.table.schema(), &self.schema),
         };
         let template = scans.config(Arc::new(shape), Vec::new(), projection, limit)?;
         let files = StreamedFiles {
@@ -267,6 +270,7 @@ impl LakeTable {
             true => Precision::Exact(rows),
             false => Precision::Inexact(rows),
         };
+        let distinct = self.table.distinct_counts();
         let fields = self.table.schema().as_struct().fields();
         for &position in columns {
             let (Some(field), Some(slot)) = (
@@ -286,6 +290,10 @@ impl LakeTable {
                 if !spans_type(&bounds.0, &bounds.1) {
                     (slot.min_value, slot.max_value) = bounds;
                 }
+            }
+            if let Some(count) = distinct.get(&field.id) {
+                let count = usize::try_from(*count).unwrap_or(usize::MAX);
+                slot.distinct_count = Precision::Inexact(count.min(rows));
             }
             *slot = with_size(std::mem::take(slot), plan, field.id, data_type, rows);
             if plan.has_deletes() {
@@ -419,7 +427,7 @@ impl TableProvider for LakeTable {
         let projection = projection.cloned().unwrap_or_else(all);
         if self.is_streamed(state, &planning, rows_max) {
             timer.done();
-            return Ok(self.streamed(state, planning, &projection, limit, account)?);
+            return Ok(self.streamed(state, planning, &projection, limit, account, filters)?);
         }
         let mut plan = planning.whole(rows_max).instrument(span).await?;
         plan.counts.files_skipped_metadata =
@@ -452,6 +460,7 @@ impl TableProvider for LakeTable {
         let scans = Scans {
             partitions: state.config().target_partitions(),
             statistics,
+            derived: predicate::derived_conditions(filters, self.table.schema(), &self.schema),
         };
         let shape = Arc::new(shape);
         let (joined, joins) = (prepared.joined, prepared.joins);
@@ -514,6 +523,8 @@ struct Scans {
     partitions: usize,
     /// Of the table's columns; a scan may have more of them.
     statistics: Statistics,
+    /// What follows for columns from filters on functions of them.
+    derived: Option<Arc<dyn PhysicalExpr>>,
 }
 
 impl Scans {
@@ -542,7 +553,11 @@ impl Scans {
         statistics
             .column_statistics
             .resize_with(width, ColumnStatistics::new_unknown);
-        let source = Arc::new(LakeSource::new(shape).with_final_groups(is_final));
+        let source = Arc::new(
+            LakeSource::new(shape)
+                .with_final_groups(is_final)
+                .with_derived_conditions(self.derived.as_ref().map(Arc::clone)),
+        );
         Ok(FileScanConfigBuilder::new(url, source)
             .with_file_groups(groups)
             .with_statistics(statistics)
@@ -566,6 +581,7 @@ impl Scans {
             let deletes = Self {
                 partitions: self.partitions,
                 statistics: Statistics::new_unknown(&shape.columns.read),
+                derived: None,
             };
             deletes.scan(shape, files, &all, None)
         })

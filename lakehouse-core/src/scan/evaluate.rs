@@ -141,7 +141,10 @@ pub(crate) fn may_match(predicate: &Predicate, columns: &impl ColumnFacts) -> bo
             !facts.only_null() && literals.iter().all(|literal| facts.may_differ(literal))
         }
         Predicate::IsNull { field_id } => columns.facts(*field_id).nulls != Some(0),
-        Predicate::IsNotNull { field_id } => !columns.facts(*field_id).only_null(),
+        // A hash says nothing about bounds.
+        Predicate::IsNotNull { field_id } | Predicate::Bucket { field_id, .. } => {
+            !columns.facts(*field_id).only_null()
+        }
         Predicate::StartsWith { field_id, prefix } => {
             columns.facts(*field_id).may_start_with(prefix)
         }

@@ -165,7 +165,8 @@ pub(crate) fn project(predicate: &Predicate, layout: &PartitionLayout) -> Predic
         | Predicate::NotIn { field_id, .. }
         | Predicate::IsNull { field_id }
         | Predicate::IsNotNull { field_id }
-        | Predicate::StartsWith { field_id, .. } => {
+        | Predicate::StartsWith { field_id, .. }
+        | Predicate::Bucket { field_id, .. } => {
             let columns = layout.columns.iter();
             all_of(
                 columns
@@ -236,6 +237,16 @@ fn project_leaf(leaf: &Predicate, column: &PartitionColumn) -> Option<Predicate>
             })
         }
         Predicate::StartsWith { prefix, .. } => project_prefix(prefix, column),
+        Predicate::Bucket {
+            buckets,
+            comparison,
+            number,
+            ..
+        } if column.transform == Transform::Bucket(*buckets) => Some(Predicate::Compare {
+            field_id,
+            comparison: *comparison,
+            literal: Datum::int(*number),
+        }),
         _ => None,
     }
 }

@@ -60,6 +60,18 @@ pub enum Predicate {
         /// The prefix.
         prefix: String,
     },
+    /// The number of the column's bucket, as the `bucket` transform gives it, compares so with a
+    /// number. Never true for NULL.
+    Bucket {
+        /// The column.
+        field_id: i32,
+        /// How many buckets there are.
+        buckets: u32,
+        /// How the number compares.
+        comparison: Comparison,
+        /// With what.
+        number: i32,
+    },
 }
 
 /// How a value compares with a literal. NaN is larger than every other value, as in DataFusion's

@@ -75,7 +75,7 @@ fn outermost(
             }
             return None;
         };
-        exact &= is_exact(bound, file);
+        exact &= is_exact(bound, column_type, file);
         outermost = match outermost {
             None => Some(bound),
             Some(so_far) => match bound.compare(so_far) {
@@ -102,9 +102,12 @@ fn are_tight(column_type: &PrimitiveType) -> bool {
     )
 }
 
-/// NaN lies outside of bounds, and a bound of zero does not tell its sign.
-fn is_exact(bound: Value<'_>, file: &Facts<'_>) -> bool {
+/// NaN lies outside of bounds, and a bound of zero does not tell its sign. Times of whole
+/// milliseconds may be rounded ones: there are writers whose statistics know no finer times.
+fn is_exact(bound: Value<'_>, column_type: &PrimitiveType, file: &Facts<'_>) -> bool {
+    const MILLISECOND_NS: i128 = 1_000_000;
     match bound {
+        Value::Moment(ns, _) => *column_type == PrimitiveType::Date || ns % MILLISECOND_NS != 0,
         Value::Float(_) => file.nans == Some(0) && !is_zero(bound),
         _ => true,
     }

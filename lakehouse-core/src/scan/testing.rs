@@ -20,6 +20,7 @@ use crate::clock::SystemClock;
 use crate::settings::Durability;
 use crate::storage::Storage;
 use crate::table::Table;
+use crate::table::transform::apply;
 
 pub(super) const SNAPSHOT: i64 = 77;
 pub(super) const SEQUENCE: i64 = 5;
@@ -259,17 +260,9 @@ pub(super) fn matches(predicate: &Predicate, row: &Row, floats: FloatOrder) -> b
             field_id,
             comparison,
             literal,
-        } => cell(field_id).is_some_and(|value| {
-            let order = order(value, literal, floats);
-            match comparison {
-                Comparison::Eq => order.is_eq(),
-                Comparison::NotEq => order.is_ne(),
-                Comparison::Lt => order.is_lt(),
-                Comparison::LtEq => order.is_le(),
-                Comparison::Gt => order.is_gt(),
-                Comparison::GtEq => order.is_ge(),
-            }
-        }),
+        } => {
+            cell(field_id).is_some_and(|value| compares(*comparison, order(value, literal, floats)))
+        }
         Predicate::In { field_id, literals } => cell(field_id)
             .is_some_and(|value| literals.iter().any(|v| order(value, v, floats).is_eq())),
         Predicate::NotIn { field_id, literals } => cell(field_id)
@@ -282,6 +275,27 @@ pub(super) fn matches(predicate: &Predicate, row: &Row, floats: FloatOrder) -> b
                 _ => false,
             })
         }
+        Predicate::Bucket {
+            field_id,
+            buckets,
+            comparison,
+            number,
+        } => cell(field_id).is_some_and(|value| {
+            let bucket = apply(Transform::Bucket(*buckets), value).unwrap();
+            let order = order(&bucket, &Datum::int(*number), floats);
+            compares(*comparison, order)
+        }),
+    }
+}
+
+fn compares(comparison: Comparison, order: Ordering) -> bool {
+    match comparison {
+        Comparison::Eq => order.is_eq(),
+        Comparison::NotEq => order.is_ne(),
+        Comparison::Lt => order.is_lt(),
+        Comparison::LtEq => order.is_le(),
+        Comparison::Gt => order.is_gt(),
+        Comparison::GtEq => order.is_ge(),
     }
 }
 

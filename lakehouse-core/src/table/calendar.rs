@@ -39,6 +39,17 @@ pub(crate) fn months(days: i64) -> i64 {
     (year - 1970) * 12 + month - 1
 }
 
+/// The first day of a month, which is counted from 1970-01.
+pub(crate) fn first_of_month(months: i64) -> i64 {
+    let (year, month) = (months.div_euclid(12) + 1970, months.rem_euclid(12) + 1);
+    // Years and months that begin in March, as in `civil`.
+    let year = year - i64::from(month <= 2);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5;
+    let year_of_era = year.rem_euclid(400);
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    year.div_euclid(400) * 146_097 + day_of_era - 719_468
+}
+
 /// A day as `2017-12-01`.
 pub(crate) fn date_text(days: i64) -> String {
     let (year, month, day) = civil(days);
@@ -74,6 +85,10 @@ mod tests {
         assert_eq!(civil(-719_528), (0, 1, 1));
         assert_eq!(date_text(17_486), "2017-11-16");
         assert_eq!((years(-1), months(-1)), (-1, -1));
+        for month in -30_000..30_000 {
+            let first = first_of_month(month);
+            assert_eq!((months(first), civil(first).2), (month, 1));
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::table::transform::text_prefix;
 /// [`crate::error::ErrorKind::Unsupported`] for a transform that is not known or does not take the
 /// type, [`crate::error::ErrorKind::InvalidInput`] for a value without a partition value, such as
 /// an hour beyond 32 bits.
-pub(super) fn apply(transform: Transform, values: &ArrayRef) -> Result<ArrayRef> {
+pub(crate) fn apply(transform: Transform, values: &ArrayRef) -> Result<ArrayRef> {
     match transform {
         Transform::Identity => Ok(Arc::clone(values)),
         Transform::Void => Ok(new_null_array(values.data_type(), values.len())),

@@ -1,14 +1,18 @@
 //! Reading tables through the engine: columns by field id, pruning that loses no row, statistics.
 
 mod account;
+mod bloom_filter;
 mod deletes;
+mod dynamic_filters;
 mod equality;
 mod equality_property;
 mod evolution;
+mod function_pruning;
 mod handmade;
 mod metadata_columns;
 mod pruning;
 mod scan;
 mod schema_model;
+mod statistics;
 mod streamed;
 mod types;

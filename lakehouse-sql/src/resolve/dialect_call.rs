@@ -1,5 +1,6 @@
 //! Functions that other engines have under names of their own, written as those of this one:
-//! `year(d)` is `date_part('year', d)`, `if(a, b, c)` is `CASE WHEN a THEN b ELSE c END`.
+//! `year(d)` is `date_part('year', d)`, `date(t)` is `CAST(t AS DATE)`, `if(a, b, c)` is
+//! `CASE WHEN a THEN b ELSE c END`.
 //!
 //! A function that the session registered under such a name wins. A column of a `SELECT` keeps the
 //! text of the call as its name.
@@ -9,9 +10,9 @@ use std::ops::ControlFlow;
 
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem, Value, VisitorMut,
-    helpers::attached_token::AttachedToken,
+    CaseWhen, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem,
+    Value, VisitorMut, helpers::attached_token::AttachedToken,
 };
 
 use super::spelling::for_each_select_mut;
@@ -66,6 +67,7 @@ impl Writer<'_> {
             return None;
         }
         match (name.as_str(), arguments.as_slice()) {
+            ("date", [time]) => Some(date_of(time)),
             (part, [time]) if PARTS.contains(&part) => Some(date_part(function, part, time)),
             ("if", [condition, rest @ ..]) if matches!(rest.len(), 1 | 2) => Some(Expr::Case {
                 case_token: AttachedToken::empty(),
@@ -119,6 +121,16 @@ fn plain_call(function: &Function) -> Option<(String, Vec<&Expr>)> {
         })
         .collect();
     Some((name.value.to_lowercase(), arguments?))
+}
+
+fn date_of(time: &Expr) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(time.clone()),
+        data_type: DataType::Date,
+        array: false,
+        format: None,
+    }
 }
 
 fn date_part(call: &Function, part: &str, time: &Expr) -> Expr {

@@ -179,15 +179,8 @@ fn moment(
     zoned: bool,
     datum: impl Fn(i64) -> Datum,
 ) -> Option<Fit> {
-    let (ns, zone) = match value {
-        ScalarValue::TimestampSecond(Some(v), zone) => (i128::from(*v) * 1_000_000_000, zone),
-        ScalarValue::TimestampMillisecond(Some(v), zone) => (i128::from(*v) * 1_000_000, zone),
-        ScalarValue::TimestampMicrosecond(Some(v), zone) => (i128::from(*v) * 1_000, zone),
-        ScalarValue::TimestampNanosecond(Some(v), zone) => (i128::from(*v), zone),
-        ScalarValue::Date32(Some(days)) => (i128::from(*days) * i128::from(DAY_US) * 1_000, &None),
-        _ => return None,
-    };
-    if zone.is_some() != zoned {
+    let (ns, is_zoned) = nanoseconds(value)?;
+    if is_zoned != zoned {
         return None;
     }
     let floor = ns.div_euclid(unit_ns);
@@ -199,6 +192,19 @@ fn moment(
     } else {
         Fit::After(datum(floor))
     })
+}
+
+/// A time in nanoseconds since 1970, and whether it is an instant.
+pub(super) fn nanoseconds(value: &ScalarValue) -> Option<(i128, bool)> {
+    let (ns, zone) = match value {
+        ScalarValue::TimestampSecond(Some(v), zone) => (i128::from(*v) * 1_000_000_000, zone),
+        ScalarValue::TimestampMillisecond(Some(v), zone) => (i128::from(*v) * 1_000_000, zone),
+        ScalarValue::TimestampMicrosecond(Some(v), zone) => (i128::from(*v) * 1_000, zone),
+        ScalarValue::TimestampNanosecond(Some(v), zone) => (i128::from(*v), zone),
+        ScalarValue::Date32(Some(days)) => (i128::from(*days) * i128::from(DAY_US) * 1_000, &None),
+        _ => return None,
+    };
+    Some((ns, zone.is_some()))
 }
 
 fn bytes(value: &ScalarValue) -> Option<&[u8]> {

@@ -5,6 +5,7 @@ use datafusion::logical_expr::{Expr, cast, col, lit, not};
 use iceberg::spec::{Datum, NestedField, PrimitiveType, Schema, Type};
 
 use super::*;
+use crate::provider::values::DAY_US;
 
 fn schema() -> Schema {
     let kinds = [

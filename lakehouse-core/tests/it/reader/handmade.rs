@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema as ArrowSchema};
+use datafusion::physical_plan::collect;
+use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, ManifestList,
-    Schema, SortOrder, Struct, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec,
+    Schema, SortOrder, StatisticsFile, Struct, TableMetadata, TableMetadataBuilder,
+    UnboundPartitionSpec,
 };
 use lakehouse_core::catalog::TablePointer;
 use lakehouse_core::clock::SystemClock;
@@ -84,6 +87,11 @@ impl HandMade {
     ) {
         let builder = self.metadata.clone().into_builder(None);
         self.metadata = edit(builder).unwrap().build().unwrap().metadata;
+    }
+
+    /// Adds a statistics file, of which only the metadata's account exists.
+    pub(super) fn set_statistics(&mut self, statistics: StatisticsFile) {
+        self.edit(|builder| Ok(builder.set_statistics(statistics)));
     }
 
     /// Makes `schema` the current one.
@@ -169,6 +177,29 @@ impl HandMade {
             equality_ids: Some(ids.to_vec()),
             ..file
         }
+    }
+
+    /// The same file with other bounds.
+    pub(super) fn rebounded(
+        &self,
+        file: &DataFile,
+        lower: HashMap<i32, Datum>,
+        upper: HashMap<i32, Datum>,
+    ) -> DataFile {
+        DataFileBuilder::default()
+            .content(DataContentType::Data)
+            .file_path(file.file_path().to_owned())
+            .file_format(DataFileFormat::Parquet)
+            .partition(file.partition().clone())
+            .record_count(file.record_count())
+            .file_size_in_bytes(file.file_size_in_bytes())
+            .null_value_counts(file.null_value_counts().clone())
+            .value_counts(file.value_counts().clone())
+            .nan_value_counts(file.nan_value_counts().clone())
+            .lower_bounds(lower)
+            .upper_bounds(upper)
+            .build()
+            .unwrap()
     }
 
     /// Adds files in a new snapshot.
@@ -291,6 +322,31 @@ impl HandMade {
         };
         lakehouse_core::error::Error::from(result.unwrap_err())
     }
+}
+
+/// How many containers a query's scans skipped, by the name of a pruning metric.
+pub(super) async fn pruned(context: &SessionContext, sql: &str, metric: &str) -> usize {
+    let plan = context.sql(sql).await.unwrap();
+    let plan = plan.create_physical_plan().await.unwrap();
+    collect(Arc::clone(&plan), context.task_ctx())
+        .await
+        .unwrap();
+    let mut plans = vec![plan];
+    let mut pruned = 0;
+    while let Some(plan) = plans.pop() {
+        plans.extend(plan.children().into_iter().map(Arc::clone));
+        for found in plan.metrics().unwrap_or_default().iter() {
+            if let MetricValue::PruningMetrics {
+                name,
+                pruning_metrics,
+            } = found.value()
+                && name == metric
+            {
+                pruned += pruning_metrics.pruned();
+            }
+        }
+    }
+    pruned
 }
 
 /// The rows of a query as text, sorted, one line a row; columns with `|` between, NULL as `-`.

@@ -14,7 +14,7 @@ use super::evolution::{batch, optional, schema};
 use super::handmade::{HandMade, rows};
 
 /// Small row groups and pages, with every index that pruning uses.
-fn finely() -> WriterProperties {
+pub(super) fn finely() -> WriterProperties {
     WriterProperties::builder()
         .set_max_row_group_row_count(Some(8))
         .set_data_page_row_count_limit(2)
@@ -124,6 +124,41 @@ async fn m02_m03_nan_and_zero_rows_survive_pruning() {
         assert_eq!(made.rows(sql).await, rows(&full, sql).await);
         let sql = "SELECT d FROM t ORDER BY d DESC NULLS LAST LIMIT 3";
         assert_eq!(made.rows(sql).await, rows(&full, sql).await);
+    }
+}
+
+#[tokio::test]
+async fn m03_negated_ranges_keep_nan_rows_of_row_groups_and_pages() {
+    let nan = f64::NAN;
+    // Row groups of eight rows, pages of two: groups with and without NaN, pages of NaN alone.
+    let doubles = [
+        [1.0, 1.5, nan, nan, 2.0, 2.5, 3.0, 3.5],
+        [1.0, nan, 1.5, 1.5, 2.0, nan, 3.0, 3.5],
+        [nan, nan, nan, nan, nan, nan, nan, nan],
+        [4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 7.5],
+        [-nan, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, nan],
+    ];
+    let doubles: Vec<Option<f64>> = doubles.iter().flatten().copied().map(Some).collect();
+    let longs = (0..40).map(Some).collect();
+    let texts = vec![Some("x"); 40];
+    let files = [three(longs, doubles, texts)];
+    let full = unpruned(&files);
+    for nan_counts in [false, true] {
+        let made = table(&files, nan_counts).await;
+        for condition in [
+            "NOT (d < 10)",
+            "NOT (d <= 3.5)",
+            "NOT (d BETWEEN 0 AND 10)",
+            "NOT (d >= 1 AND d <= 7.5)",
+            "NOT (d < 4 OR d = 5.5)",
+            "d NOT BETWEEN 1 AND 7.5",
+            "NOT (d > 0)",
+            "NOT (d >= 4)",
+            "d <> 4.5 AND NOT (d < 7.5)",
+            "NOT (d IN (1.0, 4.5)) AND NOT (d < 8)",
+        ] {
+            assert_same(&made, &full, condition).await;
+        }
     }
 }
 
