@@ -1,10 +1,11 @@
 //! Test support: a clock moved by hand, stores that fail on purpose, the contracts that every
-//! catalog keeps, and delete files as other engines write them.
+//! catalog keeps, delete files as other engines write them, and footers as they should not.
 
 pub mod catalog_contract;
 mod delete_files;
 mod failing_store;
 mod fake_clock;
+mod parquet_footer;
 mod row_delta;
 
 pub use delete_files::{
@@ -13,4 +14,5 @@ pub use delete_files::{
 };
 pub use failing_store::{FailingStore, Fault, StoreCall};
 pub use fake_clock::FakeClock;
+pub use parquet_footer::edit_column_chunks;
 pub use row_delta::RowDelta;

@@ -68,15 +68,17 @@ pub(super) struct DeleteMetrics {
 impl ScanDeletes {
     /// What the files of `plan` need; nothing is read yet. Memory comes from `pool`.
     pub(super) fn new(plan: &ScanPlan, storage: Storage, pool: &Arc<dyn MemoryPool>) -> Self {
-        let mut vectors: HashMap<&str, (u64, Vec<Blob>)> = HashMap::new();
+        // By the data file too: one that is listed twice has its vector once.
+        let mut vectors: HashMap<&str, (u64, BTreeMap<&str, Blob>)> = HashMap::new();
         let mut positions: HashMap<&str, (u64, BTreeMap<String, u64>)> = HashMap::new();
         for file in &plan.files {
             let (path, rows) = (file.path(), file.data_file().record_count());
             if let Some(vector) = &file.deletes.vector {
                 let size = vector.data_file().file_size_in_bytes();
-                let blobs = &mut vectors.entry(vector.path()).or_insert((size, Vec::new())).1;
+                let blobs = vectors.entry(vector.path());
+                let blobs = &mut blobs.or_insert((size, BTreeMap::new())).1;
                 let (offset, length) = vector.blob().unwrap_or_default();
-                blobs.push(Blob {
+                blobs.entry(path).or_insert_with(|| Blob {
                     bytes: offset..offset.saturating_add(length),
                     data_file: path.to_owned(),
                     deleted: vector.data_file().record_count(),
@@ -91,7 +93,8 @@ impl ScanDeletes {
             }
         }
         let vectors = vectors.into_iter().map(|(path, (size_bytes, blobs))| {
-            let (blobs, rows) = (Arc::new(blobs), SharedLoad::new());
+            let blobs = Arc::new(blobs.into_values().collect());
+            let rows = SharedLoad::new();
             (
                 path.to_owned(),
                 VectorFile {
@@ -177,10 +180,10 @@ impl ScanDeletes {
         let file = self.positions.get(path).ok_or_else(unplanned)?;
         let reader = self.reader(path, file.size_bytes, metrics)?;
         let (wanted, memory) = (Arc::clone(&file.wanted), Arc::clone(&self.memory));
-        let (size_bytes, files_read) = (file.size_bytes, metrics.files_read.clone());
+        let files_read = metrics.files_read.clone();
         let load = move || async move {
             files_read.add(1);
-            positions::read(reader, size_bytes, &wanted, &memory).await
+            positions::read(reader, &wanted, &memory).await
         };
         let rows = file.rows.get(|| runtime::contained_future(load())).await;
         rows.map_err(|error| in_file(error, path))

@@ -3,6 +3,7 @@
 mod assembly;
 mod live_rows;
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -39,14 +40,14 @@ use super::deletes::DeleteMetrics;
 use super::equality_delete::KeyFilters;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
-use super::file_reader::FileReader;
+use super::file_reader::{FileReader, footer_at_end};
 use super::file_rows::{WantedRows, file_rows};
 use super::metadata_column::{DeletedSource, numbered, row_numbers};
 use super::pruning::{Prunable, Trust, prunable};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
 use crate::runtime;
-use crate::scan::DeletedRows;
+use crate::scan::{DeletedRows, Footer, PageIndex};
 
 /// What comes out of one file.
 pub(super) type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
@@ -218,11 +219,13 @@ impl LakeOpener {
         let reader = FileReader::new(storage, location, size, metrics.clone())?;
         let timer = metrics.metadata_load_time.timer();
         let footers = &self.shape.footers;
-        let footer = match footers.footer(location, size, &reader).await {
-            Ok(footer) => footer,
-            Err(error) => return Err(reader.explained(error).await),
-        };
+        let read = || footer_at_end(reader.clone(), PageIndex::Skip);
+        let found = footers.footer(location, read).await?;
+        let (reader, footer) = (reader.of_size(found.file_bytes), found.metadata);
         check_rows(file.data_file(), &footer)?;
+        if found.file_bytes != size {
+            check_column_sizes(file.data_file(), &footer)?;
+        }
         let mapping = FileMapping::new(
             &self.shape.columns,
             footer.file_metadata().schema_descr(),
@@ -264,7 +267,7 @@ impl LakeOpener {
         if let Some(range) = range.filter(|_| has_columns) {
             // A row group belongs to the range in which its first page starts: the offset that
             // some writers record for the row group itself is wrong.
-            row_groups.prune_by_range(groups, range);
+            row_groups.prune_by_range(groups, &to_real_end(range, file.data_file()));
         }
         let conditions = match self.conditions(file, opened)? {
             Prunable::NoRow => return Ok(None),
@@ -488,9 +491,16 @@ impl LakeOpener {
         let location = opened.reader.location().to_owned();
         let footer = Arc::clone(&opened.footer);
         let footers = &self.shape.footers;
+        let footer = Footer {
+            metadata: footer,
+            file_bytes: opened.reader.size_bytes(),
+        };
         opened.footer = footers
             .with_page_index(&location, footer, &mut opened.reader)
             .await?;
+        if opened.footer.column_index().is_none() {
+            return Ok(plan);
+        }
         Ok(pages.prune_plan_with_page_index(
             plan,
             &schema,
@@ -566,6 +576,40 @@ fn check_rows(file: &DataFile, footer: &ParquetMetaData) -> Result<()> {
          of them is damaged or belongs to another table; restore them",
         file.record_count()
     )))
+}
+
+/// A range that ends where the manifest says that the file does ends where it really does.
+fn to_real_end(range: &FileRange, file: &DataFile) -> FileRange {
+    let is_last = u64::try_from(range.end).is_ok_and(|end| end >= file.file_size_in_bytes());
+    FileRange {
+        start: range.start,
+        end: if is_last { i64::MAX } else { range.end },
+    }
+}
+
+/// A file of another size than the manifest says is the manifest's file only if its columns have
+/// the sizes that the manifest says, as far as it says any.
+fn check_column_sizes(file: &DataFile, footer: &ParquetMetaData) -> Result<()> {
+    let mut found: HashMap<i32, u64> = HashMap::new();
+    for column in footer.row_groups().iter().flat_map(|group| group.columns()) {
+        let known = column.column_descr().self_type().get_basic_info();
+        if known.has_id() {
+            let size = found.entry(known.id()).or_default();
+            let bytes = u64::try_from(column.compressed_size()).unwrap_or_default();
+            *size = size.saturating_add(bytes);
+        }
+    }
+    let mut said = file.column_sizes().iter();
+    match said.find(|(id, said)| found.get(id).is_some_and(|found| found != *said)) {
+        Some((id, said)) => Err(Error::corrupt(format!(
+            "the file has another size than the {} bytes where the manifest says that it ends, and \
+             its field {id} takes {} bytes where the manifest says {said}: it was replaced; \
+             restore it",
+            file.file_size_in_bytes(),
+            found.get(id).copied().unwrap_or_default(),
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// An error with the data file it is about.

@@ -1,5 +1,6 @@
 //! Reading tables through the engine: columns by field id, pruning that loses no row, statistics.
 
+mod damaged;
 mod deletes;
 mod equality;
 mod equality_property;

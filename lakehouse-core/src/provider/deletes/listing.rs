@@ -45,7 +45,7 @@ impl DeleteListing {
         let metrics = ParquetFileMetrics::new(0, file.path(), &self.metrics);
         let mut reader = FileReader::new(&self.storage, file.path(), size_bytes, metrics)?;
         if file.kind() != DeleteKind::Vector {
-            return positions::read_all(reader, size_bytes).await;
+            return positions::read_all(reader).await;
         }
         let (offset, length) = file.blob().unwrap_or_default();
         let blob = Blob {
