@@ -1,6 +1,8 @@
 //! Test support: a clock moved by hand, stores that fail on purpose, the contracts that every
-//! catalog keeps, delete files as other engines write them, and footers as they should not.
+//! catalog keeps, delete files as other engines write them, and files packed and
+//! footers written as they rarely are.
 
+mod avro_file;
 pub mod catalog_contract;
 mod delete_files;
 mod failing_store;
@@ -8,6 +10,7 @@ mod fake_clock;
 mod parquet_footer;
 mod row_delta;
 
+pub use avro_file::repack_avro;
 pub use delete_files::{
     PATH_ID, POSITION_ID, PositionDeletes, vector_blob, write_deletion_vectors,
     write_equality_deletes,

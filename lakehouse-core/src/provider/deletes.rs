@@ -5,6 +5,7 @@ mod positions;
 mod vectors;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::datasource::physical_plan::ParquetFileMetrics;
@@ -123,7 +124,8 @@ impl ScanDeletes {
         }
     }
 
-    /// The deleted rows of one of the plan's files; `None` when there are none.
+    /// The deleted rows of one of the plan's files, to be asked for once per file: memory for
+    /// rows that several files delete is taken each time.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Corrupt`] for a damaged delete file,
@@ -132,12 +134,16 @@ impl ScanDeletes {
         &self,
         file: &ScanFile,
         metrics: &DeleteMetrics,
-    ) -> Result<Option<Arc<DeletedRows>>> {
+    ) -> Result<FoundRows> {
         let path = file.path();
+        let shared = |rows: Option<&Arc<DeletedRows>>| FoundRows {
+            rows: rows.map(Arc::clone),
+            merged: None,
+        };
         if let Some(vector) = &file.deletes.vector {
             let rows = self.vectors_in(vector.path(), metrics).await?;
             let of_file = rows.get(path).ok_or_else(unplanned)?;
-            return Ok(Some(Arc::clone(of_file)));
+            return Ok(shared(Some(of_file)));
         }
         // Boxed, because the compiler does not see that the futures of borrowed files can be sent.
         let reads: Vec<BoxFuture<'_, _>> = file
@@ -152,13 +158,17 @@ impl ScanDeletes {
             .await?;
         let found: Vec<_> = reads.iter().filter_map(|rows| rows.get(path)).collect();
         match found.as_slice() {
-            [] => Ok(None),
-            [one] => Ok(Some(Arc::clone(one))),
+            [] => Ok(shared(None)),
+            [one] => Ok(shared(Some(one))),
             many => {
                 let mut all = DeletedRows::default();
                 many.iter().for_each(|rows| all.insert_all(rows));
-                self.memory.grow(all.size_bytes())?;
-                Ok(Some(Arc::new(all)))
+                let mut merged = Borrowed::new(Arc::clone(&self.memory));
+                merged.resize(all.size_bytes())?;
+                Ok(FoundRows {
+                    rows: Some(Arc::new(all)),
+                    merged: Some(merged),
+                })
             }
         }
     }
@@ -191,6 +201,24 @@ impl ScanDeletes {
 
     fn reader(&self, path: &str, size_bytes: u64, metrics: &DeleteMetrics) -> Result<FileReader> {
         FileReader::new(&self.storage, path, size_bytes, metrics.file.clone())
+    }
+}
+
+/// The deleted rows of a data file.
+#[derive(Debug)]
+pub(super) struct FoundRows {
+    rows: Option<Arc<DeletedRows>>,
+    /// Memory of rows that are not those of one delete file; given back with this.
+    merged: Option<Borrowed<Arc<Memory>>>,
+}
+
+impl FoundRows {
+    /// The rows, whose memory stays with the scan; `None` when there are none.
+    pub(super) fn keep(self) -> Option<Arc<DeletedRows>> {
+        if let Some(merged) = self.merged {
+            merged.keep();
+        }
+        self.rows
     }
 }
 
@@ -245,13 +273,13 @@ impl Memory {
 
 /// Memory that is given back when the work it was taken for has ended.
 #[derive(Debug)]
-struct Borrowed<'a> {
-    memory: &'a Memory,
+struct Borrowed<M: Deref<Target = Memory>> {
+    memory: M,
     bytes: usize,
 }
 
-impl<'a> Borrowed<'a> {
-    fn new(memory: &'a Memory) -> Self {
+impl<M: Deref<Target = Memory>> Borrowed<M> {
+    fn new(memory: M) -> Self {
         Self { memory, bytes: 0 }
     }
 
@@ -272,7 +300,7 @@ impl<'a> Borrowed<'a> {
     }
 }
 
-impl Drop for Borrowed<'_> {
+impl<M: Deref<Target = Memory>> Drop for Borrowed<M> {
     fn drop(&mut self) {
         // Giving back cannot fail.
         let _ = self.memory.shrink(self.bytes);

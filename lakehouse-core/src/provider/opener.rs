@@ -166,18 +166,18 @@ impl LakeOpener {
         let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
         };
-        let live = match self.flags(&opened.mapping, &needed) {
+        let flags = self.flags(&opened.mapping, &needed);
+        let live = if flags.is_empty() {
+            self.live_rows(&file, &opened, &mut plan).await?
+        } else {
             // Deleted rows come back with their flags.
-            flags if !flags.is_empty() => {
-                let deleted = self.deleted_rows(&file, &opened).await?;
-                for position in flags {
-                    let source = DeletedSource::new(deleted.as_ref().map(Arc::clone));
-                    let sources = &mut opened.mapping.sources;
-                    sources.insert(position, ColumnSource::Deleted(source));
-                }
-                None
+            let deleted = self.deleted_rows(&file, &opened).await?;
+            for position in &flags {
+                let source = DeletedSource::new(deleted.as_ref().map(Arc::clone));
+                let sources = &mut opened.mapping.sources;
+                sources.insert(*position, ColumnSource::Deleted(source));
             }
-            _ => self.live_rows(&file, &opened, &mut plan).await?,
+            None
         };
         if plan.row_group_index_iter().next().is_none() {
             return Ok(futures::stream::empty().boxed());
@@ -185,7 +185,7 @@ impl LakeOpener {
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
         let deletes = Deletes {
             live,
-            keys: KeyFilters::read(self, &file, &needed).await?,
+            keys: KeyFilters::read(self, &file, &needed, &flags).await?,
         };
         let batches = self.decode(&file, opened, plan, &needed, deletes)?;
         match pruner {

@@ -353,8 +353,8 @@ impl TableProvider for LakeTable {
         let mut plan = self.plan(filters, limit).instrument(span).await?;
         plan.counts.files_skipped_partition +=
             self.metadata.prune(&mut plan.files, filters, state)?;
-        self.metadata
-            .check_flags(&plan.files, self.behind(&looked_at))?;
+        // Rows that come back with a flag are in no join that leaves them out.
+        let is_flagged = self.metadata.has_flags(self.behind(&looked_at));
         let label = self.label(&plan);
         let statistics = self.statistics(&plan, &looked_at);
         let projection = match projection {
@@ -373,7 +373,10 @@ impl TableProvider for LakeTable {
             },
             footers: self.context.footers(),
             pool: &runtime.memory_pool,
-            key_bytes_max: self.key_bytes_max,
+            key_bytes_max: match is_flagged {
+                true => Some(u64::MAX),
+                false => self.key_bytes_max,
+            },
         };
         let prepared = Prepared::new(inputs, plan)
             .map_err(|error| error.with_context("table", self.table.ident()))?;

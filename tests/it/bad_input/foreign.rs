@@ -168,7 +168,8 @@ async fn a_size_that_lies_costs_no_rows() {
         let ours = lake.one("SELECT file_path FROM t.files").await;
         let (path, size) = copy(&lake, &ours, "lie.parquet");
         let file = data_file(&path, 2, size + more - less);
-        let rows = rows_with_file(&lake, file).await.unwrap();
+        let mut rows = rows_with_file(&lake, file).await.unwrap();
+        rows.sort();
         assert_eq!(rows, ["1", "1", "2", "2"]);
     }
 }

@@ -167,7 +167,7 @@ impl Columns {
 struct Collected<'a> {
     wanted: &'a BTreeMap<String, u64>,
     rows: HashMap<&'a str, DeletedRows>,
-    held: Borrowed<'a>,
+    held: Borrowed<&'a Memory>,
     uncounted_rows: u64,
 }
 

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Int64Array, StringArray};
 use datafusion::prelude::SessionConfig;
 use iceberg::spec::{FormatVersion, PrimitiveType, UnboundPartitionSpec};
 use lakehouse_core::error::ErrorKind;
-use lakehouse_testkit::{PositionDeletes, edit_column_chunks, write_deletion_vectors};
+use lakehouse_testkit::{PositionDeletes, edit_column_chunks, repack_avro, write_deletion_vectors};
 use parquet::basic::Compression;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::WriterProperties;
@@ -390,4 +390,99 @@ async fn columns_that_unfold_to_zero_bytes_by_their_footer_are_read() {
         made.commit(vec![file]).await;
         assert_eq!(sums(&made).await, ["1000|499500|1000"]);
     }
+}
+
+/// The Avro files below the folder of a table.
+fn avro_files(made: &HandMade) -> Vec<String> {
+    let entries = std::fs::read_dir(made.path("")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path().display().to_string());
+    paths.filter(|path| path.ends_with(".avro")).collect()
+}
+
+/// A table with position deletes whose manifests and lists `codec` has packed.
+async fn packed(codec: &str) -> HandMade {
+    let mut made = made(FormatVersion::V2);
+    let file = data(&mut made, 0..1000);
+    let gone = (0..300).map(|row| (file.path.clone(), row));
+    let deletes = PositionDeletes::new(gone).write(&made.path("d.parquet"));
+    let deletes = deletes.unwrap().build().unwrap();
+    made.commit_delta(made.delta().add(file.data_file()).add(deletes))
+        .await;
+    for path in avro_files(&made) {
+        repack_avro(&path, codec).await.unwrap();
+    }
+    made
+}
+
+#[tokio::test]
+async fn manifests_of_every_codec_are_read() {
+    for codec in ["snappy", "zstandard", "bzip2", "xz"] {
+        let made = packed(codec).await;
+        assert_eq!(sums(&made).await, ["700|454650|700"], "{codec}");
+    }
+}
+
+#[tokio::test]
+async fn damaged_manifests_of_every_codec_are_told() {
+    for codec in ["snappy", "zstandard", "bzip2", "xz"] {
+        let made = packed(codec).await;
+        for path in avro_files(&made) {
+            let whole = std::fs::read(&path).unwrap();
+            // Within the one block, and the number of its rows: one row too many.
+            let sync = &whole[whole.len() - 16..];
+            let header = whole.windows(16).position(|part| part == sync).unwrap() + 16;
+            let middle = (header + whole.len()) / 2;
+            // Writers of Zstandard leave the checksum out.
+            let flips = [(header, 2), (middle, 0x55)];
+            let flips = &flips[..if codec == "zstandard" { 1 } else { 2 }];
+            for &(at, change) in flips {
+                let mut bytes = whole.clone();
+                bytes[at] ^= change;
+                std::fs::write(&path, &bytes).unwrap();
+                let error = made.error("SELECT id FROM t").await;
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{codec}: {error}");
+                assert!(error.to_string().contains(&path), "{codec}: {error}");
+            }
+            std::fs::write(&path, &whole).unwrap();
+        }
+        assert_eq!(sums(&made).await, ["700|454650|700"], "{codec}");
+    }
+}
+
+#[tokio::test]
+async fn manifests_of_a_codec_of_another_time_are_refused_by_its_name() {
+    let made = packed("snappy").await;
+    for path in avro_files(&made) {
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.windows(6).position(|part| part == b"snappy").unwrap();
+        bytes[at..at + 6].copy_from_slice(b"zippy2");
+        std::fs::write(&path, &bytes).unwrap();
+    }
+    let error = made.error("SELECT id FROM t").await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("zippy2") && text.contains(".avro"), "{text}");
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_shorter_than_its_list_says_is_read_when_it_has_all_its_files() {
+    let made = packed("xz").await;
+    // Packing has made the manifests shorter than their list says.
+    let manifest = avro_files(&made)
+        .into_iter()
+        .find(|path| path.contains("manifest-"));
+    let manifest = manifest.unwrap();
+    assert_eq!(sums(&made).await, ["700|454650|700"]);
+    // Cut off behind its header it has none of its files.
+    let whole = std::fs::read(&manifest).unwrap();
+    let sync = &whole[whole.len() - 16..];
+    let header = whole.windows(16).position(|part| part == sync).unwrap() + 16;
+    std::fs::write(&manifest, &whole[..header]).unwrap();
+    let error = made.error("SELECT id FROM t").await;
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("cut off") && text.contains(&manifest),
+        "{text}"
+    );
 }
