@@ -198,10 +198,12 @@ impl KeyFilters {
 fn flagged(batch: &RecordBatch, flags: &[usize], kept: &BooleanArray) -> Result<RecordBatch> {
     let deleted = not(kept)?;
     let mut columns = batch.columns().to_vec();
-    for column in flags.iter().filter_map(|flag| columns.get_mut(*flag)) {
-        let known = column.as_boolean_opt();
+    for flag in flags {
+        let known = columns
+            .get(*flag)
+            .and_then(|column| column.as_boolean_opt());
         let known = known.ok_or_else(|| Error::internal("a column of flags holds none"))?;
-        *column = Arc::new(or(known, &deleted)?);
+        columns[*flag] = Arc::new(or(known, &deleted)?);
     }
     Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }

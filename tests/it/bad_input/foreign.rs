@@ -63,6 +63,41 @@ async fn metadata_that_nests_without_end_is_corrupt() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
+/// Makes a file a byte longer than what is read, without a byte on the disk.
+fn make_huge(path: &str) {
+    let file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+    file.set_len((1 << 30) + 1).unwrap();
+}
+
+#[tokio::test]
+async fn metadata_and_manifests_beyond_a_limit_are_not_read() {
+    let lake = lake().await;
+    let limit = 1_u64 << 30;
+    let path = lake.path().join("huge.json");
+    std::fs::write(&path, b"{").unwrap();
+    make_huge(path.to_str().unwrap());
+    let register = format!("CALL system.register_table('u', '{}')", path.display());
+    let error = lake.fails(&register).await;
+    let sizes = format!("{} bytes", limit + 1);
+    is_clear(&error, ErrorKind::ResourcesExhausted, "huge.json", &sizes);
+    assert!(error.to_string().contains(&limit.to_string()), "{error}");
+
+    let manifest = lake.one("SELECT path FROM t.manifests").await;
+    let table = lake.lake.table("t").await.unwrap();
+    let list = table.snapshot().unwrap().manifest_list().to_owned();
+    for path in [manifest, list] {
+        let whole = std::fs::read(local(&path)).unwrap();
+        make_huge(local(&path));
+        let session = lake.reopen().await.session().unwrap();
+        let error = match session.sql("SELECT * FROM t").await {
+            Ok(rows) => rows_of(rows).await.unwrap_err(),
+            Err(error) => error,
+        };
+        is_clear(&error, ErrorKind::ResourcesExhausted, &path, &sizes);
+        std::fs::write(local(&path), whole).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn metadata_without_its_schema_is_corrupt() {
     let lake = lake().await;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionConfig;
 use iceberg::spec::{FormatVersion, PrimitiveType, UnboundPartitionSpec};
 use lakehouse_core::error::ErrorKind;
@@ -485,4 +486,53 @@ async fn a_manifest_that_is_shorter_than_its_list_says_is_read_when_it_has_all_i
         text.contains("cut off") && text.contains(&manifest),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn d16_deletes_of_files_that_are_no_longer_live_are_not_read() {
+    let mut made = made(FormatVersion::V3);
+    let file = data(&mut made, 0..1000);
+    let path = made.path("gone.puffin");
+    let gone = [("/gone.parquet", vec![0..300])];
+    let vectors = write_deletion_vectors(&path, &gone).unwrap();
+    let delta = made.delta().add(file.data_file());
+    let delta = delta.add(vectors[0].clone().build().unwrap());
+    made.commit_delta(delta).await;
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(sums(&made).await, ["1000|499500|1000"]);
+}
+
+#[tokio::test]
+async fn rows_of_several_delete_files_are_paid_for_once() {
+    let mut made = made(FormatVersion::V2);
+    let file = data(&mut made, 0..1000);
+    let gone = |name: &str, rows: std::ops::Range<i64>| {
+        let rows = rows.map(|row| (file.path.clone(), row));
+        let deletes = PositionDeletes::new(rows).write(&made.path(name)).unwrap();
+        deletes.build().unwrap()
+    };
+    let delta = made.delta().add(file.data_file());
+    let delta = delta
+        .add(gone("d.parquet", 0..50))
+        .add(gone("e.parquet", 40..90));
+    made.commit_delta(delta).await;
+    let context = made.context(splitting());
+    let pool = Arc::clone(&context.runtime_env().memory_pool);
+    let plan = context.sql("SELECT id FROM t").await.unwrap();
+    let plan = plan.create_physical_plan().await.unwrap();
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        // All of the file's ranges at once, of which only one may pay.
+        let batches = collect(Arc::clone(&plan), context.task_ctx())
+            .await
+            .unwrap();
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        assert_eq!(rows, 910);
+        drop(batches);
+        taken.push(pool.reserved());
+    }
+    assert!(taken[0] > 0);
+    assert_eq!(taken[0], taken[1]);
+    drop((plan, context));
+    assert_eq!(pool.reserved(), 0);
 }
