@@ -47,6 +47,11 @@ pub(crate) struct TestTable {
 }
 
 impl TestTable {
+    /// Whether values in data files decide which rows there are.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.name.starts_with("keys")
+    }
+
     pub(crate) fn metadata_location(&self) -> &str {
         let mut files = self.files.iter();
         &files
@@ -181,7 +186,7 @@ pub(crate) async fn build() -> Vec<TestTable> {
         ("vectors", Deletes::Vectors, None),
         ("keys", Deletes::Keys, None),
         ("zstandard", Deletes::Positions, Some("zstandard")),
-        ("snappy", Deletes::Keys, Some("snappy")),
+        ("keys-snappy", Deletes::Keys, Some("snappy")),
     ] {
         tables.push(with_deletes(name, deletes, codec).await);
     }
