@@ -294,6 +294,10 @@ mod tests {
         );
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is spawned here is waited for, and this floor knows no runtime"
+    )]
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn loads_that_many_threads_leave_at_once_are_not_listed_any_more() {
         let cache = Arc::new(ByteCache::<u32, i32>::new(10));

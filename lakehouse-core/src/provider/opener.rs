@@ -1,9 +1,9 @@
 //! Opens one data file, or a byte range of it: what to skip, what to decode, what comes out.
 
+mod agreement;
 mod assembly;
 mod live_rows;
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -27,12 +27,12 @@ use datafusion::physical_plan::metrics::{
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
-use iceberg::spec::DataFile;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
+use agreement::{check_agreement, to_real_end};
 use assembly::Assembly;
 use live_rows::{LiveRows, check_count};
 
@@ -222,10 +222,7 @@ impl LakeOpener {
         let read = || footer_at_end(reader.clone(), PageIndex::Skip);
         let found = footers.footer(location, read).await?;
         let (reader, footer) = (reader.of_size(found.file_bytes), found.metadata);
-        check_rows(file.data_file(), &footer)?;
-        if found.file_bytes != size {
-            check_column_sizes(file.data_file(), &footer)?;
-        }
+        check_agreement(file.data_file(), &footer, found.file_bytes)?;
         let mapping = FileMapping::new(
             &self.shape.columns,
             footer.file_metadata().schema_descr(),
@@ -562,54 +559,6 @@ impl LakeOpener {
                 assembly.assemble(batch, &keys, &location)
             })
             .boxed())
-    }
-}
-
-/// The manifest and the file must agree on the number of rows: one of them is damaged otherwise.
-fn check_rows(file: &DataFile, footer: &ParquetMetaData) -> Result<()> {
-    let found = footer.file_metadata().num_rows();
-    if u64::try_from(found).ok() == Some(file.record_count()) {
-        return Ok(());
-    }
-    Err(Error::corrupt(format!(
-        "the file has {found} rows, another number of rows than the {} that the manifest says: one \
-         of them is damaged or belongs to another table; restore them",
-        file.record_count()
-    )))
-}
-
-/// A range that ends where the manifest says that the file does ends where it really does.
-fn to_real_end(range: &FileRange, file: &DataFile) -> FileRange {
-    let is_last = u64::try_from(range.end).is_ok_and(|end| end >= file.file_size_in_bytes());
-    FileRange {
-        start: range.start,
-        end: if is_last { i64::MAX } else { range.end },
-    }
-}
-
-/// A file of another size than the manifest says is the manifest's file only if its columns have
-/// the sizes that the manifest says, as far as it says any.
-fn check_column_sizes(file: &DataFile, footer: &ParquetMetaData) -> Result<()> {
-    let mut found: HashMap<i32, u64> = HashMap::new();
-    for column in footer.row_groups().iter().flat_map(|group| group.columns()) {
-        let known = column.column_descr().self_type().get_basic_info();
-        if known.has_id() {
-            let size = found.entry(known.id()).or_default();
-            let bytes = u64::try_from(column.compressed_size()).unwrap_or_default();
-            *size = size.saturating_add(bytes);
-        }
-    }
-    // Files of before a table was one of Iceberg have no ids.
-    let mut said = file.column_sizes().iter().filter(|_| !found.is_empty());
-    match said.find(|(id, said)| found.get(id) != Some(*said)) {
-        Some((id, said)) => Err(Error::corrupt(format!(
-            "the file has another size than the {} bytes where the manifest says that it ends, and \
-             its field {id} takes {} bytes where the manifest says {said}: it was replaced; \
-             restore it",
-            file.file_size_in_bytes(),
-            found.get(id).copied().unwrap_or_default(),
-        ))),
-        None => Ok(()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tables whose files and manifests say what is not so: read right, or refused with the file's name.
 
+#![expect(clippy::single_range_in_vec_init, reason = "a run of rows is a range")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

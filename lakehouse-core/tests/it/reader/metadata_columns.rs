@@ -1,5 +1,7 @@
 //! Where rows are: places in files stay what they are, whatever is skipped.
 
+#![expect(clippy::single_range_in_vec_init, reason = "a run of rows is a range")]
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array};
