@@ -353,8 +353,6 @@ impl TableProvider for LakeTable {
         let mut plan = self.plan(filters, limit).instrument(span).await?;
         plan.counts.files_skipped_partition +=
             self.metadata.prune(&mut plan.files, filters, state)?;
-        // Rows that come back with a flag are in no join that leaves them out.
-        let is_flagged = self.metadata.has_flags(self.behind(&looked_at));
         let label = self.label(&plan);
         let statistics = self.statistics(&plan, &looked_at);
         let projection = match projection {
@@ -373,10 +371,7 @@ impl TableProvider for LakeTable {
             },
             footers: self.context.footers(),
             pool: &runtime.memory_pool,
-            key_bytes_max: match is_flagged {
-                true => Some(u64::MAX),
-                false => self.key_bytes_max,
-            },
+            key_bytes_max: self.key_bytes_max(&looked_at),
         };
         let prepared = Prepared::new(inputs, plan)
             .map_err(|error| error.with_context("table", self.table.ident()))?;
@@ -508,6 +503,15 @@ impl LakeTable {
         ))
         .with_context("table", self.table.ident())
         .into()
+    }
+
+    /// How many bytes of deleted keys a query holds in memory; rows that come back with a flag are
+    /// in no join that leaves them out.
+    fn key_bytes_max(&self, looked_at: &BTreeSet<usize>) -> Option<u64> {
+        match self.metadata.has_flags(self.behind(looked_at)) {
+            true => Some(u64::MAX),
+            false => self.key_bytes_max,
+        }
     }
 
     /// The metadata columns among the columns that a query looks at, by position.

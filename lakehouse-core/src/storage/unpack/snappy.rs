@@ -172,7 +172,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_end_in_an_error_or_in_what_they_say(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn any_bytes_end_in_an_error_or_in_what_they_say(
+            bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
             if let Ok(plain) = unpack(&bytes, 1 << 20) {
                 prop_assert!(plain.len() <= 1 << 20);
             }
