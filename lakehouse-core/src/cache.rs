@@ -25,9 +25,16 @@ struct State<K, V> {
     /// Keys by the moment of their last use, oldest first.
     order: BTreeMap<u64, K>,
     /// Loads under way, so that each key is loaded once at a time.
-    loading: HashMap<K, Arc<SharedLoad<(V, u64)>>>,
+    loading: HashMap<K, Loading<V>>,
     used_bytes: u64,
     next_use: u64,
+}
+
+struct Loading<V> {
+    load: Arc<SharedLoad<(V, u64)>>,
+    /// How many callers wait for it. References would not tell: a caller that leaves still has
+    /// its own while it looks.
+    waiting: usize,
 }
 
 struct Entry<V> {
@@ -103,11 +110,15 @@ impl<K: Clone + Eq + Hash, V: Clone> ByteCache<K, V> {
                 return Ok(value);
             }
             let listed = state.loading.entry(key.clone());
-            let listed = listed.or_insert_with(|| Arc::new(SharedLoad::new()));
+            let listed = listed.or_insert_with(|| Loading {
+                load: Arc::new(SharedLoad::new()),
+                waiting: 0,
+            });
+            listed.waiting += 1;
             Waiting {
                 cache: self,
                 key,
-                load: Arc::clone(listed),
+                load: Arc::clone(&listed.load),
             }
         };
         let loaded = waiting.load.get(load).await?;
@@ -142,24 +153,27 @@ impl<K: Clone + Eq + Hash, V: Clone> Waiting<'_, K, V> {
     /// Lets new callers start a load of their own; whether this one was the load they join.
     fn unlist(&self) -> bool {
         let mut state = self.cache.state();
-        let is_listed = self.is_in(&state);
+        let is_listed = self.listed(&mut state).is_some();
         if is_listed {
             state.loading.remove(self.key);
         }
         is_listed
     }
 
-    fn is_in(&self, state: &State<K, V>) -> bool {
-        let listed = state.loading.get(self.key);
-        listed.is_some_and(|listed| Arc::ptr_eq(listed, &self.load))
+    fn listed<'s>(&self, state: &'s mut State<K, V>) -> Option<&'s mut Loading<V>> {
+        let listed = state.loading.get_mut(self.key);
+        listed.filter(|listed| Arc::ptr_eq(&listed.load, &self.load))
     }
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Drop for Waiting<'_, K, V> {
     fn drop(&mut self) {
         let mut state = self.cache.state();
-        // One reference is the list's, one this waiter's.
-        if self.is_in(&state) && Arc::strong_count(&self.load) <= 2 {
+        let Some(listed) = self.listed(&mut state) else {
+            return;
+        };
+        listed.waiting -= 1;
+        if listed.waiting == 0 {
             state.loading.remove(self.key);
         }
     }
@@ -258,6 +272,54 @@ mod tests {
             .await;
         assert!(failed.is_err());
         assert_eq!(cache.get_or_load(&"bad", load).await.unwrap(), 7);
+        assert!(cache.state().loading.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_load_that_all_have_left_is_not_listed_any_more() {
+        let cache = ByteCache::<_, i32>::new(10);
+        let never = || std::future::pending::<Result<(i32, u64)>>();
+        let mut one = Box::pin(cache.get_or_load(&"k", never));
+        let mut other = Box::pin(cache.get_or_load(&"k", never));
+        assert!(futures::poll!(one.as_mut()).is_pending());
+        assert!(futures::poll!(other.as_mut()).is_pending());
+        // Who leaves on another thread may still hold the load when the last one looks.
+        let held = cache.state().loading.get(&"k").map(|l| Arc::clone(&l.load));
+        drop(one);
+        assert_eq!(cache.state().loading.len(), 1);
+        drop(other);
+        assert!(cache.state().loading.is_empty());
+        drop(held);
+        assert_eq!(
+            cache
+                .get_or_load(&"k", || async { Ok((7, 1)) })
+                .await
+                .unwrap(),
+            7
+        );
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is spawned here is waited for, and this floor knows no runtime"
+    )]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn loads_that_many_threads_leave_at_once_are_not_listed_any_more() {
+        let cache = Arc::new(ByteCache::<u32, i32>::new(10));
+        for key in 0..200 {
+            let callers = (0..4).map(|_| {
+                let cache = Arc::clone(&cache);
+                tokio::spawn(async move {
+                    let never = || std::future::pending::<Result<(i32, u64)>>();
+                    let mut load = Box::pin(cache.get_or_load(&key, never));
+                    assert!(futures::poll!(load.as_mut()).is_pending());
+                    tokio::task::yield_now().await;
+                })
+            });
+            for caller in callers.collect::<Vec<_>>() {
+                caller.await.unwrap();
+            }
+        }
         assert!(cache.state().loading.is_empty());
     }
 }

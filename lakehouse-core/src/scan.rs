@@ -32,7 +32,7 @@ pub use delete_file::{DeleteFile, DeleteKind, FileDeletes};
 pub(crate) use deleted_rows::DeletedRows;
 pub(crate) use deletion_vector::{VECTOR_BYTES_MAX, parse_vector};
 pub(crate) use equality_set::{EqualitySet, EqualitySets};
-pub(crate) use footer::{FooterCache, PageIndex, read_footer};
+pub(crate) use footer::{Footer, FooterCache, PageIndex, read_footer};
 pub use manifest::{ColumnBound, ColumnCount, ListedFile};
 pub(crate) use manifest::{MANIFEST_READS_MAX, manifest_from_bytes, manifest_list_from_bytes};
 pub use manifest_cache::ManifestCache;

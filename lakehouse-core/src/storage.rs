@@ -7,6 +7,7 @@ mod counted;
 mod location;
 mod routing;
 mod sync;
+mod unpack;
 mod writer;
 
 use std::ops::Range;
@@ -23,6 +24,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use counted::{IoCounters, IoCounts};
 pub use location::{Location, Scheme, join};
+pub(crate) use unpack::BlockCodec;
 pub use writer::StorageWriter;
 
 use crate::clock::Clock;
@@ -153,6 +155,27 @@ impl Storage {
         let (store, path) = self.resolve(location)?;
         let read = async { store.get(&path).await?.bytes().await };
         read.await.map_err(|error| at(error, location))
+    }
+
+    /// A whole file of at most `bytes_max` bytes; of a larger one nothing is read.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; [`ErrorKind::ResourcesExhausted`] for a larger file.
+    pub(crate) async fn read_at_most(&self, location: &str, bytes_max: u64) -> Result<Bytes> {
+        let (store, path) = self.resolve(location)?;
+        let found = store
+            .get(&path)
+            .await
+            .map_err(|error| at(error, location))?;
+        let size = found.meta.size;
+        if size > bytes_max {
+            let message = format!(
+                "{location:?} has {size} bytes, and of files that are kept in memory at most \
+                 {bytes_max} are read"
+            );
+            return Err(Error::new(ErrorKind::ResourcesExhausted, message));
+        }
+        found.bytes().await.map_err(|error| at(error, location))
     }
 
     /// The bytes of `range` of a file.

@@ -152,6 +152,7 @@ fn unclear(error: &Error) -> Option<String> {
         ".json",
         ".puffin",
         "manifest \"",
+        "manifest list: ",
     ]
     .iter()
     .any(|part| text.contains(part));

@@ -24,8 +24,8 @@ pub(crate) enum Rule {
     /// Nothing else: the form of the file is hurt (it is cut off, longer than it was, another
     /// kind of file, or its lengths, counts and markers do not fit each other).
     Detectable,
-    /// Other rows, but as many as there were: bytes of a data file changed, and the manifest says
-    /// how many rows it has.
+    /// Other rows, but as many as there were: bytes of a data file changed, the manifest says
+    /// how many rows it has, and none are deleted by their values.
     SameCount,
     /// Anything that ends: a value in metadata became another one.
     Anything,
@@ -65,6 +65,10 @@ pub(crate) fn change(tables: &[TestTable], random: &mut Random) -> (usize, Chang
         (4 | 5, _) if is_parquet => footer(&files[file], random),
         (5, _) => inflate(&files[file], random),
         _ => bytes(&files[file], random),
+    };
+    let rule = match rule {
+        Rule::SameCount if tables[table].is_keyed() => Rule::Anything,
+        rule => rule,
     };
     let change = Change {
         file,

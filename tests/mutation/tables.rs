@@ -3,13 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int32Array, StringArray};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use iceberg::spec::TableMetadata;
+use iceberg::spec::{
+    DataFileBuilder, NestedField, NestedFieldRef, PrimitiveType, Schema, TableMetadata, Type,
+};
 use lakehouse::core::settings::Durability;
 use lakehouse::core::storage::Storage;
 use lakehouse::{Lakehouse, Settings};
-use lakehouse_testkit::{FakeClock, PositionDeletes, RowDelta, write_deletion_vectors};
+use lakehouse_testkit::{
+    FakeClock, PositionDeletes, RowDelta, repack_avro, write_deletion_vectors,
+    write_equality_deletes,
+};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -41,6 +47,11 @@ pub(crate) struct TestTable {
 }
 
 impl TestTable {
+    /// Whether values in data files decide which rows there are.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.name.starts_with("keys")
+    }
+
     pub(crate) fn metadata_location(&self) -> &str {
         let mut files = self.files.iter();
         &files
@@ -170,13 +181,72 @@ pub(crate) async fn build() -> Vec<TestTable> {
         let name = name.to_owned();
         tables.push(TestTable { name, files });
     }
-    tables.push(deletes("positions", 2).await);
-    tables.push(deletes("vectors", 3).await);
+    for (name, deletes, codec) in [
+        ("positions", Deletes::Positions, None),
+        ("vectors", Deletes::Vectors, None),
+        ("keys", Deletes::Keys, None),
+        ("zstandard", Deletes::Positions, Some("zstandard")),
+        ("keys-snappy", Deletes::Keys, Some("snappy")),
+    ] {
+        tables.push(with_deletes(name, deletes, codec).await);
+    }
     tables
 }
 
-/// A table of 40 rows in two files, some of them deleted.
-async fn deletes(name: &str, format: u8) -> TestTable {
+/// What deletes rows of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deletes {
+    Positions,
+    Vectors,
+    Keys,
+}
+
+impl Deletes {
+    /// Delete files below `root`, for two data files.
+    fn write(self, root: &str, data: &[String]) -> Vec<DataFileBuilder> {
+        let parquet = format!("{root}/d.parquet");
+        match self {
+            Self::Positions => {
+                let rows = [
+                    (data[0].as_str(), 1),
+                    (data[0].as_str(), 2),
+                    (data[1].as_str(), 9),
+                ];
+                vec![PositionDeletes::new(rows).write(&parquet).unwrap()]
+            }
+            Self::Vectors => {
+                let vectors = [
+                    (data[0].as_str(), vec![1..3, 9..10]),
+                    (data[1].as_str(), vec![0..2, 2..5]),
+                ];
+                write_deletion_vectors(&format!("{root}/v.puffin"), &vectors).unwrap()
+            }
+            Self::Keys => {
+                let column = |id, name: &str, kind| -> NestedFieldRef {
+                    NestedField::optional(id, name, Type::Primitive(kind)).into()
+                };
+                let keys = |fields: Vec<NestedFieldRef>| {
+                    Schema::builder().with_fields(fields).build().unwrap()
+                };
+                let id = column(1, "id", PrimitiveType::Int);
+                let text = column(2, "s", PrimitiveType::String);
+                let ids: ArrayRef = Arc::new(Int32Array::from(vec![2, 3, 33]));
+                let texts = vec![Some("row 5"), None, Some("row 40")];
+                let texts: ArrayRef = Arc::new(StringArray::from(texts));
+                let of_text = format!("{root}/text-d.parquet");
+                let both = keys(vec![Arc::clone(&id), text]);
+                vec![
+                    write_equality_deletes(&parquet, &keys(vec![id]), &[Arc::clone(&ids)]).unwrap(),
+                    write_equality_deletes(&of_text, &both, &[ids, texts]).unwrap(),
+                ]
+            }
+        }
+    }
+}
+
+/// A table of 40 rows in two files, some of them deleted; `codec` packs its manifests.
+async fn with_deletes(name: &str, deletes: Deletes, codec: Option<&str>) -> TestTable {
+    let format = if deletes == Deletes::Vectors { 3 } else { 2 };
     let folder = TempDir::new().unwrap();
     let root = folder.path().join("lake");
     let root = root.to_str().unwrap();
@@ -199,21 +269,7 @@ async fn deletes(name: &str, format: u8) -> TestTable {
         .iter()
         .flat_map(texts)
         .collect();
-    let delete_files = if format == 3 {
-        let vectors = [
-            (data[0].as_str(), vec![1..3, 9..10]),
-            (data[1].as_str(), vec![0..2, 2..5]),
-        ];
-        write_deletion_vectors(&format!("{root}/v.puffin"), &vectors).unwrap()
-    } else {
-        let rows = [
-            (data[0].as_str(), 1),
-            (data[0].as_str(), 2),
-            (data[1].as_str(), 9),
-        ];
-        let path = format!("{root}/d.parquet");
-        vec![PositionDeletes::new(rows).write(&path).unwrap()]
-    };
+    let delete_files = deletes.write(root, &data);
     let table = lake.table("t").await.unwrap();
     let metadata = TableMetadata::clone(table.metadata());
     let mut delta = RowDelta::new(root);
@@ -252,6 +308,9 @@ async fn deletes(name: &str, format: u8) -> TestTable {
             } else {
                 continue;
             };
+            if let (Kind::List | Kind::Manifest, Some(codec)) = (kind, codec) {
+                repack_avro(&location, codec).await.unwrap();
+            }
             let bytes = Bytes::from(std::fs::read(&path).unwrap());
             files.push(TableFile {
                 kind,

@@ -24,6 +24,9 @@ pub(crate) use json::to_value;
 use name::metadata_file_name;
 pub(super) use name::{MetadataName, stem};
 
+/// The largest metadata file that is read into memory; decoded, it takes several times as much.
+const FILE_BYTES_MAX: u64 = decode::JSON_BYTES_MAX;
+
 /// Reads and writes the metadata files of one catalog's tables.
 ///
 /// A file whose name holds an identifier is never written twice, so it is kept after the first
@@ -61,7 +64,7 @@ impl MetadataFiles {
             let (storage, slashed) = (self.storage.clone(), Arc::clone(&self.slashed));
             let location = key.clone();
             async move {
-                let bytes = storage.read(&location).await?;
+                let bytes = storage.read_at_most(&location, FILE_BYTES_MAX).await?;
                 let (metadata, json) = decode_at(&bytes, &location)?;
                 if let Some(location) = json::slashed_location(&json) {
                     let mut known = slashed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,7 +149,7 @@ pub(super) struct NewMetadataFile {
 /// [`crate::error::ErrorKind::Unsupported`] for a table that this library must not touch, by name
 /// of what it does not know.
 pub(super) async fn read(storage: &Storage, location: &str) -> Result<TableMetadata> {
-    let bytes = storage.read(location).await?;
+    let bytes = storage.read_at_most(location, FILE_BYTES_MAX).await?;
     Ok(decode_at(&bytes, location)?.0)
 }
 

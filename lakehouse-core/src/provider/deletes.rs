@@ -5,6 +5,7 @@ mod positions;
 mod vectors;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::datasource::physical_plan::ParquetFileMetrics;
@@ -71,15 +72,17 @@ pub(super) struct DeleteMetrics {
 impl ScanDeletes {
     /// What the files of `plan` need; nothing is read yet. Memory comes from `pool`.
     pub(super) fn new(plan: &ScanPlan, storage: Storage, pool: &Arc<dyn MemoryPool>) -> Self {
-        let mut vectors: HashMap<&str, (u64, Vec<Blob>)> = HashMap::new();
+        // By the data file too: one that is listed twice has its vector once.
+        let mut vectors: HashMap<&str, (u64, BTreeMap<&str, Blob>)> = HashMap::new();
         let mut positions: HashMap<&str, (u64, BTreeMap<String, u64>)> = HashMap::new();
         for file in &plan.files {
             let (path, rows) = (file.path(), file.data_file().record_count());
             if let Some(vector) = &file.deletes.vector {
                 let size = vector.data_file().file_size_in_bytes();
-                let blobs = &mut vectors.entry(vector.path()).or_insert((size, Vec::new())).1;
+                let blobs = vectors.entry(vector.path());
+                let blobs = &mut blobs.or_insert((size, BTreeMap::new())).1;
                 let (offset, length) = vector.blob().unwrap_or_default();
-                blobs.push(Blob {
+                blobs.entry(path).or_insert_with(|| Blob {
                     bytes: offset..offset.saturating_add(length),
                     data_file: path.to_owned(),
                     deleted: vector.data_file().record_count(),
@@ -94,7 +97,8 @@ impl ScanDeletes {
             }
         }
         let vectors = vectors.into_iter().map(|(path, (size_bytes, blobs))| {
-            let (blobs, rows) = (Arc::new(blobs), SharedLoad::new());
+            let blobs = Arc::new(blobs.into_values().collect());
+            let rows = SharedLoad::new();
             (
                 path.to_owned(),
                 VectorFile {
@@ -123,7 +127,8 @@ impl ScanDeletes {
         }
     }
 
-    /// The deleted rows of one of the plan's files; `None` when there are none.
+    /// The deleted rows of one of the plan's files, to be asked for once per file: memory for
+    /// rows that several files delete is taken each time.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Corrupt`] for a damaged delete file,
@@ -132,12 +137,16 @@ impl ScanDeletes {
         &self,
         file: &ScanFile,
         metrics: &DeleteMetrics,
-    ) -> Result<Option<Arc<DeletedRows>>> {
+    ) -> Result<FoundRows> {
         let path = file.path();
+        let shared = |rows: Option<&Arc<DeletedRows>>| FoundRows {
+            rows: rows.map(Arc::clone),
+            merged: None,
+        };
         if let Some(vector) = &file.deletes.vector {
             let rows = self.vectors_in(vector.path(), metrics).await?;
             let of_file = rows.get(path).ok_or_else(unplanned)?;
-            return Ok(Some(Arc::clone(of_file)));
+            return Ok(shared(Some(of_file)));
         }
         // Boxed, because the compiler does not see that the futures of borrowed files can be sent.
         let reads: Vec<BoxFuture<'_, _>> = file
@@ -152,13 +161,17 @@ impl ScanDeletes {
             .await?;
         let found: Vec<_> = reads.iter().filter_map(|rows| rows.get(path)).collect();
         match found.as_slice() {
-            [] => Ok(None),
-            [one] => Ok(Some(Arc::clone(one))),
+            [] => Ok(shared(None)),
+            [one] => Ok(shared(Some(one))),
             many => {
                 let mut all = DeletedRows::default();
                 many.iter().for_each(|rows| all.insert_all(rows));
-                self.memory.grow(all.size_bytes())?;
-                Ok(Some(Arc::new(all)))
+                let mut merged = Borrowed::new(Arc::clone(&self.memory));
+                merged.resize(all.size_bytes())?;
+                Ok(FoundRows {
+                    rows: Some(Arc::new(all)),
+                    merged: Some(merged),
+                })
             }
         }
     }
@@ -180,10 +193,10 @@ impl ScanDeletes {
         let file = self.positions.get(path).ok_or_else(unplanned)?;
         let reader = self.reader(path, file.size_bytes, metrics)?;
         let (wanted, memory) = (Arc::clone(&file.wanted), Arc::clone(&self.memory));
-        let (size_bytes, files_read) = (file.size_bytes, metrics.files_read.clone());
+        let files_read = metrics.files_read.clone();
         let load = move || async move {
             files_read.add(1);
-            positions::read(reader, size_bytes, &wanted, &memory).await
+            positions::read(reader, &wanted, &memory).await
         };
         let rows = file.rows.get(|| runtime::contained_future(load())).await;
         rows.map_err(|error| in_file(error, path))
@@ -192,6 +205,24 @@ impl ScanDeletes {
     fn reader(&self, path: &str, size_bytes: u64, metrics: &DeleteMetrics) -> Result<FileReader> {
         let reader = FileReader::new(&self.storage, path, size_bytes, metrics.file.clone())?;
         Ok(reader.metered(&metrics.read))
+    }
+}
+
+/// The deleted rows of a data file.
+#[derive(Debug)]
+pub(super) struct FoundRows {
+    rows: Option<Arc<DeletedRows>>,
+    /// Memory of rows that are not those of one delete file; given back with this.
+    merged: Option<Borrowed<Arc<Memory>>>,
+}
+
+impl FoundRows {
+    /// The rows, whose memory stays with the scan; `None` when there are none.
+    pub(super) fn keep(self) -> Option<Arc<DeletedRows>> {
+        if let Some(merged) = self.merged {
+            merged.keep();
+        }
+        self.rows
     }
 }
 
@@ -246,13 +277,13 @@ impl Memory {
 
 /// Memory that is given back when the work it was taken for has ended.
 #[derive(Debug)]
-struct Borrowed<'a> {
-    memory: &'a Memory,
+struct Borrowed<M: Deref<Target = Memory>> {
+    memory: M,
     bytes: usize,
 }
 
-impl<'a> Borrowed<'a> {
-    fn new(memory: &'a Memory) -> Self {
+impl<M: Deref<Target = Memory>> Borrowed<M> {
+    fn new(memory: M) -> Self {
         Self { memory, bytes: 0 }
     }
 
@@ -273,7 +304,7 @@ impl<'a> Borrowed<'a> {
     }
 }
 
-impl Drop for Borrowed<'_> {
+impl<M: Deref<Target = Memory>> Drop for Borrowed<M> {
     fn drop(&mut self) {
         // Giving back cannot fail.
         let _ = self.memory.shrink(self.bytes);

@@ -12,8 +12,8 @@ mod prepare;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow::compute::{and, filter_record_batch};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{and, filter_record_batch, not, or};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::physical_plan::metrics::Count;
 use futures::future::BoxFuture;
@@ -122,13 +122,15 @@ struct KeyFilter {
 #[derive(Debug)]
 pub(crate) struct KeyFilters {
     filters: Vec<KeyFilter>,
+    /// The columns that flag deleted rows, by position in batches; without one, the rows go.
+    flags: Vec<usize>,
     sequence_number: i64,
     rows_deleted: Count,
 }
 
 impl KeyFilters {
     /// Reads what deletes rows of a data file. `columns` are the positions, in a scan's columns, of
-    /// those that the file's batches have.
+    /// those that the file's batches have, and `flags` those among them that flag deleted rows.
     ///
     /// # Errors
     /// As [`DeletedKeys::keys`].
@@ -136,7 +138,11 @@ impl KeyFilters {
         opener: &LakeOpener,
         file: &LakeFile,
         columns: &[usize],
+        flags: &[usize],
     ) -> Result<Self> {
+        let flags = flags
+            .iter()
+            .filter_map(|flag| columns.binary_search(flag).ok());
         let mut filters = Vec::with_capacity(file.key_sets().len());
         for &set in file.key_sets() {
             let set = opener.shape.deleted_keys(set)?;
@@ -154,12 +160,13 @@ impl KeyFilters {
         }
         Ok(Self {
             filters,
+            flags: flags.collect(),
             sequence_number: file.sequence_number(),
             rows_deleted: opener.counters.rows_deleted_keys.clone(),
         })
     }
 
-    /// The live rows of one batch.
+    /// The live rows of one batch; or all of them, with deleted ones flagged.
     ///
     /// # Errors
     /// Only when the batch does not have the key columns.
@@ -174,6 +181,7 @@ impl KeyFilters {
             };
         }
         match kept {
+            Some(kept) if !self.flags.is_empty() => flagged(&batch, &self.flags, &kept),
             Some(kept) => {
                 let rows = batch.num_rows();
                 let batch = filter_record_batch(&batch, &kept)?;
@@ -183,4 +191,18 @@ impl KeyFilters {
             None => Ok(batch),
         }
     }
+}
+
+/// A batch whose columns `flags` flag the rows that are not kept, beside those they flag already.
+fn flagged(batch: &RecordBatch, flags: &[usize], kept: &BooleanArray) -> Result<RecordBatch> {
+    let deleted = not(kept)?;
+    let mut columns = batch.columns().to_vec();
+    for flag in flags {
+        let known = columns
+            .get(*flag)
+            .and_then(|column| column.as_boolean_opt());
+        let known = known.ok_or_else(|| Error::internal("a column of flags holds none"))?;
+        columns[*flag] = Arc::new(or(known, &deleted)?);
+    }
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }

@@ -116,8 +116,9 @@ impl LakeFile {
             Some(known) => known,
             None => {
                 let deletes = self.deletes.as_deref().unwrap_or(deletes);
-                let rows = deletes.rows_of(&self.planned, metrics).await?;
-                self.deleted.get_or_init(|| rows)
+                let found = deletes.rows_of(&self.planned, metrics).await?;
+                // Another byte range may have been faster; then these are given back.
+                self.deleted.get_or_init(|| found.keep())
             }
         };
         Ok(rows.as_ref().map(Arc::clone))

@@ -72,14 +72,20 @@ pub(super) fn single_pieces(file: LakeFile) -> Result<Vec<PartitionedFile>> {
 fn whole(file: usize, lake_file: &LakeFile) -> Piece {
     Piece {
         file,
-        bytes: 0..lake_file.data_file().file_size_in_bytes(),
+        bytes: 0..size_of(lake_file),
     }
+}
+
+/// The size that a manifest says. The engine splits files of no bytes into no ranges, and a file
+/// may have more than its manifest says.
+fn size_of(file: &LakeFile) -> u64 {
+    file.data_file().file_size_in_bytes().max(1)
 }
 
 /// One piece for each row group, or `None` when the file does not say where they begin.
 fn pieces_of(file: usize, lake_file: &LakeFile) -> Option<Vec<Piece>> {
     let data_file = lake_file.data_file();
-    let size = data_file.file_size_in_bytes();
+    let size = size_of(lake_file);
     let starts: Vec<u64> = data_file
         .split_offsets()?
         .iter()
@@ -137,7 +143,7 @@ fn partitioned(files: &[Arc<LakeFile>], piece: Piece) -> Result<PartitionedFile>
     let file = &files[piece.file];
     let data_file = file.data_file();
     let location = Location::parse(data_file.file_path())?;
-    let size = data_file.file_size_in_bytes();
+    let size = size_of(file);
     let meta = ObjectMeta {
         location: location.routing_path()?,
         last_modified: chrono::DateTime::UNIX_EPOCH,

@@ -20,6 +20,7 @@ pub(super) use pages::ColumnChunks;
 
 use super::scan_counters::ReadMeter;
 use crate::error::{Error, Result};
+use crate::scan::{Footer, PageIndex, read_footer};
 use crate::storage::Storage;
 
 /// Reads the bytes of one data file from its own store, and counts them.
@@ -73,9 +74,20 @@ impl FileReader {
         self
     }
 
+    /// The same reader, of a file that is `size_bytes` long.
+    pub(super) fn of_size(mut self, size_bytes: u64) -> Self {
+        self.size_bytes = size_bytes;
+        self
+    }
+
     /// Where the file stands.
     pub(super) fn location(&self) -> &str {
         &self.location
+    }
+
+    /// How long the file is taken to be: what the manifest says, until the storage was asked.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.size_bytes
     }
 
     fn count(&self, bytes: u64) {
@@ -132,17 +144,63 @@ impl FileReader {
         ParquetError::External(Box::new(error.with_context("file", &self.location)))
     }
 
+    /// The footer of a file of this size.
+    async fn footer(&mut self, pages: PageIndex) -> Result<Footer> {
+        let (location, file_bytes) = (self.location.clone(), self.size_bytes);
+        let metadata = read_footer(&location, self, file_bytes, pages).await?;
+        Ok(Footer {
+            metadata,
+            file_bytes,
+        })
+    }
+
     /// `error`, or that the file is not as long as the manifest says.
-    pub(super) async fn explained(&self, error: Error) -> Error {
-        match self.store.head(&self.path).await {
-            Ok(found) if found.size != self.size_bytes => Error::corrupt(format!(
-                "the file has {} bytes where the manifest says {}: it was cut off or replaced; \
-                 restore it",
-                found.size, self.size_bytes
-            ))
-            .with_source(error),
-            _ => error,
+    async fn explained(&self, error: Error) -> Error {
+        match self.other_size().await {
+            Some(found) => self.of_other_size(found, error),
+            None => error,
         }
+    }
+
+    /// How long the file really is, when it is not as long as it is taken to be.
+    async fn other_size(&self) -> Option<u64> {
+        let found = self.store.head(&self.path).await.ok()?;
+        (found.size != self.size_bytes).then_some(found.size)
+    }
+
+    fn of_other_size(&self, found: u64, error: Error) -> Error {
+        Error::corrupt(format!(
+            "the file has {found} bytes where the manifest says {}: it was cut off or replaced; \
+             restore it",
+            self.size_bytes
+        ))
+        .with_source(error)
+    }
+}
+
+/// The footer of a file where the manifest says that the file ends, or else where it does end.
+///
+/// Some writers, and tools that copy tables, leave another size in the manifest. Where no footer
+/// ends there, the storage is asked how long the file is; a file that was cut off has none there
+/// either.
+///
+/// # Errors
+/// As [`read_footer`], and that the file has another size than the manifest says.
+pub(super) async fn footer_at_end(mut reader: FileReader, pages: PageIndex) -> Result<Footer> {
+    let error = match reader.footer(pages).await {
+        Ok(footer) => return Ok(footer),
+        Err(error) => error,
+    };
+    let Some(size) = reader.other_size().await else {
+        return Err(error);
+    };
+    let (file, said) = (reader.location.clone(), reader.size_bytes);
+    match reader.clone().of_size(size).footer(pages).await {
+        Ok(footer) => {
+            tracing::debug!(file, said, size, "the manifest says another size of a file");
+            Ok(footer)
+        }
+        Err(error) => Err(reader.of_other_size(size, error)),
     }
 }
 

@@ -99,7 +99,6 @@ impl MetadataColumns {
                 row_source(column, stored(column.field_id()), inherited)?
             }
             MetadataColumn::Deleted if !file.deletes.is_empty() => {
-                refuse_flags_of_equality_deletes(file)?;
                 ColumnSource::Deleted(DeletedSource::default())
             }
             constant => {
@@ -155,22 +154,6 @@ impl MetadataColumns {
                 .all(|column| known.iter().any(|known| known.name() == column.name))
     }
 
-    /// Refuses flags of deleted rows that cannot be told, before any file is opened. `looked_at`
-    /// are positions behind the table's own columns.
-    ///
-    /// # Errors
-    /// [`crate::error::ErrorKind::Unsupported`].
-    pub(super) fn check_flags(
-        &self,
-        files: &[ScanFile],
-        looked_at: impl Iterator<Item = usize>,
-    ) -> Result<()> {
-        match self.has_flags(looked_at) {
-            true => files.iter().try_for_each(refuse_flags_of_equality_deletes),
-            false => Ok(()),
-        }
-    }
-
     /// Whether deleted rows come back, because one of the columns that are looked at flags them.
     pub(super) fn has_flags(&self, mut looked_at: impl Iterator<Item = usize>) -> bool {
         looked_at.any(|index| self.columns.get(index) == Some(&MetadataColumn::Deleted))
@@ -214,18 +197,6 @@ impl MetadataColumns {
         });
         Ok(before - files.len())
     }
-}
-
-/// Equality deletes leave rows out where they are read; nothing flags them instead.
-fn refuse_flags_of_equality_deletes(file: &ScanFile) -> Result<()> {
-    if file.deletes.equality.is_empty() {
-        return Ok(());
-    }
-    Err(Error::unsupported(format!(
-        "column {:?} is not offered for data files with equality deletes; read the table without it",
-        MetadataColumn::Deleted.name()
-    ))
-    .with_context("file", file.path()))
 }
 
 fn evaluate(batch: &RecordBatch, filter: Expr, state: &dyn Session) -> EngineResult<ArrayRef> {

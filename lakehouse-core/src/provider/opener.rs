@@ -1,5 +1,6 @@
 //! Opens one data file, or a byte range of it: what to skip, what to decode, what comes out.
 
+mod agreement;
 mod assembly;
 mod bloom_filter;
 mod live_rows;
@@ -32,6 +33,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 
+use agreement::{check_agreement, to_real_end};
 use assembly::Assembly;
 use live_rows::{LiveRows, check_count};
 use page_count::page_counts;
@@ -40,7 +42,7 @@ use super::deletes::DeleteMetrics;
 use super::equality_delete::KeyFilters;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
-use super::file_reader::FileReader;
+use super::file_reader::{FileReader, footer_at_end};
 use super::file_rows::{WantedRows, file_rows, row_count};
 use super::metadata_column::{DeletedSource, numbered, row_numbers};
 use super::pruning::{Prunable, Trust, prunable};
@@ -49,7 +51,7 @@ use super::scan_counters::{ScanCounters, Timed};
 use super::source::ScanShape;
 use crate::error::{Error, Result};
 use crate::runtime;
-use crate::scan::{DeletedRows, ListedFile};
+use crate::scan::{DeletedRows, Footer, PageIndex};
 
 /// What comes out of one file.
 pub(super) type Batches = BoxStream<'static, EngineResult<RecordBatch>>;
@@ -185,18 +187,18 @@ impl LakeOpener {
             return Ok(futures::stream::empty().boxed());
         };
         let deletes_timer = self.counters.time_deletes.timer();
-        let live = match self.flags(&opened.mapping, &needed) {
+        let flags = self.flags(&opened.mapping, &needed);
+        let live = if flags.is_empty() {
+            self.live_rows(&file, &opened, &mut plan).await?
+        } else {
             // Deleted rows come back with their flags.
-            flags if !flags.is_empty() => {
-                let deleted = self.deleted_rows(&file, &opened).await?;
-                for position in flags {
-                    let source = DeletedSource::new(deleted.as_ref().map(Arc::clone));
-                    let sources = &mut opened.mapping.sources;
-                    sources.insert(position, ColumnSource::Deleted(source));
-                }
-                None
+            let deleted = self.deleted_rows(&file, &opened).await?;
+            for position in &flags {
+                let source = DeletedSource::new(deleted.as_ref().map(Arc::clone));
+                let sources = &mut opened.mapping.sources;
+                sources.insert(*position, ColumnSource::Deleted(source));
             }
-            _ => self.live_rows(&file, &opened, &mut plan).await?,
+            None
         };
         if plan.row_group_index_iter().next().is_none() {
             return Ok(futures::stream::empty().boxed());
@@ -204,7 +206,7 @@ impl LakeOpener {
         let files_ranges = opened.metrics.files_ranges_pruned_statistics.clone();
         let deletes = Deletes {
             live,
-            keys: KeyFilters::read(self, &file, &needed).await?,
+            keys: KeyFilters::read(self, &file, &needed, &flags).await?,
         };
         deletes_timer.done();
         let batches = self.decode(&file, opened, plan, &needed, deletes)?;
@@ -241,11 +243,10 @@ impl LakeOpener {
         let reader = reader.metered(&self.counters.footers);
         let timer = metrics.metadata_load_time.timer();
         let footers = &self.shape.footers;
-        let footer = match footers.footer(location, size, &reader).await {
-            Ok(footer) => footer,
-            Err(error) => return Err(reader.explained(error).await),
-        };
-        check_rows(file.data_file(), &footer)?;
+        let read = || footer_at_end(reader.clone(), PageIndex::Skip);
+        let found = footers.footer(location, read).await?;
+        let (reader, footer) = (reader.of_size(found.file_bytes), found.metadata);
+        check_agreement(file.data_file(), &footer, found.file_bytes)?;
         let mapping = FileMapping::new(
             &self.shape.columns,
             footer.file_metadata().schema_descr(),
@@ -287,7 +288,7 @@ impl LakeOpener {
         if let Some(range) = range.filter(|_| has_columns) {
             // A row group belongs to the range in which its first page starts: the offset that
             // some writers record for the row group itself is wrong.
-            row_groups.prune_by_range(groups, range);
+            row_groups.prune_by_range(groups, &to_real_end(range, file.data_file()));
         }
         let in_range = row_groups.remaining_row_group_count();
         self.counters.row_groups.add(in_range);
@@ -483,10 +484,17 @@ impl LakeOpener {
         let location = opened.reader.location().to_owned();
         let footer = Arc::clone(&opened.footer);
         let footers = &self.shape.footers;
+        let footer = Footer {
+            metadata: footer,
+            file_bytes: opened.reader.size_bytes(),
+        };
         let mut reader = opened.reader.clone().metered(&self.counters.page_indexes);
         opened.footer = footers
             .with_page_index(&location, footer, &mut reader)
             .await?;
+        if opened.footer.column_index().is_none() {
+            return Ok(plan);
+        }
         Ok(pages.prune_plan_with_page_index(
             plan,
             &schema,
@@ -561,19 +569,6 @@ impl LakeOpener {
         });
         Ok(Timed::new(rows, self.counters.time_decoding.clone()).boxed())
     }
-}
-
-/// The manifest and the file must agree on the number of rows: one of them is damaged otherwise.
-fn check_rows(file: &ListedFile, footer: &ParquetMetaData) -> Result<()> {
-    let found = footer.file_metadata().num_rows();
-    if u64::try_from(found).ok() == Some(file.record_count()) {
-        return Ok(());
-    }
-    Err(Error::corrupt(format!(
-        "the file has {found} rows, another number of rows than the {} that the manifest says: one \
-         of them is damaged or belongs to another table; restore them",
-        file.record_count()
-    )))
 }
 
 /// An error with the data file it is about.

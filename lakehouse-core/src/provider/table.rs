@@ -435,8 +435,6 @@ impl TableProvider for LakeTable {
         timer.done();
         account.add(&plan);
         account.complete();
-        self.metadata
-            .check_flags(&plan.files, self.behind(&looked_at))?;
         let statistics = self.statistics(&plan, &looked_at);
         let runtime = state.runtime_env();
         let deletes = ScanDeletes::new(&plan, self.table.storage().clone(), &runtime.memory_pool);
@@ -445,7 +443,7 @@ impl TableProvider for LakeTable {
             columns: self.columns()?,
             footers: self.context.footers(),
             pool: &runtime.memory_pool,
-            key_bytes_max: self.key_bytes_max,
+            key_bytes_max: self.key_bytes_max(&looked_at),
         };
         let prepared = Prepared::new(inputs, plan)
             .map_err(|error| error.with_context("table", self.table.ident()))?;
@@ -595,6 +593,15 @@ impl LakeTable {
         ))
         .with_context("table", self.table.ident())
         .into()
+    }
+
+    /// How many bytes of deleted keys a query holds in memory; rows that come back with a flag are
+    /// in no join that leaves them out.
+    fn key_bytes_max(&self, looked_at: &BTreeSet<usize>) -> Option<u64> {
+        match self.metadata.has_flags(self.behind(looked_at)) {
+            true => Some(u64::MAX),
+            false => self.key_bytes_max,
+        }
     }
 
     /// The metadata columns among the columns that a query looks at, by position.

@@ -1,41 +1,38 @@
 //! The rows of an Avro file, measured before they are decoded.
 //!
 //! The decoder of the format crate makes room for each length that it reads, ends silently at a
-//! block without rows and forgets what a block holds beyond its rows. Here every block is walked
-//! over by the file's own schema: what passes is whole, and decoding it takes memory in proportion
-//! to its bytes.
+//! block without rows and forgets what a block holds beyond its rows. Here every block is unpacked
+//! within a limit and walked over by the file's own schema: what passes is whole, and decoding it
+//! takes memory in proportion to its bytes.
 
 mod schema;
 
 use std::borrow::Cow;
-use std::io::Read;
-
-use flate2::read::DeflateDecoder;
 
 use super::avro_header::{AvroHeader, take_bytes, take_long};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::storage::BlockCodec;
 pub(super) use schema::RowSchema;
 
 /// What the blocks of one file may unfold to, in bytes.
 const UNPACKED_BYTES_MAX: u64 = 1 << 30;
-/// What Snappy can make of one byte, with room to spare.
-const SNAPPY_RATIO_MAX: u64 = 64;
 const CODEC: &str = "avro.codec";
 
-/// The Avro file `bytes`, with all its blocks found to be whole; those that were deflated stand
-/// unpacked in what comes back. Blocks of other codecs are only measured from outside.
+/// The Avro file `bytes`, with all its blocks found to be whole; those that were packed stand
+/// unpacked in what comes back.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] when the file is cut off or says what cannot be,
-/// [`ErrorKind::ResourcesExhausted`] when it unfolds to more than a gibibyte.
+/// [`crate::error::ErrorKind::Corrupt`] when the file is cut off or says what cannot be,
+/// [`crate::error::ErrorKind::ResourcesExhausted`] when it unfolds to more than a gibibyte,
+/// [`crate::error::ErrorKind::Unsupported`] for a codec that is not read.
 pub(super) fn whole<'a>(bytes: &'a [u8], header: &AvroHeader<'_>) -> Result<Cow<'a, [u8]>> {
     let (sync, mut blocks) = header.blocks();
-    let codec = header.text(CODEC).unwrap_or("null");
+    let codec = BlockCodec::from_name(header.text(CODEC).unwrap_or("null"))?;
     let rows = header
         .json("avro.schema")
         .and_then(|schema| RowSchema::parse(&schema))
         .ok_or_else(|| damaged("its header has no schema of rows"))?;
-    let mut unpacked = (codec == "deflate").then(|| {
+    let mut unpacked = (codec != BlockCodec::Plain).then(|| {
         let mut header = header.clone();
         header.set_text(CODEC, "null");
         header.to_bytes_before_blocks()
@@ -49,15 +46,14 @@ pub(super) fn whole<'a>(bytes: &'a [u8], header: &AvroHeader<'_>) -> Result<Cow<
         if count == 0 && !blocks.is_empty() {
             return Err(damaged("a block says that it holds no rows"));
         }
-        match (codec, &mut unpacked) {
-            ("null", _) => check_rows(&rows, count, block)?,
-            (_, Some(file)) => {
-                let plain = inflate(block, &mut budget)?;
+        match &mut unpacked {
+            None => check_rows(&rows, count, block)?,
+            Some(file) => {
+                let plain = codec.unpack(block, budget)?;
+                budget -= plain.len() as u64;
                 check_rows(&rows, count, &plain)?;
                 put_block(file, count, &plain, sync);
             }
-            ("snappy", None) => check_snappy(block, &mut budget)?,
-            _ => {}
         }
     }
     Ok(unpacked.map_or(Cow::Borrowed(bytes), Cow::Owned))
@@ -95,42 +91,6 @@ fn check_rows(schema: &RowSchema, count: u64, mut block: &[u8]) -> Result<()> {
     } else {
         Err(damaged("a block holds more than its rows"))
     }
-}
-
-fn inflate(block: &[u8], budget: &mut u64) -> Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    // One byte more than allowed tells a block that is too large from one that just fits.
-    DeflateDecoder::new(block)
-        .take(*budget + 1)
-        .read_to_end(&mut plain)
-        .map_err(|error| damaged("a block cannot be unpacked").with_source(error))?;
-    *budget = budget
-        .checked_sub(plain.len() as u64)
-        .ok_or_else(too_large)?;
-    Ok(plain)
-}
-
-fn too_large() -> Error {
-    Error::new(
-        ErrorKind::ResourcesExhausted,
-        format!("the Avro file unfolds to more than {UNPACKED_BYTES_MAX} bytes"),
-    )
-}
-
-/// A Snappy block begins with the length that it unfolds to, as a plain varint.
-fn check_snappy(block: &[u8], budget: &mut u64) -> Result<()> {
-    let mut unpacked = 0_u64;
-    for (byte, shift) in block.iter().zip((0..35).step_by(7)) {
-        unpacked |= u64::from(byte & 0x7F) << shift;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    if unpacked > (block.len() as u64).saturating_mul(SNAPPY_RATIO_MAX) {
-        return Err(damaged("a block cannot unfold to what it says"));
-    }
-    *budget = budget.checked_sub(unpacked).ok_or_else(too_large)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -138,6 +138,13 @@ impl DeleteIndex {
                 vacant.insert(file);
                 Ok(())
             }
+            // A list that has a vector twice says the same thing twice.
+            Entry::Occupied(mut same) if is_same_vector(same.get(), &file) => {
+                if same.get().sequence_number < file.sequence_number {
+                    same.insert(file);
+                }
+                Ok(())
+            }
             Entry::Occupied(other) => {
                 let place = |file: &DeleteFile| {
                     let (offset, _) = file.blob().unwrap_or_default();
@@ -252,6 +259,11 @@ impl DeleteIndex {
         );
         Ok(found)
     }
+}
+
+fn is_same_vector(one: &DeleteFile, other: &DeleteFile) -> bool {
+    let place = |file: &DeleteFile| (file.blob(), file.data_file().record_count());
+    one.path() == other.path() && place(one) == place(other)
 }
 
 fn check_vector(vector: &DeleteFile, file: &ListedFile, sequence_number: i64) -> Result<()> {

@@ -16,16 +16,27 @@ use parquet::file::metadata::{
 
 use super::thrift;
 use crate::cache::ByteCache;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::runtime;
 
 /// How much of a file's end is read at first: enough for the footers of most files.
 const FOOTER_BYTES: u64 = 128 << 10;
+/// What may lie between the parts of a page index, which writers put next to each other.
+const INDEX_GAPS_BYTES_MAX: u64 = 16 << 20;
 
 /// Footers by location; files of a lake never change, so none is ever stale.
 #[derive(Debug)]
 pub(crate) struct FooterCache {
-    footers: ByteCache<String, Arc<ParquetMetaData>>,
+    footers: ByteCache<String, Footer>,
+}
+
+/// A Parquet footer, and where it was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Footer {
+    /// What it says.
+    pub(crate) metadata: Arc<ParquetMetaData>,
+    /// How long the file is that ends with it.
+    pub(crate) file_bytes: u64,
 }
 
 impl FooterCache {
@@ -36,64 +47,80 @@ impl FooterCache {
         }
     }
 
-    /// The footer of a file, without its page index unless an earlier query has read it.
+    /// The footer of a file, without its page index unless an earlier query has read it; `read`
+    /// finds it when nobody has.
     ///
     /// # Errors
-    /// When the file is missing or no Parquet file.
-    pub(crate) async fn footer<F>(
-        &self,
-        location: &str,
-        size_bytes: u64,
-        reader: &F,
-    ) -> Result<Arc<ParquetMetaData>>
+    /// What `read` answers.
+    pub(crate) async fn footer<R>(&self, location: &str, read: impl FnOnce() -> R) -> Result<Footer>
     where
-        F: AsyncFileReader + Clone + 'static,
+        R: Future<Output = Result<Footer>> + Send + 'static,
     {
         let key = location.to_owned();
         let load = || {
-            let (mut reader, location) = (reader.clone(), key.clone());
+            let (read, location) = (read(), key.clone());
             async move {
-                let read = measured_footer(size_bytes, &mut reader);
                 let footer = runtime::contained_future(read)
                     .await
                     .map_err(|error| error.with_context("file", location))?;
-                let bytes = footer.memory_size() as u64;
-                Ok((Arc::new(footer), bytes))
+                let bytes = footer.metadata.memory_size() as u64;
+                Ok((footer, bytes))
             }
         };
         self.footers.get_or_load(&key, load).await
     }
 
-    /// `footer` with its page index.
+    /// `footer` with its page index, or as it is when the index is damaged: without one, more is
+    /// read, and nothing else than with it.
     ///
     /// # Errors
-    /// As [`Self::footer`].
+    /// When the file cannot be read.
     pub(crate) async fn with_page_index<F: AsyncFileReader>(
         &self,
         location: &str,
-        footer: Arc<ParquetMetaData>,
+        footer: Footer,
         reader: &mut F,
     ) -> Result<Arc<ParquetMetaData>> {
         let has_index = |footer: &ParquetMetaData| {
             footer.column_index().is_some() && footer.offset_index().is_some()
         };
-        if has_index(&footer) {
-            return Ok(footer);
+        if has_index(&footer.metadata) {
+            return Ok(footer.metadata);
         }
         // Another range of the file may have read it meanwhile.
         if let Some(known) = self.footers.get(&location.to_owned())
-            && has_index(&known)
+            && has_index(&known.metadata)
         {
-            return Ok(known);
+            return Ok(known.metadata);
         }
-        let footer = runtime::contained_future(read_page_index(&footer, reader))
-            .await
-            .map_err(|error| error.with_context("file", location))?;
-        let footer = Arc::new(footer);
-        let bytes = footer.memory_size() as u64;
-        self.footers
-            .insert(location.to_owned(), Arc::clone(&footer), bytes);
-        Ok(footer)
+        let Some(metadata) = sound_page_index(location, &footer.metadata, reader).await? else {
+            return Ok(footer.metadata);
+        };
+        let metadata = Arc::new(metadata);
+        let bytes = metadata.memory_size() as u64;
+        let known = Footer {
+            metadata: Arc::clone(&metadata),
+            ..footer
+        };
+        self.footers.insert(location.to_owned(), known, bytes);
+        Ok(metadata)
+    }
+}
+
+/// The footer with its page index; `None` when the index is damaged.
+async fn sound_page_index<F: AsyncFileReader>(
+    location: &str,
+    footer: &ParquetMetaData,
+    reader: &mut F,
+) -> Result<Option<ParquetMetaData>> {
+    let read = runtime::contained_future(read_page_index(footer, reader)).await;
+    match read {
+        Ok(footer) => Ok(Some(footer)),
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            tracing::warn!(file = location, %error, "the file is read without its page index");
+            Ok(None)
+        }
+        Err(error) => Err(error.with_context("file", location)),
     }
 }
 
@@ -106,20 +133,22 @@ pub(crate) enum PageIndex {
     Skip,
 }
 
-/// A footer that is not shared with other queries: in the cache a load may wait for another query.
+/// The footer of a file of `size_bytes`, from its end. A page index that is damaged is left out.
 ///
 /// # Errors
-/// As [`FooterCache::footer`].
+/// When the file is missing or no Parquet file of this size.
 pub(crate) async fn read_footer<F: AsyncFileReader>(
+    location: &str,
     reader: &mut F,
     size_bytes: u64,
     pages: PageIndex,
 ) -> Result<Arc<ParquetMetaData>> {
     let footer = measured_footer(size_bytes, reader).await?;
-    Ok(Arc::new(match pages {
-        PageIndex::Read => read_page_index(&footer, reader).await?,
-        PageIndex::Skip => footer,
-    }))
+    let indexed = match pages {
+        PageIndex::Read => sound_page_index(location, &footer, reader).await?,
+        PageIndex::Skip => None,
+    };
+    Ok(Arc::new(indexed.unwrap_or(footer)))
 }
 
 /// Reads and decodes a footer once its lengths are known to be those of the file.
@@ -243,6 +272,13 @@ async fn read_page_index<F: AsyncFileReader>(
     let (Some(start), Some(end)) = (start, end) else {
         return Ok(footer.clone());
     };
+    let lengths = parts.iter().map(|part| part.bytes.end - part.bytes.start);
+    let total = lengths.fold(0, u64::saturating_add);
+    if end - start > total.saturating_add(INDEX_GAPS_BYTES_MAX) {
+        return Err(Error::corrupt(
+            "the page index is damaged: its parts lie all over the file; restore the file",
+        ));
+    }
     let bytes = reader.get_bytes(start..end).await?;
     let index = Fetched { start, bytes };
     for part in &parts {

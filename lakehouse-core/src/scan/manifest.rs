@@ -23,6 +23,8 @@ use crate::storage::Storage;
 
 /// How many manifests of one table are read and decoded at a time.
 pub(crate) const MANIFEST_READS_MAX: usize = 16;
+/// The largest manifest, or list of them, that is read into memory. Writers cut at 8 MiB.
+const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// A manifest of a snapshot: its entry in the manifest list, and what it holds.
 #[derive(Debug, Clone)]
@@ -162,7 +164,7 @@ fn holds_all_files(manifest: &DecodedManifest, file: &ManifestFile) -> bool {
 
 async fn read_file(storage: &Storage, what: &'static str, path: &str) -> Result<Bytes> {
     storage
-        .read(path)
+        .read_at_most(path, FILE_BYTES_MAX)
         .await
         .map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::not_found(format!(

@@ -245,7 +245,7 @@ impl MetadataTable {
             Self::MetadataLogEntries => of_one(metadata_log::batch(table)?, &read)?,
             Self::Manifests => manifests::scan(table, cache, read, Reach::Snapshot)?,
             Self::AllManifests => manifests::scan(table, cache, read, Reach::All)?,
-            Self::Partitions => partitions::scan(table, cache, read)?,
+            Self::Partitions => partitions::scan(table, cache, read, reader)?,
             Self::PositionDeletes => position_deletes::scan(table, cache, read, reader)?,
             Self::Entries
             | Self::Files

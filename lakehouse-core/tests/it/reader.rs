@@ -2,6 +2,7 @@
 
 mod account;
 mod bloom_filter;
+mod damaged;
 mod deletes;
 mod dynamic_filters;
 mod equality;

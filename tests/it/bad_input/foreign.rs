@@ -63,6 +63,41 @@ async fn metadata_that_nests_without_end_is_corrupt() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
+/// Makes a file a byte longer than what is read, without a byte on the disk.
+fn make_huge(path: &str) {
+    let file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+    file.set_len((1 << 30) + 1).unwrap();
+}
+
+#[tokio::test]
+async fn metadata_and_manifests_beyond_a_limit_are_not_read() {
+    let lake = lake().await;
+    let limit = 1_u64 << 30;
+    let path = lake.path().join("huge.json");
+    std::fs::write(&path, b"{").unwrap();
+    make_huge(path.to_str().unwrap());
+    let register = format!("CALL system.register_table('u', '{}')", path.display());
+    let error = lake.fails(&register).await;
+    let sizes = format!("{} bytes", limit + 1);
+    is_clear(&error, ErrorKind::ResourcesExhausted, "huge.json", &sizes);
+    assert!(error.to_string().contains(&limit.to_string()), "{error}");
+
+    let manifest = lake.one("SELECT path FROM t.manifests").await;
+    let table = lake.lake.table("t").await.unwrap();
+    let list = table.snapshot().unwrap().manifest_list().to_owned();
+    for path in [manifest, list] {
+        let whole = std::fs::read(local(&path)).unwrap();
+        make_huge(local(&path));
+        let session = lake.reopen().await.session().unwrap();
+        let error = match session.sql("SELECT * FROM t").await {
+            Ok(rows) => rows_of(rows).await.unwrap_err(),
+            Err(error) => error,
+        };
+        is_clear(&error, ErrorKind::ResourcesExhausted, &path, &sizes);
+        std::fs::write(local(&path), whole).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn metadata_without_its_schema_is_corrupt() {
     let lake = lake().await;
@@ -123,8 +158,13 @@ async fn a_manifest_of_a_spec_that_the_table_lacks_gives_the_right_rows_or_an_er
     }
 }
 
-/// What `t` answers once it has `file` too.
+/// Why `t` gives no answer once it has `file` too.
 async fn with_file(lake: &TestLake, file: DataFile) -> Error {
+    rows_with_file(lake, file).await.unwrap_err()
+}
+
+/// What `t` answers once it has `file` too.
+async fn rows_with_file(lake: &TestLake, file: DataFile) -> Result<Vec<String>, Error> {
     let table = lake.lake.table("t").await.unwrap();
     let metadata = TableMetadata::clone(table.metadata());
     let folder = lake.path();
@@ -134,7 +174,7 @@ async fn with_file(lake: &TestLake, file: DataFile) -> Error {
     let changed = builder.set_branch_snapshot(snapshot, "main").unwrap();
     let changed = changed.build().unwrap().metadata;
     let json = serde_json::to_vec(&changed).unwrap();
-    read_as(lake, "file.json", &json).await.unwrap_err()
+    read_as(lake, "file.json", &json).await
 }
 
 fn data_file(path: &str, rows: u64, size_bytes: u64) -> DataFile {
@@ -157,19 +197,32 @@ fn copy(lake: &TestLake, of: &str, name: &str) -> (String, u64) {
 }
 
 #[tokio::test]
-async fn a_size_that_lies_is_told() {
+async fn a_size_that_lies_costs_no_rows() {
     for (more, less) in [(0, 1), (1, 0), (0, 60), (1 << 20, 0), (1 << 50, 0)] {
         let lake = lake().await;
         let ours = lake.one("SELECT file_path FROM t.files").await;
         let (path, size) = copy(&lake, &ours, "lie.parquet");
-        let error = with_file(&lake, data_file(&path, 2, size + more - less)).await;
-        is_clear(
-            &error,
-            ErrorKind::Corrupt,
-            "lie.parquet",
-            "where the manifest says",
-        );
+        let file = data_file(&path, 2, size + more - less);
+        let mut rows = rows_with_file(&lake, file).await.unwrap();
+        rows.sort();
+        assert_eq!(rows, ["1", "1", "2", "2"]);
     }
+}
+
+#[tokio::test]
+async fn a_size_that_no_end_of_the_file_bears_out_is_told() {
+    let lake = lake().await;
+    let ours = lake.one("SELECT file_path FROM t.files").await;
+    let (path, size) = copy(&lake, &ours, "lie.parquet");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+    let error = with_file(&lake, data_file(&path, 2, size)).await;
+    is_clear(
+        &error,
+        ErrorKind::Corrupt,
+        "lie.parquet",
+        "where the manifest says",
+    );
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ const FENCES: [Fence; 3] = [
             ("provider", "adapts our tables to the engine"),
             (
                 "storage",
-                "the routing store is handed to the engine by its URL type",
+                "the engine gets the routing store by its URL type, and has readers that unpack",
             ),
             ("runtime", "memory and spill budgets are the engine's pools"),
             ("error", "takes the engine's errors in, keeping their kind"),

@@ -14,7 +14,7 @@ use crate::catalog::foreign_type;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a compressed file may unfold to: a small one could otherwise fill the memory.
-const JSON_BYTES_MAX: u64 = 1 << 30;
+pub(super) const JSON_BYTES_MAX: u64 = 1 << 30;
 /// The largest file whose fault is looked for: taken apart, JSON needs many times its size.
 const EXPLAINED_BYTES_MAX: usize = 64 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -256,6 +256,66 @@ mod tests {
             "{text}"
         );
         decode_value(&field("timestamp_ns", Value::Null)).unwrap();
+    }
+
+    #[test]
+    fn a_part_of_a_default_that_cannot_be_read_is_refused() {
+        let field = |kind: Value, default: Value| {
+            let mut changed = metadata();
+            changed["format-version"] = json!(3);
+            changed["next-row-id"] = json!(0);
+            changed["last-column-id"] = json!(4);
+            changed["schemas"][0]["fields"][0] = json!({"id": 1, "name": "a", "required": false,
+                "type": kind, "initial-default": default, "write-default": default});
+            changed
+        };
+        let inner = |id: i32, name: &str, kind: &str| json!({"id": id, "name": name, "required": false, "type": kind});
+        let list = |kind: &str| json!({"type": "list", "element-id": 2, "element-required": false, "element": kind});
+        let map = |kind: &str| {
+            json!({"type": "map", "key-id": 2, "key": "string", "value-id": 3,
+                "value-required": false, "value": kind})
+        };
+        let fields = |kind: &str| json!({"type": "struct", "fields": [inner(2, "x", "int"), inner(3, "y", kind)]});
+        let time = "2017-11-16T22:31:08.000000001";
+        for (good, bad, default, other) in [
+            (
+                list("int"),
+                list("timestamp_ns"),
+                json!([1, null]),
+                json!([null, time]),
+            ),
+            (
+                map("int"),
+                map("timestamp_ns"),
+                json!({"keys": ["k", "l"], "values": [1, null]}),
+                json!({"keys": ["k"], "values": [time]}),
+            ),
+            (
+                fields("int"),
+                fields("timestamp_ns"),
+                json!({"2": 1, "3": 5}),
+                json!({"2": 1, "3": time}),
+            ),
+            (
+                fields("int"),
+                fields("timestamp_ns"),
+                json!({}),
+                json!({"3": time}),
+            ),
+        ] {
+            let (read, _) = decode_value(&field(good.clone(), default)).unwrap();
+            assert!(
+                read.current_schema()
+                    .field_by_id(1)
+                    .unwrap()
+                    .initial_default
+                    .is_some()
+            );
+            super::super::json::to_vec(&read, None).unwrap();
+            let (kind, text) = kind_and_text(&field(bad, other));
+            assert_eq!(kind, ErrorKind::Unsupported, "{text}");
+            assert!(text.contains("\"a\""), "{text}");
+        }
     }
 
     #[test]

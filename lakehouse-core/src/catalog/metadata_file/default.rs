@@ -1,6 +1,6 @@
 //! Defaults of columns, which the format crate drops without a word when it cannot read them.
 
-use iceberg::spec::{NestedField, Schema, TableMetadata};
+use iceberg::spec::{Literal, NestedField, Schema, TableMetadata, Type};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -40,8 +40,7 @@ fn check_fields(owner: &Value, schema: &Schema) -> Result<()> {
             .and_then(|id| schema.field_by_id(id));
         if let Some(parsed) = parsed {
             for (key, arrived) in KEYS.iter().zip(defaults(parsed)) {
-                let stands = field.get(*key).is_some_and(|default| !default.is_null());
-                if stands && !arrived {
+                if !is_whole(field.get(*key), arrived, &parsed.field_type) {
                     return Err(Error::unsupported(format!(
                         "column {:?} has a default of type {} ({key} {}), which this library does \
                          not read",
@@ -67,9 +66,37 @@ fn check_type(field_type: &Value, schema: &Schema) -> Result<()> {
     Ok(())
 }
 
-fn defaults(field: &NestedField) -> [bool; 2] {
-    [
-        field.initial_default.is_some(),
-        field.write_default.is_some(),
-    ]
+/// Whether all of a default arrived; the format crate leaves out fields of a struct that it cannot
+/// read.
+fn is_whole(given: Option<&Value>, arrived: Option<&Literal>, kind: &Type) -> bool {
+    let Some(given) = given.filter(|given| !given.is_null()) else {
+        return true;
+    };
+    let list = |given: &Value, arrived: &[Option<Literal>], kind: &Type| {
+        let given = given.as_array().map_or(&[][..], Vec::as_slice);
+        let mut items = given.iter().zip(arrived);
+        items.all(|(given, own)| is_whole(Some(given), own.as_ref(), kind))
+    };
+    match (arrived, kind) {
+        (None, _) => false,
+        (Some(Literal::Struct(arrived)), Type::Struct(kind)) => {
+            let mut fields = kind.fields().iter().zip(arrived.fields());
+            fields.all(|(field, own)| {
+                let given = given.get(field.id.to_string());
+                is_whole(given, own.as_ref(), &field.field_type)
+            })
+        }
+        (Some(Literal::List(arrived)), Type::List(kind)) => {
+            list(given, arrived, &kind.element_field.field_type)
+        }
+        (Some(Literal::Map(arrived)), Type::Map(kind)) => {
+            let (_, values): (Vec<_>, Vec<_>) = arrived.clone().into_iter().unzip();
+            list(&given["values"], &values, &kind.value_field.field_type)
+        }
+        (Some(_), _) => true,
+    }
+}
+
+fn defaults(field: &NestedField) -> [Option<&Literal>; 2] {
+    [field.initial_default.as_ref(), field.write_default.as_ref()]
 }

@@ -13,6 +13,7 @@ use super::super::file_reader::FileReader;
 use super::vectors::Blob;
 use super::{Memory, in_file, positions, vectors};
 use crate::error::{Error, Result};
+use crate::runtime::Reservation;
 use crate::scan::{DeleteFile, DeleteKind, DeletedRows, PositionReader, Positions};
 use crate::storage::Storage;
 
@@ -28,6 +29,10 @@ pub(in crate::provider) struct DeleteListing {
 }
 
 impl PositionReader for DeleteListing {
+    fn reservation(&self, name: &'static str) -> Reservation {
+        Reservation::unspillable(&self.pool, name)
+    }
+
     fn positions(&self, file: Arc<DeleteFile>) -> BoxStream<'static, Result<Positions>> {
         let (listing, location) = (self.clone(), file.path().to_owned());
         let rows = async move { listing.open(&file).await };
@@ -45,7 +50,7 @@ impl DeleteListing {
         let metrics = ParquetFileMetrics::new(0, file.path(), &self.metrics);
         let mut reader = FileReader::new(&self.storage, file.path(), size_bytes, metrics)?;
         if file.kind() != DeleteKind::Vector {
-            return positions::read_all(reader, size_bytes).await;
+            return positions::read_all(reader).await;
         }
         let (offset, length) = file.blob().unwrap_or_default();
         let blob = Blob {

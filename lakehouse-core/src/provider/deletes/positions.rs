@@ -13,13 +13,11 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::file::metadata::ParquetMetaData;
 
-use super::super::file_reader::FileReader;
+use super::super::file_reader::{FileReader, footer_at_end};
 use super::super::file_rows::{WantedRows, file_rows};
 use super::{Borrowed, Memory, RowsByFile};
 use crate::error::{Error, Result};
-use crate::scan::{
-    DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, PageIndex, Positions, read_footer,
-};
+use crate::scan::{DELETED_PATH_ID, DELETED_POSITION_ID, DeletedRows, PageIndex, Positions};
 
 const BATCH_ROWS: usize = 32 << 10;
 /// After so many rows the memory they take is counted again.
@@ -34,12 +32,12 @@ struct Columns {
 
 /// Reads what `wanted` data files lose, by their stored locations and numbers of rows.
 pub(super) async fn read(
-    mut reader: FileReader,
-    size_bytes: u64,
+    reader: FileReader,
     wanted: &BTreeMap<String, u64>,
     memory: &Memory,
 ) -> Result<RowsByFile> {
-    let footer = read_footer(&mut reader, size_bytes, PageIndex::Read).await?;
+    let found = footer_at_end(reader.clone(), PageIndex::Read).await?;
+    let (reader, footer) = (reader.of_size(found.file_bytes), found.metadata);
     let columns = Columns::find(&footer)?;
     let plan = wanted::plan(&footer, columns, wanted)?;
     let mut rows = Collected::new(wanted, memory);
@@ -54,11 +52,9 @@ pub(super) async fn read(
 }
 
 /// All data files and rows that a position delete file names, as it names them.
-pub(super) async fn read_all(
-    mut reader: FileReader,
-    size_bytes: u64,
-) -> Result<BoxStream<'static, Result<Positions>>> {
-    let footer = read_footer(&mut reader, size_bytes, PageIndex::Skip).await?;
+pub(super) async fn read_all(reader: FileReader) -> Result<BoxStream<'static, Result<Positions>>> {
+    let found = footer_at_end(reader.clone(), PageIndex::Skip).await?;
+    let (reader, footer) = (reader.of_size(found.file_bytes), found.metadata);
     let columns = Columns::find(&footer)?;
     let row_groups = (0..footer.num_row_groups()).collect();
     let batches = columns.rows(reader, footer, row_groups, None)?;
@@ -171,7 +167,7 @@ impl Columns {
 struct Collected<'a> {
     wanted: &'a BTreeMap<String, u64>,
     rows: HashMap<&'a str, DeletedRows>,
-    held: Borrowed<'a>,
+    held: Borrowed<&'a Memory>,
     uncounted_rows: u64,
 }
 

@@ -39,8 +39,13 @@ pub(super) async fn read(
             "a deletion vector has {length} bytes where the format allows {VECTOR_BYTES_MAX}"
         )));
     }
-    if total > UNCHECKED_BYTES_MAX {
-        refuse_beyond_end(reader, storage, blobs).await?;
+    // Manifests may say another size than the file has, but not another place of a vector.
+    let is_inside = blobs
+        .iter()
+        .all(|blob| blob.bytes.end <= reader.size_bytes());
+    if total > UNCHECKED_BYTES_MAX || !is_inside {
+        let size = size_with(blobs, reader, storage).await?;
+        *reader = reader.clone().of_size(size);
     }
     let mut bytes = Borrowed::new(memory);
     bytes.resize(usize::try_from(total).unwrap_or(usize::MAX))?;
@@ -64,16 +69,18 @@ pub(super) async fn read(
     Ok(rows)
 }
 
-/// Room is made for as many bytes as are asked for, so many are asked for only where they are.
-async fn refuse_beyond_end(reader: &FileReader, storage: &Storage, blobs: &[Blob]) -> Result<()> {
+/// How long the file really is. Room is made for as many bytes as are asked for, so many are asked
+/// for only where they are.
+async fn size_with(blobs: &[Blob], reader: &FileReader, storage: &Storage) -> Result<u64> {
     let size = storage.size_bytes(reader.location()).await?;
     match blobs.iter().find(|blob| blob.bytes.end > size) {
         Some(blob) => Err(Error::corrupt(format!(
             "a deletion vector ends at byte {} of a file of {size}: the file was cut off or \
-             replaced",
+             replaced; restore it",
             blob.bytes.end
         ))
+        .with_context("file", reader.location())
         .with_context("data file", &blob.data_file)),
-        None => Ok(()),
+        None => Ok(size),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ListArray, StructArray, new_empty_array};
+use arrow::array::{Array, ArrayRef, ListArray, MapArray, StructArray, new_empty_array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::ScalarValue;
-use iceberg::spec::{Literal, NestedFieldRef, Type};
+use iceberg::spec::{Literal, Map, MapType, NestedFieldRef, Type};
 
 use super::super::values;
 use super::unreadable_value;
@@ -49,6 +49,9 @@ fn value(
         (Literal::List(given), Type::List(wanted), DataType::List(element)) => {
             list_value(given, &wanted.element_field, element, path)
         }
+        (Literal::Map(given), Type::Map(wanted), DataType::Map(entries, sorted)) => {
+            map_value(given, wanted, entries, *sorted, path)
+        }
         _ => Err(unreadable_value("default", path)),
     }
 }
@@ -80,18 +83,55 @@ fn list_value(
     path: &str,
 ) -> Result<ScalarValue> {
     let path = format!("{path}.element");
-    let mut elements = Vec::with_capacity(given.len());
-    for item in given {
-        elements.push(match item {
-            Some(item) => value(item, &wanted.field_type, element.data_type(), &path)?,
-            None => ScalarValue::try_from(element.data_type())?,
-        });
-    }
-    let elements = match elements.is_empty() {
-        true => new_empty_array(element.data_type()),
-        false => ScalarValue::iter_to_array(elements)?,
-    };
+    let elements = items(given.iter().map(Option::as_ref), wanted, element, &path)?;
     let offsets = OffsetBuffer::from_lengths([elements.len()]);
     let array = ListArray::try_new(Arc::clone(element), offsets, elements, None)?;
     Ok(ScalarValue::List(Arc::new(array)))
+}
+
+fn map_value(
+    given: &Map,
+    wanted: &MapType,
+    entries: &Arc<Field>,
+    sorted: bool,
+    path: &str,
+) -> Result<ScalarValue> {
+    let DataType::Struct(fields) = entries.data_type() else {
+        return Err(unreadable_value("default", path));
+    };
+    let [key, value] = fields.as_ref() else {
+        return Err(unreadable_value("default", path));
+    };
+    let (keys, values): (Vec<_>, Vec<_>) = given.clone().into_iter().unzip();
+    let keys = items(
+        keys.iter().map(Some),
+        &wanted.key_field,
+        key,
+        &format!("{path}.key"),
+    )?;
+    let values = values.iter().map(Option::as_ref);
+    let values = items(values, &wanted.value_field, value, &format!("{path}.value"))?;
+    let offsets = OffsetBuffer::from_lengths([keys.len()]);
+    let pairs = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
+    let array = MapArray::try_new(Arc::clone(entries), offsets, pairs, None, sorted)?;
+    Ok(ScalarValue::Map(Arc::new(array)))
+}
+
+/// The elements of a list, or the keys or values of a map.
+fn items<'a>(
+    given: impl Iterator<Item = Option<&'a Literal>>,
+    wanted: &NestedFieldRef,
+    target: &Arc<Field>,
+    path: &str,
+) -> Result<ArrayRef> {
+    let kind = target.data_type();
+    let items = given.map(|item| match item {
+        Some(item) => value(item, &wanted.field_type, kind, path),
+        None => Ok(ScalarValue::try_from(kind)?),
+    });
+    let items = items.collect::<Result<Vec<_>>>()?;
+    Ok(match items.is_empty() {
+        true => new_empty_array(kind),
+        false => ScalarValue::iter_to_array(items)?,
+    })
 }

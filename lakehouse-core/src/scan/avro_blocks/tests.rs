@@ -1,8 +1,11 @@
 //! Blocks cut, lengthened and counted wrongly.
 
+use std::io::Read;
+
 use serde_json::json;
 
 use super::*;
+use crate::error::ErrorKind;
 
 const SYNC: [u8; 16] = [7; 16];
 
@@ -105,21 +108,29 @@ fn rows_that_take_no_bytes_or_no_end_are_refused() {
 
 #[test]
 fn what_unfolds_beyond_belief_is_refused() {
-    let mut budget = 1000;
-    let mut packed = Vec::new();
-    let zeros = [0_u8; 5000];
-    let mut encoder = flate2::read::DeflateEncoder::new(&zeros[..], flate2::Compression::default());
-    encoder.read_to_end(&mut packed).unwrap();
-    assert_eq!(
-        inflate(&packed, &mut budget).unwrap_err().kind(),
-        ErrorKind::ResourcesExhausted
-    );
     let lying = file(
         "snappy",
         &strings(),
         &[(1, &[0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0])],
     );
     assert_eq!(check(&lying).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_codec_that_is_not_read_is_refused_by_name() {
+    let error = check(&file("lz5", &strings(), &[(1, &ROW)])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("\"lz5\""), "{error}");
+}
+
+#[test]
+fn damaged_blocks_of_all_codecs_are_refused() {
+    for codec in ["deflate", "snappy", "zstandard", "bzip2", "xz"] {
+        for block in [&ROW[..], &[], &[0xFF; 40]] {
+            let error = check(&file(codec, &strings(), &[(1, block)])).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{codec} {block:?}");
+        }
+    }
 }
 
 #[test]

@@ -292,11 +292,11 @@ fn d16_deletion_vectors_that_cannot_be_are_refused() {
         ),
         (
             |file| drop(file.content_offset(Some(-1)).build()),
-            "outside",
+            "where no file",
         ),
         (
-            |file| drop(file.content_size_in_bytes(Some(1000)).build()),
-            "outside",
+            |file| drop(file.content_size_in_bytes(Some(-1)).build()),
+            "where no file",
         ),
     ];
     for (change, expected) in changes {
@@ -320,6 +320,23 @@ fn d16_deletion_vectors_that_cannot_be_are_refused() {
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(error.to_string().contains("/v.puffin"), "{error}");
     }
+}
+
+#[test]
+fn d16_a_deletion_vector_that_is_listed_twice_is_one() {
+    let mut retried = vector("/v.puffin", "/a");
+    let index = unpartitioned(vec![
+        (3, vector("/v.puffin", "/a").build().unwrap()),
+        (5, retried.file_size_in_bytes(77).build().unwrap()),
+        (4, vector("/v.puffin", "/a").build().unwrap()),
+    ]);
+    // For data files as young as the youngest of the entries.
+    assert_eq!(found(&index, "/a", 5), ["/v.puffin"]);
+    let mut other = vector("/v.puffin", "/a");
+    let other = other.content_offset(Some(5)).build().unwrap();
+    let files = vec![(3, vector("/v.puffin", "/a").build().unwrap()), (3, other)];
+    let error = try_index(&[], PartitionLayout::default(), files).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
 }
 
 /// Bounds, count of NULLs out of 10 values and count of NaN of column 1.

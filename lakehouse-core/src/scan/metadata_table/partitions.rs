@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use futures::{StreamExt, TryStreamExt, stream};
-use iceberg::spec::{DataContentType, Datum, TableMetadata};
+use iceberg::spec::{DataContentType, Datum, PrimitiveLiteral, TableMetadata};
 
 use super::arrays::{instants, longs};
 use super::entries::entry_facts;
 use super::partition_union::PartitionUnion;
+use super::position_deletes::PositionReader;
 use super::pruning::Pruning;
 use super::walk::{self, Reach};
 use super::{
@@ -49,11 +50,13 @@ pub(super) fn schema(metadata: &TableMetadata) -> Result<SchemaRef> {
     Ok(schema_of(fields))
 }
 
-/// The rows. Every live file is looked at before the first row comes.
+/// The rows. Every live file is looked at before the first row comes; the partitions so far are
+/// held within the query's budget.
 pub(super) fn scan(
     table: &Table,
     cache: &ManifestCache,
     read: MetadataRead,
+    reader: &Arc<dyn PositionReader>,
 ) -> Result<BatchStream> {
     let metadata = Arc::clone(table.metadata());
     let schema = schema(&metadata)?;
@@ -68,16 +71,20 @@ pub(super) fn scan(
         Partitions::of_manifest(&read, &pruning, &metadata)
     });
     let projection = read.projection;
+    let held = reader.reservation("the partitions of a table");
     let batches = async move {
-        let partitions = grouped
-            .try_fold(Partitions::default(), |mut all, some| async move {
+        let start = (Partitions::default(), held);
+        let (partitions, held) = grouped
+            .try_fold(start, |(mut all, mut held), some| async move {
                 all.merge(some);
-                Ok(all)
+                held.resize(all.size_bytes())?;
+                Ok((all, held))
             })
             .await?;
         let parts = Arc::new(partitions.rows);
         let starts = (0..parts.len()).step_by(ROWS_PER_BATCH);
         Ok::<_, Error>(stream::iter(starts).map(move |start| {
+            let _until_the_last_batch = &held;
             let end = parts.len().min(start + ROWS_PER_BATCH);
             let all = batch(&parts[start..end], &union, Arc::clone(&schema))?;
             projected(all, projection.as_deref())
@@ -153,6 +160,8 @@ type Place = (i32, Key);
 struct Partitions {
     places: HashMap<Place, usize>,
     rows: Vec<(Place, Totals)>,
+    /// Memory of the values that are no part of the two.
+    value_bytes: usize,
 }
 
 impl Partitions {
@@ -186,15 +195,33 @@ impl Partitions {
         }
     }
 
+    /// Memory that the partitions take, estimated.
+    fn size_bytes(&self) -> usize {
+        let place = size_of::<(Place, usize)>() + 1;
+        let row = size_of::<(Place, Totals)>();
+        self.places.capacity() * place + self.rows.capacity() * row + self.value_bytes
+    }
+
     fn add(&mut self, key: Place, totals: &Totals) {
         match self.places.get(&key) {
             Some(&place) => self.rows[place].1.add(totals),
             None => {
+                self.value_bytes += 2 * value_bytes(&key.1);
                 self.places.insert(key.clone(), self.rows.len());
                 self.rows.push((key, *totals));
             }
         }
     }
+}
+
+/// Memory that the values of a key take.
+fn value_bytes(key: &Key) -> usize {
+    let behind = |value: &Option<Datum>| match value.as_ref().map(Datum::literal) {
+        Some(PrimitiveLiteral::String(text)) => text.len(),
+        Some(PrimitiveLiteral::Binary(bytes)) => bytes.len(),
+        _ => 0,
+    };
+    key.iter().map(behind).sum::<usize>() + key.capacity() * size_of::<Option<Datum>>()
 }
 
 fn batch(

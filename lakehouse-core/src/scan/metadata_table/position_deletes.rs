@@ -21,6 +21,7 @@ use super::pruning::{DELETED_FROM, Pruning};
 use super::walk::{self, Reach};
 use super::{BatchStream, MetadataRead, first_rows, schema_of};
 use crate::error::{Error, Result};
+use crate::runtime::Reservation;
 use crate::scan::delete_file::{DeleteFile, DeleteKind};
 use crate::scan::evaluate::{ColumnFacts, Facts};
 use crate::scan::manifest::ReadManifest;
@@ -35,8 +36,11 @@ const FILE_READS_MAX: usize = 4;
 /// Data files, by location, with one of their rows each.
 pub(crate) type Positions = (StringViewArray, Int64Array);
 
-/// What reads the delete files of a table.
+/// What reads the delete files of a table, within the budget of one query.
 pub(crate) trait PositionReader: std::fmt::Debug + Send + Sync {
+    /// A share of the query's memory budget; `name` stands in its error messages.
+    fn reservation(&self, name: &'static str) -> Reservation;
+
     /// All that a position delete file or deletion vector names, in its order.
     fn positions(&self, file: Arc<DeleteFile>) -> BoxStream<'static, Result<Positions>>;
 }

@@ -7,9 +7,12 @@ mod walks;
 use std::collections::HashMap;
 
 use arrow::util::pretty::pretty_format_batches;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool, UnboundedMemoryPool};
 use iceberg::spec::{DataContentType, Datum, FormatVersion, Literal, Transform};
 
 use super::*;
+use crate::error::ErrorKind;
+use crate::runtime::Reservation;
 use crate::scan::delete_file::DeleteFile;
 use crate::scan::testing::{Lake, data_file};
 
@@ -40,16 +43,23 @@ async fn read(which: MetadataTable) -> RecordBatch {
 
 /// No delete file of these tables is read: none is there.
 #[derive(Debug)]
-struct NoDeleteFiles;
+struct NoDeleteFiles {
+    pool: Arc<dyn MemoryPool>,
+}
 
 impl PositionReader for NoDeleteFiles {
+    fn reservation(&self, name: &'static str) -> Reservation {
+        Reservation::unspillable(&self.pool, name)
+    }
+
     fn positions(&self, _: Arc<DeleteFile>) -> BoxStream<'static, Result<Positions>> {
         stream::empty().boxed()
     }
 }
 
 fn reader() -> Arc<dyn PositionReader> {
-    Arc::new(NoDeleteFiles)
+    let pool = Arc::new(UnboundedMemoryPool::default());
+    Arc::new(NoDeleteFiles { pool })
 }
 
 async fn collect(which: MetadataTable, table: &Table, read: MetadataRead) -> RecordBatch {
@@ -80,6 +90,46 @@ fn show(batch: &RecordBatch, columns: &[&str]) -> Vec<String> {
         .skip(1)
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect()
+}
+
+#[tokio::test]
+async fn partitions_take_memory_of_the_budget_until_the_last_batch() {
+    let mut lake = Lake::new(FormatVersion::V2, &[(3, "name", Transform::Identity)]);
+    for part in 0..4 {
+        let files = (0..500).map(|file| {
+            let name = format!("a partition with a long name {part} {file}");
+            let path = format!("/{part}/{file}.parquet");
+            data_file(&path, vec![Some(Literal::string(name))])
+                .build()
+                .unwrap()
+        });
+        lake.manifest(files.collect()).await;
+    }
+    let table = lake.table().await;
+    let scan = async |pool_bytes: usize| {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(pool_bytes));
+        let reader: Arc<dyn PositionReader> = Arc::new(NoDeleteFiles {
+            pool: Arc::clone(&pool),
+        });
+        let read = MetadataRead::default();
+        let stream = MetadataTable::Partitions.scan(&table, &ManifestCache::new(0), read, &reader);
+        let mut stream = stream.unwrap();
+        let mut rows = 0;
+        while let Some(batch) = stream.next().await {
+            rows += batch?.num_rows();
+            assert!(pool.reserved() > 2000 * 100, "{}", pool.reserved());
+        }
+        drop(stream);
+        assert_eq!(pool.reserved(), 0);
+        Ok::<_, Error>(rows)
+    };
+    assert_eq!(scan(16 << 20).await.unwrap(), 2000);
+    let error = scan(100 << 10).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourcesExhausted);
+    assert!(
+        error.to_string().contains("the partitions of a table"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -159,6 +159,8 @@ impl HandMade {
             nan_counts: false,
             spec_id: self.metadata.default_partition_spec_id(),
             equality_ids: None,
+            size_bytes: None,
+            column_sizes: HashMap::new(),
         }
     }
 
@@ -381,6 +383,9 @@ pub(super) struct FileSpec {
     pub(super) spec_id: i32,
     /// The columns that a file of equality deletes compares.
     pub(super) equality_ids: Option<Vec<i32>>,
+    /// What the manifest says instead of the file's real size.
+    pub(super) size_bytes: Option<u64>,
+    pub(super) column_sizes: HashMap<i32, u64>,
 }
 
 impl FileSpec {
@@ -408,6 +413,7 @@ impl FileSpec {
                 nans.insert(*id, count as u64);
             }
         }
+        let size = || std::fs::metadata(&self.path).unwrap().len();
         DataFileBuilder::default()
             .content(match self.equality_ids {
                 Some(_) => DataContentType::EqualityDeletes,
@@ -418,7 +424,8 @@ impl FileSpec {
             .file_format(DataFileFormat::Parquet)
             .partition(self.partition.clone())
             .record_count(rows)
-            .file_size_in_bytes(std::fs::metadata(&self.path).unwrap().len())
+            .file_size_in_bytes(self.size_bytes.unwrap_or_else(size))
+            .column_sizes(self.column_sizes.clone())
             .null_value_counts(nulls)
             .value_counts(values)
             .nan_value_counts(nans)

@@ -1,10 +1,13 @@
 //! Where rows are: places in files stay what they are, whatever is skipped.
 
+#![expect(clippy::single_range_in_vec_init, reason = "a run of rows is a range")]
+
 use std::sync::Arc;
 
-use arrow::array::Int64Array;
+use arrow::array::{ArrayRef, Int64Array};
 use datafusion::prelude::SessionConfig;
-use iceberg::spec::PrimitiveType;
+use iceberg::spec::{FormatVersion, PrimitiveType, UnboundPartitionSpec};
+use lakehouse_testkit::{PositionDeletes, write_deletion_vectors};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::evolution::{batch, optional, schema};
@@ -90,4 +93,65 @@ async fn d24_row_ids_of_a_table_without_lineage_are_null() {
         rows(&context, "SELECT DISTINCT _deleted, _spec_id FROM t").await,
         ["false|0"]
     );
+}
+
+#[tokio::test]
+async fn rows_of_equality_deletes_come_back_with_their_flags() {
+    for version in [FormatVersion::V2, FormatVersion::V3] {
+        let columns = schema(vec![
+            optional(1, "place", PrimitiveType::Long),
+            optional(2, "other", PrimitiveType::Long),
+        ]);
+        let spec = UnboundPartitionSpec::builder().build();
+        let mut made = HandMade::of_version(columns, spec, version);
+        let longs = |values: std::ops::Range<i64>| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(values))
+        };
+        let batch = batch(vec![longs(0..1000), longs(1000..2000)]);
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(100))
+            .build();
+        let old = made.write(&batch, properties);
+        let by_position = if version == FormatVersion::V2 {
+            let rows = (0..10).map(|row| (old.path.clone(), row));
+            PositionDeletes::new(rows)
+                .write(&made.path("d.parquet"))
+                .unwrap()
+        } else {
+            let rows = [(old.path.as_str(), vec![0..10])];
+            let path = made.path("d.puffin");
+            write_deletion_vectors(&path, &rows).unwrap().remove(0)
+        };
+        let delta = made.delta().add(old.data_file());
+        made.commit_delta(delta.add(by_position.build().unwrap()))
+            .await;
+        // Of the first file five rows that are deleted already and five others, and of all files
+        // those of one key column that no query reads.
+        let by_place = made.write_deletes(&[1], vec![longs(5..15)]);
+        let by_other = made.write_deletes(&[2], vec![longs(1990..2500)]);
+        let newer = made.write(&batch.slice(0, 20), WriterProperties::default());
+        made.commit(vec![by_place, by_other, newer]).await;
+        // Whatever memory holds: a join would leave the rows out.
+        for key_bytes_max in [None, Some(0)] {
+            made.set_key_bytes_max(key_bytes_max);
+            let context = made.context_with_metadata(config());
+            let sql = "SELECT _deleted, count(*), sum(place) FROM t GROUP BY _deleted";
+            assert_eq!(
+                rows(&context, sql).await,
+                ["false|995|489640", "true|25|10050"]
+            );
+            let sql = "SELECT place FROM t WHERE _deleted AND place > 8 AND place < 995";
+            let gone = [
+                "10", "11", "12", "13", "14", "9", "990", "991", "992", "993", "994",
+            ];
+            assert_eq!(rows(&context, sql).await, gone);
+            let sql = "SELECT count(_deleted) FROM (SELECT _deleted FROM t LIMIT 1015)";
+            assert_eq!(rows(&context, sql).await, ["1015"]);
+            assert_eq!(rows(&context, "SELECT count(*) FROM t").await, ["995"]);
+            assert_eq!(
+                rows(&context, "SELECT count(_deleted) FROM t").await,
+                ["1020"]
+            );
+        }
+    }
 }

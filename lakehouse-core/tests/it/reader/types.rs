@@ -360,9 +360,30 @@ async fn defaults_stand_in_at_every_level() {
     fields.extend(plain);
     fields.push(with_default.into());
     fields.push(without.into());
+    let text = |id, name: &str| -> NestedFieldRef {
+        NestedField::required(id, name, Type::Primitive(PrimitiveType::String)).into()
+    };
+    let number = |id, name: &str| optional(id, name, PrimitiveType::Int);
+    let list = Type::List(ListType::new(number(51, "element")));
+    let three = [Some(Literal::int(1)), None, Some(Literal::int(3))];
+    let list =
+        NestedField::required(50, "list", list).with_initial_default(Literal::List(three.into()));
+    fields.push(list.into());
+    for (id, pairs) in [
+        (60, vec![("x", Some(Literal::int(1))), ("y", None)]),
+        (70, Vec::new()),
+    ] {
+        let map = Type::Map(MapType::new(text(id + 1, "key"), number(id + 2, "value")));
+        let pairs = pairs.into_iter();
+        let pairs = pairs.map(|(key, value)| (Literal::string(key), value));
+        let map = NestedField::optional(id, format!("map{id}"), map)
+            .with_initial_default(Literal::Map(pairs.collect()));
+        fields.push(map.into());
+    }
     made.evolve(schema(fields));
     let expected: Vec<&str> = defaults.iter().map(|(_, _, text)| *text).collect();
-    let expected = format!("{}|{{a: 7, b: -}}|-", expected.join("|"));
+    let nested = "{a: 7, b: -}|-|[1, -, 3]|{x: 1, y: -}|{}";
+    let expected = format!("{}|{nested}", expected.join("|"));
     assert_eq!(
         made.rows("SELECT * EXCLUDE (id) FROM t WHERE id = 1").await,
         [expected]
@@ -377,6 +398,9 @@ async fn defaults_stand_in_at_every_level() {
         ("c10", 2),
         ("s['a'] = 7", 2),
         ("n IS NULL", 2),
+        ("list[3] = 3", 2),
+        ("map60['x'] = 1", 2),
+        ("map70 IS NOT NULL", 2),
     ] {
         let query = format!("SELECT id FROM t WHERE {condition}");
         assert_eq!(made.rows(&query).await.len(), found, "{condition}");
