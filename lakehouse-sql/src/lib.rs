@@ -25,6 +25,7 @@ mod resolve;
 mod scalar_subquery;
 mod session;
 mod session_zone;
+mod shared_subplan;
 mod sql_type;
 pub mod statement;
 mod type_planner;

@@ -40,6 +40,7 @@ const FLOORS: [Floors; 2] = [
                 "compared",
                 "join_choice",
                 "scalar_subquery",
+                "shared_subplan",
                 "column_alias",
             ],
             &["functions"],

@@ -1,0 +1,250 @@
+//! Subplans of an optimised logical plan that are the same and give the same rows.
+
+use std::sync::Arc;
+use std::vec::IntoIter;
+
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::source_as_provider;
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableSource, Volatility};
+
+use super::generated_name::renumbered;
+use super::node::SharedNode;
+
+/// The plan with all twins marked; `None` when it has none.
+pub(super) fn mark(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    if count_ends(plan, 0) < 2 {
+        return Ok(None);
+    }
+    let mut search = Search::default();
+    search.visit(plan, false)?;
+    let counts: Vec<usize> = search.kinds.iter().map(|kind| kind.count).collect();
+    if counts.iter().all(|count| *count < 2) {
+        return Ok(None);
+    }
+    let mut marks = Marks {
+        ends: search.ends.into_iter(),
+        counts,
+    };
+    marks.visit(plan.clone()).data().map(Some)
+}
+
+/// Whether a subplan that ends here may be shared: what it gives is small beside what it reads, or
+/// is a choice of rows that should be the same wherever it is looked at.
+fn is_end(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(_) => true,
+        LogicalPlan::Limit(limit) => limit.fetch.is_some(),
+        LogicalPlan::Sort(sort) => sort.fetch.is_some(),
+        _ => false,
+    }
+}
+
+/// How many subplans end where they may be shared, up to two: most plans are done with here.
+fn count_ends(plan: &LogicalPlan, before: usize) -> usize {
+    let here = before + usize::from(is_end(plan));
+    plan.inputs().into_iter().fold(here, |count, input| {
+        if count < 2 {
+            count_ends(input, count)
+        } else {
+            count
+        }
+    })
+}
+
+/// What a subplan that may end shared is found to be.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// Not to be shared, whatever else there is.
+    Alone,
+    /// The first of its kind, by number.
+    First(usize),
+    /// One more of a kind.
+    Again(usize),
+}
+
+/// Subplans that are the same.
+struct Kind<'a> {
+    /// With names that tell nothing.
+    plan: LogicalPlan,
+    /// In the order of the plan's scans, which plans are not compared by.
+    sources: Vec<&'a Arc<dyn TableSource>>,
+    count: usize,
+}
+
+/// Sorts a plan's subplans by kind, from the top down.
+#[derive(Default)]
+struct Search<'a> {
+    kinds: Vec<Kind<'a>>,
+    /// Of each subplan that may end shared, in the order of the walk.
+    ends: Vec<End>,
+}
+
+impl<'a> Search<'a> {
+    /// `is_limited`: a limit above may stop the subplan before its end.
+    fn visit(&mut self, plan: &'a LogicalPlan, is_limited: bool) -> Result<()> {
+        if is_end(plan) {
+            let end = self.end(plan, is_limited)?;
+            self.ends.push(end);
+            if matches!(end, End::Again(_)) {
+                return Ok(());
+            }
+        }
+        for input in shareable_inputs(plan) {
+            self.visit(input, limits(plan, is_limited))?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, plan: &'a LogicalPlan, is_limited: bool) -> Result<End> {
+        // DISTINCT … LIMIT ends with the last row it needs; shared it would read everything.
+        let is_stopped = match plan {
+            LogicalPlan::Aggregate(aggregate) => is_limited && aggregate.aggr_expr.is_empty(),
+            _ => false,
+        };
+        if is_stopped {
+            return Ok(End::Alone);
+        }
+        let Some(sources) = steady_sources(plan)? else {
+            return Ok(End::Alone);
+        };
+        let renumbered = renumbered(plan)?;
+        let is_same = |kind: &Kind<'_>| same(&kind.sources, &sources) && kind.plan == renumbered;
+        if let Some(number) = self.kinds.iter().position(is_same) {
+            if let Some(kind) = self.kinds.get_mut(number) {
+                kind.count += 1;
+            }
+            return Ok(End::Again(number));
+        }
+        self.kinds.push(Kind {
+            plan: renumbered,
+            sources,
+            count: 1,
+        });
+        Ok(End::First(self.kinds.len() - 1))
+    }
+}
+
+/// The inputs in which twins are looked for. A recursive query runs its parts again and again, and
+/// what they read changes in between.
+fn shareable_inputs(plan: &LogicalPlan) -> Vec<&LogicalPlan> {
+    match plan {
+        LogicalPlan::RecursiveQuery(_) => Vec::new(),
+        _ => plan.inputs(),
+    }
+}
+
+/// Whether a limit may stop the inputs of `plan` before their end.
+fn limits(plan: &LogicalPlan, is_limited: bool) -> bool {
+    match plan {
+        LogicalPlan::Limit(_) => true,
+        LogicalPlan::Sort(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) => false,
+        _ => is_limited,
+    }
+}
+
+fn same(one: &[&Arc<dyn TableSource>], other: &[&Arc<dyn TableSource>]) -> bool {
+    let mut pairs = one.iter().zip(other);
+    one.len() == other.len() && pairs.all(|(one, other)| is_same_table(one, other))
+}
+
+/// Whether two sources are one provider, which for a table of a lake is one snapshot of it.
+fn is_same_table(one: &Arc<dyn TableSource>, other: &Arc<dyn TableSource>) -> bool {
+    if Arc::ptr_eq(one, other) {
+        return true;
+    }
+    match (source_as_provider(one), source_as_provider(other)) {
+        (Ok(one), Ok(other)) => Arc::ptr_eq(&one, &other),
+        _ => false,
+    }
+}
+
+/// The tables of a subplan that answers the same whenever it is run within a statement; `None` for
+/// one that may not, or that reads nothing.
+fn steady_sources(plan: &LogicalPlan) -> Result<Option<Vec<&Arc<dyn TableSource>>>> {
+    let mut sources = Vec::new();
+    let mut is_steady = true;
+    plan.apply(|node| {
+        is_steady = match node {
+            LogicalPlan::TableScan(scan) => {
+                sources.push(&scan.source);
+                true
+            }
+            LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Window(_)
+            | LogicalPlan::Aggregate(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Join(_)
+            | LogicalPlan::Union(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::Values(_)
+            | LogicalPlan::EmptyRelation(_)
+            | LogicalPlan::Unnest(_) => true,
+            // What is not known is not shared.
+            _ => false,
+        };
+        node.apply_expressions(|expression| {
+            is_steady &= !expression.exists(|part| Ok(!is_steady_part(part)))?;
+            Ok(match is_steady {
+                true => TreeNodeRecursion::Continue,
+                false => TreeNodeRecursion::Stop,
+            })
+        })?;
+        Ok(match is_steady {
+            true => TreeNodeRecursion::Continue,
+            false => TreeNodeRecursion::Stop,
+        })
+    })?;
+    Ok((is_steady && !sources.is_empty()).then_some(sources))
+}
+
+/// Whether a part of an expression, apart from its arguments, has one value for one row.
+fn is_steady_part(part: &Expr) -> bool {
+    let volatility = match part {
+        Expr::ScalarFunction(call) => call.func.signature().volatility,
+        Expr::AggregateFunction(call) => call.func.signature().volatility,
+        Expr::WindowFunction(call) => call.fun.signature().volatility,
+        Expr::Exists(_)
+        | Expr::InSubquery(_)
+        | Expr::SetComparison(_)
+        | Expr::ScalarSubquery(_)
+        | Expr::OuterReferenceColumn(..)
+        | Expr::ScalarVariable(..)
+        | Expr::Placeholder(_) => return false,
+        _ => return true,
+    };
+    volatility != Volatility::Volatile
+}
+
+/// Marks the subplans of which there are several, in a walk of the same order as [`Search`]'s.
+struct Marks {
+    ends: IntoIter<End>,
+    counts: Vec<usize>,
+}
+
+impl Marks {
+    fn visit(&mut self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        let end = if is_end(&plan) {
+            self.ends.next().unwrap_or(End::Alone)
+        } else {
+            End::Alone
+        };
+        match end {
+            End::Again(share) => Ok(Transformed::yes(SharedNode::mark(share, plan))),
+            End::First(share) if self.counts.get(share).is_some_and(|count| *count > 1) => {
+                let plan = self.inputs(plan)?.data;
+                Ok(Transformed::yes(SharedNode::mark(share, plan)))
+            }
+            _ => self.inputs(plan),
+        }
+    }
+
+    fn inputs(&mut self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        match plan {
+            LogicalPlan::RecursiveQuery(_) => Ok(Transformed::no(plan)),
+            _ => plan.map_children(|input| self.visit(input)),
+        }
+    }
+}
