@@ -41,4 +41,6 @@ mod scripts;
 #[cfg(test)]
 mod session_tables;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod types;

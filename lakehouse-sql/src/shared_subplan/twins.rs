@@ -9,6 +9,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableSource, Volatility};
 
 use super::generated_name::renumbered;
+use super::merged::{columns_of, merged};
 use super::node::SharedNode;
 
 /// The plan with all twins marked; `None` when it has none.
@@ -18,13 +19,12 @@ pub(super) fn mark(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     }
     let mut search = Search::default();
     search.visit(plan, false)?;
-    let counts: Vec<usize> = search.kinds.iter().map(|kind| kind.count).collect();
-    if counts.iter().all(|count| *count < 2) {
+    if search.kinds.iter().all(|kind| kind.count < 2) {
         return Ok(None);
     }
     let mut marks = Marks {
         ends: search.ends.into_iter(),
-        counts,
+        kinds: search.kinds,
     };
     marks.visit(plan.clone()).data().map(Some)
 }
@@ -63,13 +63,51 @@ enum End {
     Again(usize),
 }
 
-/// Subplans that are the same.
+/// Subplans that are the same, but for their columns.
 struct Kind<'a> {
-    /// With names that tell nothing.
-    plan: LogicalPlan,
+    first: &'a LogicalPlan,
+    /// The first with names that tell nothing.
+    renumbered: LogicalPlan,
     /// In the order of the plan's scans, which plans are not compared by.
     sources: Vec<&'a Arc<dyn TableSource>>,
     count: usize,
+    /// Whether another has other names, so that its columns are not found by name.
+    has_other_names: bool,
+    /// With the columns of all, when they differ.
+    merged: Option<LogicalPlan>,
+}
+
+impl<'a> Kind<'a> {
+    /// Takes in `plan` if it is of this kind and has the same columns.
+    fn takes_equal(
+        &mut self,
+        plan: &LogicalPlan,
+        renumbered: &LogicalPlan,
+        sources: &[&Arc<dyn TableSource>],
+    ) -> bool {
+        let is_equal = self.merged.is_none()
+            && are_same_tables(&self.sources, sources)
+            && self.renumbered == *renumbered;
+        if is_equal {
+            self.count += 1;
+            self.has_other_names |= self.first != plan;
+        }
+        is_equal
+    }
+
+    /// Takes in `plan` if it is of this kind and has some columns of its own.
+    fn takes_other_columns(&mut self, plan: &LogicalPlan) -> bool {
+        if self.has_other_names {
+            return false;
+        }
+        let merged = merged(self.merged.as_ref().unwrap_or(self.first), plan);
+        let is_merged = merged.is_some();
+        if is_merged {
+            self.count += 1;
+            self.merged = merged;
+        }
+        is_merged
+    }
 }
 
 /// Sorts a plan's subplans by kind, from the top down.
@@ -109,17 +147,21 @@ impl<'a> Search<'a> {
             return Ok(End::Alone);
         };
         let renumbered = renumbered(plan)?;
-        let is_same = |kind: &Kind<'_>| same(&kind.sources, &sources) && kind.plan == renumbered;
-        if let Some(number) = self.kinds.iter().position(is_same) {
-            if let Some(kind) = self.kinds.get_mut(number) {
-                kind.count += 1;
-            }
+        let mut kinds = self.kinds.iter_mut();
+        if let Some(number) = kinds.position(|kind| kind.takes_equal(plan, &renumbered, &sources)) {
+            return Ok(End::Again(number));
+        }
+        let mut kinds = self.kinds.iter_mut();
+        if let Some(number) = kinds.position(|kind| kind.takes_other_columns(plan)) {
             return Ok(End::Again(number));
         }
         self.kinds.push(Kind {
-            plan: renumbered,
+            first: plan,
+            renumbered,
             sources,
             count: 1,
+            has_other_names: false,
+            merged: None,
         });
         Ok(End::First(self.kinds.len() - 1))
     }
@@ -143,13 +185,13 @@ fn limits(plan: &LogicalPlan, is_limited: bool) -> bool {
     }
 }
 
-fn same(one: &[&Arc<dyn TableSource>], other: &[&Arc<dyn TableSource>]) -> bool {
+fn are_same_tables(one: &[&Arc<dyn TableSource>], other: &[&Arc<dyn TableSource>]) -> bool {
     let mut pairs = one.iter().zip(other);
     one.len() == other.len() && pairs.all(|(one, other)| is_same_table(one, other))
 }
 
 /// Whether two sources are one provider, which for a table of a lake is one snapshot of it.
-fn is_same_table(one: &Arc<dyn TableSource>, other: &Arc<dyn TableSource>) -> bool {
+pub(super) fn is_same_table(one: &Arc<dyn TableSource>, other: &Arc<dyn TableSource>) -> bool {
     if Arc::ptr_eq(one, other) {
         return true;
     }
@@ -219,25 +261,39 @@ fn is_steady_part(part: &Expr) -> bool {
 }
 
 /// Marks the subplans of which there are several, in a walk of the same order as [`Search`]'s.
-struct Marks {
+struct Marks<'a> {
     ends: IntoIter<End>,
-    counts: Vec<usize>,
+    kinds: Vec<Kind<'a>>,
 }
 
-impl Marks {
+impl Marks<'_> {
     fn visit(&mut self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let end = if is_end(&plan) {
             self.ends.next().unwrap_or(End::Alone)
         } else {
             End::Alone
         };
-        match end {
-            End::Again(share) => Ok(Transformed::yes(SharedNode::mark(share, plan))),
-            End::First(share) if self.counts.get(share).is_some_and(|count| *count > 1) => {
-                let plan = self.inputs(plan)?.data;
-                Ok(Transformed::yes(SharedNode::mark(share, plan)))
+        let (share, is_first) = match end {
+            End::Alone => return self.inputs(plan),
+            End::First(share) => (share, true),
+            End::Again(share) => (share, false),
+        };
+        // What is below a later twin is that of the first.
+        let plan = match is_first {
+            true => self.inputs(plan)?,
+            false => Transformed::no(plan),
+        };
+        match self.kinds.get(share) {
+            Some(kind) if kind.count > 1 => {
+                let twin = match &kind.merged {
+                    Some(merged) => {
+                        columns_of(&plan.data, SharedNode::mark(share, merged.clone()))?
+                    }
+                    None => SharedNode::mark(share, plan.data),
+                };
+                Ok(Transformed::yes(twin))
             }
-            _ => self.inputs(plan),
+            _ => Ok(plan),
         }
     }
 
