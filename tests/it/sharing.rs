@@ -18,7 +18,7 @@ use tokio::runtime::Builder;
 use crate::lake::{TestLake, cells, rows_of, settings};
 
 /// Tables that are tried; each is asked [`QUESTIONS`] questions.
-const TABLES: u32 = 12;
+const TABLES: u32 = 6;
 const QUESTIONS: usize = 12;
 
 async fn filled() -> TestLake {

@@ -19,8 +19,8 @@ pub(super) fn merged(one: &LogicalPlan, other: &LogicalPlan) -> Option<LogicalPl
     match (one, other) {
         (Plan::Aggregate(one), Plan::Aggregate(other)) => aggregates(one, other),
         (Plan::Projection(one), Plan::Projection(other)) => {
-            let expressions = both(&one.expr, &other.expr);
             let input = inputs(&one.input, &other.input)?;
+            let expressions = both(&one.expr, &other.expr);
             let projection = Projection::try_new(expressions, input);
             projection.ok().map(Plan::Projection)
         }
@@ -76,13 +76,22 @@ fn inputs(one: &LogicalPlan, other: &LogicalPlan) -> Option<Arc<LogicalPlan>> {
 }
 
 fn aggregates(one: &Aggregate, other: &Aggregate) -> Option<LogicalPlan> {
-    if one.group_expr != other.group_expr {
-        return None;
-    }
-    let values = both(&one.aggr_expr, &other.aggr_expr);
+    let is_same = one.group_expr == other.group_expr && may_be_known(one) == may_be_known(other);
+    is_same.then_some(())?;
     let input = inputs(&one.input, &other.input)?;
+    let values = both(&one.aggr_expr, &other.aggr_expr);
     let aggregate = Aggregate::try_new(input, one.group_expr.clone(), values);
     aggregate.ok().map(LogicalPlan::Aggregate)
+}
+
+/// Whether the table's statistics may tell the values. Together with one that has to be computed,
+/// they would be computed too.
+fn may_be_known(aggregate: &Aggregate) -> bool {
+    let is_known = |value: &Expr| match value.clone().unalias() {
+        Expr::AggregateFunction(call) => ["count", "min", "max"].contains(&call.func.name()),
+        _ => false,
+    };
+    aggregate.group_expr.is_empty() && aggregate.aggr_expr.iter().all(is_known)
 }
 
 fn joins(one: &Join, other: &Join) -> Option<LogicalPlan> {

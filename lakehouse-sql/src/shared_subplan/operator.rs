@@ -12,7 +12,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExprRef};
 use datafusion::physical_plan::coop::cooperative;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::execution_plan::{Boundedness, SchedulingType};
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
 };
@@ -54,8 +54,8 @@ impl SharedExec {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(input.schema()),
             input.output_partitioning().clone(),
-            EmissionType::Final,
-            Boundedness::Bounded,
+            input.pipeline_behavior(),
+            input.boundedness(),
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         Self {
@@ -114,13 +114,14 @@ impl SharedExec {
     }
 
     /// Whether rows of `self` may stand where those of `other` were planned: columns of the same
-    /// types, dealt out to as many partitions by the same columns.
+    /// types, dealt out to as many partitions by the same columns. Rows without an end are not kept.
     pub(super) fn can_stand_for(&self, other: &Self) -> bool {
         let (own, others) = (self.schema(), other.schema());
         let is_same = |(own, other): (&Arc<Field>, &Arc<Field>)| {
             own.data_type() == other.data_type() && own.is_nullable() == other.is_nullable()
         };
-        own.fields().len() == others.fields().len()
+        self.properties.boundedness == Boundedness::Bounded
+            && own.fields().len() == others.fields().len()
             && own.fields().iter().zip(others.fields()).all(is_same)
             && are_same_partitions(
                 &self.properties.partitioning,

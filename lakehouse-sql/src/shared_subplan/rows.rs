@@ -337,3 +337,122 @@ impl CountedBuffers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+    use arrow::datatypes::{DataType, Int64Type};
+    use datafusion::common::cast::as_int64_array;
+    use datafusion::datasource::memory::MemorySourceConfig;
+    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+    use datafusion::physical_expr::Partitioning;
+    use datafusion::physical_expr::expressions::{cast, col};
+    use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+    use datafusion::physical_plan::repartition::RepartitionExec;
+
+    use super::*;
+
+    const ROWS: usize = 1000;
+
+    /// One column of numbers or of texts, in two partitions.
+    fn plan(column: ArrayRef) -> Arc<dyn ExecutionPlan> {
+        let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+        let schema = batch.schema();
+        let slices = (0..ROWS / 10).map(|number| batch.slice(number * 10, 10));
+        let source =
+            MemorySourceConfig::try_new_exec(&[slices.collect()], Arc::clone(&schema), None);
+        let column = col("n", &schema).unwrap();
+        let dealt = Partitioning::Hash(vec![Arc::clone(&column)], 2);
+        let dealt = RepartitionExec::try_new(source.unwrap(), dealt).unwrap();
+        let number = cast(column, &schema, DataType::Int64).unwrap();
+        let numbers = vec![ProjectionExpr::new(number, "n")];
+        Arc::new(ProjectionExec::try_new(numbers, Arc::new(dealt)).unwrap())
+    }
+
+    fn numbers() -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(0..ROWS as i64))
+    }
+
+    fn rows(plan: Arc<dyn ExecutionPlan>) -> Arc<SharedRows> {
+        let rows = SharedRows::new(Arc::clone(&plan), plan);
+        rows.add_reader();
+        rows.add_reader();
+        rows
+    }
+
+    async fn read(claim: Claim, context: &Arc<TaskContext>) -> Result<Vec<i64>> {
+        let batches: Vec<_> = claim.rows(context).await?.read()?.try_collect().await?;
+        let columns = batches.iter().map(|batch| as_int64_array(batch.column(0)));
+        Ok(columns
+            .flat_map(|column| column.unwrap().values().to_vec())
+            .collect())
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_not_polled_any_more_holds_nobody_up() {
+        let rows = rows(plan(numbers()));
+        let context = Arc::new(TaskContext::default());
+        let mut stalled = pin!(read(rows.claim(0, 0), &context));
+        assert!(futures::poll!(stalled.as_mut()).is_pending());
+        let mut all = read(rows.claim(1, 0), &context).await.unwrap();
+        all.extend(read(rows.claim(1, 1), &context).await.unwrap());
+        all.sort_unstable();
+        assert_eq!(all, (0..ROWS as i64).collect::<Vec<_>>());
+        assert!(!stalled.await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn rows_are_gone_when_all_readers_had_them() {
+        let rows = rows(plan(numbers()));
+        let context = Arc::new(TaskContext::default());
+        for (reader, partition) in [(0, 0), (1, 1), (0, 1), (1, 0)] {
+            assert!(rows.state().runs.len() < 2);
+            read(rows.claim(reader, partition), &context).await.unwrap();
+        }
+        assert!(rows.state().runs.is_empty());
+        assert!(!read(rows.claim(0, 0), &context).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn every_reader_gets_the_error() {
+        let texts = (0..ROWS).map(|number| if number == 700 { "x" } else { "1" });
+        let texts: ArrayRef = Arc::new(arrow::array::StringArray::from_iter_values(texts));
+        let rows = rows(plan(texts));
+        let context = Arc::new(TaskContext::default());
+        let mut failed = 0;
+        for reader in 0..2 {
+            for partition in 0..2 {
+                if let Err(error) = read(rows.claim(reader, partition), &context).await {
+                    assert!(error.to_string().contains("'x'"), "{error}");
+                    failed += 1;
+                }
+            }
+        }
+        assert_eq!(failed, 2);
+    }
+
+    #[tokio::test]
+    async fn rows_beyond_the_budget_are_read_from_the_disk_by_all() {
+        let rows = rows(plan(numbers()));
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(16 << 10, 1.0);
+        let runtime = runtime.build_arc().unwrap();
+        let context = Arc::new(TaskContext::default().with_runtime(Arc::clone(&runtime)));
+        let first = read(rows.claim(0, 0), &context).await.unwrap();
+        assert_eq!(read(rows.claim(1, 0), &context).await.unwrap(), first);
+        assert_eq!(rows.metrics().spilled_rows(), Some(ROWS));
+        assert_eq!(runtime.memory_pool.reserved(), 0);
+    }
+
+    #[test]
+    fn slices_of_one_buffer_count_once() {
+        let column = numbers();
+        let batch = RecordBatch::try_from_iter([("n", Arc::clone(&column))]).unwrap();
+        let mut counted = CountedBuffers::default();
+        counted.add(&batch.slice(0, 10));
+        counted.add(&batch.slice(10, 10));
+        let values = column.as_primitive::<Int64Type>().values();
+        assert_eq!(counted.bytes, values.inner().capacity());
+    }
+}

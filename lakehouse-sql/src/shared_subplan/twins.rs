@@ -12,6 +12,9 @@ use super::generated_name::renumbered;
 use super::merged::{columns_of, merged};
 use super::node::SharedNode;
 
+/// The most subplans of one statement that others are compared with.
+const KINDS_MAX: usize = 200;
+
 /// The plan with all twins marked; `None` when it has none.
 pub(super) fn mark(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     if count_ends(plan, 0) < 2 {
@@ -154,6 +157,9 @@ impl<'a> Search<'a> {
         let mut kinds = self.kinds.iter_mut();
         if let Some(number) = kinds.position(|kind| kind.takes_other_columns(plan)) {
             return Ok(End::Again(number));
+        }
+        if self.kinds.len() == KINDS_MAX {
+            return Ok(End::Alone);
         }
         self.kinds.push(Kind {
             first: plan,
