@@ -342,7 +342,7 @@ impl CountedBuffers {
 mod tests {
     use std::pin::pin;
 
-    use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+    use arrow::array::{ArrayRef, AsArray, Int64Array};
     use arrow::datatypes::{DataType, Int64Type};
     use datafusion::common::cast::as_int64_array;
     use datafusion::datasource::memory::MemorySourceConfig;
