@@ -3,10 +3,10 @@
 //! A common table expression that is named several times is planned several times. Twins are looked
 //! for in the optimised logical plan, where filters have gone as far down as they go: what differs
 //! there is not shared, so each reference keeps its own pruning. Equality is the engine's own of
-//! plans, with tables that are the same provider; only columns may differ, and are read for all. From there on twins stay as they
-//! are, because the node that stands above each of them lets nothing through: no filter of one
-//! reader, no limit, no order. At the end of physical planning the first of them keeps its input,
-//! and the others read what it makes.
+//! plans, with tables that are the same provider; only columns may differ, and are read for all.
+//! From there on twins stay as they are, because the node that stands above each of them lets
+//! nothing through: no filter of one reader, no limit, no order. At the end of physical planning the
+//! first of them keeps its input, and the others read what it makes.
 
 mod generated_name;
 mod merged;
