@@ -19,6 +19,7 @@ use crate::constant::parse_zone;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
+use crate::shared_subplan::SharingPlanner;
 
 /// The variable that fixes every table of a session at one time.
 pub(crate) const AS_OF: &str = "lakehouse.as_of";
@@ -60,11 +61,13 @@ impl Environment {
     pub(crate) fn try_new(lake: Lake, principal: Principal) -> Result<Self> {
         let catalog = lake.default_catalog().to_owned();
         let namespace = NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned());
+        let rules = physical_rules(lake.settings().memory_budget_bytes);
         let state = SessionStateBuilder::new()
             .with_config(session_config(&lake, &catalog))
             .with_runtime_env(Arc::clone(lake.runtime().env()))
             .with_default_features()
-            .with_physical_optimizer_rules(physical_rules(lake.settings().memory_budget_bytes))
+            .with_physical_optimizer_rules(rules)
+            .with_query_planner(Arc::new(SharingPlanner::new()))
             .with_analyzer_rules(vec![
                 // Before the engine's coercion, which would make texts of numbers.
                 Arc::new(ComparedRule),

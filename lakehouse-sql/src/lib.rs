@@ -29,6 +29,7 @@ mod scalar_subquery;
 mod semi_join;
 mod session;
 mod session_zone;
+mod shared_subplan;
 mod sql_type;
 pub mod statement;
 mod type_planner;

@@ -10,6 +10,7 @@ use crate::decimal_arithmetic::DecimalArithmeticRule;
 use crate::guarded_rule::guarded;
 use crate::join_choice::JoinChoice;
 use crate::semi_join::SemiJoinPushdown;
+use crate::shared_subplan::add_sharing;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
@@ -21,6 +22,7 @@ pub(crate) fn physical_rules(budget_bytes: Option<u64>) -> Vec<Rule> {
         let place = rules.iter().position(|rule| rule.name() == after);
         rules.insert(place.map_or(0, |place| place + 1), rule);
     }
+    add_sharing(&mut rules);
     rules
 }
 

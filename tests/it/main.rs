@@ -45,6 +45,8 @@ mod scripts;
 #[cfg(test)]
 mod session_tables;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod streamed;
 #[cfg(test)]
 mod tpch;

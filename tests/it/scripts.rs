@@ -59,6 +59,7 @@ scripts!(
     rollback,
     set_operations,
     settings,
+    shared_subplans,
     show_describe,
     subqueries,
     time_travel,

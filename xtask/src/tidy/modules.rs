@@ -43,6 +43,7 @@ const FLOORS: [Floors; 2] = [
                 "guarded_rule",
                 "semi_join",
                 "scalar_subquery",
+                "shared_subplan",
                 "column_alias",
             ],
             &["functions", "physical_rules"],
