@@ -19,5 +19,5 @@ pub use delete_files::{
 };
 pub use failing_store::{FailingStore, Fault, StoreCall};
 pub use fake_clock::FakeClock;
-pub use parquet_footer::edit_column_chunks;
+pub use parquet_footer::{edit_column_chunks, edit_row_groups};
 pub use row_delta::RowDelta;

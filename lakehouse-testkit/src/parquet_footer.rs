@@ -2,6 +2,7 @@
 
 use parquet::file::metadata::{
     ColumnChunkMetaDataBuilder, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter,
+    RowGroupMetaData, RowGroupMetaDataBuilder,
 };
 
 use bytes::Bytes;
@@ -16,15 +17,35 @@ pub fn edit_column_chunks(
     path: &str,
     edit: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
 ) -> Result<()> {
+    edit_footer(path, |group| {
+        let columns = group.columns().iter();
+        let columns = columns.map(|column| edit(column.clone().into_builder()).build());
+        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(group.into_builder().set_column_metadata(columns).build()?)
+    })
+}
+
+/// Gives the local Parquet file at `path` a footer in which `edit` has changed what is said of each
+/// row group. Pages and their index stay where they are.
+///
+/// # Errors
+/// When the file cannot be read or written, or is no Parquet file.
+pub fn edit_row_groups(
+    path: &str,
+    edit: impl Fn(RowGroupMetaDataBuilder) -> RowGroupMetaDataBuilder,
+) -> Result<()> {
+    edit_footer(path, |group| Ok(edit(group.into_builder()).build()?))
+}
+
+fn edit_footer(
+    path: &str,
+    edit: impl Fn(RowGroupMetaData) -> Result<RowGroupMetaData>,
+) -> Result<()> {
     let bytes = Bytes::from(std::fs::read(path)?);
     let (pages, footer) = split(&bytes)?;
     let mut builder = footer.into_builder();
     for group in builder.take_row_groups() {
-        let columns = group.columns().iter();
-        let columns = columns.map(|column| edit(column.clone().into_builder()).build());
-        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
-        let group = group.into_builder().set_column_metadata(columns).build()?;
-        builder = builder.add_row_group(group);
+        builder = builder.add_row_group(edit(group)?);
     }
     let mut edited = pages.to_vec();
     let footer = builder.build();

@@ -1,6 +1,7 @@
 //! Reading tables through the engine: columns by field id, pruning that loses no row, statistics.
 
 mod account;
+mod added_column;
 mod bloom_filter;
 mod damaged;
 mod deletes;

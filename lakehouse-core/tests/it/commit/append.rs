@@ -7,6 +7,7 @@ use iceberg::TableRequirement;
 use iceberg::spec::{DataContentType, FormatVersion, Operation, Struct};
 use lakehouse_core::commit::{Append, Commits};
 use lakehouse_core::error::ErrorKind;
+use serde_json::{Value, json};
 
 use super::catalog::Fault;
 use super::fixture::{Lake, NOW_MS, file, files, new_table};
@@ -260,6 +261,83 @@ async fn j01_j02_manifests_carry_field_ids_and_the_schema() {
         "content",
     ] {
         assert!(text.contains(header), "{header}");
+    }
+}
+
+/// The fields of an Avro record and of the records in it: id, and whether it may be null. Elements,
+/// keys and values count as fields that may not be null or may.
+fn avro_fields(kind: &Value, found: &mut BTreeMap<u64, bool>) {
+    let id_of = |of: &Value, key: &str| {
+        let id = of.get(key).and_then(Value::as_u64);
+        id.unwrap_or_else(|| panic!("no {key}: {of}"))
+    };
+    let is_nullable = |kind: &Value| {
+        let branches = kind.as_array().map(Vec::as_slice).unwrap_or_default();
+        branches.contains(&json!("null"))
+    };
+    if let Some(branches) = kind.as_array() {
+        branches.iter().for_each(|kind| avro_fields(kind, found));
+        return;
+    }
+    match kind.get("type").and_then(Value::as_str) {
+        Some("record") => {
+            for field in kind["fields"].as_array().unwrap() {
+                found.insert(id_of(field, "field-id"), is_nullable(&field["type"]));
+                avro_fields(&field["type"], found);
+            }
+        }
+        // A map with other keys than texts is an array of records that have the ids.
+        Some("array") => {
+            if kind.get("logicalType") != Some(&json!("map")) {
+                let nullable = is_nullable(&kind["items"]);
+                found.insert(id_of(kind, "element-id"), nullable);
+            }
+            avro_fields(&kind["items"], found);
+        }
+        _ => {}
+    }
+}
+
+/// The ids of the fields of a file's rows, with those that may be null; its header says the rest.
+async fn fields_of_rows(lake: &Lake, location: &str) -> BTreeMap<u64, bool> {
+    let bytes = lake.storage().read(location).await.unwrap();
+    let key = b"avro.schema";
+    let at = bytes.windows(key.len()).position(|part| part == key);
+    let text = &bytes[at.unwrap() + key.len()..];
+    let start = text.iter().position(|byte| *byte == b'{').unwrap();
+    let mut documents = serde_json::Deserializer::from_slice(&text[start..]).into_iter();
+    let schema: Value = documents.next().unwrap().unwrap();
+    let mut found = BTreeMap::new();
+    avro_fields(&schema, &mut found);
+    found
+}
+
+#[tokio::test]
+async fn j01_every_field_has_its_id_and_required_ones_are_never_null() {
+    for version in [FormatVersion::V1, FormatVersion::V2, FormatVersion::V3] {
+        let lake = Lake::with(new_table(version)).await;
+        let committed = lake.append(&["a"]).await.unwrap();
+        let manifest = &lake.manifests(&committed.table).await[0].manifest_path;
+        let list = committed.table.snapshot().unwrap().manifest_list();
+        let (in_list, in_manifest): (&[u64], &[u64]) = match version {
+            FormatVersion::V1 => (&[500, 501, 502, 503], &[0, 1, 2, 100, 101, 102, 103, 104]),
+            _ => (
+                &[
+                    500, 501, 502, 503, 504, 505, 506, 512, 513, 514, 515, 516, 517,
+                ],
+                &[0, 2, 100, 101, 102, 103, 104, 134],
+            ),
+        };
+        for (location, required) in [(list, in_list), (manifest.as_str(), in_manifest)] {
+            let fields = fields_of_rows(&lake, location).await;
+            for id in required {
+                assert_eq!(fields.get(id), Some(&false), "{version} {location} {id}");
+            }
+        }
+        let fields = fields_of_rows(&lake, manifest).await;
+        for id in [1000, 1001, 108, 109, 110, 125, 128, 132, 133] {
+            assert!(fields.contains_key(&id), "{version} {id}");
+        }
     }
 }
 

@@ -376,6 +376,71 @@ async fn t10_identity_partition_values_stand_in_for_missing_columns() {
 }
 
 #[tokio::test]
+async fn t11_a_default_partition_folder_of_hive_reads_as_null() {
+    let spec = UnboundPartitionSpec::builder()
+        .add_partition_field(2, "p", Transform::Identity)
+        .unwrap()
+        .add_partition_field(3, "day", Transform::Identity)
+        .unwrap()
+        .build();
+    let columns = schema(vec![
+        optional(1, "id", PrimitiveType::Int),
+        optional(2, "p", PrimitiveType::String),
+        optional(3, "day", PrimitiveType::Date),
+    ]);
+    let mut made = HandMade::partitioned(columns, spec);
+    made.set_property(
+        "schema.name-mapping.default",
+        r#"[{"field-id": 1, "names": ["id"]}, {"field-id": 2, "names": ["p"]},
+            {"field-id": 3, "names": ["day"]}]"#,
+    );
+    // As an import leaves them: files without ids and without the columns of their folders, whose
+    // values stand in the manifest.
+    let none = "__HIVE_DEFAULT_PARTITION__";
+    let folders = [
+        (1, None, None),
+        (2, Some("x"), None),
+        (3, None, Some(19_000)),
+    ];
+    let mut files = Vec::new();
+    for (id, p, day) in folders {
+        let ids: ArrayRef = Arc::new(Int32Array::from(vec![id]));
+        let rows = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+        let mut file = made.write_as_it_is(&rows, WriterProperties::default());
+        let folder = format!(
+            "p={}/day={}",
+            p.unwrap_or(none),
+            day.map_or(none, |_| "2022-01-08")
+        );
+        let path = made.path(&format!("{folder}/00000_0.parquet"));
+        std::fs::create_dir_all(made.path(&folder)).unwrap();
+        std::fs::rename(&file.path, &path).unwrap();
+        file.path = path;
+        file.partition = Struct::from_iter([p.map(Literal::string), day.map(Literal::date)]);
+        files.push(file);
+    }
+    made.commit(files).await;
+    assert_eq!(
+        made.rows("SELECT id, p, day FROM t").await,
+        ["1|-|-", "2|x|-", "3|-|2022-01-08"]
+    );
+    for (condition, ids) in [
+        ("p IS NULL", vec!["1", "3"]),
+        ("day IS NULL", vec!["1", "2"]),
+        ("p IS NULL AND day IS NULL", vec!["1"]),
+        ("p IS NOT NULL OR day IS NOT NULL", vec!["2", "3"]),
+        ("p = '__HIVE_DEFAULT_PARTITION__'", vec![]),
+        ("p <> 'x'", vec![]),
+        ("p IS DISTINCT FROM 'x'", vec!["1", "3"]),
+    ] {
+        let sql = format!("SELECT id FROM t WHERE {condition}");
+        assert_eq!(made.rows(&sql).await, ids, "{condition}");
+    }
+    let sql = "SELECT p, count(*) FROM t GROUP BY p";
+    assert_eq!(made.rows(sql).await, ["-|2", "x|1"]);
+}
+
+#[tokio::test]
 async fn files_without_ids_go_by_name_mapping_or_position() {
     let mut made = HandMade::new(schema(vec![
         optional(1, "a", PrimitiveType::Int),

@@ -83,6 +83,50 @@ async fn d24_places_count_through_the_file() {
     assert_eq!(first, ["0", "0", "0"]);
 }
 
+/// In two files of ten row groups each, the value of a row is its identity.
+#[tokio::test]
+async fn d24_row_ids_count_through_the_files_whatever_is_skipped() {
+    let columns = schema(vec![optional(1, "place", PrimitiveType::Long)]);
+    let spec = UnboundPartitionSpec::builder().build();
+    let mut made = HandMade::of_version(columns, spec, FormatVersion::V3);
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(100))
+        .set_data_page_row_count_limit(10)
+        .set_write_batch_size(10)
+        .build();
+    let mut file = |ids: std::ops::Range<i64>| {
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(ids));
+        made.write(&batch(vec![ids]), properties.clone())
+    };
+    let files = vec![file(0..ROWS), file(ROWS..2 * ROWS)];
+    let second = files[1].path.clone();
+    made.commit(files).await;
+    let mut vector = write_deletion_vectors(&made.path("d.puffin"), &[(&second, vec![0..250])]);
+    let vector = vector.as_mut().unwrap()[0].build().unwrap();
+    for deleted in [0, 250] {
+        if deleted > 0 {
+            made.commit_delta(made.delta().add(vector.clone())).await;
+        }
+        let context = made.context_with_metadata(config());
+        let wrong = "SELECT place, _row_id FROM t WHERE place IS DISTINCT FROM _row_id";
+        assert_eq!(rows(&context, wrong).await, [""; 0]);
+        let counts = "SELECT count(*), count(DISTINCT _row_id), max(_row_id) FROM t";
+        let left = 2 * ROWS - deleted;
+        assert_eq!(
+            rows(&context, counts).await,
+            [format!("{left}|{left}|1999")]
+        );
+        for condition in [
+            "_row_id IN (731, 1512)",
+            "_row_id > 729 AND _row_id < 732 OR place = 1512",
+            "place IN (731, 1512)",
+        ] {
+            let sql = format!("SELECT _row_id FROM t WHERE ({condition}) AND place <> 730");
+            assert_eq!(rows(&context, &sql).await, ["1512", "731"], "{condition}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn d24_row_ids_of_a_table_without_lineage_are_null() {
     let made = places().await;

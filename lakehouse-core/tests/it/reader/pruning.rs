@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray}
 use arrow::datatypes::{Field, Schema};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use iceberg::spec::PrimitiveType;
+use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, PrimitiveType, Struct};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use proptest::prelude::*;
 
@@ -76,6 +76,71 @@ async fn assert_same(made: &HandMade, full: &SessionContext, condition: &str) {
     let config = SessionConfig::new().with_target_partitions(3);
     let pruned = rows(&made.context(config), &sql).await;
     assert_eq!(pruned, rows(full, &sql).await, "{condition}");
+}
+
+/// Files whose manifest has bounds and no counts, or nothing but the number of rows, and whose
+/// pages say nothing.
+#[tokio::test]
+async fn m01_rows_of_files_without_counts_are_found() {
+    let batches = [
+        three(
+            vec![Some(1), None, Some(3)],
+            vec![None, Some(1.5), None],
+            vec![Some("a"), Some("b"), None],
+        ),
+        three(vec![None, None], vec![None, None], vec![None, None]),
+        three(
+            vec![Some(7), Some(9)],
+            vec![Some(0.5), Some(2.5)],
+            vec![Some("y"), Some("z")],
+        ),
+    ];
+    let full = unpruned(&batches);
+    let silent = WriterProperties::builder()
+        .set_statistics_enabled(EnabledStatistics::None)
+        .build();
+    for has_bounds in [true, false] {
+        let mut made = HandMade::new(schema(vec![
+            optional(1, "l", PrimitiveType::Long),
+            optional(2, "d", PrimitiveType::Double),
+            optional(3, "s", PrimitiveType::String),
+        ]));
+        let mut delta = made.delta();
+        for batch in &batches {
+            let file = made.write(batch, silent.clone()).data_file();
+            let mut bare = DataFileBuilder::default();
+            bare.content(DataContentType::Data)
+                .file_path(file.file_path().to_owned())
+                .file_format(DataFileFormat::Parquet)
+                .partition(Struct::empty())
+                .record_count(file.record_count())
+                .file_size_in_bytes(file.file_size_in_bytes());
+            if has_bounds {
+                bare.lower_bounds(file.lower_bounds().clone())
+                    .upper_bounds(file.upper_bounds().clone());
+            }
+            delta = delta.add(bare.build().unwrap());
+        }
+        made.commit_delta(delta).await;
+        for column in ["l", "d", "s"] {
+            assert_same(&made, &full, &format!("{column} IS NULL")).await;
+            assert_same(&made, &full, &format!("{column} IS NOT NULL")).await;
+            assert_same(&made, &full, &format!("NOT ({column} IS NULL)")).await;
+            let sql = format!("SELECT count({column}), min({column}), max({column}) FROM t");
+            assert_eq!(made.rows(&sql).await, rows(&full, &sql).await, "{sql}");
+        }
+        for condition in [
+            "l = 1",
+            "l <> 1",
+            "d > 1",
+            "s >= 'b'",
+            "l IS NULL OR d > 2",
+            "l NOT IN (1, 9)",
+            "l IS NULL AND s = 'b'",
+        ] {
+            assert_same(&made, &full, condition).await;
+        }
+    }
 }
 
 #[tokio::test]

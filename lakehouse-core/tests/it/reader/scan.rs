@@ -1,11 +1,14 @@
 //! Splitting, limits, statistics and what EXPLAIN shows.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::prelude::SessionConfig;
 use iceberg::spec::PrimitiveType;
 use lakehouse_core::error::ErrorKind;
+use lakehouse_testkit::edit_row_groups;
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::WriterProperties;
 
 use super::evolution::{batch, optional, schema};
@@ -54,6 +57,24 @@ async fn d25_a_file_read_by_many_partitions_gives_each_row_once() {
         let plan = rows(&context, &format!("EXPLAIN {sql}")).await.join("\n");
         let groups = format!("{partitions} group");
         assert!(plan.contains(&groups), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn d25_what_the_footer_says_of_where_a_row_group_starts_is_not_used() {
+    for wrong in [-1, 0, 4, 1 << 40, i64::MAX] {
+        let made = table(&[(0, 5_000)], 100).await;
+        let path = made.path("data-1.parquet");
+        edit_row_groups(&path, |group| group.set_file_offset(wrong)).unwrap();
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&File::open(&path).unwrap());
+        assert_eq!(footer.unwrap().row_group(7).file_offset(), Some(wrong));
+        for partitions in [1, 3, 7] {
+            let context = made.context(splitting(partitions));
+            let sql = "SELECT count(DISTINCT id), count(name), sum(id) FROM t WHERE name <> ''";
+            assert_eq!(rows(&context, sql).await, ["5000|5000|12497500"], "{wrong}");
+            let sql = "SELECT name FROM t WHERE id = 4321";
+            assert_eq!(rows(&context, sql).await, ["row 004321"], "{wrong}");
+        }
     }
 }
 
