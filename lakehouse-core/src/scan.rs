@@ -19,6 +19,7 @@ mod partition;
 mod plan;
 mod planning;
 mod predicate;
+mod puffin_footer;
 mod summary;
 #[cfg(test)]
 mod testing;
@@ -44,5 +45,6 @@ pub use partition::{PartitionColumn, PartitionLayout};
 pub use plan::{PlanCounts, ScanFile, ScanPlan, plan, plan_limit};
 pub(crate) use planning::Planning;
 pub use predicate::{Comparison, Predicate};
+pub(crate) use puffin_footer::{VectorNames, puffin_footer_bytes, vector_names};
 pub use summary::{BoundSummary, ColumnSummary};
 pub(crate) use thrift::PageSizes;

@@ -183,7 +183,10 @@ impl ScanDeletes {
         let (storage, files_read) = (self.storage.clone(), metrics.files_read.clone());
         let load = move || async move {
             files_read.add(1);
-            vectors::read(&mut reader, &storage, &blobs, &memory).await
+            let named = vectors::check_names(reader.clone(), &storage, &blobs, &memory);
+            let read = vectors::read(&mut reader, &storage, &blobs, &memory);
+            let (rows, ()) = futures::try_join!(read, named)?;
+            Ok(rows)
         };
         let rows = file.rows.get(|| runtime::contained_future(load())).await;
         rows.map_err(|error| in_file(error, path))

@@ -3,16 +3,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parquet::arrow::async_reader::AsyncFileReader;
 
 use super::super::file_reader::FileReader;
 use super::{Borrowed, Memory, RowsByFile};
 use crate::error::{Error, Result};
-use crate::scan::{VECTOR_BYTES_MAX, parse_vector};
+use crate::scan::{VECTOR_BYTES_MAX, VectorNames, parse_vector, puffin_footer_bytes, vector_names};
 use crate::storage::Storage;
 
 /// Up to so many bytes are asked for without a look at how large the file really is.
 const UNCHECKED_BYTES_MAX: u64 = 16 << 20;
+/// So many bytes are read from the end of a file, for its footer; a longer one is read again.
+const FOOTER_BYTES_GUESS: u64 = 8 << 10;
+/// A longer footer is not read: it names more vectors than a file has for any reason.
+const FOOTER_BYTES_MAX: u64 = 64 << 20;
 
 /// A deletion vector's place, and what the manifests say of it.
 #[derive(Debug)]
@@ -67,6 +72,83 @@ pub(super) async fn read(
     }
     kept.keep();
     Ok(rows)
+}
+
+/// Holds the data files that manifests say vectors are for against those that the footer of the
+/// vectors' file says, where it can be read.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Corrupt`] for a vector that is another data file's.
+pub(super) async fn check_names(
+    mut reader: FileReader,
+    storage: &Storage,
+    blobs: &[Blob],
+    memory: &Memory,
+) -> Result<()> {
+    let mut bytes = Borrowed::new(memory);
+    let Some(names) = names(&mut reader, storage, &mut bytes).await? else {
+        return Ok(());
+    };
+    for blob in blobs {
+        match names.get(&blob.bytes.start) {
+            Some(named) if *named != blob.data_file => {
+                return Err(Error::corrupt(format!(
+                    "the manifest says that a deletion vector is for {:?}, the vector's file that \
+                     it is for {named:?}; restore the manifest",
+                    blob.data_file
+                ))
+                .with_context("file", reader.location())
+                .with_context("offset", blob.bytes.start));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn names(
+    reader: &mut FileReader,
+    storage: &Storage,
+    bytes: &mut Borrowed<&Memory>,
+) -> Result<Option<VectorNames>> {
+    let Some((end, length)) = end_of(reader, storage).await? else {
+        return Ok(None);
+    };
+    let length = match usize::try_from(length) {
+        Ok(length) if length as u64 <= FOOTER_BYTES_MAX.min(reader.size_bytes()) => length,
+        _ => return Ok(None),
+    };
+    // As text and as what it says.
+    bytes.resize(length.saturating_mul(2))?;
+    if let Some(start) = end.len().checked_sub(length) {
+        return Ok(vector_names(&end[start..]));
+    }
+    let footer = last_bytes(reader, length as u64).await?;
+    Ok(vector_names(&footer))
+}
+
+/// The last bytes of a Puffin file, and how many are its footer; `None` for a file without one.
+async fn end_of(reader: &mut FileReader, storage: &Storage) -> Result<Option<(Bytes, u64)>> {
+    let end = last_bytes(reader, FOOTER_BYTES_GUESS).await;
+    if let Ok(end) = &end
+        && let Some(length) = puffin_footer_bytes(end)
+    {
+        return Ok(Some((end.clone(), length)));
+    }
+    // Manifests may say another size than the file has.
+    let size = storage.size_bytes(reader.location()).await?;
+    if size == reader.size_bytes() {
+        return end.map(|_| None);
+    }
+    *reader = reader.clone().of_size(size);
+    let end = last_bytes(reader, FOOTER_BYTES_GUESS).await?;
+    Ok(puffin_footer_bytes(&end).map(|length| (end, length)))
+}
+
+async fn last_bytes(reader: &mut FileReader, length: u64) -> Result<Bytes> {
+    let size = reader.size_bytes();
+    let bytes = reader.get_bytes(size.saturating_sub(length)..size).await;
+    bytes.map_err(Error::from)
 }
 
 /// How long the file really is. Room is made for as many bytes as are asked for, so many are asked

@@ -433,6 +433,54 @@ async fn d16_damaged_vectors_are_an_error_that_names_their_file() {
     );
 }
 
+/// The manifest gives each of two files of as many rows the other one's vector.
+#[tokio::test]
+async fn d16_vectors_of_other_data_files_are_an_error_that_names_their_file() {
+    for is_size_known in [true, false] {
+        let (mut made, mut vectors) = with_vectors().await;
+        let paths = [made.path("data-2.parquet"), made.path("data-1.parquet")];
+        let mut delta = made.delta();
+        for (vector, path) in vectors.iter_mut().zip(paths) {
+            vector.referenced_data_file(Some(path));
+            if !is_size_known {
+                vector.file_size_in_bytes(100_000);
+            }
+            delta = delta.add(built(vector));
+        }
+        made.commit_delta(delta).await;
+        let error = made.error("SELECT id FROM t").await;
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        let text = error.to_string();
+        for part in ["v.puffin", "data-1.parquet", "data-2.parquet"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}
+
+/// So many vectors in one file that its footer is longer than what is read of it at first.
+#[tokio::test]
+async fn d16_long_footers_are_read_too() {
+    let mut made = made(FormatVersion::V3);
+    let file = data(&mut made, 0..100, 40, 10);
+    let others: Vec<String> = (0..100).map(|n| made.path(&format!("gone-{n}"))).collect();
+    let others = others.iter().map(|path| (path.as_str(), vec![0..7]));
+    let vectors: Vec<_> = others.chain([(file.path.as_str(), vec![3..5])]).collect();
+    let mut vectors = write_deletion_vectors(&made.path("v.puffin"), &vectors).unwrap();
+    let mut others = vectors[17].clone();
+    let delta = made.delta().add(file.data_file());
+    made.commit_delta(delta.add(built(&mut vectors[100]))).await;
+    assert_eq!(
+        made.rows("SELECT id FROM t").await,
+        without(0..100, &[3, 4])
+    );
+    let delta = made.delta().drop_deletes(|_| true);
+    others.referenced_data_file(Some(file.path.clone()));
+    made.commit_delta(delta.add(built(&mut others))).await;
+    let error = made.error("SELECT id FROM t").await;
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains("gone-17"), "{error}");
+}
+
 #[tokio::test]
 async fn d16_a_second_vector_for_a_file_is_an_error_that_names_both() {
     let (mut made, mut vectors) = with_vectors().await;
