@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, Literal, Struct};
+use iceberg::spec::{
+    DataContentType, DataFileBuilder, DataFileFormat, Literal, ManifestList, Struct,
+};
 use lakehouse::core::commit::Append;
 use lakehouse::core::write::WrittenFile;
 use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
@@ -126,6 +128,38 @@ async fn t02_files_of_old_writers_are_found() {
         let before = "SELECT count(*) FROM t WHERE ts < TIMESTAMP '1970-01-01 00:00:00'";
         assert_eq!(lake.one(before).await, "3");
     }
+}
+
+#[tokio::test]
+async fn t08_summaries_of_every_transform_have_bounds() {
+    let lake = TestLake::folder().await;
+    lake.run(
+        "CREATE TABLE t (i INT, s VARCHAR, ts TIMESTAMP, tz TIMESTAMPTZ, d DATE, y DATE) PARTITIONED BY \
+         (bucket(4, i), bucket(4, s), truncate(2, s), years(y), months(d), days(tz), hours(ts)); \
+         INSERT INTO t VALUES (1, 'one', '1969-12-31 23:00:00', '2026-01-01T00:00:00Z', \
+         '1969-12-31', '1969-12-31'), \
+         (2, 'two', '2026-01-01 00:00:00', '1969-12-31T23:00:00Z', \
+         '2026-01-01', '1968-01-01'); \
+         INSERT INTO t VALUES (NULL, NULL, NULL, NULL, NULL, NULL)",
+    )
+    .await;
+    let table = lake.lake.table("t").await.unwrap();
+    let list = table.snapshot().unwrap().manifest_list();
+    let bytes = table.storage().read(list).await.unwrap();
+    let list = ManifestList::parse_with_version(&bytes, table.format_version()).unwrap();
+    let mut with_nulls = 0;
+    for manifest in list.entries() {
+        let summaries = manifest.partitions.as_ref().unwrap();
+        assert_eq!(summaries.len(), 7);
+        let all_null = summaries.iter().filter(|field| field.contains_null).count();
+        assert!(all_null == 0 || all_null == 7, "{summaries:?}");
+        with_nulls += usize::from(all_null > 0);
+        for field in summaries {
+            let has_bounds = field.lower_bound.is_some() && field.upper_bound.is_some();
+            assert_eq!(has_bounds, !field.contains_null, "{field:?}");
+        }
+    }
+    assert_eq!((list.entries().len(), with_nulls), (2, 1));
 }
 
 #[tokio::test]

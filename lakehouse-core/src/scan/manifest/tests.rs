@@ -7,8 +7,8 @@ use iceberg::spec::{Datum, FormatVersion, Literal, Transform};
 use super::*;
 use crate::scan::avro_header::AvroHeader;
 use crate::scan::plan;
-use crate::scan::predicate::Predicate;
-use crate::scan::testing::{Lake, data_file, id_file, storage};
+use crate::scan::predicate::{Comparison, Predicate};
+use crate::scan::testing::{Lake, compare, data_file, id_file, storage};
 
 async fn plan_paths(lake: &Lake) -> Result<Vec<String>> {
     let table = lake.table().await;
@@ -138,6 +138,13 @@ async fn t09_partition_times_without_a_logical_type_are_microseconds() {
     let manifest = decode::manifest(&std::fs::read(&path).unwrap()).unwrap();
     let file = manifest.entries[0].data_file();
     assert_eq!(file.partition().fields(), tuple);
+    lake.last().manifest_length = 0;
+    let table = lake.table().await;
+    for (moment, expected) in [(micros, 1), (micros + 1, 0), (micros / 1_000_000, 0)] {
+        let predicate = compare(2, Comparison::Eq, Datum::timestamp_micros(moment));
+        let plan = plan(&table, &predicate, &ManifestCache::new(0)).await;
+        assert_eq!(plan.unwrap().files.len(), expected, "{moment}");
+    }
 }
 
 #[tokio::test]
