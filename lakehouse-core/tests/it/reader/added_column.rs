@@ -1,7 +1,5 @@
 //! Rows that another engine deletes and changes across files from before and after a new column.
 
-#![expect(clippy::single_range_in_vec_init, reason = "a run of rows is a range")]
-
 use std::ops::Range;
 use std::sync::Arc;
 
