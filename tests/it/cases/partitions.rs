@@ -131,6 +131,50 @@ async fn t02_files_of_old_writers_are_found() {
 }
 
 #[tokio::test]
+async fn t05_t06_t07_values_of_every_type_are_found_in_their_buckets() {
+    let lake = TestLake::memory().await;
+    for (kind, values) in [
+        ("INT", vec!["-2147483648", "-1", "0", "34"]),
+        ("BIGINT", vec!["-1", "34", "9223372036854775807"]),
+        ("DECIMAL(9, 2)", vec!["-0.01", "-1.28", "-1.29", "14.20"]),
+        (
+            "DECIMAL(38, 3)",
+            vec!["-12345678901234567890.123", "-0.128"],
+        ),
+        ("DATE", vec!["DATE '1969-12-31'", "DATE '2017-11-16'"]),
+        ("TIME", vec!["TIME '00:00:00'", "TIME '22:31:08.000001'"]),
+        (
+            "TIMESTAMP",
+            vec![
+                "TIMESTAMP '1969-12-31 23:59:59.999999'",
+                "TIMESTAMP '2017-11-16 22:31:08'",
+            ],
+        ),
+        (
+            "TIMESTAMPTZ",
+            vec!["TIMESTAMPTZ '2017-11-16T14:31:08-08:00'"],
+        ),
+        ("VARCHAR", vec!["''", "'iceberg'", "'größe'", "'🦀 beyond'"]),
+        ("UUID", vec!["'f79c3e09-677c-4bbd-a479-3f349cb785e7'"]),
+        ("BINARY", vec!["X''", "X'00010203'"]),
+    ] {
+        lake.run(&format!(
+            "DROP TABLE IF EXISTS t; CREATE TABLE t (v {kind}) PARTITIONED BY (bucket(16, v))"
+        ))
+        .await;
+        for value in &values {
+            lake.run(&format!("INSERT INTO t VALUES ({value})")).await;
+        }
+        for value in &values {
+            for condition in [format!("v = {value}"), format!("v IN ({value})")] {
+                let found = format!("SELECT count(*) FROM t WHERE {condition}");
+                assert_eq!(lake.one(&found).await, "1", "{kind}: {found}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn t08_summaries_of_every_transform_have_bounds() {
     let lake = TestLake::folder().await;
     lake.run(

@@ -38,6 +38,46 @@ async fn m02_nan_and_zeros_are_found_with_pruning() {
     }
 }
 
+/// Each text in a file of its own, so that its bounds are cut from it alone.
+#[tokio::test]
+async fn m04_texts_beyond_their_bounds_are_found() {
+    let lake = TestLake::memory().await;
+    lake.run("CREATE TABLE t (s VARCHAR)").await;
+    let texts: Vec<String> = ["a", "é", "\u{d7ff}", "\u{ffff}", "\u{10ffff}", "🦀"]
+        .into_iter()
+        .flat_map(|letter| {
+            [
+                letter.repeat(15),
+                letter.repeat(40),
+                format!("{}b", letter.repeat(16)),
+            ]
+        })
+        .collect();
+    for text in &texts {
+        lake.run(&format!("INSERT INTO t VALUES ('{text}')")).await;
+    }
+    for text in &texts {
+        let found = format!("SELECT s FROM t WHERE s = '{text}'");
+        assert_eq!(lake.rows(&found).await, [text.as_str()]);
+        for (comparison, holds) in [
+            ("<=", (|one, other| one <= other) as fn(&str, &str) -> bool),
+            (">=", |one, other| one >= other),
+            (">", |one, other| one > other),
+        ] {
+            let count = texts.iter().filter(|other| holds(other, text)).count();
+            let found = format!("SELECT count(*) FROM t WHERE s {comparison} '{text}'");
+            assert_eq!(lake.one(&found).await, count.to_string(), "{found}");
+        }
+        let starts: String = text.chars().take(16).collect();
+        let count = texts
+            .iter()
+            .filter(|other| other.starts_with(&starts))
+            .count();
+        let found = format!("SELECT count(*) FROM t WHERE s LIKE '{starts}%'");
+        assert_eq!(lake.one(&found).await, count.to_string(), "{found}");
+    }
+}
+
 #[tokio::test]
 async fn m06_casts_around_columns_stay() {
     let rows = [

@@ -63,6 +63,17 @@ async fn m05_m07_bounds_of_no_value_leave_the_manifest_readable() {
     assert_eq!(file.split_offsets(), Some([4].as_slice()));
     assert_eq!(manifest.layout.columns[0].name, "ts_day");
     assert_eq!(plan_paths(&lake).await.unwrap(), ["/a.parquet"]);
+    let table = lake.table().await;
+    for comparison in [
+        Comparison::Eq,
+        Comparison::Lt,
+        Comparison::GtEq,
+        Comparison::NotEq,
+    ] {
+        let predicate = compare(3, comparison, Datum::string("m"));
+        let plan = plan(&table, &predicate, &ManifestCache::new(0)).await;
+        assert_eq!(plan.unwrap().files.len(), 1, "{comparison:?}");
+    }
 }
 
 #[tokio::test]
