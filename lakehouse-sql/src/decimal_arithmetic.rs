@@ -1,7 +1,9 @@
-//! Arithmetic of decimals without a check per value: where in a plan it takes the engine's place.
+//! Arithmetic of decimals that stays in its precision, with a check per batch instead of one per
+//! value: where in a plan it takes the engine's place.
 
 mod expression;
 mod kernel;
+mod precision;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use expression::DecimalArithmetic;
 use kernel::Operation;
+pub(crate) use precision::DecimalPrecisionRule;
 
 /// Puts [`DecimalArithmetic`] in the place of the engine's expressions: in projections, filters and
 /// the arguments of aggregates, which are calculated for every row.
@@ -144,13 +147,12 @@ fn replaced(
             return Ok(Transformed::no(expression));
         };
         let is_replaceable = match checked.op() {
-            operator if Operation::of(operator).is_some() => {
+            // A quotient is calculated by the engine, and has more digits than its type here only.
+            operator if Operation::of(operator).is_some() || *operator == Operator::Divide => {
                 is_decimal(checked.left(), schema)? && is_decimal(checked.right(), schema)?
             }
             // Calculated by the engine; only written with the parentheses that its sides need.
-            Operator::Divide | Operator::Modulo => {
-                is_own(checked.left()) || is_own(checked.right())
-            }
+            Operator::Modulo => is_own(checked.left()) || is_own(checked.right()),
             _ => false,
         };
         Ok(if is_replaceable {

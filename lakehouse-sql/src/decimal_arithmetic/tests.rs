@@ -1,6 +1,6 @@
 //! Plans read, answer and fail as without the rule.
 
-use arrow::array::{Array, Decimal128Array, Int64Array, RecordBatch};
+use arrow::array::{Array, AsArray, Decimal128Array, Int64Array, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{SortOptions, concat_batches};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, Field};
@@ -99,6 +99,13 @@ fn batch_of(rows: usize, sides: [&Side; 2]) -> (RecordBatch, [Arc<dyn PhysicalEx
     (batch, expressions)
 }
 
+/// Whether every value has at most the digits of its type.
+fn is_in_precision(values: &dyn Array) -> bool {
+    let values: &Decimal128Array = values.as_primitive();
+    let bound = 10_i128.pow(u32::from(values.precision()));
+    values.iter().flatten().all(|value| -bound < value && value < bound)
+}
+
 /// The values of an expression, or the text of its error.
 fn values_of(
     expression: &dyn PhysicalExpr,
@@ -114,7 +121,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn results_types_and_errors_are_those_of_the_engine(
+    fn results_are_those_of_the_engine_or_leave_their_type(
         (rows, left, right) in any_sides(),
         operator in prop::sample::select(vec![
             Operator::Plus, Operator::Minus, Operator::Multiply, Operator::Divide, Operator::Modulo,
@@ -124,7 +131,18 @@ proptest! {
         let engine = BinaryExpr::new(left, operator, right);
         let own = DecimalArithmetic::new(engine.clone());
         match (values_of(&own, &batch), values_of(&engine, &batch)) {
-            (Ok(own), Ok(engine)) => prop_assert_eq!(&own, &engine),
+            (Err(own), Ok(engine)) => {
+                prop_assert!(own.contains("leaves DECIMAL"), "{}", own);
+                prop_assert!(!is_in_precision(&engine));
+            }
+            (Ok(own), Ok(engine)) => {
+                prop_assert_eq!(&own, &engine);
+                // A file may hold more digits than its type; small precisions are not looked at.
+                let DataType::Decimal128(precision, _) = own.data_type() else {
+                    return Err(TestCaseError::fail("a decimal"));
+                };
+                prop_assert!(*precision < DECIMAL128_MAX_PRECISION || is_in_precision(&own));
+            }
             (own, engine) => prop_assert_eq!(own, engine),
         }
         let schema = batch.schema();
@@ -214,6 +232,7 @@ async fn arithmetic_on_rows_is_replaced_and_reads_like_before() {
     for (sql, own_expected) in [
         ("SELECT price * (1 - discount) * (1 + tax) - 2 FROM t", 5),
         ("SELECT price - (discount - tax) FROM t", 2),
+        ("SELECT price / tax, id / 2 FROM t", 1),
         ("SELECT (price + tax) / 3, tax % (discount + 1) FROM t", 4),
         (
             "SELECT id FROM t WHERE price * discount > tax + 1 ORDER BY id",
