@@ -15,7 +15,7 @@ use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::physical_expr::projection::ProjectionExpr;
-use datafusion::physical_expr::{Partitioning, PhysicalExpr};
+use datafusion::physical_expr::{Partitioning, PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
@@ -25,6 +25,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use expression::DecimalArithmetic;
 use kernel::Operation;
 pub(crate) use precision::DecimalPrecisionRule;
+use precision::InPrecision;
 
 /// Puts [`DecimalArithmetic`] in the place of the engine's expressions: in projections, filters and
 /// the arguments of aggregates, which are calculated for every row.
@@ -143,6 +144,9 @@ fn replaced(
     schema: &Schema,
 ) -> Result<Transformed<Arc<dyn PhysicalExpr>>> {
     Arc::clone(expression).transform_up(|expression| {
+        if let Some(result) = result_in_precision(&expression) {
+            return Ok(Transformed::yes(result));
+        }
         let Some(checked) = expression.as_any().downcast_ref::<BinaryExpr>() else {
             return Ok(Transformed::no(expression));
         };
@@ -162,6 +166,16 @@ fn replaced(
             Transformed::no(expression)
         })
     })
+}
+
+/// The argument of a function that looks at a result, if the argument does so itself.
+fn result_in_precision(expression: &Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> {
+    let call = expression.as_any().downcast_ref::<ScalarFunctionExpr>()?;
+    let is_check = call.fun().inner().as_any().is::<InPrecision>();
+    let [result] = call.args() else {
+        return None;
+    };
+    (is_check && is_own(result)).then(|| Arc::clone(result))
 }
 
 fn is_decimal(expression: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<bool> {

@@ -1,9 +1,10 @@
 //! Results of decimal arithmetic that have more digits than their type are errors.
 //!
 //! The engine checks 128 bits, which hold more than 38 digits: 10^38 would be calculated with, and
-//! shown with its last digit cut. What is calculated for every row is checked by the expressions of
-//! [`super::DecimalArithmeticRule`]. The rest, constants and what stands in sort orders, groups,
-//! windows and joins, is called here by a function that checks it.
+//! shown with its last digit cut. So where the digits of a result are those of the widest decimal,
+//! and it may have more, a function is called with it that looks. It stands in the plan before the
+//! optimiser begins, which calculates what is constant. What is calculated for every row looks by
+//! itself, and [`super::DecimalArithmeticRule`] takes the function away there.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
+use datafusion::logical_expr::interval_arithmetic::Interval;
+use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
@@ -69,60 +72,24 @@ impl AnalyzerRule for DecimalPrecisionRule {
         let checked = plan.transform_up_with_subqueries(|node| {
             let schema = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
-            let place = Place::of(&node);
-            let check = |expr: Expr, only_constants: bool| {
+            let check = |expr: Expr| {
                 let name = names.save(&expr);
-                let checked = expr.transform_up(|expr| check(expr, only_constants, &schema))?;
+                let checked = expr.transform_up(|expr| check(expr, &schema))?;
                 Ok(checked.update_data(|expr| name.restore(expr)))
             };
             node.map_expressions(|expr| match expr {
                 // Its members have the names.
-                Expr::GroupingSet(_) => expr.map_children(|member| check(member, false)),
-                expr => {
-                    let only_constants = place.has_own(&expr)?;
-                    check(expr, only_constants)
-                }
+                Expr::GroupingSet(_) => expr.map_children(check),
+                expr => check(expr),
             })
         })?;
         Ok(checked.data)
     }
 }
 
-/// What of a node the physical rule sees.
-#[derive(Clone, Copy)]
-enum Place {
-    All,
-    Aggregates,
-    Nothing,
-}
-
-impl Place {
-    fn of(node: &LogicalPlan) -> Self {
-        match node {
-            LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::TableScan(_) => {
-                Self::All
-            }
-            LogicalPlan::Aggregate(_) => Self::Aggregates,
-            _ => Self::Nothing,
-        }
-    }
-
-    /// Whether arithmetic in the expression will be an expression of that rule.
-    fn has_own(self, expr: &Expr) -> Result<bool> {
-        match self {
-            Self::All => Ok(true),
-            Self::Aggregates => expr.exists(|part| Ok(matches!(part, Expr::AggregateFunction(_)))),
-            Self::Nothing => Ok(false),
-        }
-    }
-}
-
-fn check(expr: Expr, only_constants: bool, schema: &DFSchema) -> Result<Transformed<Expr>> {
+fn check(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::BinaryExpr(binary)
-            if may_leave(&binary, schema)?
-                && (!only_constants || is_constant(&Expr::BinaryExpr(binary.clone()))?) =>
-        {
+        Expr::BinaryExpr(binary) if may_leave(&binary, schema)? => {
             let function = ScalarUDF::from(InPrecision::new(binary.op));
             let arguments = vec![Expr::BinaryExpr(binary)];
             let call = ScalarFunction::new_udf(Arc::new(function), arguments);
@@ -130,20 +97,6 @@ fn check(expr: Expr, only_constants: bool, schema: &DFSchema) -> Result<Transfor
         }
         other => Ok(Transformed::no(other)),
     }
-}
-
-fn is_constant(expr: &Expr) -> Result<bool> {
-    let of_rows = |part: &Expr| {
-        Ok(matches!(
-            part,
-            Expr::Column(_)
-                | Expr::OuterReferenceColumn(..)
-                | Expr::ScalarSubquery(_)
-                | Expr::AggregateFunction(_)
-                | Expr::WindowFunction(_)
-        ))
-    };
-    Ok(!expr.exists(of_rows)?)
 }
 
 /// Whether the type of the results has fewer digits than they may have.
@@ -175,7 +128,7 @@ fn may_leave(binary: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
 
 /// A result, if its type holds it.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct InPrecision {
+pub(super) struct InPrecision {
     signature: Signature,
     operator: Operator,
 }
@@ -212,6 +165,18 @@ impl ScalarUDFImpl for InPrecision {
         };
         let field = Field::new(self.name(), field.data_type().clone(), field.is_nullable());
         Ok(Arc::new(field))
+    }
+
+    fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
+        let input = inputs.first();
+        Ok(input.map_or(SortProperties::Unordered, |input| input.sort_properties))
+    }
+
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        match inputs {
+            [input] => Ok((*input).clone()),
+            _ => internal_err!("one result is checked at a time"),
+        }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
