@@ -47,8 +47,9 @@ impl GroupSums {
         let sums = self.sums.as_mut_slice();
         let mut overflowed = false;
         let mut add = |group: usize, value: i128| {
-            let (sum, is_beyond) = sums[group].overflowing_add(value);
-            sums[group] = sum;
+            let sum = &mut sums[group];
+            let (next, is_beyond) = sum.overflowing_add(value);
+            *sum = next;
             overflowed |= is_beyond;
         };
         match added_rows(values, filter) {

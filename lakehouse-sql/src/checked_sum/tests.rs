@@ -40,7 +40,11 @@ fn batch_of(rows: &[Row], first_id: i64, scale: i8) -> RecordBatch {
     let values: Decimal128Array = rows.iter().map(|row| row.1).collect();
     let values = values.with_data_type(DataType::Decimal128(38, scale));
     RecordBatch::try_from_iter_with_nullable([
-        ("id", Arc::new(Int64Array::from_iter_values(ids)) as _, false),
+        (
+            "id",
+            Arc::new(Int64Array::from_iter_values(ids)) as _,
+            false,
+        ),
         (
             "g",
             Arc::new(rows.iter().map(|row| row.0).collect::<Int64Array>()) as _,
@@ -90,9 +94,9 @@ async fn answers(context: &SessionContext, sql: &str) -> Result<Vec<Option<i128>
 
 /// The exact sum, or `Err` when the type does not hold it.
 fn exact_sum(values: &[i128]) -> Result<Option<i128>, ()> {
-    let sum = values
-        .iter()
-        .fold(i256::ZERO, |sum, value| sum.wrapping_add(i256::from_i128(*value)));
+    let sum = values.iter().fold(i256::ZERO, |sum, value| {
+        sum.wrapping_add(i256::from_i128(*value))
+    });
     let sum = sum.to_i128().filter(|sum| (-NINES..=NINES).contains(sum));
     match values {
         [] => Ok(None),
@@ -101,9 +105,9 @@ fn exact_sum(values: &[i128]) -> Result<Option<i128>, ()> {
 }
 
 fn exact_average(values: &[i128], scale: i8) -> Result<Option<i128>, ()> {
-    let sum = values
-        .iter()
-        .fold(i256::ZERO, |sum, value| sum.wrapping_add(i256::from_i128(*value)));
+    let sum = values.iter().fold(i256::ZERO, |sum, value| {
+        sum.wrapping_add(i256::from_i128(*value))
+    });
     let digits = u32::try_from((scale + 4).min(38) - scale).expect("more digits");
     let scaled = sum.wrapping_mul(i256::from_i128(10_i128.pow(digits)));
     let Some(count) = i128::try_from(values.len()).ok().filter(|count| *count > 0) else {
@@ -130,16 +134,28 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// States of single rows, partial states of several partitions, and one partition alone.
 fn configs() -> [SessionConfig; 3] {
-    let several = SessionConfig::new().with_target_partitions(3).with_batch_size(2);
+    let several = SessionConfig::new()
+        .with_target_partitions(3)
+        .with_batch_size(2);
     let mut unaggregated = several.clone();
     let options = unaggregated.options_mut();
-    options.execution.skip_partial_aggregation_probe_rows_threshold = 1;
-    options.execution.skip_partial_aggregation_probe_ratio_threshold = 0.0;
-    [SessionConfig::new().with_target_partitions(1), several, unaggregated]
+    options
+        .execution
+        .skip_partial_aggregation_probe_rows_threshold = 1;
+    options
+        .execution
+        .skip_partial_aggregation_probe_ratio_threshold = 0.0;
+    [
+        SessionConfig::new().with_target_partitions(1),
+        several,
+        unaggregated,
+    ]
 }
 
 fn take(rows: &[Row], group: Option<i64>, only_filtered: bool, distinct: bool) -> Vec<i128> {
-    let rows = rows.iter().filter(|row| group.is_none_or(|group| row.0 == group));
+    let rows = rows
+        .iter()
+        .filter(|row| group.is_none_or(|group| row.0 == group));
     let rows = rows.filter(|row| !only_filtered || row.2);
     let mut values: Vec<i128> = rows.filter_map(|row| row.1).collect();
     if distinct {
@@ -262,17 +278,23 @@ fn spills(plan: &Arc<dyn ExecutionPlan>) -> usize {
 async fn spilled_sums_are_exact() {
     const GROUPS: i64 = 60_000;
     let half = (NINES - 1) / 2;
-    let rows: Vec<Row> = (0..2 * GROUPS).map(|id| (id % GROUPS, Some(half), true)).collect();
+    let rows: Vec<Row> = (0..2 * GROUPS)
+        .map(|id| (id % GROUPS, Some(half), true))
+        .collect();
     let batches: Vec<Vec<Row>> = rows.chunks(4_000).map(<[Row]>::to_vec).collect();
     let env = RuntimeEnvBuilder::new().with_memory_limit(4_000_000, 1.0);
     let env = env.build_arc().expect("an environment");
-    let mut config = SessionConfig::new().with_target_partitions(1).with_batch_size(1_024);
+    let mut config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_batch_size(1_024);
     config.options_mut().execution.sort_spill_reservation_bytes = 100_000;
     let memory = context_of(&batches, 0, config.clone());
     let context = SessionContext::new_with_config_rt(config, env);
     context.add_analyzer_rule(Arc::new(CheckedSumRule));
     let table = memory.table_provider("t").await.expect("the table");
-    context.register_table("t", table).expect("no such table yet");
+    context
+        .register_table("t", table)
+        .expect("no such table yet");
     for (sql, expected) in [
         ("SELECT sum(v), g FROM t GROUP BY g", 2 * half),
         (

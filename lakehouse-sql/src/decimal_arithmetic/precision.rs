@@ -115,8 +115,13 @@ fn may_leave(binary: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
     else {
         return Ok(false);
     };
-    let [left, left_scale, right, right_scale] =
-        [left.into(), left_scale.into(), right.into(), right_scale.into()].map(|n: i32| n);
+    let [left, left_scale, right, right_scale] = [
+        left.into(),
+        left_scale.into(),
+        right.into(),
+        right_scale.into(),
+    ]
+    .map(|n: i32| n);
     let digits = match binary.op {
         Operator::Multiply => left + right,
         // The engine adds four digits behind the point of the dividend.

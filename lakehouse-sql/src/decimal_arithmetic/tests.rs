@@ -103,7 +103,10 @@ fn batch_of(rows: usize, sides: [&Side; 2]) -> (RecordBatch, [Arc<dyn PhysicalEx
 fn is_in_precision(values: &dyn Array) -> bool {
     let values: &Decimal128Array = values.as_primitive();
     let bound = 10_i128.pow(u32::from(values.precision()));
-    values.iter().flatten().all(|value| -bound < value && value < bound)
+    values
+        .iter()
+        .flatten()
+        .all(|value| -bound < value && value < bound)
 }
 
 /// The values of an expression, or the text of its error.
@@ -169,7 +172,13 @@ fn prices() -> RecordBatch {
 
 /// The plan without this rule, and with it.
 async fn plans(sql: &str) -> (SessionContext, [Arc<dyn ExecutionPlan>; 2]) {
-    let context = SessionContext::new();
+    plans_in(SessionContext::new(), sql).await
+}
+
+async fn plans_in(
+    context: SessionContext,
+    sql: &str,
+) -> (SessionContext, [Arc<dyn ExecutionPlan>; 2]) {
     let prices = prices();
     let table = MemTable::try_new(prices.schema(), vec![vec![prices]]).expect("a table");
     let table = Arc::new(table);
@@ -187,6 +196,18 @@ async fn plans(sql: &str) -> (SessionContext, [Arc<dyn ExecutionPlan>; 2]) {
 
 /// How many expressions of a plan are this project's.
 fn count_own(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    count(plan, is_own)
+}
+
+/// How many results of a plan a function looks at.
+fn count_checks(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    count(plan, |expression| {
+        let call = expression.as_any().downcast_ref::<ScalarFunctionExpr>();
+        call.is_some_and(|call| call.fun().inner().as_any().is::<InPrecision>())
+    })
+}
+
+fn count(plan: &Arc<dyn ExecutionPlan>, is: fn(&Arc<dyn PhysicalExpr>) -> bool) -> usize {
     let mut expressions: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
     if let Some(node) = plan.as_any().downcast_ref::<ProjectionExec>() {
         expressions.extend(node.expr().iter().map(|column| Arc::clone(&column.expr)));
@@ -196,17 +217,19 @@ fn count_own(plan: &Arc<dyn ExecutionPlan>) -> usize {
     }
     if let Some(node) = plan.as_any().downcast_ref::<AggregateExec>() {
         expressions.extend(node.aggr_expr().iter().flat_map(|one| one.expressions()));
+        let groups = node.group_expr().expr().iter();
+        expressions.extend(groups.map(|(group, _)| Arc::clone(group)));
     }
-    let mut own = 0;
+    let mut counted = 0;
     for expression in expressions {
-        let counted = expression.transform_down(|expression| {
-            own += usize::from(is_own(&expression));
+        let walked = expression.transform_down(|expression| {
+            counted += usize::from(is(&expression));
             Ok(Transformed::no(expression))
         });
-        counted.expect("only counted");
+        walked.expect("only counted");
     }
-    let children = plan.children();
-    own + children.iter().map(|child| count_own(child)).sum::<usize>()
+    let children = plan.children().into_iter();
+    counted + children.map(|child| count(child, is)).sum::<usize>()
 }
 
 async fn assert_same_but_own(sql: &str, own_expected: usize) {
@@ -269,4 +292,34 @@ async fn an_order_by_an_expression_stays_known() {
         .optimize(Arc::clone(&plan), &options)
         .expect("a plan");
     assert_eq!(own.output_ordering(), plan.output_ordering());
+}
+
+#[tokio::test]
+async fn results_are_looked_at_once() {
+    for (sql, before, after) in [
+        ("SELECT price * price * price FROM t", 1, 0),
+        ("SELECT id FROM t WHERE price * tax * tax * tax > 1", 2, 0),
+        ("SELECT sum(price * price * price) FROM t", 1, 0),
+        (
+            "SELECT price * price, price + tax, price / tax FROM t",
+            0,
+            0,
+        ),
+        (
+            "SELECT price * price * price, count(*) FROM t GROUP BY price * price * price",
+            1,
+            1,
+        ),
+    ] {
+        let context = SessionContext::new_with_config(
+            datafusion::prelude::SessionConfig::new().with_target_partitions(1),
+        );
+        context.add_analyzer_rule(Arc::new(DecimalPrecisionRule));
+        let (_, [engine, own]) = plans_in(context, sql).await;
+        assert_eq!(
+            (count_checks(&engine), count_checks(&own)),
+            (before, after),
+            "{sql}"
+        );
+    }
 }

@@ -317,7 +317,13 @@ impl<'a> Speller<'a> {
                     }
                     self.spell_wildcard(options)?;
                 }
-                SelectItem::UnnamedExpr(_) => {}
+                SelectItem::UnnamedExpr(expr) => {
+                    if let Some(exact) = exact_number(expr)? {
+                        // The column is called as it was typed.
+                        let alias = Ident::with_quote('"', expr.to_string());
+                        *item = SelectItem::ExprWithAlias { expr: exact, alias };
+                    }
+                }
             }
         }
         for table in &mut select.from {

@@ -181,8 +181,15 @@ mod tests {
         for number in ["0", "007", "9223372036854775807", "18446744073709551615"] {
             assert_eq!(shown(number, false), None, "{number}");
         }
-        for number in ["1.5", "0.", ".5", "123456789012.345", "1e40", "1.5e300", "12345678901234567890e0"]
-        {
+        for number in [
+            "1.5",
+            "0.",
+            ".5",
+            "123456789012.345",
+            "1e40",
+            "1.5e300",
+            "12345678901234567890e0",
+        ] {
             assert_eq!(shown(number, false), None, "{number}");
             assert_eq!(shown(number, true), None, "-{number}");
         }
