@@ -3,6 +3,7 @@
 use arrow::array::{AsArray, BooleanArray, Decimal128Array, Int64Array, RecordBatch};
 use datafusion::datasource::MemTable;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::EmitTo;
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use proptest::prelude::*;
@@ -319,4 +320,41 @@ async fn spilled_sums_are_exact() {
         }
         assert_eq!(i64::try_from(groups), Ok(GROUPS));
     }
+}
+
+#[test]
+fn groups_are_given_out_one_after_the_other() {
+    let results = Results {
+        kind: Kind::Sum,
+        values: (38, 0),
+        results: (38, 0),
+    };
+    let decimals = |values: &[Option<i128>]| -> Vec<arrow::array::ArrayRef> {
+        let values: Decimal128Array = values.iter().copied().collect();
+        vec![Arc::new(values.with_data_type(DataType::Decimal128(38, 0)))]
+    };
+    let given = |sums: arrow::array::ArrayRef| -> Vec<Option<i128>> {
+        let sums: &Decimal128Array = sums.as_primitive();
+        sums.iter().collect()
+    };
+    let mut sums = GroupSums::new(results);
+    let values = decimals(&[Some(1), Some(2), Some(3), Some(10)]);
+    sums.update_batch(&values, &[0, 1, 2, 2], None, 3)
+        .expect("small sums");
+    let first = sums.evaluate(EmitTo::First(2)).expect("small sums");
+    assert_eq!(given(first), [Some(1), Some(2)]);
+    // The third group is the first now, and the two that are new begin with a NULL.
+    let values = decimals(&[Some(4), None, None, Some(5)]);
+    sums.update_batch(&values, &[0, 1, 2, 2], None, 3)
+        .expect("small sums");
+    let first = sums.evaluate(EmitTo::First(1)).expect("small sums");
+    assert_eq!(given(first), [Some(17)]);
+    let rest = sums.evaluate(EmitTo::All).expect("small sums");
+    assert_eq!(given(rest), [None, Some(5)]);
+    // A group whose only row is filtered out has no sum either.
+    let filter = BooleanArray::from(vec![Some(true), None]);
+    sums.update_batch(&decimals(&[Some(6), Some(7)]), &[0, 1], Some(&filter), 2)
+        .expect("small sums");
+    let state = sums.state(EmitTo::All).expect("one state");
+    assert_eq!(given(Arc::clone(&state[0])), [Some(6), None]);
 }
