@@ -7,6 +7,7 @@
 //! itself, and [`super::DecimalArithmeticRule`] takes the function away there.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -29,11 +30,14 @@ use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
 use lakehouse_core::error::Error;
 
-/// Refuses results of an operation with more digits than their type.
+/// The function whose results the engine does not look at either; `round`, `ceil` and `floor` fail.
+const POWER: &str = "power";
+
+/// Refuses results of an operation, `of`, with more digits than their type.
 ///
 /// # Errors
 /// When there is such a result.
-pub(super) fn in_precision(results: ColumnarValue, operator: Operator) -> Result<ColumnarValue> {
+pub(super) fn in_precision(results: ColumnarValue, of: impl fmt::Display) -> Result<ColumnarValue> {
     let DataType::Decimal128(precision, scale) = results.data_type() else {
         return Ok(results);
     };
@@ -53,7 +57,7 @@ pub(super) fn in_precision(results: ColumnarValue, operator: Operator) -> Result
         return Ok(results);
     }
     Err(Error::invalid(format!(
-        "a result of {operator} leaves DECIMAL({precision}, {scale}); cast its sides to fewer \
+        "a result of {of} leaves DECIMAL({precision}, {scale}); cast what it is made of to fewer \
          decimal places or to DOUBLE"
     ))
     .into())
@@ -88,15 +92,19 @@ impl AnalyzerRule for DecimalPrecisionRule {
 }
 
 fn check(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    match expr {
-        Expr::BinaryExpr(binary) if may_leave(&binary, schema)? => {
-            let function = ScalarUDF::from(InPrecision::new(binary.op));
-            let arguments = vec![Expr::BinaryExpr(binary)];
-            let call = ScalarFunction::new_udf(Arc::new(function), arguments);
-            Ok(Transformed::yes(Expr::ScalarFunction(call)))
+    let of = match &expr {
+        Expr::BinaryExpr(binary) if may_leave(binary, schema)? => binary.op.to_string(),
+        Expr::ScalarFunction(call)
+            if call.name() == POWER
+                && matches!(expr.get_type(schema)?, DataType::Decimal128(..)) =>
+        {
+            POWER.to_owned()
         }
-        other => Ok(Transformed::no(other)),
-    }
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let function = ScalarUDF::from(InPrecision::new(of));
+    let call = ScalarFunction::new_udf(Arc::new(function), vec![expr]);
+    Ok(Transformed::yes(Expr::ScalarFunction(call)))
 }
 
 /// Whether the type of the results has fewer digits than they may have.
@@ -135,14 +143,15 @@ fn may_leave(binary: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct InPrecision {
     signature: Signature,
-    operator: Operator,
+    /// The operation, as errors call it.
+    of: String,
 }
 
 impl InPrecision {
-    fn new(operator: Operator) -> Self {
+    fn new(of: String) -> Self {
         Self {
             signature: Signature::any(1, Volatility::Immutable),
-            operator,
+            of,
         }
     }
 }
@@ -186,7 +195,7 @@ impl ScalarUDFImpl for InPrecision {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match <[ColumnarValue; 1]>::try_from(args.args) {
-            Ok([results]) => in_precision(results, self.operator),
+            Ok([results]) => in_precision(results, &self.of),
             Err(_) => internal_err!("one result is checked at a time"),
         }
     }
