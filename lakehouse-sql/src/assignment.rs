@@ -7,10 +7,10 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Float64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::ScalarValue;
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
@@ -23,6 +23,11 @@ use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 
 use crate::session_zone::is_utc;
+
+/// Up to here a double holds every whole number.
+const DOUBLE_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+/// Up to here a FLOAT holds every whole number.
+const FLOAT_WHOLE_MAX: f64 = 16_777_216.0;
 
 /// Refuses what no value of a type can be in a column of another; `zone` is the session's.
 ///
@@ -154,11 +159,17 @@ fn may_lose(given: &DataType, column: &DataType) -> bool {
     }
 }
 
+/// Whether a double becomes a decimal, which has digits that the double does not.
+fn is_double_as_decimal(given: &DataType, column: &DataType) -> bool {
+    given.is_floating() && column.is_decimal()
+}
+
 /// The value cast to the column's type by a function that refuses to lose anything, where a cast
 /// may; `None` where the engine's own is as good.
 pub(crate) fn whole_number(value: &Expr, given: &DataType, column: &DataType) -> Option<Expr> {
     let is_number = kind(given) == Kind::Number && kind(column) == Kind::Number;
-    if !is_number || !may_lose(given, column) {
+    let is_checked = may_lose(given, column) || is_double_as_decimal(given, column);
+    if !is_number || !is_checked {
         return None;
     }
     let function = ScalarUDF::from(WholeNumber {
@@ -200,12 +211,34 @@ impl ScalarUDFImpl for WholeNumber {
             return Err(Error::internal("a cast takes one value").into());
         };
         let stored = cast_with_options(values, &self.target, &DEFAULT_CAST_OPTIONS)?;
-        refuse_changed(values, &stored)?;
+        match is_double_as_decimal(values.data_type(), &self.target) {
+            true => refuse_unknown_digits(values)?,
+            false => refuse_changed(values, &stored)?,
+        }
         if is_scalar {
             let value = ScalarValue::try_from_array(&stored, 0)?;
             return Ok(ColumnarValue::Scalar(value));
         }
         Ok(ColumnarValue::Array(stored))
+    }
+}
+
+/// Fails on the first floating-point number that is so large that it does not know its last digit
+/// before the point: a decimal would store one that nobody wrote.
+fn refuse_unknown_digits(values: &ArrayRef) -> Result<()> {
+    let known_max = match values.data_type() {
+        DataType::Float64 => DOUBLE_WHOLE_MAX,
+        _ => FLOAT_WHOLE_MAX,
+    };
+    let doubles = cast_with_options(values, &DataType::Float64, &DEFAULT_CAST_OPTIONS)?;
+    let doubles = doubles.as_primitive_opt::<Float64Type>();
+    let mut known = doubles.iter().flat_map(|doubles| doubles.iter().flatten());
+    match known.find(|double| double.abs() > known_max) {
+        None => Ok(()),
+        Some(double) => Err(Error::invalid(format!(
+            "{double:e} is a floating-point number that does not know all its digits, and no value \
+             of a DECIMAL column; write the digits, or CAST(… AS …)"
+        ))),
     }
 }
 

@@ -1,7 +1,9 @@
-//! Arithmetic of decimals without a check per value: where in a plan it takes the engine's place.
+//! Arithmetic of decimals that stays in its precision, with a check per batch instead of one per
+//! value: where in a plan it takes the engine's place.
 
 mod expression;
 mod kernel;
+mod precision;
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::physical_expr::projection::ProjectionExpr;
-use datafusion::physical_expr::{Partitioning, PhysicalExpr};
+use datafusion::physical_expr::{Partitioning, PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
@@ -22,6 +24,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use expression::DecimalArithmetic;
 use kernel::Operation;
+pub(crate) use precision::DecimalPrecisionRule;
+use precision::InPrecision;
 
 /// Puts [`DecimalArithmetic`] in the place of the engine's expressions: in projections, filters and
 /// the arguments of aggregates, which are calculated for every row.
@@ -140,17 +144,19 @@ fn replaced(
     schema: &Schema,
 ) -> Result<Transformed<Arc<dyn PhysicalExpr>>> {
     Arc::clone(expression).transform_up(|expression| {
+        if let Some(result) = result_in_precision(&expression) {
+            return Ok(Transformed::yes(result));
+        }
         let Some(checked) = expression.as_any().downcast_ref::<BinaryExpr>() else {
             return Ok(Transformed::no(expression));
         };
         let is_replaceable = match checked.op() {
-            operator if Operation::of(operator).is_some() => {
+            // A quotient is calculated by the engine, and has more digits than its type here only.
+            operator if Operation::of(operator).is_some() || *operator == Operator::Divide => {
                 is_decimal(checked.left(), schema)? && is_decimal(checked.right(), schema)?
             }
             // Calculated by the engine; only written with the parentheses that its sides need.
-            Operator::Divide | Operator::Modulo => {
-                is_own(checked.left()) || is_own(checked.right())
-            }
+            Operator::Modulo => is_own(checked.left()) || is_own(checked.right()),
             _ => false,
         };
         Ok(if is_replaceable {
@@ -160,6 +166,16 @@ fn replaced(
             Transformed::no(expression)
         })
     })
+}
+
+/// The argument of a function that looks at a result, if the argument does so itself.
+fn result_in_precision(expression: &Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> {
+    let call = expression.as_any().downcast_ref::<ScalarFunctionExpr>()?;
+    let is_check = call.fun().inner().as_any().is::<InPrecision>();
+    let [result] = call.args() else {
+        return None;
+    };
+    (is_check && is_own(result)).then(|| Arc::clone(result))
 }
 
 fn is_decimal(expression: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<bool> {

@@ -14,8 +14,10 @@ use lakehouse_core::lake::{DEFAULT_NAMESPACE, Lake, dotted};
 use lakehouse_core::name::hint;
 use lakehouse_core::provider::{Access, LakeCatalog, transform_functions};
 
+use crate::checked_sum::CheckedSumRule;
 use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
+use crate::decimal_arithmetic::DecimalPrecisionRule;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
@@ -75,6 +77,8 @@ impl Environment {
                 Arc::new(TypeCoercion::new()),
                 Arc::new(LocalTimeRule),
                 Arc::new(OneRowRule),
+                Arc::new(DecimalPrecisionRule),
+                Arc::new(CheckedSumRule),
             ])
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();

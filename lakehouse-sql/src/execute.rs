@@ -135,7 +135,7 @@ pub(crate) async fn execute(
                 LogicalPlan::Explain(explain) => return explain::explain(explain, &state).await,
                 LogicalPlan::Analyze(analyze) => {
                     let clock = session.access().lake().clock();
-                    return explain::analyze(analyze, &state, clock.as_ref(), began).await;
+                    return explain::analyze(analyze, state, clock.as_ref(), began).await;
                 }
                 _ => {}
             }
@@ -169,12 +169,21 @@ async fn engine_command(logical: LogicalPlan, session: &Environment) -> Result<Q
     ))
 }
 
-/// As [`run_rows`], for rows that the user gets as they come: where nothing else waits for all of
-/// them, scans do not wait for the whole of their planning either.
+/// As [`run_rows`], for rows that the user gets as they come.
 async fn run_query(
     logical: &LogicalPlan,
     mut state: SessionState,
 ) -> Result<SendableRecordBatchStream> {
+    let physical = plan_query(logical, &mut state).await?;
+    start(physical, &state)
+}
+
+/// Optimises and plans a query whose rows the user gets as they come: where nothing else waits for
+/// all of them, scans do not wait for the whole of their planning either.
+async fn plan_query(
+    logical: &LogicalPlan,
+    state: &mut SessionState,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let planning = tracing::info_span!("planning");
     let planned = async {
         let optimized = state.optimize(logical)?;
@@ -182,10 +191,9 @@ async fn run_query(
             state.config_mut().set_extension(Arc::new(StreamedPlanning));
         }
         let planner = Arc::clone(state.query_planner());
-        planner.create_physical_plan(&optimized, &state).await
+        planner.create_physical_plan(&optimized, state).await
     };
-    let physical = planned.instrument(planning).await?;
-    start(physical, &state)
+    Ok(planned.instrument(planning).await?)
 }
 
 /// Optimises, plans and starts a logical plan.

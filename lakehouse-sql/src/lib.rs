@@ -8,6 +8,7 @@
 //! runs them in this order.
 
 mod assignment;
+mod checked_sum;
 mod column_alias;
 mod compared;
 mod constant;

@@ -67,6 +67,11 @@ impl QueryPlanner for SharingPlanner {
     }
 }
 
+/// An optimised plan as it is planned: with the nodes above twins, if it has any.
+pub(crate) fn marked(plan: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(twins::mark(&plan)?.unwrap_or(plan))
+}
+
 /// Adds the rules by which twins come to share their rows to the engine's physical rules.
 pub(crate) fn add_sharing(rules: &mut Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>) {
     let is_last =

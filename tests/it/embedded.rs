@@ -109,3 +109,24 @@ async fn an_analysed_insert_is_an_insert() {
     assert!(analysed.unwrap().is_query());
     assert_eq!(lake.one("SELECT count(*) FROM t").await, "1");
 }
+
+#[tokio::test]
+async fn a_number_that_a_context_of_another_reads_as_a_double_is_not_made_up() {
+    let lake = TestLake::memory().await;
+    lake.run("CREATE TABLE t (n DECIMAL(38, 0))").await;
+    let context = SessionContext::new();
+    lake.lake.register(&context).await.unwrap();
+    let nines = "9".repeat(38);
+    for rows in [format!("VALUES ({nines})"), format!("SELECT -{nines}")] {
+        let insert = format!("INSERT INTO lake.default.t {rows}");
+        let error = match context.sql(&insert).await {
+            Ok(frame) => frame.collect().await.unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains("does not know all its digits"), "{error}");
+    }
+    assert_eq!(lake.one("SELECT count(*) FROM t").await, "0");
+    lake.run(&format!("INSERT INTO t VALUES ({nines}), (-{nines})"))
+        .await;
+    assert_eq!(lake.one("SELECT max(n) FROM t").await, nines);
+}

@@ -38,6 +38,7 @@ scripts!(
     compared_values,
     create_insert_select,
     ctas,
+    decimal_digits,
     decimals,
     dialects,
     drop_purge,

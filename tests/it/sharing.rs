@@ -98,11 +98,13 @@ async fn shared_rows_that_do_not_fit_the_budget_are_spilled() {
     };
     for (budget, spills) in [(None, false), (Some(16 << 20), true)] {
         let session = budgeted(budget).await;
-        let analyzed = rows(&session, &format!("EXPLAIN ANALYZE {SQL}")).await;
+        let analyzed = rows(&session, &format!("EXPLAIN ANALYZE VERBOSE {SQL}")).await;
         let plan = analyzed.join("\n");
-        let first = plan.lines().find(|line| line.contains("readers=2"));
-        let first = first.unwrap_or_else(|| panic!("nothing is shared: {plan}"));
-        assert_eq!(!first.contains("spilled_rows=0"), spills, "{first}");
+        // Its metrics stand below the operator.
+        let (_, metrics) = plan.rsplit_once("readers=2").expect("nothing is shared");
+        let spilled = metrics.lines().find(|line| line.contains("spilled_rows="));
+        let spilled = spilled.expect("a count of spilled rows");
+        assert_eq!(!spilled.contains("spilled_rows=0"), spills, "{plan}");
         let all = "200000|400000|0|199999";
         assert_eq!(rows(&session, SQL).await, [all, all]);
         let pool = &session.context().runtime_env().memory_pool;

@@ -7,7 +7,7 @@ use crate::lake::{TestLake, rows_of};
 /// More manifests than are read at a time.
 const COMMITS: usize = 20;
 
-const STREAMED: &str = "planned while read";
+const STREAMED: &str = "planned as the scan runs";
 
 /// A lake with a table of many small commits, opened anew so that nothing is in memory.
 async fn lake() -> (TestLake, lakehouse::Lakehouse) {

@@ -62,7 +62,7 @@ async fn answer(session: &Session, sql: &str) -> Result<Answer> {
 
 /// How often the operators of a query wrote to disk what did not fit.
 async fn spills(session: &Session, sql: &str) -> usize {
-    let analysed = session.sql(&format!("EXPLAIN ANALYZE {sql}")).await;
+    let analysed = session.sql(&format!("EXPLAIN ANALYZE VERBOSE {sql}")).await;
     let plan = rows_of(analysed.unwrap()).await.unwrap().join("\n");
     let counts = plan.split("spill_count=").skip(1);
     counts

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Datum, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::interval_arithmetic::Interval;
@@ -16,8 +16,10 @@ use datafusion::physical_expr_common::datum::apply;
 use datafusion::physical_plan::PhysicalExpr;
 
 use super::kernel::{Operation, unchecked};
+use super::precision::in_precision;
 
-/// An expression of the engine, whose type, NULLs, results, errors and text it has.
+/// An expression of the engine, whose type, NULLs, results, errors and text it has; but a result
+/// with more digits than its type is an error, which the engine's is only beyond 128 bits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct DecimalArithmetic {
     checked: BinaryExpr,
@@ -77,21 +79,24 @@ impl PhysicalExpr for DecimalArithmetic {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        let Some(operation) = Operation::of(self.checked.op()) else {
-            return self.checked.evaluate(batch);
+        let operator = *self.checked.op();
+        let Some(operation) = Operation::of(&operator) else {
+            return in_precision(self.checked.evaluate(batch)?, operator);
         };
         let left = self.checked.left().evaluate(batch)?;
         let right = self.checked.right().evaluate(batch)?;
+        // Which has fewer digits than the widest decimal.
         if let Some(results) = unchecked(operation, &left, &right) {
             return Ok(ColumnarValue::Array(Arc::new(results)));
         }
         let is_decimal =
             |value: &ColumnarValue| matches!(value.data_type(), DataType::Decimal128(..));
         if is_decimal(&left) && is_decimal(&right) {
-            return apply(&left, &right, |left, right| operation.checked(left, right));
+            let kernel = |left: &dyn Datum, right: &dyn Datum| operation.checked(left, right);
+            return in_precision(apply(&left, &right, kernel)?, operator);
         }
         // Children that came later, whose types only the engine's expression knows.
-        self.checked.evaluate(batch)
+        in_precision(self.checked.evaluate(batch)?, operator)
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {

@@ -19,7 +19,9 @@ use lakehouse_core::clock::Clock;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::provider::{ScanReport, bytes_text, time_text};
 
-use super::{QueryResult, run_rows, start};
+use crate::shared_subplan::marked;
+
+use super::{QueryResult, plan_query, run_rows, start};
 
 /// What the row is called that tells of the scans of tables.
 const SCANS: &str = "table_scans";
@@ -37,7 +39,7 @@ pub(super) async fn explain(explain: &Explain, state: &SessionState) -> Result<Q
         let plan = LogicalPlan::Explain(explain.clone());
         return Ok(QueryResult::rows(run_rows(&plan, state).await?, true));
     }
-    let optimized = state.optimize(&explain.plan)?;
+    let optimized = marked(state.optimize(&explain.plan)?)?;
     let physical = state.query_planner();
     let physical = physical.create_physical_plan(&optimized, state).await;
     let scans = |physical: &Arc<dyn ExecutionPlan>| ScanReport::of(physical).planned();
@@ -83,16 +85,16 @@ pub(super) async fn explain(explain: &Explain, state: &SessionState) -> Result<Q
 /// What planning and running meet.
 pub(super) async fn analyze(
     analyze: &Analyze,
-    state: &SessionState,
+    mut state: SessionState,
     clock: &dyn Clock,
     began: Instant,
 ) -> Result<QueryResult> {
     let resolved = clock.instant();
-    let physical = state.create_physical_plan(&analyze.input).await?;
+    let physical = plan_query(&analyze.input, &mut state).await?;
     let planned = clock.instant();
     let report = ScanReport::of(&physical);
     let operators = operators(&physical, &report);
-    let mut stream = start(Arc::clone(&physical), state)?;
+    let mut stream = start(Arc::clone(&physical), &state)?;
     let mut rows: u64 = 0;
     while let Some(batch) = stream.try_next().await.map_err(Error::from)? {
         rows += batch.num_rows() as u64;

@@ -14,8 +14,7 @@ pub(super) fn is_pipeline(plan: &LogicalPlan) -> Result<bool> {
     plan.apply_with_subqueries(|node| {
         is_pipeline = matches!(
             node,
-            LogicalPlan::Analyze(_)
-                | LogicalPlan::EmptyRelation(_)
+            LogicalPlan::EmptyRelation(_)
                 | LogicalPlan::Filter(_)
                 | LogicalPlan::Limit(_)
                 | LogicalPlan::Projection(_)

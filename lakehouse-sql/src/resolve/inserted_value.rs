@@ -37,7 +37,7 @@ pub(super) fn mark_values(insert: &mut Insert) {
 fn exact(value: &mut Expr) {
     match value {
         Expr::Value(literal) => {
-            if let Some(exact) = decimal(&literal.value, 1) {
+            if let Some(exact) = decimal(&literal.value) {
                 *value = exact;
             }
         }

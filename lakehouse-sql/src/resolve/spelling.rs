@@ -22,7 +22,7 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
 pub(super) use literal::decimal;
-use literal::{exact_decimal, keep_nanoseconds};
+use literal::{exact_number, keep_nanoseconds};
 use shown::part_selects;
 pub(crate) use spellings::Spellings;
 
@@ -317,7 +317,13 @@ impl<'a> Speller<'a> {
                     }
                     self.spell_wildcard(options)?;
                 }
-                SelectItem::UnnamedExpr(_) => {}
+                SelectItem::UnnamedExpr(expr) => {
+                    if let Some(exact) = exact_number(expr)? {
+                        // The column is called as it was typed.
+                        let alias = Ident::with_quote('"', expr.to_string());
+                        *item = SelectItem::ExprWithAlias { expr: exact, alias };
+                    }
+                }
             }
         }
         for table in &mut select.from {
@@ -634,12 +640,11 @@ impl VisitorMut for Speller<'_> {
                 keep_nanoseconds(typed);
                 Ok(())
             }
-            Expr::Value(value) => {
-                if let Some(exact) = exact_decimal(&value.value) {
+            Expr::Value(_) | Expr::UnaryOp { .. } => exact_number(expr).map(|exact| {
+                if let Some(exact) = exact {
                     *expr = exact;
                 }
-                Ok(())
-            }
+            }),
             _ => Ok(()),
         };
         match spelled {

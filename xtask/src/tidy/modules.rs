@@ -39,6 +39,7 @@ const FLOORS: [Floors; 2] = [
                 "lossy_cast",
                 "compared",
                 "decimal_arithmetic",
+                "checked_sum",
                 "join_choice",
                 "guarded_rule",
                 "semi_join",
