@@ -122,7 +122,15 @@ fn merge_join(join: &HashJoinExec) -> Option<Result<Arc<dyn ExecutionPlan>>> {
     };
     // NOT IN answers by what the other side holds of NULLs as a whole, which only hashing does.
     let is_mark = matches!(join.join_type(), JoinType::LeftMark | JoinType::RightMark);
-    if join.null_aware || is_mark || join.on().is_empty() || !join.on().iter().all(is_mergeable) {
+    // The engine's merge join gives rows of a full join twice, or not at all, where a condition
+    // beside the keys is false or unknown.
+    let is_full = *join.join_type() == JoinType::Full && join.filter().is_some();
+    if join.null_aware
+        || is_mark
+        || is_full
+        || join.on().is_empty()
+        || !join.on().iter().all(is_mergeable)
+    {
         return None;
     }
     Some(sorted_and_merged(join))

@@ -16,6 +16,7 @@ mod decimal_arithmetic;
 mod environment;
 mod exact_cast;
 mod execute;
+mod filter_wall;
 mod functions;
 mod govern;
 mod guarded_rule;

@@ -78,7 +78,11 @@ fn call(expr: Expr, target: DataType, is_try: bool) -> Expr {
 /// the optimiser moves without a look at what is lost.
 fn loses(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
+        (DataType::Timestamp(from, None), DataType::Timestamp(to, Some(zone))) => {
+            from != to || !is_utc(zone)
+        }
         (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from != to,
+        (DataType::Date32 | DataType::Date64, DataType::Timestamp(_, Some(zone))) => !is_utc(zone),
         (DataType::Dictionary(_, from), to) => loses(from, to),
         (from, DataType::Dictionary(_, to)) => loses(from, to),
         (from, to) => match (scale(from), scale(to)) {
@@ -86,6 +90,11 @@ fn loses(from: &DataType, to: &DataType) -> bool {
             _ => false,
         },
     }
+}
+
+/// Whether times of day are those of UTC; elsewhere the optimiser takes the one for the other.
+fn is_utc(zone: &str) -> bool {
+    matches!(zone, "UTC" | "Z" | "Etc/UTC" | "+00:00" | "+00" | "GMT")
 }
 
 /// Digits behind the point; none for whole numbers.

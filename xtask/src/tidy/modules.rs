@@ -41,6 +41,7 @@ const FLOORS: [Floors; 2] = [
                 "decimal_arithmetic",
                 "checked_sum",
                 "join_choice",
+                "filter_wall",
                 "guarded_rule",
                 "semi_join",
                 "scalar_subquery",
