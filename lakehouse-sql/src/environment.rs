@@ -14,10 +14,13 @@ use lakehouse_core::lake::{DEFAULT_NAMESPACE, Lake, dotted};
 use lakehouse_core::name::hint;
 use lakehouse_core::provider::{Access, LakeCatalog, transform_functions};
 
+use crate::aggregate_filter::AggregateFilterRule;
 use crate::checked_sum::CheckedSumRule;
 use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
 use crate::decimal_arithmetic::DecimalPrecisionRule;
+use crate::extreme::ExtremeRule;
+use crate::guarded_logical_rule::logical_rules;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
@@ -69,6 +72,7 @@ impl Environment {
             .with_runtime_env(Arc::clone(lake.runtime().env()))
             .with_default_features()
             .with_physical_optimizer_rules(rules)
+            .with_optimizer_rules(logical_rules())
             .with_query_planner(Arc::new(SharingPlanner::new()))
             .with_analyzer_rules(vec![
                 // Before the engine's coercion, which would make texts of numbers.
@@ -79,6 +83,8 @@ impl Environment {
                 Arc::new(OneRowRule),
                 Arc::new(DecimalPrecisionRule),
                 Arc::new(CheckedSumRule),
+                Arc::new(ExtremeRule),
+                Arc::new(AggregateFilterRule),
             ])
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();

@@ -7,6 +7,8 @@
 //! Each arrow is one function, each noun one type that only its stage can make; [`Session::sql`]
 //! runs them in this order.
 
+mod aggregate_call;
+mod aggregate_filter;
 mod assignment;
 mod checked_sum;
 mod column_alias;
@@ -16,8 +18,10 @@ mod decimal_arithmetic;
 mod environment;
 mod exact_cast;
 mod execute;
+mod extreme;
 mod functions;
 mod govern;
+mod guarded_logical_rule;
 mod guarded_rule;
 mod join_choice;
 mod lossy_cast;
