@@ -20,10 +20,12 @@ use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
 use crate::decimal_arithmetic::DecimalPrecisionRule;
 use crate::extreme::ExtremeRule;
+use crate::grouping_set::GroupingSetRule;
 use crate::guarded_logical_rule::logical_rules;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
+use crate::set_operation::SetOperationRule;
 use crate::shared_subplan::SharingPlanner;
 
 /// The variable that fixes every table of a session at one time.
@@ -85,6 +87,8 @@ impl Environment {
                 Arc::new(CheckedSumRule),
                 Arc::new(ExtremeRule),
                 Arc::new(AggregateFilterRule),
+                Arc::new(GroupingSetRule),
+                Arc::new(SetOperationRule),
             ])
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();

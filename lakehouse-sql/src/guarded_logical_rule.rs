@@ -1,4 +1,4 @@
-//! Logical rules of the engine, held back where they would mix up `=` and `IS NOT DISTINCT FROM`.
+//! Logical rules of the engine, held back where they would lose or mix up rows.
 //!
 //! A join has one equality for all its keys: NULL equals NULL, or nothing. Two rules of the engine
 //! bring keys of several conditions together without a look at it.
@@ -26,6 +26,7 @@ fn guarded(rule: Rule) -> Rule {
     let guard = match rule.name() {
         "eliminate_cross_join" => Guard::Chains,
         "extract_equijoin_predicate" => Guard::Conditions,
+        "propagate_empty_relation" => Guard::GroupingSets,
         _ => return rule,
     };
     Arc::new(GuardedRule { rule, guard })
@@ -40,6 +41,8 @@ enum Guard {
     /// An `=` of a join's condition becomes a key of the join, whatever the equality of the keys
     /// that it has: it stays a condition where NULL equals NULL.
     Conditions,
+    /// A grouped aggregate of no rows becomes no rows, but the grouping set `()` has one.
+    GroupingSets,
 }
 
 /// A rule with its guard.
@@ -68,7 +71,8 @@ impl OptimizerRule for GuardedRule {
             Guard::Conditions if null_join(&plan).is_some_and(|join| !join.on.is_empty()) => {
                 Ok(Transformed::no(plan))
             }
-            Guard::Conditions => self.rule.rewrite(plan, config),
+            Guard::GroupingSets if has_grouping_sets(&plan) => Ok(Transformed::no(plan)),
+            Guard::Conditions | Guard::GroupingSets => self.rule.rewrite(plan, config),
         }
     }
 }
@@ -117,6 +121,15 @@ fn null_join(plan: &LogicalPlan) -> Option<&Join> {
     }
 }
 
+fn has_grouping_sets(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(Aggregate { group_expr, .. }) => group_expr
+            .iter()
+            .any(|expr| matches!(expr, Expr::GroupingSet(_))),
+        _ => false,
+    }
+}
+
 /// A join that a rule takes for any input.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Hash)]
 struct SealedJoin {
@@ -160,7 +173,7 @@ mod tests {
             .iter()
             .map(|rule| format!("{rule:?}"))
             .collect();
-        for guard in ["Chains", "Conditions"] {
+        for guard in ["Chains", "Conditions", "GroupingSets"] {
             assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
         }
     }

@@ -42,6 +42,8 @@ const FLOORS: [Floors; 2] = [
                 "checked_sum",
                 "extreme",
                 "aggregate_filter",
+                "grouping_set",
+                "set_operation",
                 "join_choice",
                 "guarded_rule",
                 "guarded_logical_rule",
