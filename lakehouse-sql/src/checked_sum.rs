@@ -14,23 +14,20 @@ use std::sync::Arc;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, FieldRef, i256};
 use arrow::datatypes::{Decimal128Type, DecimalType};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, internal_err};
+use datafusion::common::internal_err;
 use datafusion::error::Result;
 use datafusion::functions_aggregate::average::Avg;
 use datafusion::functions_aggregate::sum::Sum;
-use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::{AggregateOrderSensitivity, merge_schema};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, ExprSchemable, GroupsAccumulator, LogicalPlan,
-    ReversedUDAF, SetMonotonicity, Signature, WindowFunctionDefinition,
+    ReversedUDAF, SetMonotonicity, Signature,
 };
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::utils::NamePreserver;
-use datafusion::prelude::Expr;
 use lakehouse_core::error::Error;
 
+use crate::aggregate_call::{AggregateCall, with_functions};
 use groups::{GroupAverages, GroupSums};
 use total::{DistinctTotal, Total};
 
@@ -47,68 +44,28 @@ impl AnalyzerRule for CheckedSumRule {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let checked = plan.transform_up_with_subqueries(|node| {
-            let schema = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let checked = expr.transform_up(|expr| check(expr, &schema))?;
-                Ok(checked.update_data(|expr| name.restore(expr)))
-            })
-        })?;
-        Ok(checked.data)
-    }
-}
-
-fn check(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    match expr {
-        Expr::AggregateFunction(AggregateFunction { func, params }) => {
-            let checked = checked(&func, &params.args, schema)?;
-            let is_new = checked.is_some();
-            let func = checked.unwrap_or(func);
-            let expr = Expr::AggregateFunction(AggregateFunction { func, params });
-            Ok(Transformed::new_transformed(expr, is_new))
-        }
-        Expr::WindowFunction(mut call) => {
-            let WindowFunction { fun, params } = call.as_mut();
-            let mut is_new = false;
-            if let WindowFunctionDefinition::AggregateUDF(func) = fun
-                && let Some(checked) = checked(func, &params.args, schema)?
-            {
-                *func = checked;
-                is_new = true;
-            }
-            Ok(Transformed::new_transformed(
-                Expr::WindowFunction(call),
-                is_new,
-            ))
-        }
-        other => Ok(Transformed::no(other)),
+        with_functions(plan, checked)
     }
 }
 
 /// The function to call instead, if the results of this one may leave their type.
-fn checked(
-    function: &Arc<AggregateUDF>,
-    arguments: &[Expr],
-    schema: &DFSchema,
-) -> Result<Option<Arc<AggregateUDF>>> {
-    let engine = function.inner().as_any();
+fn checked(call: &AggregateCall<'_>) -> Result<Option<Arc<AggregateUDF>>> {
+    let engine = call.function.inner().as_any();
     let kind = match () {
         () if engine.is::<Sum>() => Kind::Sum,
         () if engine.is::<Avg>() => Kind::Average,
         () => return Ok(None),
     };
-    let [argument] = arguments else {
+    let [argument] = call.arguments else {
         return Ok(None);
     };
-    let DataType::Decimal128(precision, _) = argument.get_type(schema)? else {
+    let DataType::Decimal128(precision, _) = argument.get_type(call.schema)? else {
         return Ok(None);
     };
     if precision <= DECIMAL128_MAX_PRECISION - SUM_DIGITS {
         return Ok(None);
     }
-    let engine = Arc::clone(function);
+    let engine = Arc::clone(call.function);
     let checked = AggregateUDF::from(CheckedSum { kind, engine });
     Ok(Some(Arc::new(checked)))
 }

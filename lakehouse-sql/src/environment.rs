@@ -14,13 +14,18 @@ use lakehouse_core::lake::{DEFAULT_NAMESPACE, Lake, dotted};
 use lakehouse_core::name::hint;
 use lakehouse_core::provider::{Access, LakeCatalog, transform_functions};
 
+use crate::aggregate_filter::AggregateFilterRule;
 use crate::checked_sum::CheckedSumRule;
 use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
 use crate::decimal_arithmetic::DecimalPrecisionRule;
+use crate::extreme::ExtremeRule;
+use crate::grouping_set::GroupingSetRule;
+use crate::guarded_logical_rule::logical_rules;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
+use crate::set_operation::SetOperationRule;
 use crate::shared_subplan::SharingPlanner;
 
 /// The variable that fixes every table of a session at one time.
@@ -71,6 +76,7 @@ impl Environment {
             .with_runtime_env(Arc::clone(lake.runtime().env()))
             .with_default_features()
             .with_physical_optimizer_rules(rules)
+            .with_optimizer_rules(logical_rules())
             .with_query_planner(Arc::new(SharingPlanner::new()))
             .with_analyzer_rules(vec![
                 // Before the engine's coercion, which would make texts of numbers.
@@ -81,6 +87,10 @@ impl Environment {
                 Arc::new(OneRowRule),
                 Arc::new(DecimalPrecisionRule),
                 Arc::new(CheckedSumRule),
+                Arc::new(ExtremeRule),
+                Arc::new(AggregateFilterRule),
+                Arc::new(GroupingSetRule),
+                Arc::new(SetOperationRule),
             ])
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();

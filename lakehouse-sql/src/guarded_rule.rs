@@ -8,6 +8,7 @@ use datafusion::common::{JoinType, NullEquality};
 use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
@@ -15,7 +16,7 @@ type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 /// `rule` as it is safe, among the engine's physical rules.
 pub(crate) fn guarded(rule: Rule) -> Rule {
     let guard = match rule.name() {
-        "FilterPushdown(Post)" => Guard::JoinsThatMatchNull,
+        "FilterPushdown(Post)" => Guard::DynamicFilters,
         "ProjectionPushdown" => Guard::MergedJoins,
         _ => return rule,
     };
@@ -28,7 +29,11 @@ enum Guard {
     /// Joins tell the scans below them which keys they hold, as a range and a set that no NULL is
     /// in. Under `IS NOT DISTINCT FROM` a NULL has partners all the same, whose rows would be lost:
     /// such a plan has no filters of joins.
-    JoinsThatMatchNull,
+    ///
+    /// A `min` or `max` of all rows tells the scans which values it has passed. Of several, those
+    /// that have no value yet, and those of more than a column, are left out of the filter, which
+    /// then keeps their rows away: such a plan has no filters of aggregates.
+    DynamicFilters,
     /// A projection that moves below a merged join leaves the join's filter with the columns of
     /// before, and is taken for one of the other side by right semi joins: it stays above.
     MergedJoins,
@@ -47,20 +52,23 @@ impl PhysicalOptimizerRule for GuardedRule {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let is_in_danger = plan.exists(|node| {
-            Ok(match self.guard {
-                Guard::JoinsThatMatchNull => matches_null(node),
-                Guard::MergedJoins => is_mixed_up(node),
-            })
-        })?;
         match self.guard {
-            _ if !is_in_danger => self.rule.optimize(plan, config),
-            Guard::JoinsThatMatchNull => {
+            Guard::DynamicFilters => {
+                let has_null_keys = plan.exists(|node| Ok(matches_null(node)))?;
+                let has_extremes = plan.exists(|node| Ok(has_several_results(node)))?;
+                if !has_null_keys && !has_extremes {
+                    return self.rule.optimize(plan, config);
+                }
                 let mut config = config.clone();
-                config.optimizer.enable_join_dynamic_filter_pushdown = false;
+                let options = &mut config.optimizer;
+                options.enable_join_dynamic_filter_pushdown &= !has_null_keys;
+                options.enable_aggregate_dynamic_filter_pushdown &= !has_extremes;
                 self.rule.optimize(plan, &config)
             }
-            Guard::MergedJoins => Ok(plan),
+            Guard::MergedJoins => match plan.exists(|node| Ok(is_mixed_up(node)))? {
+                true => Ok(plan),
+                false => self.rule.optimize(plan, config),
+            },
         }
     }
 
@@ -76,6 +84,13 @@ impl PhysicalOptimizerRule for GuardedRule {
 fn matches_null(node: &Arc<dyn ExecutionPlan>) -> bool {
     let join = node.as_any().downcast_ref::<HashJoinExec>();
     join.is_some_and(|join| join.null_equality() == NullEquality::NullEqualsNull)
+}
+
+fn has_several_results(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let aggregate = node.as_any().downcast_ref::<AggregateExec>();
+    aggregate.is_some_and(|aggregate| {
+        aggregate.group_expr().is_empty() && aggregate.aggr_expr().len() > 1
+    })
 }
 
 fn is_mixed_up(node: &Arc<dyn ExecutionPlan>) -> bool {
@@ -99,7 +114,7 @@ mod tests {
     fn the_engine_has_the_rules_that_are_guarded() {
         let rules = PhysicalOptimizer::new().rules.into_iter().map(guarded);
         let rules: Vec<String> = rules.map(|rule| format!("{rule:?}")).collect();
-        for guard in ["JoinsThatMatchNull", "MergedJoins"] {
+        for guard in ["DynamicFilters", "MergedJoins"] {
             assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
         }
     }

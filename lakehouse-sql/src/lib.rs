@@ -7,6 +7,8 @@
 //! Each arrow is one function, each noun one type that only its stage can make; [`Session::sql`]
 //! runs them in this order.
 
+mod aggregate_call;
+mod aggregate_filter;
 mod assignment;
 mod checked_sum;
 mod column_alias;
@@ -16,9 +18,12 @@ mod decimal_arithmetic;
 mod environment;
 mod exact_cast;
 mod execute;
+mod extreme;
 mod filter_wall;
 mod functions;
 mod govern;
+mod grouping_set;
+mod guarded_logical_rule;
 mod guarded_rule;
 mod join_choice;
 mod lossy_cast;
@@ -31,6 +36,7 @@ mod scalar_subquery;
 mod semi_join;
 mod session;
 mod session_zone;
+mod set_operation;
 mod shared_subplan;
 mod sql_type;
 pub mod statement;

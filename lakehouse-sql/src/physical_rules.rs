@@ -8,6 +8,7 @@ use lakehouse_core::provider::RowFilterRule;
 
 use crate::decimal_arithmetic::DecimalArithmeticRule;
 use crate::filter_wall::walled;
+use crate::grouping_set::GrandTotalRule;
 use crate::guarded_rule::guarded;
 use crate::join_choice::JoinChoice;
 use crate::semi_join::SemiJoinPushdown;
@@ -30,6 +31,8 @@ pub(crate) fn physical_rules(budget_bytes: Option<u64>) -> Vec<Rule> {
 /// This project's rules, each with the rule that it follows.
 fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
     let mut own: Vec<(&'static str, Rule)> = Vec::new();
+    // Partial aggregates are followed by final ones.
+    own.push(("aggregate_statistics", Arc::new(GrandTotalRule)));
     // Joins have their sides, and their inputs are not distributed and sorted yet.
     own.push(("join_selection", Arc::new(SemiJoinPushdown)));
     if let Some(budget) = budget_bytes {

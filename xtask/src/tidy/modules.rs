@@ -30,7 +30,7 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
-            &["session_zone", "uuid_text"],
+            &["session_zone", "uuid_text", "aggregate_call"],
             &["assignment"],
             &[
                 "sql_type",
@@ -40,9 +40,14 @@ const FLOORS: [Floors; 2] = [
                 "compared",
                 "decimal_arithmetic",
                 "checked_sum",
+                "extreme",
+                "aggregate_filter",
+                "grouping_set",
+                "set_operation",
                 "join_choice",
                 "filter_wall",
                 "guarded_rule",
+                "guarded_logical_rule",
                 "semi_join",
                 "scalar_subquery",
                 "shared_subplan",

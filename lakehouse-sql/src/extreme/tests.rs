@@ -1,0 +1,1 @@
+//! Extremes of floats and of windows, by every way of their values.

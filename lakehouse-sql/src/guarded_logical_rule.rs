@@ -1,0 +1,180 @@
+//! Logical rules of the engine, held back where they would lose or mix up rows.
+//!
+//! A join has one equality for all its keys: NULL equals NULL, or nothing. Two rules of the engine
+//! bring keys of several conditions together without a look at it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchemaRef, JoinType, NullEquality};
+use datafusion::error::Result;
+use datafusion::logical_expr::{
+    Aggregate, Expr, Extension, Join, LogicalPlan, UserDefinedLogicalNodeCore,
+};
+use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+
+/// The engine's logical rules, as they are safe.
+pub(crate) fn logical_rules() -> Vec<Rule> {
+    Optimizer::new().rules.into_iter().map(guarded).collect()
+}
+
+fn guarded(rule: Rule) -> Rule {
+    let guard = match rule.name() {
+        "eliminate_cross_join" => Guard::Chains,
+        "extract_equijoin_predicate" => Guard::Conditions,
+        "propagate_empty_relation" => Guard::GroupingSets,
+        _ => return rule,
+    };
+    Arc::new(GuardedRule { rule, guard })
+}
+
+/// What a rule does wrong.
+#[derive(Debug, Clone, Copy)]
+enum Guard {
+    /// All inner joins of a chain, and the conditions above it, become joins of one equality: one
+    /// in which NULL equals NULL is no part of a chain.
+    Chains,
+    /// An `=` of a join's condition becomes a key of the join, whatever the equality of the keys
+    /// that it has: it stays a condition where NULL equals NULL.
+    Conditions,
+    /// A grouped aggregate of no rows becomes no rows, but the grouping set `()` has one.
+    GroupingSets,
+}
+
+/// A rule with its guard.
+#[derive(Debug)]
+struct GuardedRule {
+    rule: Rule,
+    guard: Guard,
+}
+
+impl OptimizerRule for GuardedRule {
+    fn name(&self) -> &str {
+        self.rule.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.rule.apply_order()
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        config: &dyn OptimizerConfig,
+    ) -> Result<Transformed<LogicalPlan>> {
+        match self.guard {
+            Guard::Chains => self.rewrite_around_joins(plan, config),
+            Guard::Conditions if null_join(&plan).is_some_and(|join| !join.on.is_empty()) => {
+                Ok(Transformed::no(plan))
+            }
+            Guard::GroupingSets if has_grouping_sets(&plan) => Ok(Transformed::no(plan)),
+            Guard::Conditions | Guard::GroupingSets => self.rule.rewrite(plan, config),
+        }
+    }
+}
+
+impl GuardedRule {
+    /// Rewrites what is above and what is below the joins in which NULL equals NULL, each alone.
+    fn rewrite_around_joins(
+        &self,
+        plan: LogicalPlan,
+        config: &dyn OptimizerConfig,
+    ) -> Result<Transformed<LogicalPlan>> {
+        let sealed = plan.transform_down(|node| {
+            if null_join(&node).is_none_or(|join| join.join_type != JoinType::Inner) {
+                return Ok(Transformed::no(node));
+            }
+            let join = node.map_children(|input| self.rewrite_around_joins(input, config))?;
+            let node = Arc::new(SealedJoin { join: join.data });
+            let sealed = LogicalPlan::Extension(Extension { node });
+            Ok(Transformed::new(sealed, true, TreeNodeRecursion::Jump))
+        })?;
+        if !sealed.transformed {
+            return self.rule.rewrite(sealed.data, config);
+        }
+        let rewritten = self.rule.rewrite(sealed.data, config)?.data;
+        let opened = rewritten.transform_down(|node| {
+            let LogicalPlan::Extension(extension) = &node else {
+                return Ok(Transformed::no(node));
+            };
+            match extension.node.as_any().downcast_ref::<SealedJoin>() {
+                Some(sealed) => {
+                    let join = sealed.join.clone();
+                    Ok(Transformed::new(join, true, TreeNodeRecursion::Jump))
+                }
+                None => Ok(Transformed::no(node)),
+            }
+        })?;
+        Ok(Transformed::yes(opened.data))
+    }
+}
+
+/// A join in which NULL equals NULL.
+fn null_join(plan: &LogicalPlan) -> Option<&Join> {
+    match plan {
+        LogicalPlan::Join(join) if join.null_equality == NullEquality::NullEqualsNull => Some(join),
+        _ => None,
+    }
+}
+
+fn has_grouping_sets(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(Aggregate { group_expr, .. }) => group_expr
+            .iter()
+            .any(|expr| matches!(expr, Expr::GroupingSet(_))),
+        _ => false,
+    }
+}
+
+/// A join that a rule takes for any input.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Hash)]
+struct SealedJoin {
+    join: LogicalPlan,
+}
+
+impl UserDefinedLogicalNodeCore for SealedJoin {
+    fn name(&self) -> &str {
+        "SealedJoin"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        Vec::new()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        self.join.schema()
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedJoin")
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, _: Vec<LogicalPlan>) -> Result<Self> {
+        let join = self.join.clone();
+        Ok(Self { join })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_has_the_rules_that_are_guarded() {
+        let rules: Vec<String> = logical_rules()
+            .iter()
+            .map(|rule| format!("{rule:?}"))
+            .collect();
+        for guard in ["Chains", "Conditions", "GroupingSets"] {
+            assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
+        }
+    }
+}
