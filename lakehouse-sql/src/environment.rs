@@ -38,8 +38,6 @@ const ENGINE_TIME_ZONE: &str = "datafusion.execution.time_zone";
 /// Settings of the engine by which the lake's names and texts are read: other values would make
 /// statements mean something else, or find nothing.
 const FIXED: &[&str] = &["datafusion.catalog.", "datafusion.sql_parser."];
-/// The engine's name of the choice between hashing and merging, without which it loses rows.
-const HASH_JOINS: &str = "datafusion.optimizer.prefer_hash_join";
 /// The engine's name of the rows of a batch, of which there must be one at least.
 const BATCH_ROWS: &str = "datafusion.execution.batch_size";
 
@@ -183,12 +181,6 @@ impl Environment {
             (BATCH_ROWS, Some(value)) if value.trim() == "0" => Err(Error::invalid(
                 "datafusion.execution.batch_size must be 1 at least",
             )),
-            (HASH_JOINS, Some(value)) if !value.trim().eq_ignore_ascii_case("true") => {
-                Err(Error::unsupported(format!(
-                    "{HASH_JOINS} stays true: NOT IN and FULL JOIN would lose rows; joins that do \
-                     not fit the memory budget are sorted and merged anyway"
-                )))
-            }
             (engine, Some(value)) if engine.starts_with("datafusion.") => {
                 self.set_engine_option(engine, &value)
             }

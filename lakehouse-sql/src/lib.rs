@@ -19,7 +19,6 @@ mod environment;
 mod exact_cast;
 mod execute;
 mod extreme;
-mod filter_wall;
 mod functions;
 mod govern;
 mod grouping_set;

@@ -7,7 +7,6 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use lakehouse_core::provider::RowFilterRule;
 
 use crate::decimal_arithmetic::DecimalArithmeticRule;
-use crate::filter_wall::walled;
 use crate::grouping_set::GrandTotalRule;
 use crate::guarded_rule::guarded;
 use crate::join_choice::JoinChoice;
@@ -19,7 +18,7 @@ type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 /// The engine's rules and ours; a budget is what a query may hold in memory, in bytes.
 pub(crate) fn physical_rules(budget_bytes: Option<u64>) -> Vec<Rule> {
     let engine = PhysicalOptimizer::new().rules.into_iter();
-    let mut rules: Vec<Rule> = engine.map(guarded).map(walled).collect();
+    let mut rules: Vec<Rule> = engine.map(guarded).collect();
     for (after, rule) in own_rules(budget_bytes) {
         let place = rules.iter().position(|rule| rule.name() == after);
         rules.insert(place.map_or(0, |place| place + 1), rule);

@@ -45,7 +45,6 @@ const FLOORS: [Floors; 2] = [
                 "grouping_set",
                 "set_operation",
                 "join_choice",
-                "filter_wall",
                 "guarded_rule",
                 "guarded_logical_rule",
                 "semi_join",
