@@ -122,7 +122,14 @@ fn merge_join(join: &HashJoinExec) -> Option<Result<Arc<dyn ExecutionPlan>>> {
     };
     // NOT IN answers by what the other side holds of NULLs as a whole, which only hashing does.
     let is_mark = matches!(join.join_type(), JoinType::LeftMark | JoinType::RightMark);
-    if join.null_aware || is_mark || join.on().is_empty() || !join.on().iter().all(is_mergeable) {
+    // The engine's merge gives rows without a partner twice or never where a condition is NULL.
+    let is_full = *join.join_type() == JoinType::Full && join.filter().is_some();
+    if join.null_aware
+        || is_mark
+        || is_full
+        || join.on().is_empty()
+        || !join.on().iter().all(is_mergeable)
+    {
         return None;
     }
     Some(sorted_and_merged(join))

@@ -55,8 +55,7 @@ impl<T: ArrowPrimitiveType> GroupsAccumulator for GroupExtremes<T> {
         total_num_groups: usize,
     ) -> Result<()> {
         let values = floats::<T>(values)?;
-        self.values
-            .resize(total_num_groups, T::Native::default());
+        self.values.resize(total_num_groups, T::Native::default());
         self.has_value.resize(total_num_groups, false);
         let (bests, has_value) = (&mut self.values, &mut self.has_value);
         let wins = self.wins;

@@ -85,7 +85,9 @@ fn totals_of_nothing(aggregate: &AggregateExec) -> Result<Option<RecordBatch>> {
             .into_iter()
             .map(|column| column.evaluate(&one_row)?.into_array(1))
             .collect::<Result<_>>()?;
-        let bits = set.iter().fold(0, |bits, is_out| (bits << 1) | u64::from(*is_out));
+        let bits = set
+            .iter()
+            .fold(0, |bits, is_out| (bits << 1) | u64::from(*is_out));
         let id = schema.field(row.len()).data_type();
         row.push(ScalarValue::UInt64(Some(bits)).cast_to(id)?.to_array()?);
         row.extend(states.iter().cloned());
