@@ -22,6 +22,7 @@ use crate::decimal_arithmetic::DecimalPrecisionRule;
 use crate::extreme::ExtremeRule;
 use crate::grouping_set::GroupingSetRule;
 use crate::guarded_logical_rule::logical_rules;
+use crate::membership::MembershipRule;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
@@ -40,6 +41,9 @@ const ENGINE_TIME_ZONE: &str = "datafusion.execution.time_zone";
 const FIXED: &[&str] = &["datafusion.catalog.", "datafusion.sql_parser."];
 /// The engine's name of the rows of a batch, of which there must be one at least.
 const BATCH_ROWS: &str = "datafusion.execution.batch_size";
+
+/// The engine's name of the choice between hashing and merging, for all joins.
+const HASH_JOINS: &str = "datafusion.optimizer.prefer_hash_join";
 
 /// One session's parts.
 pub(crate) struct Environment {
@@ -83,6 +87,7 @@ impl Environment {
                 Arc::new(TypeCoercion::new()),
                 Arc::new(LocalTimeRule),
                 Arc::new(OneRowRule),
+                Arc::new(MembershipRule),
                 Arc::new(DecimalPrecisionRule),
                 Arc::new(CheckedSumRule),
                 Arc::new(ExtremeRule),
@@ -176,6 +181,12 @@ impl Environment {
             (fixed, _) if FIXED.iter().any(|prefix| fixed.starts_with(prefix)) => {
                 Err(Error::unsupported(format!(
                     "{fixed} cannot be changed: the lake's own names and texts are read by it"
+                )))
+            }
+            (HASH_JOINS, Some(value)) if !value.trim().eq_ignore_ascii_case("true") => {
+                Err(Error::unsupported(format!(
+                    "{HASH_JOINS} cannot be changed: NOT IN and FULL JOIN give other rows by merging; \
+                     with a memory budget, joins that do not fit are merged where that is safe"
                 )))
             }
             (BATCH_ROWS, Some(value)) if value.trim() == "0" => Err(Error::invalid(

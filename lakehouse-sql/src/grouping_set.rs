@@ -9,9 +9,10 @@ mod grand_total;
 
 use std::sync::Arc;
 
-use datafusion::common::Column;
+use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Column, not_impl_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::logical_plan::Aggregate;
 use datafusion::logical_expr::{GroupingSet, LogicalPlan, LogicalPlanBuilder, cast, lit};
@@ -55,7 +56,7 @@ fn told_apart(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     // Columns that no set has had stay in their order: repetitions come last.
     let mut firsts: Vec<Vec<Expr>> = Vec::new();
     let mut repeated: Vec<Vec<Expr>> = Vec::new();
-    let mut markers = 0;
+    let mut markers = 0_u32;
     for set in sets_of(sets) {
         if !firsts.iter().any(|first| are_same(first, &set)) {
             firsts.push(set);
@@ -80,12 +81,18 @@ fn told_apart(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     let sets = Expr::GroupingSet(GroupingSet::GroupingSets(firsts));
     let input = Arc::clone(&aggregate.input);
     let told = Aggregate::try_new(input, vec![sets], aggregate.aggr_expr.clone())?;
+    let Some(step) = 1_u64.checked_shl(markers) else {
+        return not_impl_err!("a grouping set that comes more than {markers} times");
+    };
     let columns = aggregate.schema.iter().map(|(qualifier, field)| {
         let column = Expr::Column(Column::from((qualifier, field)));
         match field.name() == Aggregate::INTERNAL_GROUPING_ID {
             // The bits of the texts are the last ones.
-            true => cast(column / lit(1_u64 << markers), field.data_type().clone())
-                .alias(Aggregate::INTERNAL_GROUPING_ID),
+            true => cast(
+                cast(column, DataType::UInt64) / lit(step),
+                field.data_type().clone(),
+            )
+            .alias(Aggregate::INTERNAL_GROUPING_ID),
             false => column,
         }
     });
@@ -95,7 +102,7 @@ fn told_apart(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
         .map(Some)
 }
 
-fn marker(number: usize) -> Expr {
+fn marker(number: u32) -> Expr {
     lit(format!("{REPETITION}{number}"))
 }
 

@@ -1,5 +1,7 @@
 //! Rules of the engine, held back from plans in which they would lose or mix up rows.
 
+mod wall;
+
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
@@ -11,12 +13,14 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
 
+use wall::{with_walls, without_walls};
+
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// `rule` as it is safe, among the engine's physical rules.
 pub(crate) fn guarded(rule: Rule) -> Rule {
     let guard = match rule.name() {
-        "FilterPushdown(Post)" => Guard::DynamicFilters,
+        "FilterPushdown" | "FilterPushdown(Post)" => Guard::Filters,
         "ProjectionPushdown" => Guard::MergedJoins,
         _ => return rule,
     };
@@ -33,7 +37,9 @@ enum Guard {
     /// A `min` or `max` of all rows tells the scans which values it has passed. Of several, those
     /// that have no value yet, and those of more than a column, are left out of the filter, which
     /// then keeps their rows away: such a plan has no filters of aggregates.
-    DynamicFilters,
+    ///
+    /// And filters of any kind take the columns of one name for each other: see [`wall`].
+    Filters,
     /// A projection that moves below a merged join leaves the join's filter with the columns of
     /// before, and is taken for one of the other side by right semi joins: it stays above.
     MergedJoins,
@@ -53,17 +59,14 @@ impl PhysicalOptimizerRule for GuardedRule {
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match self.guard {
-            Guard::DynamicFilters => {
+            Guard::Filters => {
                 let has_null_keys = plan.exists(|node| Ok(matches_null(node)))?;
                 let has_extremes = plan.exists(|node| Ok(has_several_results(node)))?;
-                if !has_null_keys && !has_extremes {
-                    return self.rule.optimize(plan, config);
-                }
                 let mut config = config.clone();
                 let options = &mut config.optimizer;
                 options.enable_join_dynamic_filter_pushdown &= !has_null_keys;
                 options.enable_aggregate_dynamic_filter_pushdown &= !has_extremes;
-                self.rule.optimize(plan, &config)
+                without_walls(self.rule.optimize(with_walls(plan)?, &config)?)
             }
             Guard::MergedJoins => match plan.exists(|node| Ok(is_mixed_up(node)))? {
                 true => Ok(plan),
@@ -114,7 +117,7 @@ mod tests {
     fn the_engine_has_the_rules_that_are_guarded() {
         let rules = PhysicalOptimizer::new().rules.into_iter().map(guarded);
         let rules: Vec<String> = rules.map(|rule| format!("{rule:?}")).collect();
-        for guard in ["DynamicFilters", "MergedJoins"] {
+        for guard in ["Filters", "MergedJoins"] {
             assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
         }
     }

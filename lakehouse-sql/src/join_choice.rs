@@ -122,8 +122,7 @@ fn merge_join(join: &HashJoinExec) -> Option<Result<Arc<dyn ExecutionPlan>>> {
     };
     // NOT IN answers by what the other side holds of NULLs as a whole, which only hashing does.
     let is_mark = matches!(join.join_type(), JoinType::LeftMark | JoinType::RightMark);
-    // The engine's merge join gives rows of a full join twice, or not at all, where a condition
-    // beside the keys is false or unknown.
+    // The engine's merge gives rows without a partner twice or never where a condition is NULL.
     let is_full = *join.join_type() == JoinType::Full && join.filter().is_some();
     if join.null_aware
         || is_mark

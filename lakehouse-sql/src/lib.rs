@@ -26,6 +26,7 @@ mod guarded_logical_rule;
 mod guarded_rule;
 mod join_choice;
 mod lossy_cast;
+mod membership;
 pub mod parse;
 mod physical_rules;
 mod plan;

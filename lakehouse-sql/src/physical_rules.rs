@@ -15,9 +15,14 @@ use crate::shared_subplan::add_sharing;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
+/// The engine's rule that groups no more rows than a `LIMIT` wants.
+const LIMITED_GROUPS: &str = "LimitAggregation";
+
 /// The engine's rules and ours; a budget is what a query may hold in memory, in bytes.
 pub(crate) fn physical_rules(budget_bytes: Option<u64>) -> Vec<Rule> {
     let engine = PhysicalOptimizer::new().rules.into_iter();
+    // The best groups are found without those whose key or extreme is NULL, which may be the first.
+    let engine = engine.filter(|rule| rule.name() != LIMITED_GROUPS);
     let mut rules: Vec<Rule> = engine.map(guarded).collect();
     for (after, rule) in own_rules(budget_bytes) {
         let place = rules.iter().position(|rule| rule.name() == after);
@@ -48,6 +53,13 @@ fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rule_that_loses_groups_is_left_out() {
+        let is_lossy = |rule: &Rule| rule.name() == LIMITED_GROUPS;
+        assert!(PhysicalOptimizer::new().rules.iter().any(is_lossy));
+        assert!(!physical_rules(None).iter().any(is_lossy));
+    }
 
     #[test]
     fn each_rule_follows_the_one_it_names() {

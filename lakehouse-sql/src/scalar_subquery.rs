@@ -1,9 +1,11 @@
-//! A subquery that stands for a value gives one row.
+//! Subqueries of one row: those that stand for a value, and those that always exist.
 //!
 //! The engine joins it to the rows around: two rows of it double them, and none takes away the row
 //! of a `SELECT` without `FROM`. So under every such subquery goes an aggregate that fails on a
 //! second row, and is NULL without any. Those that refer to the query around are left to the engine,
 //! which refuses them when they may give more than one row.
+//!
+//! `EXISTS` over an aggregate of all rows is always true. The engine asks for rows to aggregate.
 
 use std::any::Any;
 use std::mem::size_of_val;
@@ -24,7 +26,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
-use datafusion::prelude::Expr;
+use datafusion::prelude::{Expr, lit};
 use lakehouse_core::error::{Error, Result};
 
 /// See the module documentation.
@@ -59,6 +61,9 @@ fn watch(expr: Expr) -> EngineResult<Transformed<Expr>> {
                 subquery: Arc::new(plan),
                 ..subquery
             })))
+        }
+        Expr::Exists(exists) if gives_one_row(&exists.subquery.subquery) => {
+            Ok(Transformed::yes(lit(!exists.negated)))
         }
         other => Ok(Transformed::no(other)),
     }

@@ -83,7 +83,9 @@ async fn a_merged_join_compares_the_columns_that_its_condition_names() {
     ] {
         let sql = format!("SELECT count(*), count(one.id), count(other.id) FROM {tables} {JOIN}");
         let plan = plan(&tight, &sql).await;
-        assert!(plan.contains("SortMergeJoin"), "{plan}");
+        // The engine's merge join is wrong for full joins with a condition.
+        let is_merged = !tables.contains("FULL");
+        assert_eq!(plan.contains("SortMergeJoin"), is_merged, "{plan}");
         assert_eq!(rows(&tight, &sql).await, rows(&ample, &sql).await, "{sql}");
     }
     let inner = format!("SELECT count(*) FROM one JOIN other {JOIN}");

@@ -43,6 +43,7 @@ scripts!(
     dialects,
     drop_purge,
     drop_several,
+    engine_faults,
     errors,
     explain,
     information_schema,

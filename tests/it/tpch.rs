@@ -66,7 +66,12 @@ async fn spills(session: &Session, sql: &str) -> usize {
     let plan = rows_of(analysed.unwrap()).await.unwrap().join("\n");
     let counts = plan.split("spill_count=").skip(1);
     counts
-        .filter_map(|text| text.split([',', ']', ' ']).next()?.parse::<usize>().ok())
+        .filter_map(|text| {
+            text.split(|sign: char| !sign.is_ascii_digit())
+                .next()?
+                .parse::<usize>()
+                .ok()
+        })
         .sum()
 }
 

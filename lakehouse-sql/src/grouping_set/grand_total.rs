@@ -8,7 +8,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::config::ConfigOptions;
@@ -121,6 +121,7 @@ fn states_of_nothing(aggregate: &AggregateExec) -> Result<Vec<ArrayRef>> {
     let functions = aggregate.aggr_expr();
     let input = aggregate.input_schema();
     let arguments = aggregate_expressions(functions, aggregate.mode(), 0)?;
+    let no_row = BooleanArray::from(vec![false]);
     let mut states = Vec::new();
     for (function, arguments) in functions.iter().zip(arguments) {
         if !function.groups_accumulator_supported() {
@@ -131,10 +132,11 @@ fn states_of_nothing(aggregate: &AggregateExec) -> Result<Vec<ArrayRef>> {
         }
         let values: Vec<ArrayRef> = arguments
             .iter()
-            .map(|argument| Ok(new_empty_array(&argument.data_type(&input)?)))
+            .map(|argument| Ok(new_null_array(&argument.data_type(&input)?, 1)))
             .collect::<Result<_>>()?;
         let mut groups = function.create_groups_accumulator()?;
-        groups.update_batch(&values, &[], None, 1)?;
+        // Without a filter, accumulators take every group of theirs to have a value.
+        groups.update_batch(&values, &[0], Some(&no_row), 1)?;
         states.extend(groups.state(EmitTo::All)?);
     }
     Ok(states)

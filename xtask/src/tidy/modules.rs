@@ -44,6 +44,7 @@ const FLOORS: [Floors; 2] = [
                 "aggregate_filter",
                 "grouping_set",
                 "set_operation",
+                "membership",
                 "join_choice",
                 "guarded_rule",
                 "guarded_logical_rule",
