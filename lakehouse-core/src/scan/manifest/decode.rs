@@ -182,12 +182,18 @@ fn listed(
     })
 }
 
-/// The types of the bounds in a manifest of a schema: those of its columns, and of the two that
-/// position delete files have.
+/// The ids of the columns that keep a row's lineage (specification, "Reserved Field IDs").
+const ROW_ID: i32 = 2_147_483_540;
+const LAST_UPDATED_SEQUENCE_NUMBER_ID: i32 = 2_147_483_539;
+
+/// The types of the bounds in a manifest of a schema: those of its columns, of the two that position
+/// delete files have, and of rows' lineage.
 fn bound_types(schema: &Schema) -> ColumnTypes {
     let mut types = ColumnTypes::from([
         (DELETED_PATH_ID, PrimitiveType::String),
         (DELETED_POSITION_ID, PrimitiveType::Long),
+        (ROW_ID, PrimitiveType::Long),
+        (LAST_UPDATED_SEQUENCE_NUMBER_ID, PrimitiveType::Long),
     ]);
     leaf_types(&Type::Struct(schema.as_struct().clone()), None, &mut types);
     types
