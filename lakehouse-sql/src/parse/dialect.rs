@@ -2,8 +2,8 @@
 //!
 //! Users bring SQL from Spark, Trino, Athena, DuckDB and PostgreSQL. `GenericDialect` reads most
 //! of it (backtick and double-quoted names, three spellings of intervals); this wrapper behaves
-//! like it in everything but three answers: tables carry versions, comments hold no SQL, and
-//! `IS DISTINCT FROM` ends before the next `AND`.
+//! like it in everything but four answers: tables carry versions, comments hold no SQL, `IS DISTINCT
+//! FROM` ends before the next `AND`, and `||` joins what `+` and `*` have computed.
 
 use std::any::TypeId;
 
@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 /// The one instance; the dialect has no state.
 pub(crate) static DIALECT: LakehouseDialect = LakehouseDialect(GenericDialect);
@@ -62,6 +63,13 @@ impl Dialect for LakehouseDialect {
         };
         let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
         Some(right.map(|right| node(Box::new(left.clone()), Box::new(right))))
+    }
+
+    /// sqlparser takes `'a' || 1 * 2` for `('a' || 1) * 2`; PostgreSQL, DuckDB and Trino compute
+    /// first.
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        let is_concat = *parser.peek_token_ref() == Token::StringConcat;
+        is_concat.then(|| Ok(self.prec_value(Precedence::Pipe)))
     }
 
     fn is_delimited_identifier_start(&self, character: char) -> bool {
