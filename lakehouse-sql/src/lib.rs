@@ -10,6 +10,7 @@
 mod aggregate_call;
 mod aggregate_filter;
 mod assignment;
+mod bounded_batch;
 mod checked_sum;
 mod column_alias;
 mod compared;

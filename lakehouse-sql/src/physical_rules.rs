@@ -6,6 +6,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use lakehouse_core::provider::RowFilterRule;
 
+use crate::bounded_batch::BoundedBatchRule;
 use crate::decimal_arithmetic::DecimalArithmeticRule;
 use crate::grouping_set::GrandTotalRule;
 use crate::guarded_rule::guarded;
@@ -47,6 +48,11 @@ fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
     own.push(("OptimizeAggregateOrder", Arc::new(DecimalArithmeticRule)));
     // Scans have all their filters.
     own.push(("SanityCheckPlan", Arc::new(RowFilterRule)));
+    if let Some(budget) = budget_bytes {
+        // The plan is as it will run.
+        let bounded = Arc::new(BoundedBatchRule::new(budget));
+        own.push((RowFilterRule.name(), bounded));
+    }
     own
 }
 

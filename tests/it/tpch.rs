@@ -124,3 +124,4 @@ async fn tpch_is_answered_as_by_the_bare_engine_with_much_memory_and_with_little
     assert!(spills(&little, sql).await > 0, "nothing was spilled");
     assert_eq!(spills(&ample, sql).await, 0);
 }
+pub(crate) fn query_text(number: usize) -> &'static str { data::query(number).unwrap() }
