@@ -7,8 +7,8 @@
 //! spill. So within a budget, what is held is cut to a number of bytes and has its values to itself.
 
 mod compact;
+mod measured;
 mod operator;
-mod sort;
 
 use std::sync::Arc;
 
@@ -17,14 +17,17 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec,
 };
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
+use measured::MeasuredExec;
 use operator::BoundedBatchExec;
-use sort::MeasuredSortExec;
 
 /// How many batches fill a budget. A sort needs several at once, in each of its parts, and a query
 /// sorts in several places.
@@ -32,7 +35,7 @@ const BATCHES_PER_BUDGET: u64 = 256;
 const BATCH_BYTES_MIN: u64 = 16 << 10;
 const BATCH_BYTES_MAX: u64 = 1 << 20;
 
-/// Bounds the batches of the operators that hold rows: sorts, and the held sides of joins.
+/// Bounds the batches of the operators that hold rows.
 #[derive(Debug)]
 pub(crate) struct BoundedBatchRule {
     bytes_max: usize,
@@ -70,8 +73,8 @@ impl PhysicalOptimizerRule for BoundedBatchRule {
             });
             let children = children.collect();
             let bounded = Arc::clone(&node).with_new_children(children)?;
-            Ok(Transformed::yes(match spills(&node) {
-                true => Arc::new(MeasuredSortExec::new(bounded, self.bytes_max)),
+            Ok(Transformed::yes(match counts_rows(&node) {
+                true => Arc::new(MeasuredExec::new(bounded, self.bytes_max)),
                 false => bounded,
             }))
         })
@@ -94,16 +97,25 @@ fn held_inputs(node: &Arc<dyn ExecutionPlan>) -> Vec<usize> {
         let is_right_held = SortMergeJoinExec::probe_side(&join.join_type()) == JoinSide::Left;
         return vec![usize::from(is_right_held)];
     }
-    let holds_first =
-        any.is::<SortExec>() || any.is::<HashJoinExec>() || any.is::<NestedLoopJoinExec>();
-    if holds_first || any.is::<CrossJoinExec>() {
-        return vec![0];
+    let holds_input = counts_rows(node)
+        || any.is::<RepartitionExec>()
+        || any.is::<HashJoinExec>()
+        || any.is::<NestedLoopJoinExec>()
+        || any.is::<CrossJoinExec>();
+    let groups = any.downcast_ref::<AggregateExec>();
+    // Parts of the rows are grouped until memory is used up, whatever that takes.
+    let is_hashed = groups.is_some_and(|groups| {
+        *groups.mode() != AggregateMode::Partial
+            && *groups.input_order_mode() == InputOrderMode::Linear
+            && !groups.group_expr().is_empty()
+    });
+    match holds_input || is_hashed {
+        true => vec![0],
+        false => Vec::new(),
     }
-    Vec::new()
 }
 
-/// Whether an operator is a sort that writes to disk what it cannot hold.
-fn spills(node: &Arc<dyn ExecutionPlan>) -> bool {
-    let sort = node.as_any().downcast_ref::<SortExec>();
-    sort.is_some_and(|sort| sort.fetch().is_none())
+/// Whether an operator holds batches of as many rows as the session says.
+fn counts_rows(node: &Arc<dyn ExecutionPlan>) -> bool {
+    node.as_any().is::<SortExec>() || node.as_any().is::<SortPreservingMergeExec>()
 }

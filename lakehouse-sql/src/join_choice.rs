@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::Schema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinSide, JoinType};
@@ -21,6 +21,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
+
+use crate::mergeable_key::is_mergeable;
 
 /// What one row of a build side takes in the hash table beside its values, in bytes.
 const ROW_BYTES: usize = 24;
@@ -115,7 +117,7 @@ fn build_bytes(join: &HashJoinExec) -> Option<usize> {
 
 /// The same join by sorting and merging; `None` for one that only hashing can do.
 fn merge_join(join: &HashJoinExec) -> Option<Result<Arc<dyn ExecutionPlan>>> {
-    let is_mergeable = |(left, right): &(PhysicalExprRef, PhysicalExprRef)| {
+    let are_mergeable = |(left, right): &(PhysicalExprRef, PhysicalExprRef)| {
         let left_type = left.data_type(&join.left().schema()).ok();
         let right_type = right.data_type(&join.right().schema()).ok();
         left_type == right_type && left_type.is_some_and(|key| is_mergeable(&key))
@@ -128,21 +130,11 @@ fn merge_join(join: &HashJoinExec) -> Option<Result<Arc<dyn ExecutionPlan>>> {
         || is_mark
         || is_full
         || join.on().is_empty()
-        || !join.on().iter().all(is_mergeable)
+        || !join.on().iter().all(are_mergeable)
     {
         return None;
     }
     Some(sorted_and_merged(join))
-}
-
-/// Whether merging finds the same keys equal as hashing. Floats have NaN and two zeros.
-fn is_mergeable(key: &DataType) -> bool {
-    let is_text = matches!(
-        key,
-        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 | DataType::Boolean
-    );
-    let is_interval = matches!(key, DataType::Interval(_) | DataType::Duration(_));
-    is_text || (key.is_primitive() && !key.is_floating() && !is_interval)
 }
 
 /// The same filter with the columns of the left side first. The engine's merge join takes them to

@@ -8,6 +8,7 @@
 //! runs them in this order.
 
 mod aggregate_call;
+mod aggregate_choice;
 mod aggregate_filter;
 mod assignment;
 mod bounded_batch;
@@ -28,6 +29,7 @@ mod guarded_rule;
 mod join_choice;
 mod lossy_cast;
 mod membership;
+mod mergeable_key;
 pub mod parse;
 mod physical_rules;
 mod plan;

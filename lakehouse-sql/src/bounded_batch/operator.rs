@@ -13,7 +13,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::{TryStreamExt, stream};
 
 use super::compact::{compact, pieces};
-use super::sort::StartedInput;
+use super::measured::StartedInputs;
 
 /// The rows of its input in batches of so many bytes at most, each with its values to itself.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl ExecutionPlan for BoundedBatchExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        if let Some(started) = StartedInput::take(&context) {
+        if let Some(started) = StartedInputs::take(&context, partition) {
             return Ok(started);
         }
         let bytes_max = self.bytes_max;
