@@ -19,8 +19,10 @@ use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
 use crate::mergeable_key::is_mergeable;
 
-/// What a group takes in a hash table beside its fixed-width values, texts taken for short ones.
+/// What a group takes in a hash table beside its values, in bytes.
 const GROUP_BYTES: usize = 64;
+/// What a value without a fixed width is taken for, in bytes: rather too much.
+const VALUE_BYTES: usize = 1024;
 /// Groups that take less of the budget than this part are hashed.
 const PARTS_PER_BUDGET: u64 = 32;
 
@@ -75,7 +77,7 @@ fn may_be_beyond(aggregate: &AggregateExec, bytes_max: usize) -> bool {
     let schema = aggregate.schema();
     let widths = schema.fields().iter().map(|field| {
         let width = field.data_type().primitive_width();
-        width.unwrap_or(GROUP_BYTES)
+        width.unwrap_or(VALUE_BYTES)
     });
     let group_bytes = GROUP_BYTES + widths.sum::<usize>();
     groups.is_none_or(|groups| groups.saturating_mul(group_bytes) > bytes_max)

@@ -31,7 +31,7 @@ use operator::BoundedBatchExec;
 
 /// How many batches fill a budget. A sort needs several at once, in each of its parts, and a query
 /// sorts in several places.
-const BATCHES_PER_BUDGET: u64 = 256;
+const BATCHES_PER_BUDGET: u64 = 512;
 const BATCH_BYTES_MIN: u64 = 16 << 10;
 const BATCH_BYTES_MAX: u64 = 1 << 20;
 

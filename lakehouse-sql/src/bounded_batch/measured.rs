@@ -24,11 +24,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 
 use super::compact::batch_bytes;
+use super::operator::bounded;
 
 /// The first rows of an order are looked for among this many batches at once: theirs are smaller.
 const BATCHES_PER_FIRST: usize = 8;
 /// First rows that take more than so many batches are sorted as all rows, which spills.
-const FIRST_BATCHES_MAX: usize = 4;
+const FIRST_BATCHES_MAX: usize = 8;
 
 /// A sort or a merge that starts when the first of its rows have come, and then takes the engine's
 /// number of rows of a batch from their width.
@@ -83,7 +84,7 @@ impl MeasuredExec {
             return Ok(Box::pin(EmptyRecordBatchStream::new(self.schema())));
         };
         let measured = self.measured(&first, &context);
-        let context = inputs.context(measured.batch_rows, &context);
+        let context = inputs.context(self.bytes_max, measured.batch_rows, &context);
         drop((first, share));
         let rows = measured.inner.execute(partition, context)?;
         if measured.limit.is_none() {
@@ -245,14 +246,27 @@ impl StartedInputs {
     }
 
     /// A context for an operator and the `BoundedBatchExec` below it, which gives these rows.
-    fn context(self, batch_rows: usize, context: &TaskContext) -> Arc<TaskContext> {
+    fn context(
+        mut self,
+        bytes_max: usize,
+        batch_rows: usize,
+        context: &TaskContext,
+    ) -> Arc<TaskContext> {
+        // A sorted batch that is cut has the memory of the whole counted for each of its parts.
+        let rows = self.rows.get_mut().drain();
+        let rows = rows.map(|(number, rows)| (number, bounded(rows, bytes_max, batch_rows)));
+        let rows = Mutex::new(rows.collect());
         let config = context.session_config().clone();
+        let mut config = config
+            .with_batch_size(batch_rows)
+            .with_extension(Arc::new(Self { rows }));
+        let execution = &mut config.options_mut().execution;
+        execution.sort_in_place_threshold_bytes =
+            execution.sort_in_place_threshold_bytes.min(bytes_max);
         Arc::new(TaskContext::new(
             context.task_id(),
             context.session_id(),
-            config
-                .with_batch_size(batch_rows)
-                .with_extension(Arc::new(self)),
+            config,
             context.scalar_functions().clone(),
             context.aggregate_functions().clone(),
             context.window_functions().clone(),

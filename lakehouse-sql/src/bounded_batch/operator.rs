@@ -82,14 +82,7 @@ impl ExecutionPlan for BoundedBatchExec {
         }
         let bytes_max = self.bytes_max;
         let batches = self.input.execute(partition, context)?;
-        let bounded = batches.map_ok(move |batch| {
-            let pieces = pieces(&batch, bytes_max).into_iter();
-            stream::iter(pieces.map(|piece| compact(piece).map_err(DataFusionError::from)))
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            self.schema(),
-            bounded.try_flatten(),
-        )))
+        Ok(bounded(batches, bytes_max, usize::MAX))
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Statistics> {
@@ -99,4 +92,18 @@ impl ExecutionPlan for BoundedBatchExec {
     fn cardinality_effect(&self) -> CardinalityEffect {
         CardinalityEffect::Equal
     }
+}
+
+/// The same rows in batches of so many bytes and rows at most, each with its values to itself.
+pub(super) fn bounded(
+    batches: SendableRecordBatchStream,
+    bytes_max: usize,
+    rows_max: usize,
+) -> SendableRecordBatchStream {
+    let schema = batches.schema();
+    let bounded = batches.map_ok(move |batch| {
+        let pieces = pieces(&batch, bytes_max, rows_max).into_iter();
+        stream::iter(pieces.map(|piece| compact(piece).map_err(DataFusionError::from)))
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, bounded.try_flatten()))
 }
