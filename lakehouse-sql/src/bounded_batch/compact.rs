@@ -45,10 +45,13 @@ pub(super) fn compact(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
         return Ok(batch);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().iter().map(|column| match is_sparse(column) {
-        true => copied(column),
-        false => Ok(Arc::clone(column)),
-    });
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| match is_sparse(column) {
+            true => copied(column),
+            false => Ok(Arc::clone(column)),
+        });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new_with_options(batch.schema(), columns, &options)
 }
@@ -146,11 +149,7 @@ mod tests {
             ("text", Arc::new(StringArray::from_iter(texts())), true),
             ("view", Arc::new(StringViewArray::from_iter(texts())), true),
             ("texts", lists(), true),
-            (
-                "bytes",
-                Arc::new(BinaryViewArray::from_iter(texts())),
-                true,
-            ),
+            ("bytes", Arc::new(BinaryViewArray::from_iter(texts())), true),
         ])
         .unwrap()
     }

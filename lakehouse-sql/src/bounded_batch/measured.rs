@@ -77,7 +77,7 @@ impl MeasuredExec {
         self,
         partition: usize,
         mut inputs: StartedInputs,
-        share: MemoryReservation,
+        share: Option<MemoryReservation>,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let Some(first) = inputs.first().await? else {
@@ -186,7 +186,9 @@ impl ExecutionPlan for MeasuredExec {
             metrics: self.metrics.clone(),
         };
         let inputs = self.start(partition, &context)?;
-        let share = share_of_sort(&context);
+        // Operators that start before a sort leave it its share of the budget.
+        let is_sort = self.inner.as_any().is::<SortExec>();
+        let share = is_sort.then(|| share_of_sort(&context));
         let rows = this.run(partition, inputs, share, context);
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.schema(),
@@ -207,7 +209,7 @@ impl ExecutionPlan for MeasuredExec {
     }
 }
 
-/// A sort's share of the budget, so that operators which start before it leave it one.
+/// A place among those who share the budget.
 fn share_of_sort(context: &TaskContext) -> MemoryReservation {
     MemoryConsumer::new("sort that waits for rows")
         .with_can_spill(true)
