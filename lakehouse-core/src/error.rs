@@ -365,7 +365,9 @@ impl From<DataFusionError> for Error {
             DataFusionError::ParquetError(inner) => Self::from(*inner),
             DataFusionError::ObjectStore(inner) => Self::from(*inner),
             DataFusionError::IoError(inner) => Self::from(inner),
-            DataFusionError::Context(rule, inner) if is_rule(&rule) => Self::from(*inner),
+            DataFusionError::Context(text, inner) if is_rule(&text) || is_advice(&text) => {
+                Self::from(*inner)
+            }
             DataFusionError::Context(context, inner) => {
                 Self::from(*inner).with_context("while", context)
             }
@@ -374,6 +376,7 @@ impl From<DataFusionError> for Error {
             DataFusionError::Collection(mut errors) if !errors.is_empty() => {
                 Self::from(errors.swap_remove(0))
             }
+            DataFusionError::ResourcesExhausted(_) => exhausted(&error),
             other => {
                 let kind = match &other {
                     DataFusionError::Plan(_)
@@ -382,7 +385,6 @@ impl From<DataFusionError> for Error {
                     | DataFusionError::Configuration(_)
                     | DataFusionError::Execution(_) => ErrorKind::InvalidInput,
                     DataFusionError::NotImplemented(_) => ErrorKind::Unsupported,
-                    DataFusionError::ResourcesExhausted(_) => ErrorKind::ResourcesExhausted,
                     _ => ErrorKind::Internal,
                 };
                 let text = other.strip_backtrace();
@@ -412,6 +414,23 @@ fn without_stage(text: &str) -> Option<&str> {
 fn is_rule(context: &str) -> bool {
     let is_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
     context.starts_with("Optimizer rule '") || context.chars().all(is_name)
+}
+
+/// Whether what the engine was doing ends in settings of its own, which ours are not.
+fn is_advice(context: &str) -> bool {
+    context.contains("'datafusion.runtime.memory_limit'")
+}
+
+/// A budget that the engine found used up: which of ours it is.
+fn exhausted(error: &DataFusionError) -> Error {
+    let text = error.strip_backtrace();
+    let text = text.strip_prefix("Resources exhausted: ").unwrap_or(&text);
+    let (budget, setting) = match text.contains("used disk space") {
+        true => ("disk for what does not fit memory", "spill.bytes_max"),
+        false => ("memory budget", "memory_budget_bytes"),
+    };
+    let message = format!("the {budget} is used up; raise {setting} or ask for less: {text}");
+    Error::new(ErrorKind::ResourcesExhausted, message)
 }
 
 /// An error of ours that travelled through another library comes back as it was.
@@ -452,7 +471,7 @@ fn from_shared(shared: &std::sync::Arc<DataFusionError>) -> Error {
         cause = current.source();
     }
     let kind = match shared.find_root() {
-        DataFusionError::ResourcesExhausted(_) => ErrorKind::ResourcesExhausted,
+        root @ DataFusionError::ResourcesExhausted(_) => return exhausted(root),
         DataFusionError::NotImplemented(_) => ErrorKind::Unsupported,
         DataFusionError::Internal(_) => ErrorKind::Internal,
         _ => ErrorKind::InvalidInput,

@@ -14,13 +14,15 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::common::{JoinSide, JoinType};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExprRef;
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
+
+use crate::mergeable_key::is_mergeable;
 
 /// What one row of a build side takes in the hash table beside its values, in bytes.
 const ROW_BYTES: usize = 24;
@@ -115,10 +117,13 @@ fn build_bytes(join: &HashJoinExec) -> Option<usize> {
 
 /// The same join by sorting and merging; `None` for one that only hashing can do.
 fn merge_join(join: &HashJoinExec) -> Option<Result<Arc<dyn ExecutionPlan>>> {
-    let is_mergeable = |(left, right): &(PhysicalExprRef, PhysicalExprRef)| {
+    let are_mergeable = |(left, right): &(PhysicalExprRef, PhysicalExprRef)| {
         let left_type = left.data_type(&join.left().schema()).ok();
         let right_type = right.data_type(&join.right().schema()).ok();
-        left_type == right_type && left_type.is_some_and(|key| is_mergeable(&key))
+        // The engine's merge compares no numbers of so many digits.
+        let is_long = matches!(left_type, Some(DataType::Decimal256(_, _)));
+        let is_mergeable = left_type.as_ref().is_some_and(is_mergeable) && !is_long;
+        is_mergeable && left_type == right_type
     };
     // NOT IN answers by what the other side holds of NULLs as a whole, which only hashing does.
     let is_mark = matches!(join.join_type(), JoinType::LeftMark | JoinType::RightMark);
@@ -128,21 +133,11 @@ fn merge_join(join: &HashJoinExec) -> Option<Result<Arc<dyn ExecutionPlan>>> {
         || is_mark
         || is_full
         || join.on().is_empty()
-        || !join.on().iter().all(is_mergeable)
+        || !join.on().iter().all(are_mergeable)
     {
         return None;
     }
     Some(sorted_and_merged(join))
-}
-
-/// Whether merging finds the same keys equal as hashing. Floats have NaN and two zeros.
-fn is_mergeable(key: &DataType) -> bool {
-    let is_text = matches!(
-        key,
-        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 | DataType::Boolean
-    );
-    let is_interval = matches!(key, DataType::Interval(_) | DataType::Duration(_));
-    is_text || (key.is_primitive() && !key.is_floating() && !is_interval)
 }
 
 /// The same filter with the columns of the left side first. The engine's merge join takes them to
@@ -172,11 +167,30 @@ fn left_first(filter: &JoinFilter) -> Result<JoinFilter> {
     ))
 }
 
+/// A key as the engine's merge join can compare it. It knows no times with zone and no times of
+/// day, of which the numbers behind them have the same order.
+fn comparable(key: &PhysicalExprRef, schema: &Schema) -> Result<PhysicalExprRef> {
+    let number = match key.data_type(schema)? {
+        DataType::Timestamp(_, Some(_)) | DataType::Time64(_) => DataType::Int64,
+        DataType::Time32(_) => DataType::Int32,
+        DataType::Decimal32(digits, scale) | DataType::Decimal64(digits, scale) => {
+            DataType::Decimal128(digits, scale)
+        }
+        _ => return Ok(Arc::clone(key)),
+    };
+    Ok(Arc::new(CastExpr::new(Arc::clone(key), number, None)))
+}
+
 fn sorted_and_merged(join: &HashJoinExec) -> Result<Arc<dyn ExecutionPlan>> {
+    let (left, right) = (join.left().schema(), join.right().schema());
+    let keys = join.on().iter().map(|(one, other)| {
+        let keys = (comparable(one, &left)?, comparable(other, &right)?);
+        Ok(keys)
+    });
     let merged = SortMergeJoinExec::try_new(
         Arc::clone(join.left()),
         Arc::clone(join.right()),
-        join.on().to_vec(),
+        keys.collect::<Result<_>>()?,
         join.filter().map(left_first).transpose()?,
         *join.join_type(),
         vec![SortOptions::default(); join.on().len()],

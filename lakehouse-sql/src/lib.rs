@@ -8,8 +8,10 @@
 //! runs them in this order.
 
 mod aggregate_call;
+mod aggregate_choice;
 mod aggregate_filter;
 mod assignment;
+mod bounded_batch;
 mod checked_sum;
 mod column_alias;
 mod compared;
@@ -27,6 +29,7 @@ mod guarded_rule;
 mod join_choice;
 mod lossy_cast;
 mod membership;
+mod mergeable_key;
 pub mod parse;
 mod physical_rules;
 mod plan;

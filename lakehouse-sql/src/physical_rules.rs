@@ -6,6 +6,8 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use lakehouse_core::provider::RowFilterRule;
 
+use crate::aggregate_choice::AggregateChoice;
+use crate::bounded_batch::BoundedBatchRule;
 use crate::decimal_arithmetic::DecimalArithmeticRule;
 use crate::grouping_set::GrandTotalRule;
 use crate::guarded_rule::guarded;
@@ -15,6 +17,8 @@ use crate::shared_subplan::add_sharing;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
+/// The name of the rule that sorts rows for aggregates.
+const AGGREGATE_CHOICE: &str = "lakehouse_aggregate_choice";
 /// The engine's rule that groups no more rows than a `LIMIT` wants.
 const LIMITED_GROUPS: &str = "LimitAggregation";
 
@@ -47,6 +51,13 @@ fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
     own.push(("OptimizeAggregateOrder", Arc::new(DecimalArithmeticRule)));
     // Scans have all their filters.
     own.push(("SanityCheckPlan", Arc::new(RowFilterRule)));
+    if let Some(budget) = budget_bytes {
+        // The plan is as it will run.
+        let choice = Arc::new(AggregateChoice::new(budget));
+        let bounded = Arc::new(BoundedBatchRule::new(budget));
+        own.push((RowFilterRule.name(), Arc::clone(&choice) as Rule));
+        own.push((AGGREGATE_CHOICE, bounded));
+    }
     own
 }
 

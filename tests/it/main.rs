@@ -54,3 +54,5 @@ mod streamed;
 mod tpch;
 #[cfg(test)]
 mod types;
+#[cfg(test)]
+mod wide_rows;

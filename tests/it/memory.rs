@@ -92,3 +92,31 @@ async fn a_merged_join_compares_the_columns_that_its_condition_names() {
     let expected = many - 1000;
     assert_eq!(rows(&tight, &inner).await, [expected.to_string()]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_are_merged_as_they_are_hashed() {
+    const TIMES: &str = "to_timestamp_micros(value)";
+    let (tight, ample) = (session(Some(BUDGET_BYTES)).await, session(None).await);
+    for kind in ["TIMESTAMPTZ", "TIMESTAMP", "TIME"] {
+        for session in [&tight, &ample] {
+            for change in [
+                format!("CREATE TABLE early_{kind} (at {kind})"),
+                format!("CREATE TABLE late_{kind} (at {kind})"),
+                format!(
+                    "INSERT INTO early_{kind} SELECT cast({TIMES} AS {kind}) \
+                     FROM generate_series(1, {MANY_ROWS}) AS t(value)"
+                ),
+                format!(
+                    "INSERT INTO late_{kind} SELECT cast({TIMES} AS {kind}) \
+                     FROM generate_series({MANY_ROWS} - 9, 2 * {MANY_ROWS}) AS t(value)"
+                ),
+            ] {
+                session.sql(&change).await.unwrap().collect().await.unwrap();
+            }
+        }
+        let sql = format!("SELECT count(*), min(at) FROM early_{kind} JOIN late_{kind} USING (at)");
+        let plan = plan(&tight, &sql).await;
+        assert!(plan.contains("SortMergeJoin"), "{plan}");
+        assert_eq!(rows(&tight, &sql).await, rows(&ample, &sql).await, "{sql}");
+    }
+}

@@ -24,11 +24,11 @@ const SCALE: f64 = 0.02;
 /// Several files for the large tables.
 const LINES_PER_COMMIT: f64 = 20_000.0;
 /// So little that hash tables of the larger joins do not fit, and sorts and aggregates spill.
-const LITTLE_BYTES: u64 = 40 << 20;
+const LITTLE_BYTES: u64 = 20 << 20;
 /// So little that some queries are refused.
-const TOO_LITTLE_BYTES: u64 = 16 << 20;
+const TOO_LITTLE_BYTES: u64 = 6 << 20;
 /// A query that spills in little memory.
-const SPILLING: usize = 7;
+const SPILLING: usize = 21;
 /// Comments are cut from a text of this size; the standard's takes long to make.
 const TEXT_BYTES: i32 = 1 << 20;
 static TEXT: LazyLock<TextPool> =

@@ -30,7 +30,7 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
-            &["session_zone", "uuid_text", "aggregate_call"],
+            &["session_zone", "uuid_text", "aggregate_call", "mergeable_key"],
             &["assignment"],
             &[
                 "sql_type",
@@ -46,6 +46,8 @@ const FLOORS: [Floors; 2] = [
                 "set_operation",
                 "membership",
                 "join_choice",
+                "aggregate_choice",
+                "bounded_batch",
                 "guarded_rule",
                 "guarded_logical_rule",
                 "semi_join",
