@@ -20,9 +20,11 @@ use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
 use crate::decimal_arithmetic::DecimalPrecisionRule;
 use crate::extreme::ExtremeRule;
+use crate::frame_aggregate::FrameAggregateRule;
 use crate::grouping_set::GroupingSetRule;
 use crate::guarded_logical_rule::logical_rules;
 use crate::membership::MembershipRule;
+use crate::ntile::ntile;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
@@ -91,6 +93,7 @@ impl Environment {
                 Arc::new(DecimalPrecisionRule),
                 Arc::new(CheckedSumRule),
                 Arc::new(ExtremeRule),
+                Arc::new(FrameAggregateRule),
                 Arc::new(AggregateFilterRule),
                 Arc::new(GroupingSetRule),
                 Arc::new(SetOperationRule),
@@ -100,6 +103,7 @@ impl Environment {
         for function in transform_functions() {
             context.register_udf(function);
         }
+        context.register_udwf(ntile());
         let access = Access::new(lake, principal);
         let local = crate::register::register_catalogs(&access, &context)?;
         let variables = Mutex::new(Variables {
