@@ -73,8 +73,8 @@ fn refuse_gaps(expr: &Expr) -> Result<TreeNodeRecursion> {
         let is_aggregate = matches!(fun, WindowFunctionDefinition::AggregateUDF(_));
         if is_aggregate && may_have_gaps(&params.window_frame) {
             return Err(Error::unsupported(format!(
-                "{} over a RANGE frame that leaves out the current row at both ends; let it start \
-                 or end at CURRENT ROW or UNBOUNDED, use ROWS, or join the rows with a condition",
+                "{} over a RANGE frame that ends before the current row or starts behind it; let it \
+                 start or end at CURRENT ROW or UNBOUNDED, use ROWS or GROUPS, or join the rows",
                 fun.name()
             ))
             .into());
