@@ -30,13 +30,15 @@ impl ExprPlanner for CastNames {
 }
 
 fn named(arguments: Vec<Expr>) -> Vec<Expr> {
-    let named = arguments.into_iter().map(|argument| match is_cast(&argument) {
-        true => {
-            let name = argument.to_string();
-            argument.alias(name)
-        }
-        false => argument,
-    });
+    let named = arguments
+        .into_iter()
+        .map(|argument| match is_cast(&argument) {
+            true => {
+                let name = argument.to_string();
+                argument.alias(name)
+            }
+            false => argument,
+        });
     named.collect()
 }
 

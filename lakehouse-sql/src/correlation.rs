@@ -8,19 +8,23 @@
 
 use std::sync::Arc;
 
-use datafusion::common::JoinType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, JoinType};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, Exists, InSubquery};
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{
     Aggregate, Case, Filter, LogicalPlan, LogicalPlanBuilder, Operator,
 };
-use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::rewrite_set_comparison::RewriteSetComparison;
 use datafusion::optimizer::utils::NamePreserver;
+use datafusion::optimizer::{AnalyzerRule, OptimizerContext, OptimizerRule};
 use datafusion::prelude::Expr;
 use lakehouse_core::error::Error;
+
+/// The name of a computed value.
+const VALUE: &str = "__value";
 
 /// See the module documentation. Stands behind the engine's own coercion.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ impl AnalyzerRule for CorrelationRule {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
+            let node = without_comparisons(node)?;
+            check_reach(&node)?;
             let names = NamePreserver::new(&node);
             node.map_expressions(|expr| {
                 let name = names.save(&expr);
@@ -44,13 +50,54 @@ impl AnalyzerRule for CorrelationRule {
     }
 }
 
+/// Refuses subqueries that refer to a query beyond the one right around them.
+fn check_reach(node: &LogicalPlan) -> Result<()> {
+    let inputs = node.inputs();
+    if inputs.is_empty() {
+        return Ok(());
+    }
+    let is_there = |column: &Column| inputs.iter().any(|input| input.schema().has_column(column));
+    node.apply_expressions(|expr| {
+        expr.apply(|expr| {
+            let outer = match expr {
+                Expr::ScalarSubquery(subquery)
+                | Expr::Exists(Exists { subquery, .. })
+                | Expr::InSubquery(InSubquery { subquery, .. }) => &subquery.outer_ref_columns,
+                _ => return Ok(TreeNodeRecursion::Continue),
+            };
+            let is_far = |outer: &Expr| match outer {
+                Expr::OuterReferenceColumn(_, column) => !is_there(column),
+                _ => false,
+            };
+            match outer.iter().any(is_far) {
+                true => Err(Error::unsupported(
+                    "a subquery refers to a query beyond the one right around it; join the tables \
+                     in one of them instead",
+                )
+                .into()),
+                false => Ok(TreeNodeRecursion::Continue),
+            }
+        })
+    })?;
+    Ok(())
+}
+
 /// A correlated subquery in a form that means the same when it is joined.
 fn formed(expr: Expr) -> Result<Transformed<Expr>> {
     let formed = match &expr {
         Expr::ScalarSubquery(subquery) if is_correlated(subquery) => scalar_of_having(subquery)?,
         Expr::Exists(exists) if is_correlated(&exists.subquery) => exists_of_having(exists)?,
         Expr::InSubquery(membership) if is_correlated(&membership.subquery) => {
-            equal_to_total(membership)
+            match equal_to_total(membership) {
+                Some(equal) => Some(equal),
+                None => with_named_value(&membership.subquery)?.map(|subquery| {
+                    let membership = membership.clone();
+                    Expr::InSubquery(InSubquery {
+                        subquery,
+                        ..membership
+                    })
+                }),
+            }
         }
         _ => return Ok(Transformed::no(expr)),
     };
@@ -98,11 +145,70 @@ fn equal_to_total(membership: &InSubquery) -> Option<Expr> {
     )))
 }
 
+/// A subquery of one value that is computed, under a name of its own: beside it will stand the
+/// columns that the query around refers to, of which one may be the value but for a cast.
+fn with_named_value(subquery: &Subquery) -> Result<Option<Subquery>> {
+    let LogicalPlan::Projection(projection) = subquery.subquery.as_ref() else {
+        return Ok(None);
+    };
+    let [value] = projection.expr.as_slice() else {
+        return Ok(None);
+    };
+    if matches!(value, Expr::Column(_)) {
+        return Ok(None);
+    }
+    let plan = LogicalPlanBuilder::from(projection.input.as_ref().clone())
+        .project(vec![value.clone().unalias().alias(VALUE)])?
+        .build()?;
+    Ok(Some(of_plan(subquery, plan)))
+}
+
+/// `ANY` and `ALL` as what they mean: `EXISTS` in a `CASE`. The engine's rule for it forgets the names
+/// of columns.
+fn without_comparisons(node: LogicalPlan) -> Result<LogicalPlan> {
+    if !node.expressions().iter().any(has_comparison) {
+        return Ok(node);
+    }
+    let preserver = NamePreserver::new(&node);
+    let expressions = node.expressions();
+    let names: Vec<_> = expressions
+        .iter()
+        .map(|expr| preserver.save(expr))
+        .collect();
+    let named = node.map_expressions(|expr| {
+        expr.transform_up(|expr| match expr {
+            Expr::SetComparison(mut comparison) => {
+                if let Some(subquery) = with_named_value(&comparison.subquery)? {
+                    comparison.subquery = subquery;
+                }
+                Ok(Transformed::yes(Expr::SetComparison(comparison)))
+            }
+            other => Ok(Transformed::no(other)),
+        })
+    })?;
+    let rule = RewriteSetComparison::new();
+    let node = rule.rewrite(named.data, &OptimizerContext::new())?.data;
+    let mut names = names.into_iter();
+    node.map_expressions(|expr| match names.next() {
+        Some(name) => Ok(Transformed::yes(name.restore(expr))),
+        None => Ok(Transformed::no(expr)),
+    })
+    .data()
+}
+
+fn has_comparison(expr: &Expr) -> bool {
+    let found = expr.exists(|expr| Ok(matches!(expr, Expr::SetComparison(_))));
+    found.unwrap_or(false)
+}
+
 /// `EXISTS` of an aggregate of all rows `HAVING` a condition is that condition.
 fn exists_of_having(exists: &Exists) -> Result<Option<Expr>> {
     let Some((filter, _)) = having(&exists.subquery.subquery) else {
         return Ok(None);
     };
+    if !refers_out(&filter.input) {
+        return Ok(None);
+    }
     let condition = filter.predicate.clone().is_true().alias("having");
     let plan = LogicalPlanBuilder::from(filter.input.as_ref().clone())
         .project(vec![condition])?
@@ -125,6 +231,9 @@ fn scalar_of_having(subquery: &Subquery) -> Result<Option<Expr>> {
     let [value] = projection.expr.as_slice() else {
         return Ok(None);
     };
+    if !refers_out(&filter.input) {
+        return Ok(None);
+    }
     let name = projection.schema.field(0).name();
     let cases = vec![(
         Box::new(filter.predicate.clone()),
@@ -179,12 +288,18 @@ fn check(plan: &LogicalPlan, is_total: bool) -> Result<()> {
     let inner = |input: &LogicalPlan| check(input, false);
     match plan {
         LogicalPlan::Projection(projection) => check(&projection.input, is_total),
+        LogicalPlan::SubqueryAlias(alias) if has_groups(&alias.input)? && !is_total => {
+            Err(refused("groups in another subquery"))
+        }
         LogicalPlan::SubqueryAlias(alias) => check(&alias.input, is_total),
         LogicalPlan::Aggregate(aggregate) if refers_out(&aggregate.input) => {
             if aggregate.group_expr.is_empty() && !is_total {
                 return Err(refused("an aggregate of all rows"));
             }
-            inner(&aggregate.input)
+            match has_groups(&aggregate.input)? {
+                true => Err(refused("one aggregate in another")),
+                false => inner(&aggregate.input),
+            }
         }
         LogicalPlan::Window(window) if refers_out(&window.input) => {
             Err(refused("a window function"))
@@ -209,6 +324,15 @@ fn check(plan: &LogicalPlan, is_total: bool) -> Result<()> {
         }
         other => other.inputs().into_iter().try_for_each(inner),
     }
+}
+
+/// Whether the query around is referred to below groups, or rows made distinct.
+fn has_groups(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| match node {
+        LogicalPlan::Aggregate(aggregate) => Ok(refers_out(&aggregate.input)),
+        LogicalPlan::Distinct(distinct) => Ok(refers_out(distinct.input())),
+        _ => Ok(false),
+    })
 }
 
 fn refers_out(plan: &LogicalPlan) -> bool {

@@ -25,14 +25,15 @@ use crate::extreme::ExtremeRule;
 use crate::frame_aggregate::FrameAggregateRule;
 use crate::grouping_set::GroupingSetRule;
 use crate::guarded_logical_rule::logical_rules;
+use crate::joined_subqueries::JoinedSubqueries;
 use crate::ntile::ntile;
-use crate::nullif::NullifRule;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
 use crate::set_operation::SetOperationRule;
 use crate::shared_subplan::SharingPlanner;
 use crate::subquery_value::SubqueryValueRule;
+use crate::typed_call::TypedCallRule;
 
 /// The variable that fixes every table of a session at one time.
 pub(crate) const AS_OF: &str = "lakehouse.as_of";
@@ -78,6 +79,7 @@ impl Environment {
         let catalog = lake.default_catalog().to_owned();
         let namespace = NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned());
         let rules = physical_rules(lake.settings().memory_budget_bytes);
+        let sharing = Arc::new(SharingPlanner::new());
         let state = SessionStateBuilder::new()
             .with_config(session_config(&lake, &catalog))
             .with_runtime_env(Arc::clone(lake.runtime().env()))
@@ -85,9 +87,9 @@ impl Environment {
             .with_default_features()
             .with_physical_optimizer_rules(rules)
             .with_optimizer_rules(logical_rules())
-            .with_query_planner(Arc::new(SharingPlanner::new()))
+            .with_query_planner(Arc::new(JoinedSubqueries::new(sharing)))
             .with_analyzer_rules(vec![
-                Arc::new(NullifRule),
+                Arc::new(TypedCallRule),
                 // Before the engine's coercion, which would make texts of numbers.
                 Arc::new(ComparedRule),
                 Arc::new(ResolveGroupingFunction::new()),

@@ -28,9 +28,9 @@ mod grouping_set;
 mod guarded_logical_rule;
 mod guarded_rule;
 mod join_choice;
+mod joined_subqueries;
 mod lossy_cast;
 mod ntile;
-mod nullif;
 pub mod parse;
 mod physical_rules;
 mod plan;
@@ -46,6 +46,7 @@ mod sql_type;
 pub mod statement;
 mod subquery_value;
 mod type_planner;
+mod typed_call;
 mod uuid_text;
 
 pub use execute::QueryResult;

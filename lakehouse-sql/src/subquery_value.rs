@@ -15,7 +15,9 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, InSubquery};
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator};
+use datafusion::logical_expr::{
+    ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Projection,
+};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
@@ -76,7 +78,11 @@ fn lift_from(node: LogicalPlan, columns: &mut usize) -> Result<Transformed<Logic
                 Place::Condition => lift.conditions(expr)?,
                 Place::Projection | Place::Other => lift.all(expr)?,
             };
-            Ok(if is_named { name.restore(lifted) } else { lifted })
+            Ok(if is_named {
+                name.restore(lifted)
+            } else {
+                lifted
+            })
         })
         .collect::<Result<Vec<_>>>()?;
     if !lift.is_changed {
@@ -180,9 +186,7 @@ impl Lift<'_> {
                 let value = self.membership(membership)?;
                 value.map(|value| negated(value, membership.negated))
             }
-            Expr::ScalarSubquery(subquery)
-                if self.takes_scalars && self.is_joinable(subquery) =>
-            {
+            Expr::ScalarSubquery(subquery) if self.takes_scalars && self.is_joinable(subquery) => {
                 Some(self.scalar(subquery)?)
             }
             _ => None,
@@ -201,13 +205,21 @@ impl Lift<'_> {
 
     /// A column of the rows of a scalar subquery, whose own name is that of nothing else.
     fn scalar(&mut self, subquery: &Subquery) -> Result<Expr> {
-        let plan = subquery.subquery.as_ref().clone();
-        let (qualifier, field) = plan.schema().qualified_field(0);
-        let own = Expr::Column(Column::from((qualifier, field)));
         let name = self.next_name();
-        let plan = LogicalPlanBuilder::from(plan)
-            .project(vec![own.alias(format!("{name}_value"))])?
-            .build()?;
+        let value = format!("{name}_value");
+        let plan = match subquery.subquery.as_ref() {
+            LogicalPlan::Projection(Projection { expr, input, .. }) if expr.len() == 1 => {
+                let named = expr.iter().map(|expr| expr.clone().unalias().alias(&value));
+                let input = LogicalPlanBuilder::from(input.as_ref().clone());
+                input.project(named.collect::<Vec<_>>())?.build()?
+            }
+            other => {
+                let own = other.schema().columns().into_iter().map(Expr::Column);
+                let named = own.map(|column| column.alias(&value));
+                let input = LogicalPlanBuilder::from(other.clone());
+                input.project(named.collect::<Vec<_>>())?.build()?
+            }
+        };
         let subquery = Subquery {
             subquery: Arc::new(plan),
             ..subquery.clone()
@@ -267,29 +279,26 @@ fn is_subquery(expr: &Expr) -> bool {
     )
 }
 
-/// Whether the engine would take the results of scalar subqueries for each other, or for columns
+/// Whether the engine would take the results of scalar subqueries for each other's, or for columns
 /// around them: it looks for them by their names.
 fn are_mixed_up(expressions: &[Expr], schema: &DFSchema) -> bool {
-    let (mut all, mut correlated, mut has_namesake) = (0, 0, false);
+    let mut subqueries = 0;
+    let mut has_correlated = false;
+    let mut has_namesake = false;
     for expr in expressions {
-        let counted = expr.apply(|expr| {
+        let _ = expr.exists(|expr| {
+            subqueries += usize::from(is_subquery(expr));
             if let Expr::ScalarSubquery(subquery) = expr {
-                all += 1;
-                correlated += usize::from(!subquery.outer_ref_columns.is_empty());
-                let names = subquery.subquery.schema().field_names();
-                let name = names.first().and_then(|name| name.rsplit('.').next());
-                has_namesake |= schema
-                    .fields()
-                    .iter()
-                    .any(|field| Some(field.name().as_str()) == name);
+                has_correlated |= !subquery.outer_ref_columns.is_empty();
+                let value = subquery.subquery.schema().fields().first();
+                let mut around = schema.fields().iter();
+                has_namesake |=
+                    value.is_some_and(|value| around.any(|column| column.name() == value.name()));
             }
-            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+            Ok(false)
         });
-        if counted.is_err() {
-            return true;
-        }
     }
-    correlated > 0 && (all > 1 || has_namesake)
+    has_correlated && (subqueries > 1 || has_namesake)
 }
 
 fn unknown_membership() -> Error {

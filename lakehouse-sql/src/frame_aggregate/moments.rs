@@ -56,9 +56,7 @@ impl Summary {
             count,
             sum: self.sum + newer.sum,
             mean: self.mean + distance * share,
-            squares: self.squares
-                + newer.squares
-                + distance * distance * share * self.count as f64,
+            squares: self.squares + newer.squares + distance * distance * share * self.count as f64,
         }
     }
 

@@ -64,7 +64,9 @@ impl Accumulator for Recomputed {
             };
             let there = rows(&piece);
             if there > leaving {
-                let rest = piece.iter().map(|column| column.slice(leaving, there - leaving));
+                let rest = piece
+                    .iter()
+                    .map(|column| column.slice(leaving, there - leaving));
                 self.pieces.push_front(rest.collect());
             }
             leaving -= leaving.min(there);

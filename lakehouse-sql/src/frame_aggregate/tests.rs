@@ -38,7 +38,12 @@ fn by_engine(moment: Moment, values: &[Option<f64>]) -> Option<f64> {
     let known: Vec<f64> = values.iter().copied().flatten().collect();
     let count = known.len() as f64;
     let sum: f64 = known.iter().sum();
-    let squares = |mean: f64| known.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    let squares = |mean: f64| {
+        known
+            .iter()
+            .map(|value| (value - mean).powi(2))
+            .sum::<f64>()
+    };
     let variance = |is_sample| match (known.len(), is_sample) {
         (0, _) | (1, true) => None,
         (1, false) => Some(0.0),
@@ -103,7 +108,13 @@ proptest! {
 #[test]
 fn a_frame_knows_when_it_is_empty() {
     let mut moving = MomentsOfFrame::new(Moment::Sum);
-    let values = [Some(1e300), None, Some(f64::NAN), Some(1.0), Some(f64::INFINITY)];
+    let values = [
+        Some(1e300),
+        None,
+        Some(f64::NAN),
+        Some(1.0),
+        Some(f64::INFINITY),
+    ];
     moving.update_batch(&column(&values)).unwrap();
     assert!(float(&moving.evaluate().unwrap()).is_some_and(f64::is_nan));
     moving.retract_batch(&column(&values[..3])).unwrap();

@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins, VisitMut, VisitorMut,
-    WildcardAdditionalOptions,
+    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins, Visit, VisitMut,
+    Visitor, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::spelling::{Spellings, table_key};
@@ -150,7 +150,7 @@ fn name_in_select(select: &mut Select) {
             .is_some_and(|column| columns.iter().any(|before| before.is_same(column)));
         columns.extend(column);
         // The engine calls every subquery the same.
-        let is_subquery = matches!(expr, Expr::Subquery(_));
+        let is_subquery = Visit::visit(&*expr, &mut Subqueries).is_break();
         // Case matters in texts, not in names.
         let key = match text.contains('\'') {
             true => text.clone(),
@@ -189,7 +189,7 @@ fn name_casts(select: &mut Select) {
         };
         let mut bare = Bare::default();
         let mut expr = expr.clone();
-        let ControlFlow::Continue(()) = expr.visit(&mut bare);
+        let ControlFlow::Continue(()) = VisitMut::visit(&mut expr, &mut bare);
         without_casts.push(Some((expr.to_string().to_lowercase(), bare.has_cast)));
     }
     let known = without_casts.clone();
@@ -203,6 +203,17 @@ fn name_casts(select: &mut Select) {
             let expr = expr.clone();
             *item = SelectItem::ExprWithAlias { expr, alias };
         }
+    }
+}
+
+/// Stops at the first subquery.
+struct Subqueries;
+
+impl Visitor for Subqueries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
+        ControlFlow::Break(())
     }
 }
 

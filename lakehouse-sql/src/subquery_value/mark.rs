@@ -31,7 +31,9 @@ impl Lift<'_> {
         }
         let name = self.next_name();
         let rows = format!("{name}_rows");
-        let found = LogicalPlanBuilder::from(found).alias(rows.as_str())?.build()?;
+        let found = LogicalPlanBuilder::from(found)
+            .alias(rows.as_str())?
+            .build()?;
         let maps = pull_up.correlated_subquery_cols_map.values();
         let own: BTreeSet<&Column> = maps.flatten().collect();
         let mut conditions = Vec::new();
