@@ -125,7 +125,7 @@ impl LakehouseBuilder {
             runtime.register_storage(catalog.storage());
         }
         let lake = Lake::new(LakeParts {
-            scans: ScanContext::new(&self.settings.caches),
+            scans: ScanContext::new(&self.settings),
             commits: Commits::new(Arc::clone(&clock)),
             policies: self.policies.unwrap_or_else(|| Arc::new(AdmitAll)),
             settings: self.settings,

@@ -91,7 +91,7 @@ async fn tpch_queries(options: Options) -> Result<()> {
     let lake = within_budget(lake, &folder, options.memory_budget_mib).await?;
     let names = options.engines.clone();
     let names = names.unwrap_or_else(|| ENGINES.map(str::to_owned).to_vec());
-    let (mut engines, not_run) = engine::start(&names, &lake, &files).await?;
+    let (mut engines, not_run) = engine::start(&names, &lake, &folder, &files).await?;
     let mut queries = Vec::with_capacity(options.queries.len());
     for number in options.queries.clone() {
         eprintln!("Q{number}");

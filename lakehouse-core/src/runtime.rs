@@ -33,16 +33,12 @@ impl Runtime {
     /// Makes the budgets of `settings` real and registers `storage` with the engine.
     ///
     /// # Errors
-    /// When the spill folder cannot be made.
+    /// When the spill folder cannot be made, and when the column cache takes the whole memory
+    /// budget.
     pub fn new(settings: &Settings, storage: &Storage, clock: &dyn Clock) -> Result<Self> {
         let spill = SpillFolder::create(settings.spill.folder.as_deref(), clock)?;
-        let pool: Arc<dyn MemoryPool> = match settings.memory_budget_bytes {
-            Some(bytes) => Arc::new(FairSpillPool::new(usize::try_from(bytes).map_err(
-                |error| {
-                    Error::invalid("memory_budget_bytes is larger than this machine can address")
-                        .with_source(error)
-                },
-            )?)),
+        let pool: Arc<dyn MemoryPool> = match query_memory(settings)? {
+            Some(bytes) => Arc::new(FairSpillPool::new(bytes)),
             None => Arc::new(UnboundedMemoryPool::default()),
         };
         let disk = DiskManagerBuilder::default()
@@ -81,6 +77,25 @@ impl Runtime {
     pub fn spill_folder(&self) -> &std::path::Path {
         self.spill.path()
     }
+}
+
+/// The part of the memory budget that queries have, in bytes; `None` without a budget.
+fn query_memory(settings: &Settings) -> Result<Option<usize>> {
+    let Some(budget) = settings.memory_budget_bytes else {
+        return Ok(None);
+    };
+    let columns = settings.column_cache_bytes();
+    let left = budget.checked_sub(columns).filter(|left| *left > 0);
+    let left = left.ok_or_else(|| {
+        Error::invalid(format!(
+            "caches.column_bytes_max ({columns}) leaves nothing of memory_budget_bytes \
+             ({budget}) to queries; lower it or raise the budget"
+        ))
+    })?;
+    usize::try_from(left).map(Some).map_err(|error| {
+        Error::invalid("memory_budget_bytes is larger than this machine can address")
+            .with_source(error)
+    })
 }
 
 /// A task that is cancelled when its handle is dropped.

@@ -3,6 +3,7 @@
 
 mod avro_blocks;
 mod avro_header;
+mod column_cache;
 mod context;
 mod delete_file;
 mod delete_index;
@@ -27,6 +28,7 @@ mod thrift;
 mod value;
 
 pub(crate) use avro_header::{AvroHeader, partition_fields};
+pub(crate) use column_cache::{ColumnCache, ColumnKey, KeptColumn};
 pub use context::ScanContext;
 pub(crate) use delete_file::{DELETED_PATH_ID, DELETED_POSITION_ID};
 pub use delete_file::{DeleteFile, DeleteKind, FileDeletes};

@@ -40,6 +40,21 @@ pub struct Settings {
     pub batch_size: Option<usize>,
 }
 
+/// What columns may take in memory where nothing is said about memory.
+const COLUMN_CACHE_BYTES: u64 = 1 << 30;
+
+impl Settings {
+    /// The most that decoded columns of data files may take in memory, in bytes.
+    #[must_use]
+    pub fn column_cache_bytes(&self) -> u64 {
+        let usual = match self.memory_budget_bytes {
+            Some(_) => 0,
+            None => COLUMN_CACHE_BYTES,
+        };
+        self.caches.column_bytes_max.unwrap_or(usual)
+    }
+}
+
 /// How one named catalog is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
@@ -93,6 +108,11 @@ pub struct CacheSettings {
     pub manifest_bytes_max: u64,
     /// Parquet footers, in bytes.
     pub footer_bytes_max: u64,
+    /// Decoded columns of data files, in bytes of memory; with 0 nothing is kept.
+    ///
+    /// A column of a row group is kept once it was asked for twice. When unset, 1 GiB without a
+    /// memory budget and nothing with one; what is set is taken from the memory budget.
+    pub column_bytes_max: Option<u64>,
 }
 
 impl Default for CacheSettings {
@@ -101,6 +121,7 @@ impl Default for CacheSettings {
             metadata_bytes_max: 64 << 20,
             manifest_bytes_max: 128 << 20,
             footer_bytes_max: 128 << 20,
+            column_bytes_max: None,
         }
     }
 }

@@ -39,16 +39,17 @@ async fn files_are_read_once_however_often_a_name_is_used() {
         "WITH sums AS (SELECT k, sum(v) AS total, max(s) AS last FROM t GROUP BY k)
         SELECT a.k, b.last FROM sums a JOIN sums b ON a.k = b.k
         WHERE a.total < (SELECT max(total) FROM sums)";
-    let lake = filled().await;
     let mut read_bytes = Vec::new();
-    // The first reads footers and manifests as well.
-    for sql in [ONCE, ONCE, THRICE] {
+    for sql in [ONCE, THRICE] {
+        let lake = filled().await;
+        // Reads footers and manifests, which are kept.
+        lake.rows(ONCE).await;
         let before = lake.lake.lake().storage().counts().read_bytes;
         assert!(lake.rows(sql).await.len() > 98, "{sql}");
         read_bytes.push(lake.lake.lake().storage().counts().read_bytes - before);
     }
-    assert!(read_bytes[1] > 0);
-    assert_eq!(read_bytes[1], read_bytes[2]);
+    assert!(read_bytes[0] > 0);
+    assert_eq!(read_bytes[0], read_bytes[1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -147,6 +147,7 @@ fn unclear(error: &Error) -> Option<String> {
     // A list that was changed may name a manifest that never was.
     let names_file = [
         "memory:",
+        "(location: ",
         ".parquet",
         ".avro",
         ".json",

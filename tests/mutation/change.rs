@@ -1,5 +1,8 @@
 //! One change of one file, as a seed says, and what a reader could know of it.
 
+use bytes::Bytes;
+use parquet::file::metadata::ParquetMetaDataReader;
+
 use crate::json;
 use crate::random::Random;
 use crate::tables::{Kind, TableFile, TestTable};
@@ -123,12 +126,22 @@ fn longer(file: &TableFile, random: &mut Random) -> Changed {
     (bytes, what, Rule::Detectable)
 }
 
+/// How many rows the footer of a Parquet file says it has.
+fn parquet_rows(bytes: &Bytes) -> Option<i64> {
+    let footer = ParquetMetaDataReader::new().parse_and_finish(bytes).ok()?;
+    Some(footer.file_metadata().num_rows())
+}
+
 /// A whole other file: of another kind or table.
 fn foreign(tables: &[TestTable], table: usize, file: usize, random: &mut Random) -> Changed {
     let own = &tables[table].files[file];
     let other = random_file(tables, random).clone();
     let is_other_data = own.kind == Kind::Data && other.bytes.len() != own.bytes.len();
-    let rule = if other.kind != own.kind || is_other_data {
+    // Manifests say of these delete files how many rows they have, and no sizes of columns.
+    let rows = parquet_rows(&own.bytes);
+    let may_be_delete =
+        own.kind == Kind::Delete && rows.is_some() && rows == parquet_rows(&other.bytes);
+    let rule = if (other.kind != own.kind || is_other_data) && !may_be_delete {
         Rule::Detectable
     } else {
         // Metadata that is whole, of another table or state: nothing says that it is not ours.

@@ -12,7 +12,7 @@ use lakehouse::core::clock::SystemClock;
 use lakehouse::core::name::{NamespaceIdent, TableIdent};
 use lakehouse::core::provider::LakeTable;
 use lakehouse::core::scan::{MetadataTable, ScanContext};
-use lakehouse::core::settings::{CacheSettings, Durability};
+use lakehouse::core::settings::{Durability, Settings};
 use lakehouse::core::storage::Storage;
 use lakehouse::{Result, Table};
 use object_store::memory::InMemory;
@@ -52,7 +52,7 @@ pub(crate) async fn read(table: &TestTable, replaced: Option<(usize, &Bytes)>) -
         .register_table(&ident, table.metadata_location())
         .await?;
     let opened = Table::new(pointer, storage);
-    let context = ScanContext::new(&CacheSettings::default());
+    let context = ScanContext::new(&Settings::default());
     read_all(&opened, &context).await
 }
 

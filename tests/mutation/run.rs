@@ -23,7 +23,10 @@ const FINDINGS_SHOWN: usize = 40;
 
 /// What a worker is told: seed, first case and step, as one text.
 const WORKER: &str = "LAKE_MUTATION_WORKER";
+/// The folder of other tables than the kept ones.
 const TABLES: &str = "LAKE_MUTATION_TABLES";
+/// Set to write the tables anew, into the folder that is read otherwise.
+const BUILD: &str = "LAKE_MUTATION_BUILD";
 
 pub(crate) fn main() -> ExitCode {
     // The harness is ours; `cargo test some_name` names another test to every harness.
@@ -57,7 +60,7 @@ pub(crate) fn main() -> ExitCode {
     for thread in threads {
         all.add(thread.join().unwrap());
     }
-    all.print(seed, start.elapsed(), &folder);
+    all.print(seed, start.elapsed());
     let short = all.tried() < cases;
     if short {
         println!("mutations: only {} of {cases} in time", all.tried());
@@ -83,14 +86,15 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Tables that another run has kept, or new ones.
+/// The tables are kept beside the test, so that a seed gives the same cases everywhere: names,
+/// times and the order of maps differ in tables that are built anew.
 fn tables_folder() -> PathBuf {
-    if let Some(folder) = std::env::var_os(TABLES) {
-        return PathBuf::from(folder);
+    let kept = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("mutation/tables");
+    let folder = std::env::var_os(TABLES).map_or_else(kept, PathBuf::from);
+    if std::env::var_os(BUILD).is_some() {
+        let tables = runtime().block_on(tables::build());
+        tables::save(&tables, &folder);
     }
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mutation-tables");
-    let tables = runtime().block_on(tables::build());
-    tables::save(&tables, &folder);
     folder
 }
 
@@ -162,7 +166,7 @@ impl Tally {
         *self.outcomes.entry(label.to_owned()).or_default() += 1;
     }
 
-    fn print(&self, seed: u64, took: Duration, folder: &Path) {
+    fn print(&self, seed: u64, took: Duration) {
         for (label, count) in &self.outcomes {
             println!("{count:8}  {label}");
         }
@@ -174,9 +178,8 @@ impl Tally {
         }
         if let Some((case, _)) = self.findings.first() {
             println!(
-                "again: LAKE_MUTATION_SEED={seed} LAKE_MUTATION_CASE={case} {TABLES}={} cargo test \
-                 -p lakehouse-tests --test mutation",
-                folder.display()
+                "again: LAKE_MUTATION_SEED={seed} LAKE_MUTATION_CASE={case} cargo test \
+                 -p lakehouse-tests --test mutation"
             );
         }
     }

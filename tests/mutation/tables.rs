@@ -17,7 +17,6 @@ use lakehouse_testkit::{
     write_equality_deletes,
 };
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 
 use crate::read::texts;
 
@@ -247,8 +246,11 @@ impl Deletes {
 /// A table of 40 rows in two files, some of them deleted; `codec` packs its manifests.
 async fn with_deletes(name: &str, deletes: Deletes, codec: Option<&str>) -> TestTable {
     let format = if deletes == Deletes::Vectors { 3 } else { 2 };
-    let folder = TempDir::new().unwrap();
-    let root = folder.path().join("lake");
+    // The same path at each build: files hold it.
+    let root = std::env::temp_dir().join("lakehouse-mutation").join(name);
+    if root.exists() {
+        std::fs::remove_dir_all(&root).unwrap();
+    }
     let root = root.to_str().unwrap();
     let lake = Lakehouse::open(root).await.unwrap();
     let session = lake.session().unwrap();
@@ -320,6 +322,7 @@ async fn with_deletes(name: &str, deletes: Deletes, codec: Option<&str>) -> Test
         }
     }
     files.sort_by(|file, other| file.location.cmp(&other.location));
+    std::fs::remove_dir_all(root).unwrap();
     let name = name.to_owned();
     TestTable { name, files }
 }
@@ -334,8 +337,7 @@ struct Entry {
 
 const INDEX: &str = "index.json";
 
-/// Keeps tables in a folder: maps inside of them have another order in each process that builds
-/// them.
+/// Keeps tables in a folder.
 pub(crate) fn save(tables: &[TestTable], folder: &Path) {
     if folder.exists() {
         std::fs::remove_dir_all(folder).unwrap();

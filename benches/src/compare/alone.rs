@@ -18,7 +18,12 @@ use super::{Measured, Options, QueryResults, machine, within_budget};
 use crate::tpch;
 
 /// The engines that are libraries; the others have processes of their own anyway.
-const LIBRARIES: [&str; 3] = ["lakehouse", "datafusion", "iceberg-datafusion"];
+const LIBRARIES: [&str; 4] = [
+    "lakehouse",
+    "lakehouse-files",
+    "datafusion",
+    "iceberg-datafusion",
+];
 
 /// Measures the peaks of all libraries among `engines`, and puts them into `queries`.
 pub(super) fn measure(
@@ -107,7 +112,7 @@ pub async fn print_peaks(name: &str, options: &Options) -> Result<()> {
     let lake = Lakehouse::open(folder.to_string_lossy()).await?;
     let files = Files::of(&lake).await?;
     let lake = within_budget(lake, folder, options.memory_budget_mib).await?;
-    let mut engine = engine::start_one(name, &lake, &files).await?;
+    let mut engine = engine::start_one(name, &lake, folder, &files).await?;
     for &number in &options.queries {
         let sql = tpch::query(number)
             .ok_or_else(|| Error::invalid(format!("TPC-H has no query {number}")))?;

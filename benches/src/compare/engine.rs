@@ -1,5 +1,6 @@
 //! The engines that are compared, each over the same data files.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,7 +82,10 @@ pub(super) struct Drained {
 
 /// An engine that is ready to run queries.
 pub(super) enum Engine {
-    Lakehouse(Session),
+    Lakehouse {
+        name: &'static str,
+        session: Session,
+    },
     DataFusion {
         name: &'static str,
         context: Box<SessionContext>,
@@ -93,11 +97,16 @@ pub(super) enum Engine {
 type Started = (Vec<Engine>, Vec<(String, String)>);
 
 /// Starts the engines of these names; one that cannot run here is left out with the reason.
-pub(super) async fn start(names: &[String], lake: &Lakehouse, files: &Files) -> Result<Started> {
+pub(super) async fn start(
+    names: &[String],
+    lake: &Lakehouse,
+    folder: &Path,
+    files: &Files,
+) -> Result<Started> {
     let mut engines = Vec::new();
     let mut not_run = Vec::new();
     for name in names {
-        match start_one(name, lake, files).await {
+        match start_one(name, lake, folder, files).await {
             Ok(engine) => engines.push(engine),
             Err(error) => {
                 eprintln!("{name} is not run: {error}");
@@ -108,10 +117,22 @@ pub(super) async fn start(names: &[String], lake: &Lakehouse, files: &Files) -> 
     Ok((engines, not_run))
 }
 
-/// Starts one engine.
-pub(super) async fn start_one(name: &str, lake: &Lakehouse, files: &Files) -> Result<Engine> {
+/// Starts one engine; `lake` is open at `folder`.
+pub(super) async fn start_one(
+    name: &str,
+    lake: &Lakehouse,
+    folder: &Path,
+    files: &Files,
+) -> Result<Engine> {
     match name {
-        "lakehouse" => Ok(Engine::Lakehouse(lake.session()?)),
+        "lakehouse" => Ok(Engine::Lakehouse {
+            name: "lakehouse",
+            session: lake.session()?,
+        }),
+        "lakehouse-files" => Ok(Engine::Lakehouse {
+            name: "lakehouse-files",
+            session: without_columns(lake, folder).await?.session()?,
+        }),
         "datafusion" => {
             let context = bare_datafusion(files).await?;
             Ok(Engine::DataFusion {
@@ -140,12 +161,19 @@ pub(super) async fn start_one(name: &str, lake: &Lakehouse, files: &Files) -> Re
     }
 }
 
+/// The lake at `folder` opened again, so that it keeps no columns in memory.
+pub(super) async fn without_columns(lake: &Lakehouse, folder: &Path) -> Result<Lakehouse> {
+    let mut settings = lake.settings().clone();
+    settings.caches.column_bytes_max = Some(0);
+    let builder = Lakehouse::builder().location(folder.to_string_lossy());
+    builder.settings(settings).build().await
+}
+
 impl Engine {
     /// The name in results.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Lakehouse(_) => "lakehouse",
-            Self::DataFusion { name, .. } => name,
+            Self::Lakehouse { name, .. } | Self::DataFusion { name, .. } => name,
             Self::DuckDb(engine) => engine.name(),
         }
     }
@@ -158,7 +186,7 @@ impl Engine {
         let clock = SystemClock;
         let started = clock.instant();
         let batches = match self {
-            Self::Lakehouse(session) => session.sql(sql).await?.collect().await?,
+            Self::Lakehouse { session, .. } => session.sql(sql).await?.collect().await?,
             Self::DataFusion { context, .. } => context.sql(sql).await?.collect().await?,
             Self::DuckDb(_) => Vec::new(),
         };
@@ -175,7 +203,7 @@ impl Engine {
         let clock = SystemClock;
         let started = clock.instant();
         let rows = match self {
-            Self::Lakehouse(session) => count(session.sql(sql).await?.into_stream()).await?,
+            Self::Lakehouse { session, .. } => count(session.sql(sql).await?.into_stream()).await?,
             Self::DataFusion { context, .. } => {
                 count(context.sql(sql).await?.execute_stream().await?).await?
             }

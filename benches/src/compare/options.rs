@@ -68,8 +68,9 @@ impl Default for Options {
 }
 
 /// Every engine there is.
-pub(super) const ENGINES: [&str; 5] = [
+pub(super) const ENGINES: [&str; 6] = [
     "lakehouse",
+    "lakehouse-files",
     "datafusion",
     "iceberg-datafusion",
     "duckdb-parquet",
@@ -86,7 +87,7 @@ memory   the 22 queries within a memory budget (256 MiB), and the memory they to
 deletes  a table with deletion vectors or equality deletes, beside the same one without
 
 Without one of these names: all of them. --lake is for one of them only.
-engines: lakehouse, datafusion, iceberg-datafusion, duckdb-parquet, duckdb-iceberg";
+engines: lakehouse, lakehouse-files (keeps no columns in memory), datafusion, iceberg-datafusion, duckdb-parquet, duckdb-iceberg";
 
 impl Command {
     /// Reads the arguments that follow the program's name.

@@ -1,22 +1,28 @@
 //! The rows of one Parquet file: measured before they are decoded, and counted afterwards.
 
+mod kept_columns;
+
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use arrow::array::RecordBatch;
+use futures::future::Either;
 use futures::{Stream, StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::file::metadata::ParquetMetaData;
+
+pub(super) use kept_columns::FileColumns;
 
 use super::file_reader::{ColumnChunks, FileReader};
 use crate::error::{Error, Result};
 use crate::runtime;
 
 /// What is wanted of a file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct WantedRows {
-    pub(super) columns: ProjectionMask,
+    /// Top-level columns, ascending.
+    pub(super) roots: Vec<usize>,
     pub(super) row_groups: Vec<usize>,
     /// Rows of the row groups; without one, all of them.
     pub(super) selection: Option<RowSelection>,
@@ -36,7 +42,8 @@ impl WantedRows {
     }
 }
 
-/// The wanted rows, in the order of the file.
+/// The wanted rows, in the order of the file; with `columns`, those of whole row groups come from
+/// memory as far as they are kept there.
 ///
 /// # Errors
 /// When the metadata does not fit what is wanted. The stream gives
@@ -46,13 +53,32 @@ pub(super) fn file_rows(
     reader: FileReader,
     metadata: ArrowReaderMetadata,
     wanted: WantedRows,
+    columns: Option<FileColumns>,
 ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
-    let footer = metadata.metadata();
-    let chunks = ColumnChunks::new(footer, &wanted.row_groups, &wanted.columns);
-    let rows = wanted.row_count(footer);
+    let rows = wanted.row_count(metadata.metadata());
+    let are_whole = wanted.selection.is_none() && wanted.limit.is_none();
+    let columns = columns.filter(|_| are_whole && !wanted.roots.is_empty());
+    let batches = match columns {
+        Some(columns) => Either::Left(kept_columns::rows(reader, metadata, wanted, columns)),
+        None => Either::Right(decoded(reader, metadata, wanted)?),
+    };
+    Ok(runtime::contained_stream(AllRows {
+        batches: batches.boxed(),
+        missing: Some(rows),
+    }))
+}
+
+/// The wanted rows, read and decoded.
+fn decoded(
+    reader: FileReader,
+    metadata: ArrowReaderMetadata,
+    wanted: WantedRows,
+) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
+    let columns = ProjectionMask::roots(metadata.parquet_schema(), wanted.roots);
+    let chunks = ColumnChunks::new(metadata.metadata(), &wanted.row_groups, &columns);
     let mut builder =
         ParquetRecordBatchStreamBuilder::new_with_metadata(reader.of_pages(chunks), metadata)
-            .with_projection(wanted.columns)
+            .with_projection(columns)
             .with_batch_size(wanted.batch_size)
             .with_row_groups(wanted.row_groups);
     if let Some(selection) = wanted.selection {
@@ -61,11 +87,7 @@ pub(super) fn file_rows(
     if let Some(limit) = wanted.limit {
         builder = builder.with_limit(limit);
     }
-    let batches = builder.build()?.map_err(Error::from);
-    Ok(runtime::contained_stream(AllRows {
-        batches,
-        missing: Some(rows),
-    }))
+    Ok(builder.build()?.map_err(Error::from))
 }
 
 /// The rows of some row groups, whose numbers were checked with the footer.

@@ -43,7 +43,7 @@ use super::equality_delete::KeyFilters;
 use super::field_mapping::{ColumnSource, Conversion, FileMapping};
 use super::file::{FilePruner, LakeFile};
 use super::file_reader::{FileReader, footer_at_end};
-use super::file_rows::{WantedRows, file_rows, row_count};
+use super::file_rows::{FileColumns, WantedRows, file_rows, row_count};
 use super::metadata_column::{DeletedSource, numbered, row_numbers};
 use super::pruning::{Prunable, Trust, prunable};
 use super::row_filter::{RowFilter, Trial};
@@ -504,6 +504,17 @@ impl LakeOpener {
         ))
     }
 
+    /// The file's place in the cache of columns, when there is one.
+    fn columns_of(&self, location: &str) -> Option<FileColumns> {
+        let cache = self.shape.decoded.as_ref();
+        cache.map(|cache| FileColumns {
+            cache: Arc::clone(cache),
+            location: location.into(),
+            asked: self.counters.columns.clone(),
+            kept: self.counters.columns_cached.clone(),
+        })
+    }
+
     fn decode(
         &self,
         file: &LakeFile,
@@ -515,7 +526,8 @@ impl LakeOpener {
         let sources = || needed.iter().filter_map(|p| opened.mapping.sources.get(p));
         let mut options = options(&opened.mapping);
         let mut footer = Arc::clone(&opened.footer);
-        if sources().any(ColumnSource::is_numbered) {
+        let is_numbered = sources().any(ColumnSource::is_numbered);
+        if is_numbered {
             options = options.with_virtual_columns(vec![row_numbers()])?;
             footer = numbered(&footer)?;
         }
@@ -523,7 +535,6 @@ impl LakeOpener {
         let mut roots: Vec<usize> = sources().filter_map(ColumnSource::root).collect();
         roots.sort_unstable();
         roots.dedup();
-        let columns = ProjectionMask::roots(metadata.parquet_schema(), roots.iter().copied());
         let Deletes { mut live, keys } = deletes;
         // How many rows equality deletes leave is not known before they are read.
         let limit = self.limit.filter(|_| file.key_sets().is_empty());
@@ -532,7 +543,7 @@ impl LakeOpener {
             live.map_or(limit, |live| live.rows_for(limit))
         });
         let wanted = WantedRows {
-            columns,
+            roots,
             row_groups: plan.row_group_indexes(),
             selection: plan.into_overall_row_selection(opened.footer.row_groups())?,
             limit,
@@ -543,8 +554,8 @@ impl LakeOpener {
             .rows_selected
             .add(wanted.row_count(&opened.footer));
         if let Some(selection) = &wanted.selection {
-            let (groups, columns) = (&wanted.row_groups, &wanted.columns);
-            let counts = page_counts(&opened.footer, groups, columns, selection);
+            let columns = ProjectionMask::roots(metadata.parquet_schema(), wanted.roots.clone());
+            let counts = page_counts(&opened.footer, &wanted.row_groups, &columns, selection);
             let (pages, read) = counts.unwrap_or_default();
             self.counters.pages.add(pages);
             self.counters.pages_read.add(read);
@@ -554,12 +565,14 @@ impl LakeOpener {
             &self.projection,
             &opened.mapping,
             needed,
-            &roots,
+            &wanted.roots,
         )?;
         let assembly = assembly.with_row_filter(|schema| self.row_filter(schema));
         let reader = opened.reader.metered(&self.counters.data);
-        let rows = file_rows(reader, metadata, wanted)?;
         let location = file.data_file().file_path().to_owned();
+        // Row numbers are no columns of the file.
+        let columns = self.columns_of(&location).filter(|_| !is_numbered);
+        let rows = file_rows(reader, metadata, wanted, columns)?;
         let rows = rows.map(move |batch| {
             let batch = match &mut live {
                 Some(live) => batch.and_then(|batch| live.filter(batch)),

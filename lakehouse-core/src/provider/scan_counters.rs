@@ -18,6 +18,8 @@ pub(super) mod names {
     pub(in crate::provider) const ROW_GROUPS_DELETED: &str = "row_groups_deleted";
     pub(in crate::provider) const PAGES: &str = "pages";
     pub(in crate::provider) const PAGES_READ: &str = "pages_read";
+    pub(in crate::provider) const COLUMNS: &str = "column_chunks";
+    pub(in crate::provider) const COLUMNS_CACHED: &str = "column_chunks_cached";
     pub(in crate::provider) const ROWS: &str = "rows_in_row_groups";
     pub(in crate::provider) const ROWS_SELECTED: &str = "rows_selected";
     pub(in crate::provider) const ROWS_DELETED: &str = "rows_deleted";
@@ -70,6 +72,10 @@ pub(super) struct ScanCounters {
     pub(super) pages: Count,
     /// Those of them that hold a wanted row.
     pub(super) pages_read: Count,
+    /// Columns of row groups that are looked for in memory before they are read.
+    pub(super) columns: Count,
+    /// Those of them that were there.
+    pub(super) columns_cached: Count,
     /// Rows of `row_groups`.
     pub(super) rows: Count,
     /// Rows that are decoded, unless a limit ends the scan before.
@@ -126,6 +132,8 @@ impl ScanCounters {
             row_groups_deleted: count(names::ROW_GROUPS_DELETED),
             pages: count(names::PAGES),
             pages_read: count(names::PAGES_READ),
+            columns: count(names::COLUMNS),
+            columns_cached: count(names::COLUMNS_CACHED),
             rows: count(names::ROWS),
             rows_selected: count(names::ROWS_SELECTED),
             rows_deleted_positions: deleted(names::BY_POSITIONS),

@@ -23,7 +23,7 @@ use super::field_mapping::TableColumns;
 use super::opener::LakeOpener;
 use super::scan_counters::ScanCounters;
 use crate::error::Error;
-use crate::scan::FooterCache;
+use crate::scan::{ColumnCache, FooterCache};
 use crate::storage::Storage;
 
 /// What is the same for all files of a scan.
@@ -33,6 +33,8 @@ pub(crate) struct ScanShape {
     pub(crate) storage: Storage,
     /// Footers that sessions share.
     pub(crate) footers: Arc<FooterCache>,
+    /// Decoded columns that sessions share, where they are looked for.
+    pub(crate) decoded: Option<Arc<ColumnCache>>,
     /// The positions deleted in the files.
     pub(crate) deletes: ScanDeletes,
     /// The table's columns; behind them those that only deletes look at.
@@ -58,6 +60,7 @@ impl ScanShape {
         Self {
             storage,
             footers,
+            decoded: None,
             deletes,
             field_ids: fields.iter().map(|field| field.id).collect(),
             columns,

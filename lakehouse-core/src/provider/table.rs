@@ -201,15 +201,8 @@ impl LakeTable {
         let storage = self.table.storage();
         // Each file brings what deletes its rows.
         let deletes = ScanDeletes::new(&ScanPlan::default(), storage.clone(), pool);
-        let footers = Arc::clone(self.context.footers());
         let columns = self.columns()?;
-        let shape = ScanShape::new(
-            storage.clone(),
-            footers,
-            deletes,
-            columns,
-            Arc::clone(&account),
-        );
+        let shape = self.shape(deletes, columns, Arc::clone(&account));
         let mut statistics = Statistics::new_unknown(&self.schema);
         let rows = planning.listed_rows();
         if let Some(rows) = rows.and_then(|rows| usize::try_from(rows).ok()) {
@@ -230,6 +223,20 @@ impl LakeTable {
         };
         let scan = StreamedScan::new(template, Arc::new(files));
         Ok(DataSourceExec::from_data_source(scan))
+    }
+
+    /// What is the same for all files of a scan of data files.
+    fn shape(
+        &self,
+        deletes: ScanDeletes,
+        columns: TableColumns,
+        account: Arc<ScanAccount>,
+    ) -> ScanShape {
+        let footers = Arc::clone(self.context.footers());
+        let storage = self.table.storage().clone();
+        let mut shape = ScanShape::new(storage, footers, deletes, columns, account);
+        shape.decoded = self.context.columns().map(Arc::clone);
+        shape
     }
 
     /// The columns of a scan.
@@ -447,13 +454,7 @@ impl TableProvider for LakeTable {
         };
         let prepared = Prepared::new(inputs, plan)
             .map_err(|error| error.with_context("table", self.table.ident()))?;
-        let mut shape = ScanShape::new(
-            self.table.storage().clone(),
-            Arc::clone(self.context.footers()),
-            deletes,
-            prepared.columns,
-            account,
-        );
+        let mut shape = self.shape(deletes, prepared.columns, account);
         shape.deleted_keys = prepared.deleted_keys;
         let scans = Scans {
             partitions: state.config().target_partitions(),

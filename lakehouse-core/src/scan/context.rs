@@ -2,24 +2,33 @@
 
 use std::sync::Arc;
 
+use super::column_cache::ColumnCache;
 use super::footer::FooterCache;
 use super::manifest_cache::ManifestCache;
-use crate::settings::CacheSettings;
+use crate::settings::Settings;
 
 /// The caches that all scans of a lake share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ScanContext {
     manifests: ManifestCache,
     footers: Arc<FooterCache>,
+    columns: Option<Arc<ColumnCache>>,
 }
 
 impl ScanContext {
     /// Empty caches of the sizes in `settings`.
-    pub fn new(settings: &CacheSettings) -> Self {
+    pub fn new(settings: &Settings) -> Self {
+        let caches = &settings.caches;
         Self {
-            manifests: ManifestCache::new(settings.manifest_bytes_max),
-            footers: Arc::new(FooterCache::new(settings.footer_bytes_max)),
+            manifests: ManifestCache::new(caches.manifest_bytes_max),
+            footers: Arc::new(FooterCache::new(caches.footer_bytes_max)),
+            columns: ColumnCache::new(settings.column_cache_bytes()).map(Arc::new),
         }
+    }
+
+    /// Decoded columns of data files, where they are kept.
+    pub(crate) fn columns(&self) -> Option<&Arc<ColumnCache>> {
+        self.columns.as_ref()
     }
 
     /// Parquet footers.

@@ -7,6 +7,8 @@
 
 /// Deeper structures than those of any Parquet file.
 const DEPTH_MAX: u32 = 24;
+/// Deeper nested columns than those of any table.
+const SCHEMA_DEPTH_MAX: usize = 128;
 
 /// The type of a field, as the format has it.
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +121,9 @@ const ROW_GROUP: Fields = &[
     (6, Int),
     (7, Int),
 ];
+/// The field of the schema in a footer's metadata, and of the number of children in its elements.
+const SCHEMA: i16 = 2;
+const CHILDREN: i16 = 5;
 const FILE_METADATA: Fields = &[
     (1, Int),
     (2, List(&Struct(SCHEMA_ELEMENT))),
@@ -170,9 +175,16 @@ const PAGE_HEADER: Fields = &[
     (8, Struct(DATA_PAGE_V2)),
 ];
 
-/// Whether the bytes are a footer's metadata.
+/// Whether the bytes are a footer's metadata, with a schema that is one tree.
 pub(crate) fn is_file_metadata(bytes: &[u8]) -> bool {
-    Walk { bytes }.structure(FILE_METADATA, DEPTH_MAX).is_some()
+    let mut walk = Walk { bytes };
+    let walked = walk.fields(DEPTH_MAX, |walk, id, wire, depth| {
+        if id == SCHEMA && wire == Wire::LIST {
+            Walk { bytes: walk.bytes }.schema_tree(depth)?;
+        }
+        walk.field(FILE_METADATA, id, wire, depth)
+    });
+    walked.is_some()
 }
 
 /// Whether the bytes are the offset index of a column.
@@ -369,6 +381,30 @@ impl Walk<'_> {
         }
     }
 
+    /// Walks over the elements of a schema, which must be one tree: the decoder makes room for as
+    /// many children as an element says.
+    fn schema_tree(&mut self, depth: u32) -> Option<()> {
+        let (wire, count) = self.list()?;
+        (wire == Wire::STRUCT).then_some(())?;
+        // Children still to come of the elements that are not complete.
+        let mut missing = vec![1_usize];
+        for _ in 0..count {
+            *missing.last_mut()? -= 1;
+            let mut children = 0;
+            self.fields(depth, |walk, id, wire, depth| {
+                if id == CHILDREN && wire.is_int() {
+                    children = usize::try_from(walk.int()?).ok()?;
+                    return Some(());
+                }
+                walk.field(SCHEMA_ELEMENT, id, wire, depth)
+            })?;
+            missing.push(children);
+            while missing.pop_if(|missing| *missing == 0).is_some() {}
+            (missing.len() <= SCHEMA_DEPTH_MAX).then_some(())?;
+        }
+        missing.is_empty().then_some(())
+    }
+
     /// The element type and length of a list; no element takes less than a byte.
     fn list(&mut self) -> Option<(Wire, usize)> {
         let header = self.byte()?;
@@ -435,6 +471,24 @@ mod tests {
         assert!(is_offset_index(&[
             0x19, 0x1C, 0x16, 8, 0x15, 20, 0x16, 0, 0, 0
         ]));
+    }
+
+    #[test]
+    fn a_schema_is_one_tree() {
+        // Field 2, a list of structures that have field 5 alone, in the zigzag form.
+        let metadata = |children: &[u8]| {
+            let length = u8::try_from(children.len()).unwrap();
+            let elements = children.iter().flat_map(|count| [0x55, count * 2, 0]);
+            let list = [0x29, (length << 4) | 0x0C].into_iter().chain(elements);
+            list.chain([0]).collect::<Vec<_>>()
+        };
+        for tree in [&[0][..], &[1, 0], &[2, 0, 0], &[2, 1, 0, 0], &[1, 1, 1, 0]] {
+            assert!(is_file_metadata(&metadata(tree)), "{tree:?}");
+        }
+        for other in [&[1][..], &[0, 0], &[3, 0, 0], &[1, 0, 0], &[60, 0, 0]] {
+            assert!(!is_file_metadata(&metadata(other)), "{other:?}");
+        }
+        assert!(!is_file_metadata(&metadata(&[])));
     }
 
     #[test]

@@ -9,7 +9,6 @@ use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Int64Type};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::file::metadata::ParquetMetaData;
 
@@ -72,15 +71,14 @@ impl Columns {
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::try_new(footer, options)?;
-        let columns = ProjectionMask::roots(metadata.parquet_schema(), [self.path, self.position]);
         let wanted = WantedRows {
-            columns,
+            roots: vec![self.path, self.position],
             row_groups,
             selection,
             limit: None,
             batch_size: BATCH_ROWS,
         };
-        Ok(file_rows(reader, metadata, wanted)?.boxed())
+        Ok(file_rows(reader, metadata, wanted, None)?.boxed())
     }
 
     /// The columns by field id, or by name in files without ids.

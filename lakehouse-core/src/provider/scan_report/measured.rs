@@ -26,6 +26,11 @@ pub(super) fn lines(account: &ScanAccount, metrics: &MetricsSet) -> Vec<Line> {
         let text = with_skipped(format!("{read} of {pages} read"), &needless);
         lines.push(("pages", text));
     }
+    let (columns, cached) = (sums.get(names::COLUMNS), sums.get(names::COLUMNS_CACHED));
+    if cached > 0 {
+        let text = format!("{columns}; in the cache: {cached}");
+        lines.push(("column chunks", text));
+    }
     lines.push(("rows decoded", rows_text(&sums)));
     lines.push(("bytes read", read_text(account, &sums)));
     let delete_files = sums.get(names::DELETE_FILES_READ);

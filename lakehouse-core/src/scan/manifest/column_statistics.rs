@@ -4,6 +4,7 @@
 //! and most of the time of decoding. Here one sorted row per column holds all of them, and bounds
 //! stay the bytes they were until somebody compares by them.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::mem::{size_of, size_of_val};
 use std::ops::Range;
@@ -114,9 +115,24 @@ impl ColumnStatistics {
         columns.filter_map(move |column| Some((column.id, column.count(kind)?)))
     }
 
-    /// The bound with its type. What is no value of the type is none.
+    /// The bound with its type. What is no value of the type is none, and neither are bounds of
+    /// which the lower lies above the upper: a writer that ordered values in another way, or damage.
     pub(super) fn bound(&self, kind: ColumnBound, id: i32) -> Option<(&PrimitiveType, Value<'_>)> {
-        self.typed(self.column(id)?, kind)
+        let column = self.column(id)?;
+        let bound = self.typed(column, kind)?;
+        let lower = match kind {
+            ColumnBound::Lower => Some(bound),
+            ColumnBound::Upper => self.typed(column, ColumnBound::Lower),
+        };
+        let upper = match kind {
+            ColumnBound::Lower => self.typed(column, ColumnBound::Upper),
+            ColumnBound::Upper => Some(bound),
+        };
+        let is_inverted = match (lower, upper) {
+            (Some((_, lower)), Some((_, upper))) => lower.compare(upper) == Some(Ordering::Greater),
+            _ => false,
+        };
+        (!is_inverted).then_some(bound)
     }
 
     pub(super) fn bounds(
@@ -288,5 +304,25 @@ mod tests {
         assert_eq!(lower[0].2, Value::Integer(7));
         assert_eq!(lower[1].2, Value::Text("abc"));
         assert_eq!(made.bounds(ColumnBound::Upper).count(), 0);
+    }
+
+    #[test]
+    fn bounds_that_are_inverted_bound_nothing() {
+        let mut builder = builder();
+        for (kind, text, number) in [
+            (ColumnBound::Lower, &b"row 1"[..], 3_i64),
+            (ColumnBound::Upper, b"row\09", 3),
+        ] {
+            builder.put_bound(kind, 2, text).unwrap();
+            builder.put_bound(kind, 1, &number.to_le_bytes()).unwrap();
+            builder.end_map();
+        }
+        let made = builder.finish();
+        for kind in [ColumnBound::Lower, ColumnBound::Upper] {
+            assert_eq!(made.bound(kind, 2), None);
+            assert!(made.bound(kind, 1).is_some());
+            // They are listed as they stand.
+            assert_eq!(made.bounds(kind).count(), 2);
+        }
     }
 }

@@ -238,12 +238,22 @@ impl Tables {
 
     async fn check(&mut self) {
         // All keys in memory, some of them, none; runs of equal keys end within batches or not.
-        for (bytes, batch_size) in [(None, 8_192), (Some(250), 3), (Some(0), 3)] {
+        // Rows come from files, or from memory once they were read twice.
+        let ways = [
+            (None, 8_192, 0),
+            (None, 3, 2),
+            (Some(250), 3, 0),
+            (Some(0), 3, 2),
+        ];
+        for (bytes, batch_size, reads_before) in ways {
             self.made.set_key_bytes_max(bytes);
             let config = SessionConfig::new()
                 .with_target_partitions(2)
                 .with_batch_size(batch_size);
             let context = self.made.context(config);
+            for _ in 0..reads_before {
+                rows(&context, "SELECT * FROM t").await;
+            }
             let all = rows(&context, "SELECT id FROM t").await;
             assert_eq!(all, self.live(|_| true), "{bytes:?}");
             let sql = "SELECT count(*), count(letter) FROM t WHERE number > 3 AND place = 1";

@@ -20,7 +20,7 @@ use lakehouse_core::name::{NamespaceIdent, TableIdent};
 use lakehouse_core::provider::LakeTable;
 use lakehouse_core::runtime::Runtime;
 use lakehouse_core::scan::{MetadataColumn, ScanContext};
-use lakehouse_core::settings::{CacheSettings, Durability, Settings};
+use lakehouse_core::settings::{Durability, Settings};
 use lakehouse_core::storage::Storage;
 use lakehouse_core::table::{Table, Version, write_schema};
 use lakehouse_testkit::RowDelta;
@@ -258,7 +258,7 @@ impl HandMade {
     /// A context in which `t` is the table at a version.
     pub(super) fn context_at(&self, version: Version) -> SessionContext {
         let context = self.context(SessionConfig::new());
-        let scans = ScanContext::new(&CacheSettings::default());
+        let scans = ScanContext::new(&Settings::default());
         let table = LakeTable::new(self.table(), scans).unwrap();
         context.deregister_table("t").unwrap();
         let table = Arc::new(table.at(version).unwrap());
@@ -277,7 +277,7 @@ impl HandMade {
 
     /// Empty caches.
     pub(super) fn scans() -> ScanContext {
-        ScanContext::new(&CacheSettings::default())
+        ScanContext::new(&Settings::default())
     }
 
     /// As [`Self::context_with`], with caches that others may share.
@@ -301,7 +301,7 @@ impl HandMade {
     /// A context in which the table is `t`, with its metadata columns.
     pub(super) fn context_with_metadata(&self, config: SessionConfig) -> SessionContext {
         let context = self.context(config);
-        let scans = ScanContext::new(&CacheSettings::default());
+        let scans = ScanContext::new(&Settings::default());
         let table = LakeTable::new(self.table(), scans).unwrap();
         let table = table.with_metadata_columns(&MetadataColumn::ALL).unwrap();
         context.deregister_table("t").unwrap();

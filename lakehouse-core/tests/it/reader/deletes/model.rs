@@ -171,7 +171,11 @@ proptest! {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let (made, live) = table(&files, shared).await;
-            check(&made.context(splitting(partitions)), &live, bound, limit).await;
+            let context = made.context(splitting(partitions));
+            // Columns come from files at first, and from memory later.
+            for _ in 0..3 {
+                check(&context, &live, bound, limit).await;
+            }
         });
     }
 }
