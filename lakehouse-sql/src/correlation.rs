@@ -163,8 +163,8 @@ fn with_named_value(subquery: &Subquery) -> Result<Option<Subquery>> {
     Ok(Some(of_plan(subquery, plan)))
 }
 
-/// `ANY` and `ALL` as what they mean: `EXISTS` in a `CASE`. The engine's rule for it forgets the names
-/// of columns.
+/// `ANY` and `ALL` as what they mean: `EXISTS` in a `CASE`. The engine's rule for it forgets the
+/// names of columns.
 fn without_comparisons(node: LogicalPlan) -> Result<LogicalPlan> {
     if !node.expressions().iter().any(has_comparison) {
         return Ok(node);

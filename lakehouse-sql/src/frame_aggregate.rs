@@ -54,9 +54,7 @@ impl AnalyzerRule for FrameAggregateRule {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.apply_with_subqueries(|node| {
-            node.apply_expressions(|expr| expr.apply(|expr| refuse_gaps(expr)))
-        })?;
+        plan.apply_with_subqueries(|node| node.apply_expressions(|expr| expr.apply(refuse_gaps)))?;
         with_functions(plan, |call| {
             let engine = Arc::clone(call.function);
             let moving = || Arc::new(AggregateUDF::from(FrameAggregate { engine }));

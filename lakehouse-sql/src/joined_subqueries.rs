@@ -35,7 +35,7 @@ impl QueryPlanner for JoinedSubqueries {
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.apply(|node| {
-            node.apply_expressions(|expr| expr.apply(|expr| refuse_subquery(expr)))?;
+            node.apply_expressions(|expr| expr.apply(refuse_subquery))?;
             Ok(TreeNodeRecursion::Continue)
         })?;
         self.planner.create_physical_plan(plan, state).await

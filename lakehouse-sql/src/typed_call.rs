@@ -1,9 +1,9 @@
 //! Calls written so that their types are known before types are made equal.
 //!
 //! The engine's `nullif` compares two values as they are, which fails for decimals of different
-//! scales and for times of different zones: as an `=` they become of one type first. Its `round` of a
-//! decimal has as many places as it is told, but not while the number is cast to the type it takes:
-//! it is given a number of that type.
+//! scales and for times of different zones: as an `=` they become of one type first. Its `round` of
+//! a decimal has as many places as it is told, but not while the number is cast to the type it
+//! takes: it is given a number of that type.
 
 use std::sync::Arc;
 

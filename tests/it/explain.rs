@@ -103,7 +103,7 @@ async fn verbose_shows_more_kinds() {
     }
 }
 
-/// An aggregate stands between the join and the scan, so that each row left out is one less to group.
+/// An aggregate stands between the join and the scan: each row left out is one less to group.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_below_an_aggregate_gives_the_rows_of_a_joins_keys_alone() {
     let lake = TestLake::memory().await;

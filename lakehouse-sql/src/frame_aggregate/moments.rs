@@ -37,8 +37,8 @@ impl Summary {
             count: 1,
             sum: value,
             mean: value,
-            // NaN where there is no distance: of infinities and NaN.
-            squares: value - value,
+            // There is no distance of infinities and NaN.
+            squares: if value.is_finite() { 0.0 } else { f64::NAN },
         }
     }
 

@@ -8,7 +8,7 @@ use super::*;
 fn any_value() -> impl Strategy<Value = Option<f64>> {
     let value = prop_oneof![
         4 => -3.0..3.0,
-        1 => prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300]),
+        1 => prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300]),
     ];
     prop::option::weighted(0.7, value)
 }
