@@ -78,7 +78,7 @@ enum Kind {
 
 /// The engine's function with other accumulators.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct CheckedSum {
+pub(crate) struct CheckedSum {
     kind: Kind,
     engine: Arc<AggregateUDF>,
 }

@@ -15,19 +15,25 @@ use lakehouse_core::name::hint;
 use lakehouse_core::provider::{Access, LakeCatalog, transform_functions};
 
 use crate::aggregate_filter::AggregateFilterRule;
+use crate::cast_name::CastNames;
 use crate::checked_sum::CheckedSumRule;
 use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
+use crate::correlation::CorrelationRule;
 use crate::decimal_arithmetic::DecimalPrecisionRule;
 use crate::extreme::ExtremeRule;
+use crate::frame_aggregate::FrameAggregateRule;
 use crate::grouping_set::GroupingSetRule;
 use crate::guarded_logical_rule::logical_rules;
-use crate::membership::MembershipRule;
+use crate::joined_subqueries::JoinedSubqueries;
+use crate::ntile::ntile;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
 use crate::set_operation::SetOperationRule;
 use crate::shared_subplan::SharingPlanner;
+use crate::subquery_value::SubqueryValueRule;
+use crate::typed_call::TypedCallRule;
 
 /// The variable that fixes every table of a session at one time.
 pub(crate) const AS_OF: &str = "lakehouse.as_of";
@@ -73,24 +79,29 @@ impl Environment {
         let catalog = lake.default_catalog().to_owned();
         let namespace = NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned());
         let rules = physical_rules(lake.settings().memory_budget_bytes);
+        let sharing = Arc::new(SharingPlanner::new());
         let state = SessionStateBuilder::new()
             .with_config(session_config(&lake, &catalog))
             .with_runtime_env(Arc::clone(lake.runtime().env()))
+            .with_expr_planners(vec![Arc::new(CastNames)])
             .with_default_features()
             .with_physical_optimizer_rules(rules)
             .with_optimizer_rules(logical_rules())
-            .with_query_planner(Arc::new(SharingPlanner::new()))
+            .with_query_planner(Arc::new(JoinedSubqueries::new(sharing)))
             .with_analyzer_rules(vec![
+                Arc::new(TypedCallRule),
                 // Before the engine's coercion, which would make texts of numbers.
                 Arc::new(ComparedRule),
                 Arc::new(ResolveGroupingFunction::new()),
                 Arc::new(TypeCoercion::new()),
                 Arc::new(LocalTimeRule),
                 Arc::new(OneRowRule),
-                Arc::new(MembershipRule),
+                Arc::new(CorrelationRule),
+                Arc::new(SubqueryValueRule),
                 Arc::new(DecimalPrecisionRule),
                 Arc::new(CheckedSumRule),
                 Arc::new(ExtremeRule),
+                Arc::new(FrameAggregateRule),
                 Arc::new(AggregateFilterRule),
                 Arc::new(GroupingSetRule),
                 Arc::new(SetOperationRule),
@@ -100,6 +111,7 @@ impl Environment {
         for function in transform_functions() {
             context.register_udf(function);
         }
+        context.register_udwf(ntile());
         let access = Access::new(lake, principal);
         let local = crate::register::register_catalogs(&access, &context)?;
         let variables = Mutex::new(Variables {

@@ -1,12 +1,10 @@
-//! `min` and `max` are right where the engine's are not.
+//! `min` and `max` of floats in groups.
 //!
-//! Its accumulators of groups compare floats so that a NaN wins or loses by the order of rows, and
-//! know no value beyond the finite ones. Its accumulators of windows that move keep the last result
-//! when all values have left. Ours take their places: NaN is greater than every number, as in
-//! comparisons and `ORDER BY`, and without a value the result is NULL.
+//! The engine's accumulators of groups compare floats so that a NaN wins or loses by the order of
+//! rows, and know no value beyond the finite ones. Ours take their places: NaN is greater than every
+//! number, as in comparisons and `ORDER BY`.
 
 mod groups;
-mod window;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -26,7 +24,6 @@ use datafusion::optimizer::AnalyzerRule;
 
 use crate::aggregate_call::{AggregateCall, with_functions};
 use groups::GroupExtremes;
-use window::WindowExtreme;
 
 /// See the module documentation. Stands behind the engine's own coercion.
 #[derive(Debug)]
@@ -53,7 +50,7 @@ fn extreme(call: &AggregateCall<'_>) -> Result<Option<Arc<AggregateUDF>>> {
     let [argument] = call.arguments else {
         return Ok(None);
     };
-    if !call.is_windowed && !argument.get_type(call.schema)?.is_floating() {
+    if call.is_windowed || !argument.get_type(call.schema)?.is_floating() {
         return Ok(None);
     }
     let engine = Arc::clone(call.function);
@@ -100,15 +97,6 @@ impl AggregateUDFImpl for Extreme {
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         self.engine.accumulator(args)
-    }
-
-    fn create_sliding_accumulator(
-        &self,
-        args: AccumulatorArgs<'_>,
-    ) -> Result<Box<dyn Accumulator>> {
-        let none = ScalarValue::try_from(args.return_field.data_type())?;
-        let engine = self.engine.create_sliding_accumulator(args)?;
-        Ok(Box::new(WindowExtreme::new(engine, none)))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {

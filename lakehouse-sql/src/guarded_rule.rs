@@ -11,9 +11,9 @@ use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
-use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 
-use wall::{with_walls, without_walls};
+use wall::{with_walls, with_walls_above, without_walls};
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
@@ -41,7 +41,8 @@ enum Guard {
     /// And filters of any kind take the columns of one name for each other: see [`wall`].
     Filters,
     /// A projection that moves below a merged join leaves the join's filter with the columns of
-    /// before, and is taken for one of the other side by right semi joins: it stays above.
+    /// before, and is taken for one of the other side by right semi joins: it stays above. Of joins
+    /// that mark their rows it takes the mark for a column of the other side.
     MergedJoins,
 }
 
@@ -70,7 +71,10 @@ impl PhysicalOptimizerRule for GuardedRule {
             }
             Guard::MergedJoins => match plan.exists(|node| Ok(is_mixed_up(node)))? {
                 true => Ok(plan),
-                false => self.rule.optimize(plan, config),
+                false => {
+                    let walled = with_walls_above(plan, has_other_columns)?;
+                    without_walls(self.rule.optimize(walled, config)?)
+                }
             },
         }
     }
@@ -94,6 +98,20 @@ fn has_several_results(node: &Arc<dyn ExecutionPlan>) -> bool {
     aggregate.is_some_and(|aggregate| {
         aggregate.group_expr().is_empty() && aggregate.aggr_expr().len() > 1
     })
+}
+
+/// Whether a join's columns are not those of its left side and then those of its right one.
+fn has_other_columns(node: &Arc<dyn ExecutionPlan>) -> bool {
+    if let Some(join) = node.as_any().downcast_ref::<NestedLoopJoinExec>() {
+        let is_of_right = matches!(join.join_type(), JoinType::RightSemi | JoinType::RightAnti);
+        return is_of_right || is_mark(*join.join_type());
+    }
+    let join = node.as_any().downcast_ref::<HashJoinExec>();
+    join.is_some_and(|join| is_mark(*join.join_type()))
+}
+
+fn is_mark(join_type: JoinType) -> bool {
+    matches!(join_type, JoinType::LeftMark | JoinType::RightMark)
 }
 
 fn is_mixed_up(node: &Arc<dyn ExecutionPlan>) -> bool {

@@ -64,6 +64,7 @@ scripts!(
     shared_subplans,
     show_describe,
     subqueries,
+    subquery_values,
     time_travel,
     time_zones,
     types,

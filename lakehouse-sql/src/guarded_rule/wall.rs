@@ -35,6 +35,21 @@ pub(super) fn with_walls(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Executi
     .data()
 }
 
+/// The plan with walls above some operators, which only projections do not pass.
+pub(super) fn with_walls_above(
+    plan: Arc<dyn ExecutionPlan>,
+    is_below: fn(&Arc<dyn ExecutionPlan>) -> bool,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| {
+        let names = HashSet::new();
+        Ok(match is_below(&node) {
+            true => Transformed::yes(Arc::new(Wall { input: node, names })),
+            false => Transformed::no(node),
+        })
+    })
+    .data()
+}
+
 /// The plan without its walls.
 pub(super) fn without_walls(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {

@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins, VisitorMut,
-    WildcardAdditionalOptions,
+    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins, Visit, VisitMut,
+    Visitor, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::spelling::{Spellings, table_key};
@@ -46,6 +46,7 @@ impl Namer<'_> {
             SetExpr::Select(select) => {
                 self.name_beside_wildcards(select);
                 name_in_select(select);
+                name_casts(select);
             }
             SetExpr::SetOperation { left, right, .. } => {
                 self.name_in_body(left);
@@ -149,7 +150,7 @@ fn name_in_select(select: &mut Select) {
             .is_some_and(|column| columns.iter().any(|before| before.is_same(column)));
         columns.extend(column);
         // The engine calls every subquery the same.
-        let is_subquery = matches!(expr, Expr::Subquery(_));
+        let is_subquery = Visit::visit(&*expr, &mut Subqueries).is_break();
         // Case matters in texts, not in names.
         let key = match text.contains('\'') {
             true => text.clone(),
@@ -168,6 +169,78 @@ fn name_in_select(select: &mut Select) {
             expr: expr.clone(),
             alias: Ident::with_quote('"', name),
         };
+    }
+}
+
+/// Names columns that differ by their casts only, or by theirs from a wildcard's: the engine leaves
+/// casts out of names.
+fn name_casts(select: &mut Select) {
+    let has_wildcard = select.projection.iter().any(|item| {
+        matches!(
+            item,
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+        )
+    });
+    let mut without_casts: Vec<Option<(String, bool)>> = Vec::new();
+    for item in &select.projection {
+        let SelectItem::UnnamedExpr(expr) = item else {
+            without_casts.push(None);
+            continue;
+        };
+        let mut bare = Bare::default();
+        let mut expr = expr.clone();
+        let ControlFlow::Continue(()) = VisitMut::visit(&mut expr, &mut bare);
+        without_casts.push(Some((expr.to_string().to_lowercase(), bare.has_cast)));
+    }
+    let known = without_casts.clone();
+    for (item, name) in select.projection.iter_mut().zip(without_casts) {
+        let (SelectItem::UnnamedExpr(expr), Some((name, true))) = (&*item, name) else {
+            continue;
+        };
+        let others = known.iter().flatten().filter(|(other, _)| *other == name);
+        if has_wildcard || others.count() > 1 {
+            let alias = Ident::with_quote('"', expr.to_string());
+            let expr = expr.clone();
+            *item = SelectItem::ExprWithAlias { expr, alias };
+        }
+    }
+}
+
+/// Stops at the first subquery.
+struct Subqueries;
+
+impl Visitor for Subqueries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<Self::Break> {
+        ControlFlow::Break(())
+    }
+}
+
+/// Takes casts off an expression, and tables off its columns.
+#[derive(Default)]
+struct Bare {
+    has_cast: bool,
+}
+
+impl VisitorMut for Bare {
+    type Break = std::convert::Infallible;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        match expr {
+            Expr::Cast { expr: inner, .. } => {
+                self.has_cast = true;
+                let bare = inner.as_ref().clone();
+                *expr = bare;
+            }
+            Expr::CompoundIdentifier(path) => {
+                if let Some(column) = path.pop() {
+                    *expr = Expr::Identifier(column);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
     }
 }
 

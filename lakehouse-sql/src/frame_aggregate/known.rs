@@ -1,4 +1,4 @@
-//! The least or greatest value of a window that moves.
+//! An accumulator of the engine that does not know when it is empty.
 
 use std::mem::size_of_val;
 
@@ -10,7 +10,7 @@ use datafusion::logical_expr::Accumulator;
 
 /// The engine's accumulator, asked only while there are values.
 #[derive(Debug)]
-pub(super) struct WindowExtreme {
+pub(super) struct WhileKnown {
     engine: Box<dyn Accumulator>,
     /// The result without a value: NULL.
     none: ScalarValue,
@@ -18,7 +18,7 @@ pub(super) struct WindowExtreme {
     count: usize,
 }
 
-impl WindowExtreme {
+impl WhileKnown {
     pub(super) fn new(engine: Box<dyn Accumulator>, none: ScalarValue) -> Self {
         Self {
             engine,
@@ -28,7 +28,7 @@ impl WindowExtreme {
     }
 }
 
-impl Accumulator for WindowExtreme {
+impl Accumulator for WhileKnown {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let values = without_nulls(values)?;
         self.count += rows(&values);
