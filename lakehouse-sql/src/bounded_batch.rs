@@ -8,6 +8,7 @@
 
 mod compact;
 mod measured;
+mod merge_memory;
 mod operator;
 
 use std::sync::Arc;

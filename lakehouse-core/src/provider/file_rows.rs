@@ -42,8 +42,8 @@ impl WantedRows {
     }
 }
 
-/// The wanted rows, in the order of the file; with `columns`, those of whole row groups come from
-/// memory as far as they are kept there.
+/// The wanted rows, in the order of the file; with `columns`, from memory as far as they are kept
+/// there.
 ///
 /// # Errors
 /// When the metadata does not fit what is wanted. The stream gives
@@ -56,8 +56,7 @@ pub(super) fn file_rows(
     columns: Option<FileColumns>,
 ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
     let rows = wanted.row_count(metadata.metadata());
-    let are_whole = wanted.selection.is_none() && wanted.limit.is_none();
-    let columns = columns.filter(|_| are_whole && !wanted.roots.is_empty());
+    let columns = columns.filter(|_| wanted.limit.is_none() && !wanted.roots.is_empty());
     let batches = match columns {
         Some(columns) => Either::Left(kept_columns::rows(reader, metadata, wanted, columns)),
         None => Either::Right(decoded(reader, metadata, wanted)?),

@@ -30,7 +30,12 @@ const FLOORS: [Floors; 2] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
-            &["session_zone", "uuid_text", "aggregate_call", "mergeable_key"],
+            &[
+                "session_zone",
+                "uuid_text",
+                "aggregate_call",
+                "mergeable_key",
+            ],
             &["assignment"],
             &[
                 "sql_type",

@@ -1,5 +1,6 @@
 //! Rows of row groups of which columns may be kept in memory: only the others are decoded.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -8,10 +9,10 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::physical_plan::metrics::Count;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelector};
 
 use super::super::file_reader::FileReader;
-use super::{WantedRows, decoded, other_count};
+use super::{WantedRows, decoded, other_count, row_count};
 use crate::error::Result;
 use crate::scan::{ColumnCache, ColumnKey, KeptColumn};
 
@@ -29,7 +30,7 @@ pub(in crate::provider) struct FileColumns {
     pub(in crate::provider) kept: Count,
 }
 
-/// All rows of the wanted row groups, one group after the other.
+/// The wanted rows of one row group after the other.
 pub(super) fn rows(
     reader: FileReader,
     metadata: ArrowReaderMetadata,
@@ -37,9 +38,13 @@ pub(super) fn rows(
     columns: FileColumns,
 ) -> impl Stream<Item = Result<RecordBatch>> + Send + use<> {
     let groups = stream::iter(wanted.row_groups.clone());
+    let mut selection = wanted.selection.clone();
     let batches = groups.map(move |group| {
+        let rows = row_count(metadata.metadata(), &[group]);
+        let selection = selection.as_mut().map(|rest| rest.split_off(rows));
         let one = WantedRows {
             row_groups: vec![group],
+            selection: selection.filter(|selection| selection.row_count() < rows),
             ..wanted.clone()
         };
         group_rows(reader.clone(), metadata.clone(), one, group, &columns)
@@ -54,8 +59,8 @@ fn group_rows(
     group: usize,
     file: &FileColumns,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-    let rows = metadata.metadata().row_group(group).num_rows();
-    let rows = usize::try_from(rows).unwrap_or(0);
+    let rows = wanted.row_count(metadata.metadata());
+    let is_part = wanted.selection.is_some();
     let fields = metadata.schema().fields();
     let fields: Vec<_> = wanted
         .roots
@@ -76,12 +81,16 @@ fn group_rows(
             None => {
                 missing.push(*root);
                 let arrays = Vec::new();
-                let is_wanted = file.cache.wants(&key);
+                // A part of a column is not kept.
+                let is_wanted = !is_part && file.cache.wants(&key);
                 Column::Decoded(is_wanted.then_some(Gathered { key, arrays }))
             }
         });
     }
     file.asked.add(columns.len());
+    if is_part && !missing.is_empty() {
+        return Ok(decoded(reader, metadata, wanted)?.boxed());
+    }
     file.kept.add(columns.len() - missing.len());
     if expected_bytes(&metadata, group, &columns) > file.cache.group_bytes_max() {
         columns.iter_mut().for_each(Column::do_not_keep);
@@ -93,6 +102,10 @@ fn group_rows(
             .map(|(_, field)| field)
             .collect::<Vec<_>>(),
     );
+    let runs = wanted.selection.as_ref().map(|selection| {
+        let runs = selection.iter().copied();
+        runs.collect::<VecDeque<_>>()
+    });
     let decoded = if missing.is_empty() {
         None
     } else {
@@ -107,6 +120,7 @@ fn group_rows(
         columns,
         decoded,
         left: rows,
+        runs: runs.unwrap_or_else(|| [RowSelector::select(rows)].into()),
         batch_size,
         cache: Arc::clone(&file.cache),
     };
@@ -140,6 +154,8 @@ struct GroupRows {
     decoded: Option<BoxStream<'static, Result<RecordBatch>>>,
     /// Rows still to come.
     left: usize,
+    /// Which rows of the kept columns they are.
+    runs: VecDeque<RowSelector>,
     batch_size: usize,
     cache: Arc<ColumnCache>,
 }
@@ -160,11 +176,12 @@ impl GroupRows {
             return Ok(None);
         }
         self.left = self.left.checked_sub(rows).ok_or_else(other_count)?;
+        let runs = next_runs(&mut self.runs, rows);
         let mut decoded = decoded.iter().flat_map(|batch| batch.columns());
         let mut arrays = Vec::with_capacity(self.columns.len());
         for column in &mut self.columns {
             let array = match column {
-                Column::Kept(cursor) => cursor.take(rows)?,
+                Column::Kept(cursor) => cursor.take(&runs)?,
                 Column::Decoded(gathered) => {
                     let array = decoded.next().map(Arc::clone).ok_or_else(other_count)?;
                     if let Some(gathered) = gathered {
@@ -192,6 +209,25 @@ impl GroupRows {
             }
         }
     }
+}
+
+/// The runs up to the next `rows` rows that are selected.
+fn next_runs(runs: &mut VecDeque<RowSelector>, mut rows: usize) -> Vec<RowSelector> {
+    let mut next = Vec::new();
+    while rows > 0 {
+        let Some(mut run) = runs.pop_front() else {
+            break;
+        };
+        if !run.skip {
+            if run.row_count > rows {
+                runs.push_front(RowSelector::select(run.row_count - rows));
+                run.row_count = rows;
+            }
+            rows -= run.row_count;
+        }
+        next.push(run);
+    }
+    next
 }
 
 /// Where the values of a column come from.
@@ -230,26 +266,32 @@ impl Cursor {
         }
     }
 
-    /// The next values: the array that is kept, where it was decoded in batches of this size.
-    fn take(&mut self, rows: usize) -> Result<ArrayRef> {
+    /// The next values, of the runs that are selected: the array that is kept, where it was decoded
+    /// in batches of this size.
+    fn take(&mut self, runs: &[RowSelector]) -> Result<ArrayRef> {
         let mut parts: Vec<ArrayRef> = Vec::new();
-        let mut missing = rows;
-        while missing > 0 {
-            let array = self.column.arrays().get(self.array);
-            let array = array.ok_or_else(other_count)?;
-            let found = missing.min(array.len() - self.row);
-            if found == array.len() {
-                parts.push(Arc::clone(array));
-            } else if found > 0 {
-                parts.push(array.slice(self.row, found));
-            }
-            self.row += found;
-            missing -= found;
-            if self.row == array.len() {
-                (self.array, self.row) = (self.array + 1, 0);
+        for run in runs {
+            let mut missing = run.row_count;
+            while missing > 0 {
+                let array = self.column.arrays().get(self.array);
+                let array = array.ok_or_else(other_count)?;
+                let found = missing.min(array.len() - self.row);
+                if run.skip {
+                    // Nothing of it is wanted.
+                } else if found == array.len() {
+                    parts.push(Arc::clone(array));
+                } else if found > 0 {
+                    parts.push(array.slice(self.row, found));
+                }
+                self.row += found;
+                missing -= found;
+                if self.row == array.len() {
+                    (self.array, self.row) = (self.array + 1, 0);
+                }
             }
         }
         match &parts[..] {
+            [] => Err(other_count()),
             [one] => Ok(Arc::clone(one)),
             parts => {
                 let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
@@ -275,13 +317,28 @@ mod tests {
             let mut all = Vec::new();
             while all.len() < 10 {
                 let rows = size.min(10 - all.len());
-                let taken = cursor.take(rows).unwrap();
+                let taken = cursor.take(&[RowSelector::select(rows)]).unwrap();
                 all.extend(taken.as_primitive::<Int32Type>().values().iter().copied());
             }
             assert_eq!(all, (0..10).collect::<Vec<_>>(), "{size}");
-            assert!(cursor.take(1).is_err());
+            assert!(cursor.take(&[RowSelector::select(1)]).is_err());
         }
-        let whole = Cursor::new(column.clone()).take(4).unwrap();
+        let first = [RowSelector::select(4)];
+        let whole = Cursor::new(column.clone()).take(&first).unwrap();
         assert!(Arc::ptr_eq(&whole, &column.arrays()[0]));
+
+        let selected = [(true, 3), (false, 2), (true, 1), (false, 3), (true, 1)];
+        let selected = selected.map(|(skip, row_count)| RowSelector { row_count, skip });
+        for size in 1..=5 {
+            let mut runs = VecDeque::from(selected);
+            let mut cursor = Cursor::new(column.clone());
+            let mut all = Vec::new();
+            while all.len() < 5 {
+                let runs = next_runs(&mut runs, size.min(5 - all.len()));
+                let taken = cursor.take(&runs).unwrap();
+                all.extend(taken.as_primitive::<Int32Type>().values().iter().copied());
+            }
+            assert_eq!(all, [3, 4, 6, 7, 8], "{size}");
+        }
     }
 }
