@@ -8,7 +8,6 @@
 
 mod compact;
 mod measured;
-mod merge_memory;
 mod operator;
 
 use std::sync::Arc;

@@ -250,9 +250,27 @@ pub(crate) fn without_measures(text: &str) -> String {
                 words.push(word.to_owned());
             }
         }
-        words.join(" ")
+        without_widths(words.join(" "))
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A line of the table of operators, whose columns are as wide as the longest time.
+fn without_widths(line: String) -> String {
+    if line.split_whitespace().eq(["rows", "time", "operator"]) {
+        return "rows time operator".to_owned();
+    }
+    let content = line.trim_start();
+    let (rows, rest) = match content.split_once(' ') {
+        Some((rows, rest)) if rows.parse::<u64>().is_ok() => (rows, rest.trim_start()),
+        _ => ("", content),
+    };
+    let time = ["{time}", "-"].into_iter();
+    let mut operators = time.filter_map(|time| Some((time, rest.strip_prefix(time)?)));
+    match operators.find(|(_, operator)| operator.starts_with("  ")) {
+        Some((time, operator)) => format!("{rows} {time}{operator}"),
+        None => line,
+    }
 }
 
 fn column_type(data_type: &DataType) -> DefaultColumnType {

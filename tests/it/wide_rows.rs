@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use crate::lake::{rows_of, settings};
 
 /// A fraction of the tables' rows, and less than a batch of so many rows as a session has.
-const BUDGET_BYTES: u64 = 20 << 20;
+const BUDGET_BYTES: u64 = 32 << 20;
 
 /// Each with rows of which one sort, merge or table of groups takes more than its share.
 const QUERIES: &[&str] = &[

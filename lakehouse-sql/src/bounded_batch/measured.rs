@@ -9,7 +9,6 @@ use arrow::array::RecordBatch;
 use datafusion::common::{Statistics, internal_err};
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
@@ -25,7 +24,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 
 use super::compact::batch_bytes;
-use super::merge_memory;
 use super::operator::bounded;
 
 /// The first rows of an order are looked for among this many batches at once: theirs are smaller.
@@ -86,11 +84,7 @@ impl MeasuredExec {
             return Ok(Box::pin(EmptyRecordBatchStream::new(self.schema())));
         };
         let measured = self.measured(&first, &context);
-        let runtime = match self.inner.as_any().is::<SortExec>() {
-            true => merge_memory::for_one_sort(&context.runtime_env()),
-            false => context.runtime_env(),
-        };
-        let context = inputs.context(self.bytes_max, measured.batch_rows, &context, runtime);
+        let context = inputs.context(self.bytes_max, measured.batch_rows, &context);
         drop((first, share));
         let rows = measured.inner.execute(partition, context)?;
         if measured.limit.is_none() {
@@ -259,7 +253,6 @@ impl StartedInputs {
         bytes_max: usize,
         batch_rows: usize,
         context: &TaskContext,
-        runtime: Arc<RuntimeEnv>,
     ) -> Arc<TaskContext> {
         // A sorted batch that is cut has the memory of the whole counted for each of its parts.
         let rows = self.rows.get_mut().drain();
@@ -279,7 +272,7 @@ impl StartedInputs {
             context.scalar_functions().clone(),
             context.aggregate_functions().clone(),
             context.window_functions().clone(),
-            runtime,
+            context.runtime_env(),
         ))
     }
 
