@@ -212,7 +212,7 @@ class Queries:
         if self._chance(0.25):
             having = f" HAVING count(*) {self._pick(['>', '<', '>='])} {self._rng.randint(0, 4)}"
         by = self._grouping([sql for sql, _ in groups]) if groups else ""
-        if groups and "(" in by and self._chance(0.5):
+        if any(word in by for word in ("ROLLUP", "CUBE", "SETS")) and self._chance(0.5):
             aggregates.append((f"grouping({groups[0][0]})", Kind.INT))
         shown, columns = _listed(self._rng.sample(groups + aggregates, len(groups + aggregates)))
         return f"SELECT {shown} FROM {relation}{where}{by}{having}", columns
