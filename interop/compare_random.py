@@ -33,7 +33,7 @@ from lake import Lake, LakeError
 from questions import ROWS_SHOWN_MAX, difference
 from random_queries import Query, Table, lakes
 from random_queries.queries import Queries
-from random_queries.rows import random_table
+from random_queries.rows import FEW_ROWS, ROWS, random_table
 
 REFUSED = Path(__file__).with_name("random_refused.txt")
 REFUSED_SHARE_MAX = 0.1
@@ -115,7 +115,8 @@ class Round:
         # Round 0 has times from before zones: their seconds are in no text of ours.
         self._zone = rng.choice(ZONES) if number > 0 else "UTC"
         self._budget_bytes = rng.choice(BUDGETS_BYTES)
-        self._made = [random_table(rng, f"t{at}") for at in range(TABLES_PER_ROUND)]
+        sizes = [ROWS] * (TABLES_PER_ROUND - 1) + [FEW_ROWS]
+        self._made = [random_table(rng, f"t{at}", rows) for at, rows in enumerate(sizes)]
         self._allowed = _allowed()
         self._report = Report(asked=len(numbers))
 

@@ -54,6 +54,8 @@ class Table:
     """Some of the values it has, by kind; no nulls."""
     key: str | None = None
     """A column that tells all its rows apart, if there is one."""
+    weight: int = 1
+    """How often queries name it, beside the others."""
 
 
 @dataclasses.dataclass(frozen=True)

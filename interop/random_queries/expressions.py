@@ -19,7 +19,7 @@ HOLE = re.compile(r"\{(\w+)([.!?]?)\}")
 WORDS = {
     "n": ["0", "1", "2", "3", "5"],
     "m": ["2", "3", "7"],
-    "op": ["=", "=", "<>", "<", "<=", ">", ">=", ">="],
+    "op": ["=", "<>", "<", "<=", ">", ">="],
     "not": ["", "NOT "],
     "truth": ["TRUE", "FALSE"],
     "unit": ["second", "minute", "hour", "day", "week", "month", "quarter", "year"],
@@ -80,7 +80,7 @@ CONDITIONS = [
     "({date} {op} {timestamp?})", "({timestamp.} {op} {instant?})",
     "({bool.} IS {not}{truth})", "{bool.}",
 ]
-CONNECTED = ["({bool} AND {bool})", "({bool} AND {bool})", "({bool} OR {bool})", "(NOT {bool})"]
+CONNECTED = ["({bool} AND {bool})", "({bool} OR {bool})", "(NOT {bool})"]
 COMPARED = [Kind.INT, Kind.INT, Kind.DECIMAL, Kind.QUARTER, Kind.FLOAT, Kind.TEXT, Kind.TEXT, Kind.DATE, Kind.TIMESTAMP,
             Kind.INSTANT]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,9 @@ import read_tables
 from lake import Lake
 from random_queries import Column, Kind, Table
 from random_queries.rows import KEY, SCHEMA, STORED, RandomTable, literal
+
+# It has no Bloom filters; its files are without.
+warnings.filterwarnings("ignore", message="Parquet writer option")
 
 MACROS = [
     "CREATE MACRO years(instant) AS year(instant) - 1970",

@@ -93,7 +93,7 @@ class Queries:
         return self._table()
 
     def _table(self) -> tuple[str, Scope]:
-        table = self._pick(self._tables)
+        table, = self._rng.choices(self._tables, [table.weight for table in self._tables])
         return self._named(table.name, table.columns, table.key)
 
     def _named(self, relation: str, columns: tuple[Column, ...], key: str | None = None) -> tuple[str, Scope]:
@@ -144,7 +144,7 @@ class Queries:
 
     def _where(self, scope: Scope, given: list[str], subqueries: bool = True) -> str:
         parts = list(given)
-        if self._chance(0.6):
+        if self._chance(0.5):
             parts.append(self._expressions.condition(scope))
         if subqueries and self._chance(0.25):
             parts.append(self._subquery_condition(scope))
