@@ -209,9 +209,10 @@ fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<V
 /// Dates as times. The engine would compare in nanoseconds, which end in 1677 and 2262.
 fn dates_in_microseconds(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
     let wide = |value: Expr| match value.get_type(schema)? {
-        DataType::Date32 | DataType::Date64 => {
-            Ok(cast(value, DataType::Timestamp(TimeUnit::Microsecond, None)))
-        }
+        DataType::Date32 | DataType::Date64 => Ok(cast(
+            value,
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+        )),
         _ => Ok(value),
     };
     values.into_iter().map(wide).collect()

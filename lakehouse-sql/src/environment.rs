@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -18,6 +19,7 @@ use crate::aggregate_filter::AggregateFilterRule;
 use crate::checked_sum::CheckedSumRule;
 use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
+use crate::date_trunc::DateTrunc;
 use crate::decimal_arithmetic::DecimalPrecisionRule;
 use crate::extreme::ExtremeRule;
 use crate::grouping_set::GroupingSetRule;
@@ -28,6 +30,7 @@ use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
 use crate::set_operation::SetOperationRule;
 use crate::shared_subplan::SharingPlanner;
+use crate::truth_test::TruthTestRule;
 
 /// The variable that fixes every table of a session at one time.
 pub(crate) const AS_OF: &str = "lakehouse.as_of";
@@ -85,6 +88,7 @@ impl Environment {
                 Arc::new(ComparedRule),
                 Arc::new(ResolveGroupingFunction::new()),
                 Arc::new(TypeCoercion::new()),
+                Arc::new(TruthTestRule),
                 Arc::new(LocalTimeRule),
                 Arc::new(OneRowRule),
                 Arc::new(MembershipRule),
@@ -100,6 +104,7 @@ impl Environment {
         for function in transform_functions() {
             context.register_udf(function);
         }
+        context.register_udf(ScalarUDF::from(DateTrunc::default()));
         let access = Access::new(lake, principal);
         let local = crate::register::register_catalogs(&access, &context)?;
         let variables = Mutex::new(Variables {

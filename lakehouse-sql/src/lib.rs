@@ -14,6 +14,7 @@ mod checked_sum;
 mod column_alias;
 mod compared;
 mod constant;
+mod date_trunc;
 mod decimal_arithmetic;
 mod environment;
 mod exact_cast;
@@ -40,6 +41,7 @@ mod set_operation;
 mod shared_subplan;
 mod sql_type;
 pub mod statement;
+mod truth_test;
 mod type_planner;
 mod uuid_text;
 

@@ -46,7 +46,9 @@ pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
 fn add_random(steps: &mut Steps, venv: &Path, target: &Path, lake: &Path) {
     let mut command = script_of(venv, "compare_random.py");
     command.arg(lake).arg(target.join("interop-random"));
-    command.arg("--spark").arg(target.join("interop-spark").join("lake"));
+    command
+        .arg("--spark")
+        .arg(target.join("interop-spark").join("lake"));
     steps.command("interop: queries made at random", &mut command);
 }
 
