@@ -38,8 +38,8 @@ from random_queries.rows import FEW_ROWS, ROWS, random_table
 REFUSED = Path(__file__).with_name("random_refused.txt")
 REFUSED_SHARE_MAX = 0.1
 SEED = 1
-QUERIES = 300
-QUERIES_PER_ROUND = 60
+QUERIES = 250
+QUERIES_PER_ROUND = 50
 TABLES_PER_ROUND = 4
 AGAIN_SHARE = 0.2
 ROWS_MAX = 20_000

@@ -255,7 +255,7 @@ class Queries:
             case _:
                 kind = self._pick(SUMMED)
                 distinct = "DISTINCT " if self._chance(0.15) else ""
-                return f"sum({distinct}{self._expressions.make(kind, scope, 1)}){only}", kind
+                return _narrowed(f"sum({distinct}{self._expressions.make(kind, scope, 1)}){only}", kind), kind
 
     def _window(self, scope: Scope) -> tuple[str, Kind]:
         by = self._expressions.column(self._pick([Kind.INT, Kind.TEXT, Kind.DATE, Kind.BOOL]), scope)
@@ -270,7 +270,7 @@ class Queries:
         if self._chance(0.3):
             return f"{self._pick(['rank', 'dense_rank'])}() OVER ({partition}{order})", Kind.INT
         call, kind = self._pick([(f"sum({value})", kind), ("count(*)", Kind.INT), (f"max({number})", Kind.INT)])
-        return f"{call} OVER ({partition}{order} {self._pick(FRAMES_OF_VALUES)})", kind
+        return _narrowed(f"{call} OVER ({partition}{order} {self._pick(FRAMES_OF_VALUES)})", kind), kind
 
     def _window_of_rows(self, place: str, value: str, kind: Kind) -> tuple[str, Kind]:
         """Calls that depend on the order of single rows."""
@@ -284,7 +284,7 @@ class Queries:
             (f"last_value({value})", kind), (f"min({value})", kind), (f"max({value})", kind),
             (f"nth_value({value}, 2)", kind),
         ])
-        return f"{call} OVER ({place} {self._pick(FRAMES_OF_ROWS)})", kind
+        return _narrowed(f"{call} OVER ({place} {self._pick(FRAMES_OF_ROWS)})", kind), kind
 
     # Two queries in one.
 
@@ -310,6 +310,11 @@ class Queries:
 
 def _qualified(alias: str, sql: str) -> str:
     return f"({alias}.{sql[1:]}" if sql.startswith("(") else f"{alias}.{sql}"
+
+
+def _narrowed(sql: str, kind: Kind) -> str:
+    """DuckDB's sums have 38 digits, and lose places where they meet decimals with more of them."""
+    return f"CAST({sql} AS DECIMAL(28, 6))" if kind is Kind.DECIMAL else sql
 
 
 def _listed(items: list[tuple[str, Kind]]) -> tuple[str, tuple[Column, ...]]:

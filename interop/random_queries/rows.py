@@ -13,7 +13,7 @@ import pyarrow as pa
 from random_queries import Column, Kind, Table
 
 UTC = dt.timezone.utc
-ROWS = [30, 60, 100, 150, 150]
+ROWS = [30, 60, 90, 120]
 FEW_ROWS = [0, 1, 5]
 FEW = 10
 """Tables with fewer rows are asked about less: most answers would be empty."""
@@ -116,7 +116,7 @@ def random_table(rng: random.Random, name: str, sizes: list[int]) -> RandomTable
         properties=tuple(rng.sample(PROPERTIES, rng.choice([0, 1, 3]))),
         batches=batches,
         foreign=foreign,
-        new_partition=rng.choice(["bo", "u", None]) if foreign else None,
+        new_partition=rng.choice(["u", "k", None]) if foreign else None,
         deleted_below=rng.choice([0, 10]) if foreign else 0,
     )
 
@@ -189,7 +189,8 @@ def literal(kind: Kind, found) -> str:
         case Kind.INT:
             return f"({found})" if found < 0 else str(found)
         case Kind.DECIMAL:
-            return f"CAST('{found:f}' AS DECIMAL(18, {max(-found.as_tuple().exponent, 0)}))"
+            digits = 18 if len(found.as_tuple().digits) <= 18 else 38
+            return f"CAST('{found:f}' AS DECIMAL({digits}, {max(-found.as_tuple().exponent, 0)}))"
         case Kind.QUARTER | Kind.FLOAT:
             text = {math.inf: "Infinity", -math.inf: "-Infinity"}.get(found, "NaN" if found != found else repr(found))
             return f"CAST('{text}' AS DOUBLE)"

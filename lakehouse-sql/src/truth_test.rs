@@ -6,9 +6,9 @@
 //! for what prunes by them.
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
-use datafusion::logical_expr::{LogicalPlan, Operator, binary_expr, lit};
+use datafusion::logical_expr::{LogicalPlan, Operator, Union, binary_expr, lit};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
@@ -23,9 +23,12 @@ impl AnalyzerRule for TruthTestRule {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        if !has_columns_of_tests(&plan)? {
+            return Ok(plan);
+        }
         plan.transform_up_with_subqueries(|node| {
             if !makes_columns(&node) {
-                return Ok(Transformed::no(node));
+                return with_schema_of_inputs(node).map(Transformed::yes);
             }
             let names = NamePreserver::new(&node);
             let written = node.map_expressions(|expr| {
@@ -36,6 +39,41 @@ impl AnalyzerRule for TruthTestRule {
             written.map_data(LogicalPlan::recompute_schema)
         })
         .data()
+    }
+}
+
+fn has_columns_of_tests(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if makes_columns(node) {
+            node.apply_expressions(|expr| {
+                found |= expr.exists(|inner| Ok(is_test(inner)))?;
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+        }
+        Ok(match found {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    })?;
+    Ok(found)
+}
+
+fn is_test(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsNotTrue(_) | Expr::IsNotFalse(_)
+    )
+}
+
+/// The node with columns that may be NULL where those below may. The engine's own does not do it
+/// for a union.
+fn with_schema_of_inputs(node: LogicalPlan) -> Result<LogicalPlan> {
+    match node {
+        LogicalPlan::Union(union) => {
+            Union::try_new_with_loose_types(union.inputs).map(LogicalPlan::Union)
+        }
+        other => other.recompute_schema(),
     }
 }
 
