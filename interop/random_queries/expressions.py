@@ -28,13 +28,14 @@ WORDS = {
     "part": ["year", "month", "day", "dow", "doy", "week", "quarter"],
     "clock": ["hour", "minute"],
     "extreme": ["greatest", "least"],
-    "like": ["'a%'", "'%a%'", "'ab_'", "'_'", "'%'", "''", "'é%'", "'日%'", "'%b'", "'a%b'", "'😀%'", "'A%'", "'\uffff%'"],
+    "like": ["'a%'", "'%a%'", "'ab_'", "'_'", "'%'", "''", "'é%'", "'日%'", "'%b'", "'a%b'", "'😀%'", "'A%'",
+             "'\uffff%'"],
     "head": ["'a'", "'é'", "''", "'日本'", "'😀'", "'Z'"],
 }
 
 OF_ANY_KIND = [
-    "coalesce({t}, {t})", "nullif({t}, {t!})", "CASE WHEN {bool} THEN {t} ELSE {t} END", "CASE WHEN {bool} THEN {t} END",
-    "{extreme}({t}, {t.})",
+    "coalesce({t}, {t})", "nullif({t}, {t!})", "{extreme}({t}, {t.})", "CASE WHEN {bool} THEN {t} END",
+    "CASE WHEN {bool} THEN {t} ELSE {t} END",
 ]
 
 # Left out: what gives -0.0 of other numbers (negation, ceil, round and % of doubles), another value here.
@@ -50,7 +51,9 @@ OF_KIND = {
         "({decimal.} * {n})", "abs({decimal})", "(-{decimal})", "CAST({int.} AS DECIMAL(20, 2))",
         "round({decimal.}, 1)", "({decimal} + {int.})",
     ],
-    Kind.QUARTER: ["({quarter} + {quarter})", "({quarter} - {n})", "({quarter} * 2)", "abs({quarter})", "floor({quarter})"],
+    Kind.QUARTER: [
+        "({quarter} + {quarter})", "({quarter} - {n})", "({quarter} * 2)", "abs({quarter})", "floor({quarter})",
+    ],
     Kind.FLOAT: ["abs({float})", "({float} * 2)", "CAST({int} AS DOUBLE)", "({quarter} / 3)"],
     Kind.TEXT: [
         "upper({text})", "lower({text})", "substr({text}, {n}, 2)", "({text} || {text})", "trim({text})",
@@ -65,7 +68,9 @@ OF_KIND = {
         "date_trunc('{unit}', {timestamp})", "({timestamp} + INTERVAL '{n}' {step})", "CAST({date} AS TIMESTAMP)",
         "CAST({instant} AS TIMESTAMP)", "({timestamp} - INTERVAL '{m}' {step})",
     ],
-    Kind.INSTANT: ["date_trunc('{unit}', {instant})", "({instant} + INTERVAL '{n}' HOUR)", "CAST({timestamp} AS TIMESTAMPTZ)"],
+    Kind.INSTANT: [
+        "date_trunc('{unit}', {instant})", "({instant} + INTERVAL '{n}' HOUR)", "CAST({timestamp} AS TIMESTAMPTZ)",
+    ],
 }
 
 CONDITIONS = [

@@ -122,7 +122,9 @@ def _kind(dtype: pa.DataType) -> Kind | None:
     t = pa.types
     belongs = [
         (Kind.INT, t.is_integer), (Kind.DECIMAL, t.is_decimal), (Kind.FLOAT, t.is_float64), (Kind.DATE, t.is_date),
-        (Kind.BOOL, t.is_boolean), (Kind.TEXT, lambda d: t.is_string(d) or t.is_large_string(d) or d == pa.string_view()),
-        (Kind.TIMESTAMP, lambda d: t.is_timestamp(d) and not d.tz), (Kind.INSTANT, lambda d: t.is_timestamp(d) and d.tz),
+        (Kind.BOOL, t.is_boolean),
+        (Kind.TEXT, lambda d: t.is_string(d) or t.is_large_string(d) or d == pa.string_view()),
+        (Kind.TIMESTAMP, lambda d: t.is_timestamp(d) and not d.tz),
+        (Kind.INSTANT, lambda d: t.is_timestamp(d) and d.tz),
     ]
     return next((kind for kind, is_it in belongs if is_it(dtype)), None)

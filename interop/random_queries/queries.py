@@ -11,9 +11,11 @@ import random
 from random_queries import DOUBLES, Column, Kind, Query, Table
 from random_queries.expressions import Expressions, Scope
 
-JOINS = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "LEFT SEMI JOIN", "LEFT ANTI JOIN"]
+JOINS = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "LEFT SEMI JOIN",
+         "LEFT ANTI JOIN"]
 JOINED_MAX = 3
-JOINABLE = [Kind.INT, Kind.INT, Kind.INT, Kind.TEXT, Kind.TEXT, Kind.DATE, Kind.DECIMAL, Kind.TIMESTAMP, Kind.INSTANT, Kind.QUARTER, Kind.FLOAT]
+JOINABLE = [Kind.INT, Kind.INT, Kind.INT, Kind.TEXT, Kind.TEXT, Kind.DATE, Kind.DECIMAL, Kind.TIMESTAMP, Kind.INSTANT,
+            Kind.QUARTER, Kind.FLOAT]
 GROUPED = [Kind.INT, Kind.INT, Kind.TEXT, Kind.DATE, Kind.DECIMAL, Kind.TIMESTAMP, Kind.INSTANT, Kind.BOOL, Kind.FLOAT]
 SELECTED = [*Kind, Kind.INT, Kind.TEXT]
 SUMMED = [Kind.INT, Kind.DECIMAL, Kind.QUARTER]
