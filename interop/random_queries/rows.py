@@ -113,12 +113,18 @@ def random_table(rng: random.Random, name: str, sizes: list[int]) -> RandomTable
     return RandomTable(
         name=name,
         partitions=rng.choice(PARTITIONS),
-        properties=tuple(rng.sample(PROPERTIES, rng.choice([0, 1, 3]))),
+        properties=_properties(rng),
         batches=batches,
         foreign=foreign,
         new_partition=rng.choice(["u", "k", None]) if foreign else None,
         deleted_below=rng.choice([0, 10]) if foreign else 0,
     )
+
+
+def _properties(rng: random.Random) -> tuple[str, ...]:
+    """Some of them, each name once."""
+    chosen = rng.sample(PROPERTIES, rng.choice([0, 1, 3]))
+    return tuple({text.partition(" = ")[0]: text for text in chosen}.values())
 
 
 def _split(rows: list[dict], parts: int) -> list[list[dict]]:
