@@ -5,7 +5,7 @@
 //! those who wrote '12:00' into a column in their session's zone look for it there. What decides
 //! is the types, of columns, calls and subqueries as well as of literals. A text that is no number
 //! is an error instead of an answer to another question. Beside nanoseconds other times are read
-//! in those.
+//! in those; dates beside other times in microseconds, which hold every date that tables have.
 
 use std::sync::Arc;
 
@@ -198,10 +198,24 @@ fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<V
         None => values,
     };
     let is_fine = |kind: &DataType| matches!(kind, DataType::Timestamp(TimeUnit::Nanosecond, _));
-    match types.iter().any(is_fine) {
-        true => in_nanoseconds(values, schema),
-        false => Ok(values),
+    let is_time = |kind: &DataType| matches!(kind, DataType::Timestamp(..));
+    match (types.iter().any(is_fine), types.iter().any(is_time)) {
+        (true, _) => in_nanoseconds(values, schema),
+        (false, true) => dates_in_microseconds(values, schema),
+        (false, false) => Ok(values),
     }
+}
+
+/// Dates as times. The engine would compare in nanoseconds, which end in 1677 and 2262.
+fn dates_in_microseconds(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let wide = |value: Expr| match value.get_type(schema)? {
+        DataType::Date32 | DataType::Date64 => Ok(cast(
+            value,
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+        )),
+        _ => Ok(value),
+    };
+    values.into_iter().map(wide).collect()
 }
 
 /// Times in nanoseconds. The engine would compare in the coarser unit and cut the last digits of

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -20,6 +21,7 @@ use crate::checked_sum::CheckedSumRule;
 use crate::compared::ComparedRule;
 use crate::constant::parse_zone;
 use crate::correlation::CorrelationRule;
+use crate::date_trunc::DateTrunc;
 use crate::decimal_arithmetic::DecimalPrecisionRule;
 use crate::extreme::ExtremeRule;
 use crate::frame_aggregate::FrameAggregateRule;
@@ -33,6 +35,7 @@ use crate::session_zone::LocalTimeRule;
 use crate::set_operation::SetOperationRule;
 use crate::shared_subplan::SharingPlanner;
 use crate::subquery_value::SubqueryValueRule;
+use crate::truth_test::TruthTestRule;
 use crate::typed_call::TypedCallRule;
 
 /// The variable that fixes every table of a session at one time.
@@ -94,6 +97,7 @@ impl Environment {
                 Arc::new(ComparedRule),
                 Arc::new(ResolveGroupingFunction::new()),
                 Arc::new(TypeCoercion::new()),
+                Arc::new(TruthTestRule),
                 Arc::new(LocalTimeRule),
                 Arc::new(OneRowRule),
                 Arc::new(CorrelationRule),
@@ -112,6 +116,7 @@ impl Environment {
             context.register_udf(function);
         }
         context.register_udwf(ntile());
+        context.register_udf(ScalarUDF::from(DateTrunc::default()));
         let access = Access::new(lake, principal);
         let local = crate::register::register_catalogs(&access, &context)?;
         let variables = Mutex::new(Variables {

@@ -1,7 +1,8 @@
 //! Logical rules of the engine, held back where they would lose or mix up rows.
 //!
 //! A join has one equality for all its keys: NULL equals NULL, or nothing. Two rules of the engine
-//! bring keys of several conditions together without a look at it.
+//! bring keys of several conditions together without a look at it. Two others forget that an
+//! aggregate of all rows has a row also where there are none.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, JoinType, NullEquality};
 use datafusion::error::Result;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
     Aggregate, Expr, Extension, Join, LogicalPlan, UserDefinedLogicalNodeCore,
 };
@@ -27,6 +29,7 @@ fn guarded(rule: Rule) -> Rule {
         "eliminate_cross_join" => Guard::Chains,
         "extract_equijoin_predicate" => Guard::Conditions,
         "propagate_empty_relation" => Guard::GroupingSets,
+        "push_down_filter" => Guard::Aggregates,
         _ => return rule,
     };
     Arc::new(GuardedRule { rule, guard })
@@ -43,6 +46,9 @@ enum Guard {
     Conditions,
     /// A grouped aggregate of no rows becomes no rows, but the grouping set `()` has one.
     GroupingSets,
+    /// A condition without columns goes below every aggregate, but one of all rows has a row also
+    /// where the condition leaves it none: it stays above.
+    Aggregates,
 }
 
 /// A rule with its guard.
@@ -72,7 +78,10 @@ impl OptimizerRule for GuardedRule {
                 Ok(Transformed::no(plan))
             }
             Guard::GroupingSets if has_grouping_sets(&plan) => Ok(Transformed::no(plan)),
-            Guard::Conditions | Guard::GroupingSets => self.rule.rewrite(plan, config),
+            Guard::Aggregates if filters_all_rows(&plan) => Ok(Transformed::no(plan)),
+            Guard::Conditions | Guard::GroupingSets | Guard::Aggregates => {
+                self.rule.rewrite(plan, config)
+            }
         }
     }
 }
@@ -130,6 +139,22 @@ fn has_grouping_sets(plan: &LogicalPlan) -> bool {
     }
 }
 
+/// Whether a condition without columns stands above an aggregate that has a row for no rows.
+fn filters_all_rows(plan: &LogicalPlan) -> bool {
+    let (mut below, mut is_constant) = (plan, false);
+    while let LogicalPlan::Filter(filter) = below {
+        let parts = split_conjunction(&filter.predicate);
+        is_constant |= parts.iter().any(|part| part.column_refs().is_empty());
+        below = &filter.input;
+    }
+    match below {
+        LogicalPlan::Aggregate(aggregate) => {
+            is_constant && (aggregate.group_expr.is_empty() || has_grouping_sets(below))
+        }
+        _ => false,
+    }
+}
+
 /// A join that a rule takes for any input.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Hash)]
 struct SealedJoin {
@@ -173,7 +198,7 @@ mod tests {
             .iter()
             .map(|rule| format!("{rule:?}"))
             .collect();
-        for guard in ["Chains", "Conditions", "GroupingSets"] {
+        for guard in ["Chains", "Conditions", "GroupingSets", "Aggregates"] {
             assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
         }
     }

@@ -155,9 +155,10 @@ fn left_first(filter: &JoinFilter) -> Result<JoinFilter> {
         let moved = Column::new(column.name(), place);
         Ok(Transformed::yes(Arc::new(moved) as PhysicalExprRef))
     });
+    // The merge evaluates it for rows without a partner as well, whose other columns are NULL.
     let fields = order
         .iter()
-        .map(|place| filter.schema().field(*place).clone());
+        .map(|place| filter.schema().field(*place).clone().with_nullable(true));
     let schema = Schema::new(fields.collect::<Vec<_>>());
     let columns = order.iter().map(|place| columns[*place].clone()).collect();
     Ok(JoinFilter::new(

@@ -21,8 +21,8 @@ pub(crate) fn run() -> Result<bool, String> {
     Ok(steps.finish())
 }
 
-/// Adds the steps: the environment, the tables, both directions of reading, with the `lake` that was
-/// built before.
+/// Adds the steps: the environment, the tables, both directions of reading, queries made at random,
+/// with the `lake` that was built before.
 pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
     let target = workspace::target_folder()?;
     let venv = target.join("interop-venv");
@@ -36,7 +36,20 @@ pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
         add_python(steps, &venv, &target.join("interop"), &lake);
     }
     spark::add_to(steps, &target, &lake);
+    if ready == Outcome::Passed {
+        add_random(steps, &venv, &target, &lake);
+    }
     Ok(())
+}
+
+/// Queries made at random, also about the tables that Spark has left.
+fn add_random(steps: &mut Steps, venv: &Path, target: &Path, lake: &Path) {
+    let mut command = script_of(venv, "compare_random.py");
+    command.arg(lake).arg(target.join("interop-random"));
+    command
+        .arg("--spark")
+        .arg(target.join("interop-spark").join("lake"));
+    steps.command("interop: queries made at random", &mut command);
 }
 
 /// PyIceberg and DuckDB.

@@ -64,6 +64,8 @@ const FLOORS: [Floors; 2] = [
                 "scalar_subquery",
                 "shared_subplan",
                 "column_alias",
+                "truth_test",
+                "date_trunc",
             ],
             &["functions", "physical_rules", "frame_aggregate"],
             &["constant"],
