@@ -14,7 +14,7 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, InSubquery};
 use datafusion::logical_expr::logical_plan::Subquery;
-use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
     ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Projection,
 };
@@ -60,7 +60,7 @@ fn lift_from(node: LogicalPlan, columns: &mut usize) -> Result<Transformed<Logic
     }
     let mut lift = Lift {
         input: (*input).clone(),
-        takes_scalars: place == Place::Other || are_mixed_up(&expressions, input.schema()),
+        takes_scalars: place == Place::Other || are_mixed_up(&expressions, place, input.schema()),
         is_changed: false,
         columns,
     };
@@ -249,6 +249,14 @@ impl Lift<'_> {
     }
 }
 
+/// Whether a condition is `IN` or `EXISTS` as a whole.
+fn is_join(condition: &Expr) -> bool {
+    match condition {
+        Expr::Not(inner) => is_join(inner),
+        other => matches!(other, Expr::InSubquery(_) | Expr::Exists(_)),
+    }
+}
+
 /// The membership that is all of a condition, and whether its contrary is asked for.
 fn membership(condition: &Expr) -> Option<(&InSubquery, bool)> {
     match condition {
@@ -280,12 +288,17 @@ fn is_subquery(expr: &Expr) -> bool {
 }
 
 /// Whether the engine would take the results of scalar subqueries for each other's, or for columns
-/// around them: it looks for them by their names.
-fn are_mixed_up(expressions: &[Expr], schema: &DFSchema) -> bool {
+/// around them: it looks for them by their names. A condition that is `IN` or `EXISTS` as a whole is
+/// a join before that, and has no name.
+fn are_mixed_up(expressions: &[Expr], place: Place, schema: &DFSchema) -> bool {
     let mut subqueries = 0;
     let mut has_correlated = false;
     let mut has_namesake = false;
-    for expr in expressions {
+    let parts = expressions.iter().flat_map(|expr| match place {
+        Place::Condition => split_conjunction(expr),
+        Place::Projection | Place::Other => vec![expr],
+    });
+    for expr in parts.filter(|part| place != Place::Condition || !is_join(part)) {
         let _ = expr.exists(|expr| {
             subqueries += usize::from(is_subquery(expr));
             if let Expr::ScalarSubquery(subquery) = expr {
