@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
-use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use arrow::datatypes::{DataType, Schema as ArrowSchema, SchemaRef};
 use datafusion::physical_plan::metrics::Count;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -28,6 +28,26 @@ pub(in crate::provider) struct FileColumns {
     pub(in crate::provider) asked: Count,
     /// Those of them that were in the cache.
     pub(in crate::provider) kept: Count,
+}
+
+impl FileColumns {
+    /// Where a column of a row group comes from; one that is wanted in part is not kept.
+    fn column(&self, row_group: usize, root: usize, data_type: &DataType, is_part: bool) -> Column {
+        let key = ColumnKey {
+            location: Arc::clone(&self.location),
+            row_group,
+            root,
+            data_type: data_type.clone(),
+        };
+        match self.cache.get(&key) {
+            Some(column) => Column::Kept(Cursor::new(column)),
+            None => {
+                let arrays = Vec::new();
+                let is_wanted = !is_part && self.cache.wants(&key);
+                Column::Decoded(is_wanted.then_some(Gathered { key, arrays }))
+            }
+        }
+    }
 }
 
 /// The wanted rows of one row group after the other.
@@ -70,22 +90,11 @@ fn group_rows(
     let mut columns = Vec::with_capacity(fields.len());
     let mut missing = Vec::new();
     for (root, field) in &fields {
-        let key = ColumnKey {
-            location: Arc::clone(&file.location),
-            row_group: group,
-            root: *root,
-            data_type: field.data_type().clone(),
-        };
-        columns.push(match file.cache.get(&key) {
-            Some(column) => Column::Kept(Cursor::new(column)),
-            None => {
-                missing.push(*root);
-                let arrays = Vec::new();
-                // A part of a column is not kept.
-                let is_wanted = !is_part && file.cache.wants(&key);
-                Column::Decoded(is_wanted.then_some(Gathered { key, arrays }))
-            }
-        });
+        let column = file.column(group, *root, field.data_type(), is_part);
+        if matches!(column, Column::Decoded(_)) {
+            missing.push(*root);
+        }
+        columns.push(column);
     }
     file.asked.add(columns.len());
     if is_part && !missing.is_empty() {
