@@ -6,7 +6,9 @@ use tempfile::TempDir;
 use crate::lake::{rows_of, settings};
 
 /// A fraction of the tables' rows, and less than a batch of so many rows as a session has.
-const BUDGET_BYTES: u64 = 32 << 20;
+const BUDGET_BYTES: u64 = 40 << 20;
+/// Less than the sets of all values of three columns.
+const TOO_LITTLE_BYTES: u64 = 10 << 20;
 
 /// Each with rows of which one sort, merge or table of groups takes more than its share.
 const QUERIES: &[&str] = &[
@@ -32,7 +34,6 @@ const QUERIES: &[&str] = &[
     "SELECT a, b, c, d, e, few, count(*), sum(id) FROM wide GROUP BY a, b, c, d, e, few ORDER BY a",
     "SELECT a, count(*), min(b), max(c), count(*) FILTER (WHERE id % 2 = 0), avg(id) \
      FROM wide GROUP BY a ORDER BY a",
-    "SELECT a, b, count(*) FROM huge GROUP BY a, b ORDER BY a",
     "SELECT few, e, count(*) FROM wide GROUP BY ROLLUP (few, e) ORDER BY few, e",
     "SELECT few, count(DISTINCT a), count(DISTINCT b) FROM wide GROUP BY few ORDER BY few",
     "SELECT count(*) FROM (SELECT DISTINCT * FROM wide)",
@@ -103,7 +104,7 @@ async fn wide_rows_are_answered_in_little_memory_as_in_much() {
 
     // Sets of all values cannot be spilled.
     let sets = "SELECT count(DISTINCT a), count(DISTINCT b), count(DISTINCT c) FROM wide";
-    let tighter = session(&folder, Some(BUDGET_BYTES / 2)).await;
+    let tighter = session(&folder, Some(TOO_LITTLE_BYTES)).await;
     let refused = async { rows_of(tighter.sql(sets).await?).await }.await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ResourcesExhausted);
