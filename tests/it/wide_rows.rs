@@ -7,8 +7,8 @@ use crate::lake::{rows_of, settings};
 
 /// A fraction of the tables' rows, and less than a batch of so many rows as a session has.
 const BUDGET_BYTES: u64 = 40 << 20;
-/// How many queries may be refused. When two sorts merge what they have spilled at the same time, one
-/// may take all memory that is left, and the other one has none.
+/// How many queries may be refused. When two sorts merge what they have spilled at the same time,
+/// one may take all memory that is left, and the other one has none.
 const REFUSED_MAX: usize = 3;
 /// Less than the sets of all values of three columns.
 const TOO_LITTLE_BYTES: u64 = 10 << 20;
