@@ -57,7 +57,7 @@ fn measure(
     manifests: u32,
 ) -> Outcome<()> {
     let table = made.table()?;
-    let peer = made.peer()?;
+    let peer = made.peer(runtime)?;
     let one = Predicate::Compare {
         field_id: 1,
         comparison: Comparison::Eq,
@@ -173,12 +173,13 @@ impl Made {
     }
 
     /// The table as the format crate opens it, without its cache of manifests.
-    fn peer(&self) -> Outcome<iceberg::table::Table> {
+    fn peer(&self, runtime: &Runtime) -> Outcome<iceberg::table::Table> {
         let builder = iceberg::table::Table::builder()
             .identifier(Self::ident())
             .metadata(self.metadata.clone())
             .metadata_location(self.metadata_location())
             .file_io(FileIO::new_with_fs())
+            .runtime(iceberg::Runtime::new(runtime))
             .disable_cache();
         Ok(builder.build()?)
     }
