@@ -16,6 +16,7 @@ mod purge;
 mod references;
 mod retry;
 mod rollback;
+mod row_statement;
 mod snapshot;
 mod summary;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use properties::{RemoveProperties, SetProperties};
 pub use purge::Purged;
 pub use references::{DropReference, ReferenceMode, Retention, SetReference};
 pub use rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
+pub use row_statement::{Isolation, RowStatement};
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
