@@ -243,16 +243,8 @@ async fn find_target(written: &Target, scope: &Scope<'_>) -> Result<ChangeTarget
 
 /// The metadata columns that say which row is meant.
 fn row_columns(found: &FoundTable) -> Result<Vec<MetadataColumn>> {
-    let version = found.table.metadata().format_version();
-    if version == FormatVersion::V1 {
-        return Err(Error::unsupported(format!(
-            "rows of table {} are not changed: it has format version 1, and what it would need \
-             comes with version 2",
-            quote(found.table.ident().name())
-        )));
-    }
     let mut columns = vec![MetadataColumn::File, MetadataColumn::Pos];
-    if version >= FormatVersion::V3 {
+    if found.table.format_version() >= FormatVersion::V3 {
         columns.push(MetadataColumn::RowId);
     }
     let known = MetadataColumn::of_table(&found.table);
