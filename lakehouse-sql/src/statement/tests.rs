@@ -1,5 +1,7 @@
 //! One table of spellings per family of statements, and what is refused.
 
+mod changes;
+
 use datafusion::common::format::ExplainFormat;
 use datafusion::sql::sqlparser::ast::Ident;
 use lakehouse_core::error::ErrorKind;
