@@ -1,6 +1,7 @@
 //! Procedures: name, typed arguments, Arrow result. How `CALL` reaches work on a table without the
 //! SQL surface knowing the work.
 
+mod publish;
 mod register;
 mod rollback;
 
@@ -254,6 +255,9 @@ impl Procedures {
                 Arc::new(rollback::RollbackToSnapshotProcedure),
                 Arc::new(rollback::RollbackToTimestampProcedure),
                 Arc::new(rollback::SetCurrentSnapshotProcedure),
+                Arc::new(publish::FastForwardProcedure),
+                Arc::new(publish::CherryPickProcedure),
+                Arc::new(publish::PublishChangesProcedure),
                 Arc::new(register::RegisterTableProcedure),
             ],
         }

@@ -12,9 +12,7 @@ use lakehouse_core::name::{Name, quote};
 use lakehouse_core::provider::RowAction;
 use lakehouse_core::scan::MetadataColumn;
 
-use super::change::{
-    Assigner, ChangedColumns, Found, Planned, code, named_value, place, project,
-};
+use super::change::{Assigner, ChangedColumns, Found, Planned, code, named_value, place, project};
 use super::conflict::Condition;
 use super::update::by_column;
 use crate::parse::invalid_at;
@@ -257,9 +255,7 @@ fn value_of(
     assigner: &Assigner<'_>,
 ) -> Result<Expr> {
     let data_type = assigner.data_type(column)?;
-    let none = || -> Result<Expr> {
-        Ok(Expr::Literal(ScalarValue::try_from(data_type)?, None))
-    };
+    let none = || -> Result<Expr> { Ok(Expr::Literal(ScalarValue::try_from(data_type)?, None)) };
     match &clause.action {
         ClauseAction::Delete => none(),
         ClauseAction::InsertAll | ClauseAction::UpdateAll => {
