@@ -20,7 +20,6 @@ mod references;
 mod retry;
 mod rewrite_manifests;
 mod rollback;
-mod row_statement;
 mod snapshot;
 mod summary;
 #[cfg(test)]
@@ -42,7 +41,6 @@ pub use purge::Purged;
 pub use references::{DropReference, ReferenceMode, Retention, SetReference};
 pub use rewrite_manifests::RewriteManifests;
 pub use rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
-pub use row_statement::{Isolation, RowStatement};
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
