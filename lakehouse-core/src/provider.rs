@@ -30,11 +30,13 @@ mod source;
 mod streamed_scan;
 mod table;
 mod transform_function;
+mod transform_value;
 mod values;
+mod write_layout;
 
 pub use access::Access;
 pub use catalog::{LakeCatalog, LocalTable};
-pub use insert::{WrittenRows, write_streams};
+pub use insert::{WrittenRows, write_plan, write_streams};
 pub use row_filter::RowFilterRule;
 pub use scan_report::{ScanReport, bytes_text, time_text};
 pub use streamed_scan::StreamedPlanning;

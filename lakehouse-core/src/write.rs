@@ -7,6 +7,8 @@
 
 mod bounds;
 mod conform;
+mod distribution;
+mod ended;
 mod file_name;
 mod metrics;
 mod metrics_mode;
@@ -14,12 +16,16 @@ mod parquet_file;
 mod parquet_options;
 mod partition;
 mod properties;
+mod spool;
 mod table_writer;
 pub(crate) mod transform;
 
 use iceberg::spec::DataFile;
 
-pub use table_writer::{TableWriter, WriteOptions};
+pub(crate) use distribution::Distribution;
+pub(crate) use ended::EndedFiles;
+pub(crate) use partition::nested_column;
+pub use table_writer::{RowOrder, TableWriter, WriteOptions};
 
 /// A data file that was written and that no snapshot names yet.
 #[derive(Debug, Clone, PartialEq)]
