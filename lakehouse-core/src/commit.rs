@@ -9,12 +9,16 @@
 mod change;
 mod cleanup;
 mod create;
+mod file_change;
 mod group;
+mod isolation;
 mod manifest;
 mod properties;
+mod publish;
 mod purge;
 mod references;
 mod retry;
+mod rewrite_manifests;
 mod rollback;
 mod snapshot;
 mod summary;
@@ -27,11 +31,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-pub use change::{Append, Change, FilesOnFailure};
+pub use change::{Change, FilesOnFailure};
 pub use create::NewTable;
+pub use file_change::FileChange;
+pub use isolation::{Isolation, RowStatement};
 pub use properties::{RemoveProperties, SetProperties};
+pub use publish::{CherryPick, FastForward, PublishChanges};
 pub use purge::Purged;
 pub use references::{DropReference, ReferenceMode, Retention, SetReference};
+pub use rewrite_manifests::RewriteManifests;
 pub use rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
 
 use crate::catalog::Catalog;
@@ -172,25 +180,26 @@ impl Commits {
         ident: &TableIdent,
         request: &mut Request,
     ) -> Result<()> {
-        let Change::Append(append) = &mut request.change else {
+        let Change::Files(change) = &mut request.change else {
             return Ok(());
         };
         let pointer = catalog.load_table(ident).await?;
         let metadata = pointer.metadata;
-        if metadata.uuid() != append.table_uuid {
+        if metadata.uuid() != change.table_uuid {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "the table was dropped and made anew while rows were written to it",
             )
             .with_context("table", ident));
         }
-        let summary = std::mem::take(&mut append.summary);
-        let staged = StagedSnapshot::new(&metadata, self.clock.as_ref(), &append.files, summary)?;
+        change.refuse_unsupported()?;
+        let summary = std::mem::take(&mut change.summary);
+        let staged = StagedSnapshot::new(&metadata, self.clock.as_ref(), &change.added, summary)?;
         let storage = catalog.storage();
         request
             .staged
             .insert(staged)
-            .write_manifests(storage, &metadata, &append.files)
+            .write_manifests(storage, &metadata, &change.added)
             .await
     }
 

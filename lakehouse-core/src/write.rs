@@ -1,12 +1,13 @@
-//! From Arrow rows to data files with metrics: files nobody sees until a commit names them.
+//! From Arrow rows to files with metrics: files nobody sees until a commit names them.
 //!
 //! [`TableWriter`] takes batches in the table's current schema: `conform` makes them exactly the
 //! stored types or refuses, `partition` splits them by partition tuple, `parquet_file` encodes one
-//! data file, and `metrics` makes of its footer what planning prunes by. Nothing here touches a
-//! catalog.
+//! data file, and `metrics` makes of its footer what planning prunes by. [`DeleteWriter`] takes
+//! positions of deleted rows. Nothing here touches a catalog.
 
 mod bounds;
 mod conform;
+mod delete_writer;
 mod distribution;
 mod ended;
 mod file_name;
@@ -15,19 +16,24 @@ mod metrics_mode;
 mod parquet_file;
 mod parquet_options;
 mod partition;
+mod position_files;
 mod properties;
+mod puffin;
 mod spool;
 mod table_writer;
 pub(crate) mod transform;
+mod vector_files;
 
 use iceberg::spec::DataFile;
 
+pub use delete_writer::{DeleteWriter, DeletedPositions};
 pub(crate) use distribution::Distribution;
 pub(crate) use ended::EndedFiles;
 pub(crate) use partition::nested_column;
 pub use table_writer::{RowOrder, TableWriter, WriteOptions};
 
-/// A data file that was written and that no snapshot names yet.
+/// A data or delete file that was written and that no snapshot names yet; deletion vectors share
+/// files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrittenFile {
     /// Path, partition, sizes, counts and bounds.

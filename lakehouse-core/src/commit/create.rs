@@ -11,7 +11,8 @@ use iceberg::spec::{
 };
 use tracing::Instrument;
 
-use super::change::{self, Append, FilesOnFailure};
+use super::change::{self, FilesOnFailure};
+use super::file_change::FileChange;
 use super::group::Caller;
 use super::snapshot::StagedSnapshot;
 use super::{Commits, Committed, Presence, cleanup, lost, properties};
@@ -120,7 +121,7 @@ impl Commits {
         &self,
         catalog: &Arc<dyn Catalog>,
         staged: &Table,
-        first: Option<Append>,
+        first: Option<FileChange>,
     ) -> Result<Committed> {
         let caller = Arc::new(Caller::default());
         let _presence = Presence(Arc::clone(&caller));
@@ -143,7 +144,7 @@ struct Creation {
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
     staged: Table,
-    first: Option<Append>,
+    first: Option<FileChange>,
     snapshot: Option<StagedSnapshot>,
     caller: Arc<Caller>,
 }
@@ -174,11 +175,12 @@ impl Creation {
             return Ok(metadata);
         };
         let storage = self.catalog.storage();
+        first.refuse_unsupported()?;
         let summary = std::mem::take(&mut first.summary);
-        let snapshot = StagedSnapshot::new(&metadata, self.clock.as_ref(), &first.files, summary)?;
+        let snapshot = StagedSnapshot::new(&metadata, self.clock.as_ref(), &first.added, summary)?;
         let snapshot = self.snapshot.insert(snapshot);
         snapshot
-            .write_manifests(storage, &metadata, &first.files)
+            .write_manifests(storage, &metadata, &first.added)
             .await?;
         let made = snapshot
             .produce(storage, &metadata, None, self.clock.now_ms())
@@ -213,7 +215,7 @@ impl Creation {
     async fn fail(self, error: Error) -> Result<Committed> {
         let own = self.snapshot.iter().flat_map(StagedSnapshot::written);
         let data: &[_] = match &self.first {
-            Some(first) if first.on_failure == FilesOnFailure::Delete => &first.files,
+            Some(first) if first.on_failure == FilesOnFailure::Delete => &first.added,
             _ => &[],
         };
         let data = data.iter().map(|file| file.data_file.file_path());

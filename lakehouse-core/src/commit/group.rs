@@ -75,7 +75,7 @@ impl Request {
     async fn clean_up(&self, storage: &Storage) {
         let own = self.staged.iter().flat_map(StagedSnapshot::written);
         let data: &[_] = match &self.change {
-            Change::Append(append) if append.on_failure == FilesOnFailure::Delete => &append.files,
+            Change::Files(change) if change.on_failure == FilesOnFailure::Delete => &change.added,
             _ => &[],
         };
         let data = data.iter().map(|file| file.data_file.file_path());
@@ -306,8 +306,8 @@ impl Leader<'_> {
     /// What a change comes to on `state`, and the state after it.
     async fn plan(&self, request: &mut Request, state: &Table) -> Result<(Step, Table)> {
         let step = match &request.change {
-            Change::Append(append) => {
-                let (branch, head) = append.head(state)?;
+            Change::Files(change) => {
+                let (branch, head) = change.head(state)?;
                 let previous_snapshot_id = head.map(|head| head.snapshot_id());
                 let staged = request.staged.as_mut().ok_or_else(|| {
                     Error::internal("an append reached its swap without manifests")
@@ -340,6 +340,11 @@ impl Leader<'_> {
             Change::RollbackToSnapshot(change) => change.plan(state)?,
             Change::RollbackToTimestamp(change) => change.plan(state)?,
             Change::SetCurrentSnapshot(change) => change.plan(state)?,
+            Change::FastForward(change) => change.plan(state)?,
+            Change::CherryPick(_) | Change::PublishChanges(_) | Change::RewriteManifests(_) => {
+                let name = request.change.name();
+                return Err(Error::unsupported(format!("{name} is not offered yet")));
+            }
             Change::SetProperties(change) => change.plan(state)?,
             Change::RemoveProperties(change) => change.plan(state)?,
         };
