@@ -155,6 +155,7 @@ pub struct TableWriter {
     order: RowOrder,
     open: HashMap<PartitionKey, OpenFile>,
     open_bytes: usize,
+    open_files_max: usize,
     /// Partitions whose file was ended because memory was short: what comes for them waits.
     closed: HashSet<PartitionKey>,
     spool: Spool,
@@ -227,6 +228,7 @@ impl TableWriter {
             order: options.order,
             open: HashMap::new(),
             open_bytes: 0,
+            open_files_max: OPEN_FILES_MAX,
             closed: HashSet::new(),
             ended: EndedFiles::new(table.storage().clone()),
             steps: 0,
@@ -333,7 +335,7 @@ impl TableWriter {
         if self.closed.contains(key) || self.spool.contains(key) {
             return Ok(false);
         }
-        if self.open.len() < OPEN_FILES_MAX {
+        if self.open.len() < self.open_files_max {
             return Ok(true);
         }
         let oldest = self.open.iter().min_by_key(|(_, open)| open.last_used);
@@ -431,6 +433,8 @@ impl TableWriter {
             let key = Arc::clone(key);
             self.early_files += 1;
             self.end_file(&key).await?;
+            // More files than memory holds would only be ended early as well.
+            self.open_files_max = self.open.len();
             if self.order == RowOrder::Any {
                 self.closed.insert(key);
             }
