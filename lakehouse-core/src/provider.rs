@@ -31,12 +31,14 @@ mod source;
 mod streamed_scan;
 mod table;
 mod transform_function;
+mod transform_value;
 mod values;
 mod write_default;
+mod write_layout;
 
 pub use access::Access;
 pub use catalog::{LakeCatalog, LocalTable};
-pub use insert::{WrittenRows, write_streams};
+pub use insert::{WrittenRows, write_plan, write_streams};
 pub use predicate::filter_predicate;
 pub use row_change::{RowAction, RowChange, RowChangeExec, RowChangeNode, RowChangePlanner};
 pub use row_filter::RowFilterRule;

@@ -3,6 +3,7 @@
 mod containment;
 mod reservation;
 mod spill;
+mod spill_file;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +22,8 @@ pub use containment::is_contained;
 pub(crate) use containment::{contained, contained_future, contained_stream};
 pub use reservation::Reservation;
 pub use spill::SpillFolder;
+pub(crate) use spill_file::SpillFile;
+pub use spill_file::SpillSpace;
 
 /// What all sessions of a lake share for execution: memory pool, spill folder, object stores.
 #[derive(Debug, Clone)]
@@ -71,6 +74,11 @@ impl Runtime {
     /// An empty share of the memory budget, named for error messages.
     pub fn reserve(&self, name: impl Into<String>) -> Reservation {
         Reservation::new(&self.env.memory_pool, name)
+    }
+
+    /// Where work may spill what memory does not hold.
+    pub fn spill_space(&self) -> SpillSpace {
+        SpillSpace::new(Arc::clone(&self.env.disk_manager))
     }
 
     /// The private folder of this process, emptied when the last clone is dropped.
@@ -138,6 +146,15 @@ pub async fn finish<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T> {
     tokio::spawn(work).await.map_err(join_error)
+}
+
+/// Starts `work` that nobody waits for, such as cleaning up behind something that was dropped.
+/// Outside of a runtime, and when one is going down, nothing is done.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+pub(crate) fn detach(work: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(work);
+    }
 }
 
 /// Runs blocking `work` away from the threads that serve queries.

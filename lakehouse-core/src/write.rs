@@ -8,6 +8,8 @@
 mod bounds;
 mod conform;
 mod delete_writer;
+mod distribution;
+mod ended;
 mod file_name;
 mod metrics;
 mod metrics_mode;
@@ -17,6 +19,7 @@ mod partition;
 mod position_files;
 mod properties;
 mod puffin;
+mod spool;
 mod table_writer;
 pub(crate) mod transform;
 mod vector_files;
@@ -24,7 +27,10 @@ mod vector_files;
 use iceberg::spec::DataFile;
 
 pub use delete_writer::{DeleteWriter, DeletedPositions};
-pub use table_writer::{TableWriter, WriteOptions};
+pub(crate) use distribution::Distribution;
+pub(crate) use ended::EndedFiles;
+pub(crate) use partition::nested_column;
+pub use table_writer::{RowOrder, TableWriter, WriteOptions};
 
 /// A data or delete file that was written and that no snapshot names yet; deletion vectors share
 /// files.

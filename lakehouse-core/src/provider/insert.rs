@@ -1,32 +1,36 @@
 //! INSERT as the engine executes it: rows in, one snapshot and a count out.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
-    Partitioning, PlanProperties,
+    Partitioning, PlanProperties, execute_stream_partitioned,
 };
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use iceberg::spec::{NestedFieldRef, PrimitiveType, Type};
 
+use super::write_layout::WriteLayout;
 use crate::commit::{FileChange, FilesOnFailure};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lake::{FoundTable, Lake};
 use crate::runtime;
 use crate::table::Table;
-use crate::write::{TableWriter, WriteOptions, WrittenFile};
+use crate::write::{EndedFiles, RowOrder, TableWriter, WriteOptions, WrittenFile};
 
 /// Files that a statement wrote, and the rows in them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct WrittenRows {
     /// The files; no snapshot names them yet.
     pub files: Vec<WrittenFile>,
@@ -38,47 +42,101 @@ pub struct WrittenRows {
 ///
 /// # Errors
 /// Rows the table cannot hold, and what the store answers; the files written so far are then
-/// deleted.
+/// deleted, as they are when the future is dropped.
 pub async fn write_streams(
     lake: &Lake,
     table: &Table,
     streams: Vec<SendableRecordBatchStream>,
 ) -> Result<WrittenRows> {
+    let writes = Writes {
+        properties: HashMap::new(),
+        order: RowOrder::Any,
+    };
+    write_all(lake, table, streams, writes).await
+}
+
+/// Runs a plan whose rows are a new table's, and writes them as [`write_streams`] does, distributed
+/// and sorted as the table wants it; `properties` go before the table's.
+///
+/// # Errors
+/// As [`write_streams`]; for properties that cannot be read, before any row is.
+pub async fn write_plan(
+    lake: &Lake,
+    table: &Table,
+    plan: Arc<dyn ExecutionPlan>,
+    properties: HashMap<String, String>,
+    context: &Arc<TaskContext>,
+) -> Result<WrittenRows> {
+    let layout = WriteLayout::try_new(table, &properties, &plan.schema())?;
+    let writers = context.session_config().target_partitions();
+    let plan = layout.arranged(plan, writers)?;
+    let order = layout.row_order(&plan)?;
+    let streams = execute_stream_partitioned(plan, Arc::clone(context))?;
+    write_all(lake, table, streams, Writes { properties, order }).await
+}
+
+/// What the writers of one statement have in common.
+#[derive(Debug, Clone)]
+struct Writes {
+    properties: HashMap<String, String>,
+    order: RowOrder,
+}
+
+async fn write_all(
+    lake: &Lake,
+    table: &Table,
+    streams: Vec<SendableRecordBatchStream>,
+    writes: Writes,
+) -> Result<WrittenRows> {
     refuse_uuid_partitions(table)?;
     let query_id = lake.clock().new_uuid();
-    let mut tasks = Vec::with_capacity(streams.len());
-    for (task, stream) in streams.into_iter().enumerate() {
-        let options = WriteOptions::new(lake.runtime().reserve("write"), query_id)
-            .with_task(u32::try_from(task).unwrap_or(u32::MAX));
-        let writer = TableWriter::try_new(table, options)?;
-        tasks.push(runtime::spawn(write_stream(writer, stream)));
+    // Rows that are dealt out or sorted have no number that anybody knows.
+    let is_numbered = streams.len() == 1 && writes.order == RowOrder::Any;
+    let mut writers = Vec::with_capacity(streams.len());
+    for task in 0..streams.len() {
+        let mut options = WriteOptions::new(lake.runtime().reserve("write"), query_id)
+            .with_task(u32::try_from(task).unwrap_or(u32::MAX))
+            .with_spill_space(lake.runtime().spill_space())
+            .with_row_order(writes.order);
+        if is_numbered {
+            options = options.with_row_numbers();
+        }
+        for (key, value) in &writes.properties {
+            options = options.with_property(key, value);
+        }
+        writers.push(TableWriter::try_new(table, options)?);
     }
-    let mut written = WrittenRows {
-        files: Vec::new(),
-        rows: 0,
+    let has_failed = Arc::new(AtomicBool::new(false));
+    let tasks = writers.into_iter().zip(streams);
+    let tasks = tasks.map(|(writer, stream)| {
+        runtime::spawn(write_stream(writer, stream, Arc::clone(&has_failed)))
+    });
+    let mut tasks: FuturesUnordered<_> = tasks.collect();
+    // Dropped files go away, also when this future is dropped.
+    let mut files = EndedFiles::new(table.storage().clone());
+    let (mut rows, mut failed) = (0, None);
+    while let Some(outcome) = tasks.next().await {
+        match outcome.and_then(|outcome| outcome) {
+            Ok((more, count)) => {
+                files.join(more);
+                rows += count;
+            }
+            Err(error) => {
+                // The other writers give up too; the first error is the one to tell.
+                has_failed.store(true, Ordering::Relaxed);
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    let Some(error) = failed else {
+        let files = files.take();
+        return Ok(WrittenRows { files, rows });
     };
-    let mut failed = None;
-    for task in tasks {
-        match task.await.and_then(|outcome| outcome) {
-            Ok((files, rows)) => {
-                written.files.extend(files);
-                written.rows += rows;
-            }
-            Err(error) => failed = failed.or(Some(error)),
-        }
+    if let Err(left) = files.delete().await {
+        // What cannot be deleted is a file that nobody names; the cause matters more.
+        tracing::warn!(error = %left, "files of a failed write were left behind");
     }
-    match failed {
-        None => Ok(written),
-        Some(error) => {
-            for file in &written.files {
-                // What cannot be deleted is a file that nobody names; the cause matters more.
-                if let Err(error) = table.storage().delete(file.data_file.file_path()).await {
-                    tracing::warn!(%error, "a file of a failed write was left behind");
-                }
-            }
-            Err(error)
-        }
-    }
+    Err(error)
 }
 
 /// The format crate cannot write a partition value of this type into a manifest.
@@ -101,10 +159,15 @@ pub(super) fn refuse_uuid_partitions(table: &Table) -> Result<()> {
 async fn write_stream(
     mut writer: TableWriter,
     mut rows: SendableRecordBatchStream,
-) -> Result<(Vec<WrittenFile>, u64)> {
+    has_failed: Arc<AtomicBool>,
+) -> Result<(EndedFiles, u64)> {
     let mut count = 0;
     while let Some(batch) = rows.next().await {
         let written = match batch {
+            _ if has_failed.load(Ordering::Relaxed) => Err(Error::new(
+                ErrorKind::Cancelled,
+                "another writer of the statement failed",
+            )),
             Ok(batch) => {
                 count += batch.num_rows() as u64;
                 writer.write(batch).await
@@ -118,7 +181,7 @@ async fn write_stream(
             return Err(error);
         }
     }
-    Ok((writer.close().await?, count))
+    Ok((writer.finish().await?, count))
 }
 
 /// Writes its input's rows to a lake's table and commits them as one snapshot.
@@ -127,11 +190,28 @@ pub(super) struct InsertExec {
     lake: Lake,
     target: FoundTable,
     input: Arc<dyn ExecutionPlan>,
+    layout: WriteLayout,
     properties: Arc<PlanProperties>,
 }
 
 impl InsertExec {
-    pub(super) fn new(lake: Lake, target: FoundTable, input: Arc<dyn ExecutionPlan>) -> Self {
+    /// # Errors
+    /// For a layout that the table asks for and that is not known.
+    pub(super) fn try_new(
+        lake: Lake,
+        target: FoundTable,
+        input: Arc<dyn ExecutionPlan>,
+    ) -> Result<Self> {
+        let layout = WriteLayout::try_new(&target.table, &HashMap::new(), &input.schema())?;
+        Ok(Self::with_layout(lake, target, input, layout))
+    }
+
+    fn with_layout(
+        lake: Lake,
+        target: FoundTable,
+        input: Arc<dyn ExecutionPlan>,
+        layout: WriteLayout,
+    ) -> Self {
         let schema = count_schema();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
@@ -143,14 +223,9 @@ impl InsertExec {
             lake,
             target,
             input,
+            layout,
             properties: Arc::new(properties),
         }
-    }
-
-    /// Rows of a partitioned table go through one writer, or each task would make a file of its
-    /// own in each partition.
-    fn is_partitioned(&self) -> bool {
-        !self.target.table.partition_spec().is_unpartitioned()
     }
 }
 
@@ -187,10 +262,12 @@ impl ExecutionPlan for InsertExec {
     }
 
     fn required_input_distribution(&self) -> Vec<Distribution> {
-        vec![match self.is_partitioned() {
-            true => Distribution::SinglePartition,
-            false => Distribution::UnspecifiedDistribution,
-        }]
+        vec![self.layout.distribution()]
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        let ordering = self.layout.ordering().cloned();
+        vec![ordering.map(OrderingRequirements::from)]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -212,10 +289,11 @@ impl ExecutionPlan for InsertExec {
         let input = children
             .pop()
             .ok_or_else(|| DataFusionError::from(Error::internal("an insert needs an input")))?;
-        Ok(Arc::new(Self::new(
+        Ok(Arc::new(Self::with_layout(
             self.lake.clone(),
             self.target.clone(),
             input,
+            self.layout.clone(),
         )))
     }
 
@@ -232,8 +310,12 @@ impl ExecutionPlan for InsertExec {
             .map(|partition| self.input.execute(partition, Arc::clone(&context)))
             .collect::<DataFusionResult<Vec<_>>>()?;
         let (lake, target) = (self.lake.clone(), self.target.clone());
+        let writes = Writes {
+            properties: HashMap::new(),
+            order: self.layout.row_order(&self.input)?,
+        };
         let count = async move {
-            let rows = insert(&lake, &target, streams).await?;
+            let rows = insert(&lake, &target, streams, writes).await?;
             let rows: UInt64Array = [rows].into_iter().collect();
             Ok(RecordBatch::try_new(count_schema(), vec![Arc::new(rows)])?)
         };
@@ -249,8 +331,9 @@ async fn insert(
     lake: &Lake,
     target: &FoundTable,
     streams: Vec<SendableRecordBatchStream>,
+    writes: Writes,
 ) -> Result<u64> {
-    let written = write_streams(lake, &target.table, streams).await?;
+    let written = write_all(lake, &target.table, streams, writes).await?;
     // No rows, no snapshot: an empty insert leaves the history as it is.
     if written.files.is_empty() {
         return Ok(0);

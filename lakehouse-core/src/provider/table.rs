@@ -494,7 +494,7 @@ impl TableProvider for LakeTable {
         })?;
         refuse_write(self.table.metadata())?;
         let (lake, found) = (target.lake.clone(), target.found.clone());
-        Ok(Arc::new(InsertExec::new(lake, found, input)))
+        Ok(Arc::new(InsertExec::try_new(lake, found, input)?))
     }
 
     // The engine hands over what it recovered of the filters after optimising: a condition that is

@@ -14,7 +14,7 @@ use arrow::datatypes::{
 };
 use arrow::util::display::array_value_to_string;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::table::calendar::DAY_US;
 
 /// Turns batches into the types of [`crate::table::write_schema`], or types that Parquet encodes to
@@ -34,10 +34,27 @@ impl Conformer {
 
     /// The rows in stored form; columns are taken by position, nested fields by name and position.
     ///
+    /// `rows_before` is how many rows came before these, where an error is to say the row's number.
+    ///
     /// # Errors
-    /// [`crate::error::ErrorKind::InvalidInput`] for other columns, for types that do not convert,
-    /// for values that would change, and for NULL in a required column: by column and value.
-    pub(super) fn conform(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+    /// [`ErrorKind::InvalidInput`] for other columns, for types that do not convert, for values that
+    /// would change, and for NULL in a required column: by column and value.
+    pub(super) fn conform(
+        &mut self,
+        batch: &RecordBatch,
+        rows_before: Option<u64>,
+    ) -> Result<RecordBatch> {
+        let refused = match self.convert(batch) {
+            Err(error) if error.kind() == ErrorKind::InvalidInput => error,
+            outcome => return outcome,
+        };
+        match rows_before {
+            Some(before) => Err(self.at_row(batch, before, refused)),
+            None => Err(refused),
+        }
+    }
+
+    fn convert(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let fields = self.stored.fields();
         if fields.len() != batch.num_columns() {
             return Err(Error::invalid(format!(
@@ -55,6 +72,26 @@ impl Conformer {
         let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
         let schema = self.schema_of(&columns);
         Ok(RecordBatch::try_new(schema, columns)?)
+    }
+
+    /// The error of the first row that is refused, with its number; `refused` itself where it is
+    /// not about a row.
+    fn at_row(&mut self, batch: &RecordBatch, before: u64, refused: Error) -> Error {
+        // So many first rows are taken, and so many are not.
+        let (mut taken, mut not) = (0, batch.num_rows());
+        if self.convert(&batch.slice(0, 0)).is_err() {
+            return refused;
+        }
+        while taken + 1 < not {
+            let middle = taken.midpoint(not);
+            match self.convert(&batch.slice(0, middle)) {
+                Ok(_) => taken = middle,
+                Err(_) => not = middle,
+            }
+        }
+        let row = batch.slice(taken, 1);
+        let error = self.convert(&row).err().unwrap_or(refused);
+        error.with_context("row", before + not as u64)
     }
 
     fn schema_of(&mut self, columns: &[ArrayRef]) -> SchemaRef {

@@ -21,6 +21,8 @@ pub(super) struct FileFormat {
     pub(super) options: ArrowWriterOptions,
     pub(super) metrics: MetricsPlan,
     pub(super) spec_id: i32,
+    /// The order of the rows of each file, where they come in one.
+    pub(super) sort_order_id: Option<i32>,
     pub(super) content: DataContentType,
 }
 
@@ -135,7 +137,11 @@ impl ParquetFile {
         self.drain().await?;
         // All that can fail is done before the file stands under its name.
         let metrics = self.format.metrics.file_metrics(&footer, &self.floats)?;
-        let data_file = DataFileBuilder::default()
+        let mut builder = DataFileBuilder::default();
+        if let Some(order) = self.format.sort_order_id {
+            builder.sort_order_id(order);
+        }
+        let data_file = builder
             .content(self.format.content)
             .file_path(self.sink.location().to_owned())
             .file_format(DataFileFormat::Parquet)

@@ -49,10 +49,7 @@ pub(super) fn writer_options(
         .set_created_by(concat!("lakehouse version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(compression(properties)?)
         .set_writer_version(page_version(properties)?)
-        .set_max_row_group_bytes(Some(bytes(
-            "write.parquet.row-group-size-bytes",
-            ROW_GROUP_BYTES,
-        )?))
+        .set_max_row_group_bytes(Some(row_group_bytes(properties)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_size_limit(bytes("write.parquet.page-size-bytes", PAGE_BYTES)?)
         .set_data_page_row_count_limit(bytes("write.parquet.page-row-limit", PAGE_ROWS)?)
@@ -69,6 +66,12 @@ pub(super) fn writer_options(
         .with_parquet_schema(descriptor)
         // Columns are read by the table's schema; a second one would only make footers larger.
         .with_skip_arrow_metadata(true))
+}
+
+/// Encoded bytes of a row group at most.
+pub(super) fn row_group_bytes(properties: Properties<'_>) -> Result<usize> {
+    let bytes = properties.number("write.parquet.row-group-size-bytes", 1)?;
+    Ok(bytes.unwrap_or(ROW_GROUP_BYTES))
 }
 
 fn compression(properties: Properties<'_>) -> Result<Compression> {

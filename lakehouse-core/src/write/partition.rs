@@ -235,9 +235,14 @@ pub(super) fn column_at(batch: &RecordBatch, path: &[usize]) -> Result<ArrayRef>
     let (first, nested) = path
         .split_first()
         .ok_or_else(|| Error::internal("a column path must not be empty"))?;
-    let mut column = Arc::clone(batch.column(*first));
+    nested_column(batch.column(*first), nested)
+}
+
+/// The field of a struct column at a path of positions; a row whose parent is NULL is NULL.
+pub(crate) fn nested_column(column: &ArrayRef, path: &[usize]) -> Result<ArrayRef> {
+    let mut column = Arc::clone(column);
     let mut nulls: Option<NullBuffer> = None;
-    for position in nested {
+    for position in path {
         let parent = column
             .as_struct_opt()
             .ok_or_else(|| Error::internal("a nested column path must lead through structs"))?;

@@ -153,6 +153,7 @@ impl PositionFiles {
             stored,
             spec_id,
             content: DataContentType::PositionDeletes,
+            sort_order_id: None,
         })
     }
 }

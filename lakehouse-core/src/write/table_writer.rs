@@ -1,33 +1,42 @@
 //! Rows of a table into data files, a set of files for each partition, in bounded memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use futures::StreamExt;
 use iceberg::spec::{
-    DataContentType, DataFileFormat, NestedField, NestedFieldRef, PrimitiveType, Schema, Type,
+    DataContentType, DataFileFormat, NestedField, NestedFieldRef, PrimitiveType, Schema, SortOrder,
+    Type,
 };
 use uuid::Uuid;
 
 use super::WrittenFile;
 use super::conform::Conformer;
+use super::ended::EndedFiles;
 use super::file_name::FileNames;
 use super::metrics::MetricsPlan;
 use super::metrics_mode::longest_bound;
 use super::parquet_file::{FileFormat, ParquetFile};
-use super::parquet_options::writer_options;
+use super::parquet_options::{row_group_bytes, writer_options};
 use super::partition::{Group, PartitionKey, Partitioner};
 use super::properties::Properties;
+use super::spool::Spool;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::Reservation;
+use crate::runtime::{Reservation, SpillSpace};
 use crate::storage::Storage;
 use crate::table::{Table, write_schema};
 
-/// Files that are open at the same time; beyond it the one unused for longest is ended.
-const OPEN_FILES_MAX: usize = 256;
+/// Files that are open at the same time; rows of other partitions wait until these are written.
+const OPEN_FILES_MAX: usize = 64;
+/// An open file that got no rows for so many steps makes place for another.
+const IDLE_STEPS: u64 = 16;
 /// Rows that are encoded between two looks at memory and file size.
 const STEP_ROWS: usize = 32 << 10;
+/// Bytes that a writer holds at most, also where the memory budget would allow for more; a row
+/// group that is to be larger counts twice.
+const MEMORY_BYTES_MAX: usize = 256 << 20;
+/// Bytes of rows that wait in memory at most, where they can be spilled.
+const WAITING_BYTES_MAX: usize = 96 << 20;
 /// A row group of at least so many bytes may be ended early when memory is short; a smaller one is
 /// ended with its file.
 const EARLY_ROW_GROUP_BYTES: usize = 16 << 20;
@@ -36,8 +45,6 @@ const EARLY_ROW_GROUP_BYTES: usize = 16 << 20;
 const EARLY_FILES_MAX: usize = 10_000;
 /// Size at which a file is ended and another begun, unless the table says otherwise.
 const TARGET_FILE_BYTES: u64 = 512 << 20;
-/// Files that are ended or deleted at the same time.
-const CONCURRENT_FILES: usize = 8;
 
 /// What one write is given beside the table.
 #[derive(Debug)]
@@ -47,6 +54,21 @@ pub struct WriteOptions {
     pub(super) task: u32,
     pub(super) properties: HashMap<String, String>,
     has_row_lineage: bool,
+    space: Option<SpillSpace>,
+    order: RowOrder,
+    counts_rows: bool,
+}
+
+/// In which order rows come to a writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RowOrder {
+    /// In any.
+    #[default]
+    Any,
+    /// By partition: a partition's rows stand together.
+    ByPartition,
+    /// By partition, and within each by the table's sort order, which the files are said to have.
+    Sorted,
 }
 
 impl WriteOptions {
@@ -61,7 +83,33 @@ impl WriteOptions {
             task: 0,
             properties: HashMap::new(),
             has_row_lineage: false,
+            space: None,
+            order: RowOrder::Any,
+            counts_rows: false,
         }
+    }
+
+    /// Where rows of partitions that have to wait are kept when memory is short. Without it such
+    /// partitions get more and smaller files.
+    #[must_use]
+    pub fn with_spill_space(mut self, space: SpillSpace) -> Self {
+        self.space = Some(space);
+        self
+    }
+
+    /// The order in which rows come. It must be true: files are said to be sorted by it.
+    #[must_use]
+    pub fn with_row_order(mut self, order: RowOrder) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Says the number of a refused row in errors, counted from one: for a writer that gets all
+    /// rows of a statement in their order.
+    #[must_use]
+    pub fn with_row_numbers(mut self) -> Self {
+        self.counts_rows = true;
+        self
     }
 
     /// The number of this writer among those of the same statement.
@@ -90,10 +138,10 @@ impl WriteOptions {
 
 /// Writes rows of a table into new data files of its current schema and partition spec.
 ///
-/// Rows may come in any order: each partition has its own file, and when there are more partitions
-/// than may be open, or more bytes than memory, files are ended early, which makes more and smaller
-/// files and never loses a row. A dropped writer leaves files without a name only, except those it
-/// had ended: end it with [`Self::close`] or [`Self::abort`].
+/// Rows may come in any order: each partition has its own file. When there are more partitions than
+/// files may be open, or more bytes than memory, the rows of further partitions wait, spilled when
+/// they are many, and are written partition by partition in the end. A writer that is dropped
+/// deletes what it wrote; [`Self::abort`] does so and says what became of it.
 #[derive(Debug)]
 pub struct TableWriter {
     storage: Storage,
@@ -102,12 +150,20 @@ pub struct TableWriter {
     partitioner: Partitioner,
     names: FileNames,
     memory: Reservation,
+    memory_bytes_max: usize,
     target_file_bytes: u64,
+    order: RowOrder,
     open: HashMap<PartitionKey, OpenFile>,
     open_bytes: usize,
+    open_files_max: usize,
+    /// Partitions whose file was ended because memory was short: what comes for them waits.
+    closed: HashSet<PartitionKey>,
+    spool: Spool,
+    ended: EndedFiles,
     steps: u64,
     early_files: usize,
-    written: Vec<WrittenFile>,
+    /// Rows that were written, where errors are to say the number of a row.
+    rows: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -144,6 +200,7 @@ impl TableWriter {
         let order = metadata.default_sort_order();
         let metrics = MetricsPlan::try_new(schema, order, &stored, properties)?;
         let bounds = longest_bound(schema, order, properties)?;
+        let row_group_bytes = row_group_bytes(properties)?;
         Ok(Self {
             storage: table.storage().clone(),
             conformer: Conformer::new(Arc::clone(&stored)),
@@ -157,19 +214,26 @@ impl TableWriter {
             target_file_bytes: properties
                 .number("write.target-file-size-bytes", 1)?
                 .unwrap_or(TARGET_FILE_BYTES),
+            spool: Spool::new(&stored, options.space),
             format: Arc::new(FileFormat {
                 options: writer_options(schema, &stored, properties, bounds)?,
                 stored,
                 metrics,
                 spec_id: spec.spec_id(),
+                sort_order_id: sort_order_id(order, options.order)?,
                 content: DataContentType::Data,
             }),
             memory: options.memory,
+            memory_bytes_max: row_group_bytes.saturating_mul(2).max(MEMORY_BYTES_MAX),
+            order: options.order,
             open: HashMap::new(),
             open_bytes: 0,
+            open_files_max: OPEN_FILES_MAX,
+            closed: HashSet::new(),
+            ended: EndedFiles::new(table.storage().clone()),
             steps: 0,
             early_files: 0,
-            written: Vec::new(),
+            rows: options.counts_rows.then_some(0),
         })
     }
 
@@ -178,19 +242,29 @@ impl TableWriter {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for rows that the table cannot hold, by column and value, else
-    /// what the store or the memory budget answers. The write must then be given up with
+    /// what the store, the disk or the memory budget answers. The write must then be given up with
     /// [`Self::abort`].
     pub async fn write(&mut self, batch: RecordBatch) -> Result<()> {
         let mut start = 0;
         while start < batch.num_rows() {
             let length = STEP_ROWS.min(batch.num_rows() - start);
             let rows = match length == batch.num_rows() {
-                true => self.conformer.conform(&batch)?,
-                false => self.conformer.conform(&batch.slice(start, length))?,
+                true => self.conformer.conform(&batch, self.rows)?,
+                false => self.conformer.conform(&batch.slice(start, length), self.rows)?,
             };
+            self.steps += 1;
+            let mut waiting = Vec::new();
             for group in self.partitioner.split(&rows)? {
-                self.write_group(group).await?;
+                match self.is_open_to(&group.key).await? {
+                    true => self.write_group(group).await?,
+                    false => waiting.push(group),
+                }
             }
+            if !waiting.is_empty() {
+                self.spool.push(waiting)?;
+                self.keep_within_memory().await?;
+            }
+            self.rows = self.rows.map(|rows| rows + length as u64);
             start += length;
         }
         Ok(())
@@ -200,28 +274,20 @@ impl TableWriter {
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn close(mut self) -> Result<Vec<WrittenFile>> {
-        let files = self.open.drain().map(|(_, open)| open.file.finish());
-        let files: Vec<_> = files.collect();
-        let mut ended = futures::stream::iter(files).buffer_unordered(CONCURRENT_FILES);
-        let mut failed = None;
-        while let Some(file) = ended.next().await {
-            match file {
-                Ok(file) => self.written.push(file),
-                Err(error) => {
-                    failed.get_or_insert(error);
-                }
+    pub async fn close(self) -> Result<Vec<WrittenFile>> {
+        Ok(self.finish().await?.take())
+    }
+
+    /// As [`Self::close`]; the files go away with what is returned unless they are taken.
+    pub(crate) async fn finish(mut self) -> Result<EndedFiles> {
+        match self.end_all().await {
+            Ok(()) => Ok(self.ended),
+            Err(error) => {
+                // The first error is the one to tell; files that no snapshot names are orphans.
+                let _ = self.abort().await;
+                Err(error)
             }
         }
-        drop(ended);
-        if let Some(error) = failed {
-            // The first error is the one to tell; files that no snapshot names are orphans.
-            let _ = self.abort().await;
-            return Err(error);
-        }
-        let mut written = std::mem::take(&mut self.written);
-        written.sort_by(|a, b| a.data_file.file_path().cmp(b.data_file.file_path()));
-        Ok(written)
     }
 
     /// Gives the write up and deletes what it wrote.
@@ -233,32 +299,61 @@ impl TableWriter {
         for (_, open) in self.open.drain() {
             outcome = outcome.and(open.file.abort().await);
         }
-        let storage = &self.storage;
-        let deletions = self
-            .written
-            .iter()
-            .map(|file| storage.delete(file.data_file.file_path()));
-        let deletions: Vec<_> = deletions.collect();
-        let mut deletions = futures::stream::iter(deletions).buffer_unordered(CONCURRENT_FILES);
-        while let Some(deleted) = deletions.next().await {
-            outcome = outcome.and(deleted);
+        outcome.and(self.ended.delete().await)
+    }
+
+    async fn end_all(&mut self) -> Result<()> {
+        let open: Vec<_> = self.open.keys().map(Arc::clone).collect();
+        for key in &open {
+            self.end_file(key).await?;
         }
-        outcome
+        while let Some((key, partition)) = self.spool.first() {
+            while let Some(rows) = self.spool.next_rows(&key).await? {
+                let (key, partition) = (Arc::clone(&key), partition.clone());
+                let group = Group { key, partition, rows };
+                self.write_group(group).await?;
+            }
+            self.end_file(&key).await?;
+        }
+        self.ended.wait_for_all().await
+    }
+
+    /// Whether rows of a partition are written as they come; makes place for it where that costs
+    /// nothing.
+    async fn is_open_to(&mut self, key: &PartitionKey) -> Result<bool> {
+        if self.open.contains_key(key) {
+            return Ok(true);
+        }
+        if self.order != RowOrder::Any {
+            // The rows of the partition before have all come.
+            let before: Vec<_> = self.open.keys().map(Arc::clone).collect();
+            for key in &before {
+                self.end_file(key).await?;
+            }
+            return Ok(true);
+        }
+        if self.closed.contains(key) || self.spool.contains(key) {
+            return Ok(false);
+        }
+        if self.open.len() < self.open_files_max {
+            return Ok(true);
+        }
+        let oldest = self.open.iter().min_by_key(|(_, open)| open.last_used);
+        let idle = oldest.filter(|(_, open)| open.last_used + IDLE_STEPS <= self.steps);
+        let Some(idle) = idle.map(|(key, _)| Arc::clone(key)) else {
+            return Ok(false);
+        };
+        self.end_file(&idle).await?;
+        self.closed.insert(idle);
+        Ok(true)
     }
 
     async fn write_group(&mut self, group: Group) -> Result<()> {
-        self.steps += 1;
         if !self.open.contains_key(&group.key) {
-            self.make_place().await?;
-            let location = self
-                .names
-                .next(self.partitioner.fields(), &group.partition)?;
-            let file = ParquetFile::create(
-                Arc::clone(&self.format),
-                &self.storage,
-                &location,
-                group.partition,
-            )?;
+            let fields = self.partitioner.fields();
+            let location = self.names.next(fields, &group.partition)?;
+            let format = Arc::clone(&self.format);
+            let file = ParquetFile::create(format, &self.storage, &location, group.partition)?;
             let open = OpenFile {
                 file: Box::new(file),
                 memory_bytes: 0,
@@ -279,51 +374,93 @@ impl TableWriter {
         self.keep_within_memory().await
     }
 
-    /// Ends the file unused for longest when as many are open as may be.
-    async fn make_place(&mut self) -> Result<()> {
-        if self.open.len() < OPEN_FILES_MAX {
-            return Ok(());
+    /// Gives memory back until the reservation holds what is left.
+    async fn keep_within_memory(&mut self) -> Result<()> {
+        if self.spool.memory_bytes() > WAITING_BYTES_MAX && self.spool.can_spill() {
+            self.spool.spill().await?;
         }
-        let oldest = self.open.iter().min_by_key(|(_, open)| open.last_used);
-        let oldest = oldest.map(|(key, _)| Arc::clone(key));
-        match oldest {
-            Some(key) => self.end_file(&key).await,
-            None => Ok(()),
+        loop {
+            let held = self.open_bytes + self.spool.memory_bytes() + self.ended.memory_bytes();
+            if held > self.memory_bytes_max && self.give_back().await? {
+                continue;
+            }
+            let Err(refused) = self.memory.resize(held) else {
+                return Ok(());
+            };
+            if !self.give_back().await? {
+                return Err(refused);
+            }
         }
     }
 
-    /// Gives memory back until the reservation holds what is left.
-    async fn keep_within_memory(&mut self) -> Result<()> {
-        while let Err(refused) = self.memory.resize(self.open_bytes) {
-            let largest = self
-                .open
-                .iter_mut()
-                .max_by_key(|(_, open)| open.memory_bytes);
-            let Some((key, open)) = largest else {
-                return Err(refused);
-            };
-            let gathered = open.memory_bytes;
-            if gathered >= EARLY_ROW_GROUP_BYTES {
-                open.file.flush().await?;
-                self.open_bytes = open.measure(self.open_bytes);
-                if open.memory_bytes < gathered {
-                    continue;
-                }
-            }
-            if self.early_files == EARLY_FILES_MAX {
-                return Err(refused);
-            }
-            self.early_files += 1;
-            let key = Arc::clone(key);
-            self.end_file(&key).await?;
+    /// Gives some memory back, the cheapest way; `false` when there is none to give.
+    async fn give_back(&mut self) -> Result<bool> {
+        if self.ended.wait().await? {
+            return Ok(true);
         }
-        Ok(())
+        let waiting_bytes = self.spool.memory_bytes();
+        if self.spool.can_spill() && waiting_bytes >= self.open_bytes {
+            self.spool.spill().await?;
+            return Ok(true);
+        }
+        let largest = self.open.iter_mut();
+        let largest = largest.max_by_key(|(_, open)| open.memory_bytes);
+        if let Some((_, open)) = largest
+            && open.memory_bytes >= EARLY_ROW_GROUP_BYTES
+        {
+            let gathered = open.memory_bytes;
+            open.file.flush().await?;
+            self.open_bytes = open.measure(self.open_bytes);
+            if open.memory_bytes < gathered {
+                return Ok(true);
+            }
+        }
+        if self.spool.can_spill() {
+            self.spool.spill().await?;
+            return Ok(true);
+        }
+        if self.early_files == EARLY_FILES_MAX {
+            return Ok(false);
+        }
+        self.end_early().await
+    }
+
+    /// Ends the file that holds most, or makes one of the rows that wait in memory for a partition.
+    async fn end_early(&mut self) -> Result<bool> {
+        let largest = self.open.iter();
+        let largest = largest.max_by_key(|(_, open)| open.memory_bytes);
+        if let Some((key, _)) = largest {
+            let key = Arc::clone(key);
+            self.early_files += 1;
+            self.end_file(&key).await?;
+            // More files than memory holds would only be ended early as well.
+            self.open_files_max = self.open.len();
+            if self.order == RowOrder::Any {
+                self.closed.insert(key);
+            }
+            return Ok(true);
+        }
+        let largest = self.spool.largest();
+        let largest = largest.filter(|_| self.spool.memory_bytes() > 0);
+        let Some((key, partition)) = largest else {
+            return Ok(false);
+        };
+        self.early_files += 1;
+        let location = self.names.next(self.partitioner.fields(), &partition)?;
+        let format = Arc::clone(&self.format);
+        let mut file = ParquetFile::create(format, &self.storage, &location, partition)?;
+        while let Some(rows) = self.spool.next_rows(&key).await? {
+            file.write(&rows).await?;
+        }
+        let memory_bytes = file.memory_bytes();
+        self.ended.end(file, memory_bytes).await?;
+        Ok(true)
     }
 
     async fn end_file(&mut self, key: &PartitionKey) -> Result<()> {
         if let Some(open) = self.open.remove(key) {
             self.open_bytes -= open.memory_bytes;
-            self.written.push(open.file.finish().await?);
+            self.ended.end(*open.file, open.memory_bytes).await?;
         }
         Ok(())
     }
@@ -336,6 +473,20 @@ impl OpenFile {
         self.memory_bytes = self.file.memory_bytes();
         total - before + self.memory_bytes
     }
+}
+
+/// The order that files are said to have.
+fn sort_order_id(order: &SortOrder, rows: RowOrder) -> Result<Option<i32>> {
+    if rows != RowOrder::Sorted || order.is_unsorted() {
+        return Ok(None);
+    }
+    let id = i32::try_from(order.order_id);
+    id.map(Some).map_err(|_| {
+        Error::corrupt(format!(
+            "sort order {} of the table has an identifier beyond 32 bits",
+            order.order_id
+        ))
+    })
 }
 
 /// The columns of rows that come with their lineage, by the ids that the format reserves.

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use datafusion::common::DFSchema;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{ExprSchemable, LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::execute_stream_partitioned;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::Expr;
 use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{
@@ -17,7 +17,7 @@ use iceberg::spec::{
 use lakehouse_core::commit::{FileChange, FilesOnFailure, NewTable};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
-use lakehouse_core::provider::write_streams;
+use lakehouse_core::provider::write_plan;
 use lakehouse_core::table::{Table, iceberg_schema, read_schema};
 
 use super::QueryResult;
@@ -65,8 +65,9 @@ pub(super) async fn create_table(
             .await?;
         return Ok(QueryResult::empty());
     };
-    let streams = source_streams(source, &staged, state).await?;
-    let written = write_streams(lake, &staged, streams).await?;
+    let plan = source_plan(source, &staged, state).await?;
+    let context = state.task_ctx();
+    let written = write_plan(lake, &staged, plan, HashMap::new(), &context).await?;
     let rows = written.rows;
     let first = match written.files.is_empty() {
         true => None,
@@ -316,11 +317,11 @@ fn at_term(error: Error, term: &PartitionTerm) -> Error {
 }
 
 /// The source's rows in the new table's schema.
-async fn source_streams(
+async fn source_plan(
     source: LogicalPlan,
     staged: &Table,
     state: &SessionState,
-) -> Result<Vec<datafusion::execution::SendableRecordBatchStream>> {
+) -> Result<Arc<dyn ExecutionPlan>> {
     let wanted = DFSchema::try_from(read_schema(staged.schema())?)?;
     let given = Arc::clone(source.schema());
     let columns = given.iter().zip(wanted.fields());
@@ -334,13 +335,5 @@ async fn source_streams(
         .collect::<datafusion::error::Result<_>>()?;
     let plan = LogicalPlanBuilder::from(source).project(casts)?.build()?;
     let plan = exact_casts(plan, state.config_options())?;
-    let physical = state.create_physical_plan(&plan).await?;
-    let is_partitioned = !staged.partition_spec().is_unpartitioned();
-    if is_partitioned {
-        return Ok(vec![datafusion::physical_plan::execute_stream(
-            physical,
-            state.task_ctx(),
-        )?]);
-    }
-    Ok(execute_stream_partitioned(physical, state.task_ctx())?)
+    Ok(state.create_physical_plan(&plan).await?)
 }

@@ -17,7 +17,7 @@ use lakehouse_core::write::WrittenFile;
 use proptest::prelude::*;
 
 use super::reference::{transform, within};
-use super::{primitive, rows_of, table, write};
+use super::{Space, primitive, rows_of, table, write_within};
 
 type Value = Option<PrimitiveLiteral>;
 
@@ -331,7 +331,7 @@ impl Case {
     }
 }
 
-async fn check(seed: u64, rows: usize, choice: usize, group_bytes: usize) {
+async fn check(seed: u64, rows: usize, choice: usize, group_bytes: usize, memory: usize) {
     let case = Case::new(seed, rows);
     let names: Vec<String> = (0..case.types.len())
         .map(|index| format!("c{index}"))
@@ -353,7 +353,7 @@ async fn check(seed: u64, rows: usize, choice: usize, group_bytes: usize) {
     let whole = case.batch(&stored);
     let cut = rows / 3;
     let batches = vec![whole.slice(0, cut), whole.slice(cut, rows - cut)];
-    let files = write(&table, batches).await.unwrap();
+    let files = write_within(&table, batches, Space::Spilled(memory)).await.unwrap();
 
     let mut seen = vec![false; rows];
     for file in &files {
@@ -396,8 +396,9 @@ proptest! {
         rows in 1_usize..120,
         choice in 0..PARTITION_CHOICES,
         group_bytes in prop_oneof![Just(1_usize), Just(4_000), Just(1 << 27)],
+        memory in prop_oneof![Just(256 << 10), Just(usize::MAX)],
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(check(seed, rows, choice, group_bytes));
+        runtime.block_on(check(seed, rows, choice, group_bytes, memory));
     }
 }
