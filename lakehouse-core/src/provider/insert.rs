@@ -21,8 +21,8 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use iceberg::spec::{NestedFieldRef, PrimitiveType, Type};
 
+use super::insert_into::InsertInto;
 use super::write_layout::WriteLayout;
-use crate::commit::{FileChange, FilesOnFailure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::{FoundTable, Lake};
 use crate::runtime;
@@ -189,6 +189,7 @@ async fn write_stream(
 pub(super) struct InsertExec {
     lake: Lake,
     target: FoundTable,
+    into: InsertInto,
     input: Arc<dyn ExecutionPlan>,
     layout: WriteLayout,
     properties: Arc<PlanProperties>,
@@ -200,15 +201,17 @@ impl InsertExec {
     pub(super) fn try_new(
         lake: Lake,
         target: FoundTable,
+        into: InsertInto,
         input: Arc<dyn ExecutionPlan>,
     ) -> Result<Self> {
         let layout = WriteLayout::try_new(&target.table, &HashMap::new(), &input.schema())?;
-        Ok(Self::with_layout(lake, target, input, layout))
+        Ok(Self::with_layout(lake, target, into, input, layout))
     }
 
     fn with_layout(
         lake: Lake,
         target: FoundTable,
+        into: InsertInto,
         input: Arc<dyn ExecutionPlan>,
         layout: WriteLayout,
     ) -> Self {
@@ -222,6 +225,7 @@ impl InsertExec {
         Self {
             lake,
             target,
+            into,
             input,
             layout,
             properties: Arc::new(properties),
@@ -241,9 +245,10 @@ impl DisplayAs for InsertExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "InsertExec: table={}.{}",
+            "InsertExec: table={}.{}{}",
             self.target.catalog_name,
-            self.target.table.ident()
+            self.target.table.ident(),
+            self.into
         )
     }
 }
@@ -292,6 +297,7 @@ impl ExecutionPlan for InsertExec {
         Ok(Arc::new(Self::with_layout(
             self.lake.clone(),
             self.target.clone(),
+            self.into.clone(),
             input,
             self.layout.clone(),
         )))
@@ -309,13 +315,13 @@ impl ExecutionPlan for InsertExec {
         let streams = (0..partitions)
             .map(|partition| self.input.execute(partition, Arc::clone(&context)))
             .collect::<DataFusionResult<Vec<_>>>()?;
-        let (lake, target) = (self.lake.clone(), self.target.clone());
+        let (lake, target, into) = (self.lake.clone(), self.target.clone(), self.into.clone());
         let writes = Writes {
             properties: HashMap::new(),
             order: self.layout.row_order(&self.input)?,
         };
         let count = async move {
-            let rows = insert(&lake, &target, streams, writes).await?;
+            let rows = insert(&lake, &target, &into, streams, writes).await?;
             let rows: UInt64Array = [rows].into_iter().collect();
             Ok(RecordBatch::try_new(count_schema(), vec![Arc::new(rows)])?)
         };
@@ -330,18 +336,16 @@ impl ExecutionPlan for InsertExec {
 async fn insert(
     lake: &Lake,
     target: &FoundTable,
+    into: &InsertInto,
     streams: Vec<SendableRecordBatchStream>,
     writes: Writes,
 ) -> Result<u64> {
     let written = write_all(lake, &target.table, streams, writes).await?;
-    // No rows, no snapshot: an empty insert leaves the history as it is.
-    if written.files.is_empty() {
-        return Ok(0);
+    if let Some(change) = into.change(&target.table, written.files)? {
+        let commits = lake.commits();
+        commits
+            .commit(&target.catalog, target.table.ident(), change)
+            .await?;
     }
-    let append = FileChange::append(&target.table, written.files)
-        .with_files_on_failure(FilesOnFailure::Delete);
-    lake.commits()
-        .commit(&target.catalog, target.table.ident(), append)
-        .await?;
     Ok(written.rows)
 }

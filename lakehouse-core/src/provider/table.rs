@@ -28,6 +28,7 @@ use super::field_mapping::TableColumns;
 use super::file::LakeFile;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
+use super::insert_into::{InsertInto, written_branch};
 use super::metadata_column::MetadataColumns;
 use super::metadata_table::MetadataTableProvider;
 use super::predicate;
@@ -65,6 +66,7 @@ pub struct LakeTable {
 struct InsertTarget {
     lake: Lake,
     found: FoundTable,
+    into: InsertInto,
 }
 
 impl LakeTable {
@@ -100,7 +102,21 @@ impl LakeTable {
     /// Lets rows be inserted into the table that was found in `lake`.
     #[must_use]
     pub fn with_insert(mut self, lake: Lake, found: FoundTable) -> Self {
-        self.target = Some(Arc::new(InsertTarget { lake, found }));
+        let into = InsertInto::default();
+        self.target = Some(Arc::new(InsertTarget { lake, found, into }));
+        self
+    }
+
+    /// Says how inserted rows take their place; for a table that rows may be inserted into.
+    #[must_use]
+    pub fn with_insert_into(mut self, into: InsertInto) -> Self {
+        self.target = self.target.map(|target| {
+            Arc::new(InsertTarget {
+                lake: target.lake.clone(),
+                found: target.found.clone(),
+                into,
+            })
+        });
         self
     }
 
@@ -493,8 +509,10 @@ impl TableProvider for LakeTable {
                 .with_context("table", self.table.ident())
         })?;
         refuse_write(self.table.metadata())?;
+        written_branch(&self.table)?;
         let (lake, found) = (target.lake.clone(), target.found.clone());
-        Ok(Arc::new(InsertExec::try_new(lake, found, input)?))
+        let into = target.into.clone();
+        Ok(Arc::new(InsertExec::try_new(lake, found, into, input)?))
     }
 
     // The engine hands over what it recovered of the filters after optimising: a condition that is

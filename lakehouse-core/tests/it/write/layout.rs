@@ -52,7 +52,11 @@ async fn g14_a_thousand_partitions_in_little_memory_get_a_file_each() {
         let files = files.unwrap();
         // A file that was begun before memory was short gets a second one.
         let most = usize::try_from(PARTITIONS).unwrap() + 64;
-        assert!((1_000..=most).contains(&files.len()), "{bytes}: {}", files.len());
+        assert!(
+            (1_000..=most).contains(&files.len()),
+            "{bytes}: {}",
+            files.len()
+        );
         assert_eq!(all_ints(&table, &files, 0).await, expected);
     }
 }
@@ -91,7 +95,11 @@ async fn rows_by_partition_have_one_open_file() {
     }
     let files = writer.close().await.unwrap();
     assert_eq!(files.len(), 100);
-    assert!(files.iter().all(|file| file.data_file.sort_order_id().is_none()));
+    assert!(
+        files
+            .iter()
+            .all(|file| file.data_file.sort_order_id().is_none())
+    );
     let expected: Vec<_> = (0..1_000).map(Some).collect();
     assert_eq!(all_ints(&table, &files, 0).await, expected);
 }

@@ -1,0 +1,103 @@
+//! How the rows of an insert take their place among those of a table.
+
+use std::fmt;
+
+use crate::commit::{FileChange, FilesOnFailure, Isolation};
+use crate::error::{Error, Result};
+use crate::scan::Predicate;
+use crate::table::{MAIN_BRANCH, ReferenceKind, Table, Version};
+use crate::write::WrittenFile;
+
+/// What becomes of the rows that a table has when others are inserted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum InsertMode {
+    /// They stay.
+    #[default]
+    Append,
+    /// Those that match go. A data file of which only some match refuses the insert.
+    OverwriteRows(Predicate),
+    /// Those of each partition that gets a row go; all of an unpartitioned table that gets any.
+    ReplacePartitions,
+}
+
+/// How the rows of an insert take their place.
+#[derive(Debug, Clone, Default)]
+pub struct InsertInto {
+    /// What becomes of other rows.
+    pub mode: InsertMode,
+    /// What must not have happened meanwhile where rows are replaced; serializable without one.
+    pub isolation: Option<Isolation>,
+    /// Makes the snapshot without moving the branch to it, to be published by this id.
+    pub wap_id: Option<String>,
+}
+
+impl InsertInto {
+    /// The change that makes written files part of the table; none when there is nothing to do.
+    ///
+    /// # Errors
+    /// For a version of the table that can only be read.
+    pub(super) fn change(
+        &self,
+        table: &Table,
+        files: Vec<WrittenFile>,
+    ) -> Result<Option<FileChange>> {
+        let branch = written_branch(table)?;
+        let change = match &self.mode {
+            // No rows, no snapshot: an empty insert leaves the history as it is.
+            InsertMode::Append | InsertMode::ReplacePartitions if files.is_empty() => {
+                return Ok(None);
+            }
+            InsertMode::Append => FileChange::append(table, files),
+            InsertMode::ReplacePartitions => FileChange::replace_partitions(table, files),
+            InsertMode::OverwriteRows(filter) => {
+                FileChange::overwrite_rows(table, filter.clone(), files)
+            }
+        };
+        let mut change = change
+            .with_branch(branch)
+            .with_files_on_failure(FilesOnFailure::Delete);
+        if let Some(isolation) = self.isolation {
+            change = change.with_isolation(isolation);
+        }
+        if let Some(id) = &self.wap_id {
+            change = change.staged(Some(id.clone()));
+        }
+        Ok(Some(change))
+    }
+}
+
+impl fmt::Display for InsertInto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.mode {
+            InsertMode::Append => Ok(()),
+            InsertMode::OverwriteRows(Predicate::AlwaysTrue) => f.write_str(", overwrite=all rows"),
+            InsertMode::OverwriteRows(filter) => write!(f, ", overwrite={filter:?}"),
+            InsertMode::ReplacePartitions => f.write_str(", overwrite=partitions"),
+        }?;
+        match &self.wap_id {
+            Some(id) => write!(f, ", wap.id={id}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The branch that rows are inserted into: the one that the table is viewed at.
+///
+/// # Errors
+/// When it is viewed at another kind of version.
+pub(super) fn written_branch(table: &Table) -> Result<&str> {
+    match table.version() {
+        None => Ok(MAIN_BRANCH),
+        Some(Version::Branch(name) | Version::Reference(name))
+            if table.refs()?.iter().any(|known| {
+                known.kind == ReferenceKind::Branch && known.name.eq_ignore_ascii_case(name)
+            }) =>
+        {
+            Ok(name)
+        }
+        Some(version) => Err(Error::invalid(format!(
+            "rows are inserted into a table or a branch of it, not into its version {version}"
+        ))
+        .with_context("table", table.ident())),
+    }
+}
