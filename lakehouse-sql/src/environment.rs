@@ -1,7 +1,7 @@
 //! What one session works with: its access, engine context, own tables and variables.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::ScalarUDF;
@@ -30,6 +30,7 @@ use crate::guarded_logical_rule::logical_rules;
 use crate::joined_subqueries::JoinedSubqueries;
 use crate::ntile::ntile;
 use crate::physical_rules::physical_rules;
+use crate::resolve::OverwriteMode;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
 use crate::set_operation::SetOperationRule;
@@ -40,6 +41,15 @@ use crate::typed_call::TypedCallRule;
 
 /// The variable that fixes every table of a session at one time.
 pub(crate) const AS_OF: &str = "lakehouse.as_of";
+/// The variable of which rows an INSERT OVERWRITE replaces: `static` or `dynamic`.
+pub(crate) const OVERWRITE_MODE: &str = "lakehouse.partition_overwrite_mode";
+/// The variable of the id that stages what is written to tables with `write.wap.enabled`.
+pub(crate) const WAP_ID: &str = "lakehouse.wap_id";
+/// What other engines call variables of ours, in lower case.
+const ALIASES: &[(&str, &str)] = &[
+    ("spark.sql.sources.partitionoverwritemode", OVERWRITE_MODE),
+    ("spark.wap.id", WAP_ID),
+];
 /// The variable of `SET TIME ZONE`.
 const TIME_ZONE: &str = "time zone";
 /// The engine's name of the session's time zone.
@@ -71,6 +81,10 @@ pub(crate) struct Variables {
     pub(crate) namespace: NamespaceIdent,
     /// The time that fixes every table at once, in milliseconds since 1970.
     pub(crate) as_of_ms: Option<i64>,
+    /// Which rows an INSERT OVERWRITE replaces.
+    pub(crate) overwrite_mode: OverwriteMode,
+    /// The id that stages what is written to tables with `write.wap.enabled`.
+    pub(crate) wap_id: Option<String>,
 }
 
 impl Environment {
@@ -123,6 +137,8 @@ impl Environment {
             catalog,
             namespace,
             as_of_ms: None,
+            overwrite_mode: OverwriteMode::default(),
+            wap_id: None,
         });
         Ok(Self {
             access,
@@ -149,19 +165,19 @@ impl Environment {
 
     /// The variables as they are now.
     pub(crate) fn variables(&self) -> Variables {
+        self.lock_variables().clone()
+    }
+
+    fn lock_variables(&self) -> MutexGuard<'_, Variables> {
         self.variables
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     /// Makes a namespace the current one.
     pub(crate) fn use_namespace(&self, catalog: String, namespace: NamespaceIdent) {
         {
-            let mut variables = self
-                .variables
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut variables = self.lock_variables();
             variables.catalog.clone_from(&catalog);
             variables.namespace = namespace.clone();
         }
@@ -174,10 +190,7 @@ impl Environment {
 
     /// Fixes every table at one time, or none.
     pub(crate) fn set_as_of(&self, as_of_ms: Option<i64>) {
-        self.variables
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_of_ms = as_of_ms;
+        self.lock_variables().as_of_ms = as_of_ms;
     }
 
     /// Sets a variable from its text, or takes it back to its value at the session's start.
@@ -185,9 +198,27 @@ impl Environment {
     /// # Errors
     /// Unknown variables with the nearest names; values that do not fit.
     pub(crate) fn set(&self, name: &str, value: Option<String>) -> Result<()> {
+        let alias = ALIASES
+            .iter()
+            .find(|(alias, _)| *alias == name.to_lowercase());
+        let name = alias.map_or(name, |(_, own)| *own);
         match (name, value) {
             (AS_OF, None) => {
                 self.set_as_of(None);
+                Ok(())
+            }
+            (OVERWRITE_MODE, value) => {
+                let mode = value.as_deref().map(OverwriteMode::parse).transpose()?;
+                self.lock_variables().overwrite_mode = mode.unwrap_or_default();
+                Ok(())
+            }
+            (WAP_ID, value) => {
+                if value.as_deref().is_some_and(|id| id.trim().is_empty()) {
+                    return Err(Error::invalid(format!(
+                        "{WAP_ID} must not be empty; RESET {WAP_ID} ends staging"
+                    )));
+                }
+                self.lock_variables().wap_id = value;
                 Ok(())
             }
             (TIME_ZONE | ENGINE_TIME_ZONE, value) => {
@@ -215,7 +246,7 @@ impl Environment {
             (engine, None) if engine.starts_with("datafusion.") => self.reset_engine_option(engine),
             (other, _) => Err(Error::invalid(format!(
                 "there is no variable {other:?}{}",
-                hint(other, [AS_OF, TIME_ZONE])
+                hint(other, [AS_OF, OVERWRITE_MODE, WAP_ID, TIME_ZONE])
             ))),
         }
     }

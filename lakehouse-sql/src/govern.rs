@@ -11,7 +11,7 @@ use lakehouse_core::error::Result;
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::provider::Access;
 
-use crate::resolve::{Intent, Resolved, TableOrigin};
+use crate::resolve::{InsertForm, Intent, Resolved, TableOrigin};
 use crate::session_zone::in_zone;
 
 /// Tables of one statement by their keys.
@@ -47,6 +47,10 @@ impl Governed {
 pub(crate) fn govern(resolved: Resolved, access: &Access, zone: &Arc<str>) -> Result<Governed> {
     let (intent, resolved_tables) = resolved.into_parts();
     let mut tables: GovernedTables = HashMap::with_capacity(resolved_tables.len());
+    let also = match &intent {
+        Intent::Rows { insert, .. } => insert.as_ref().and_then(InsertForm::privilege),
+        _ => None,
+    };
     for table in resolved_tables {
         let provider = match table.source {
             TableOrigin::Context(provider) => provider,
@@ -61,7 +65,12 @@ pub(crate) fn govern(resolved: Resolved, access: &Access, zone: &Arc<str>) -> Re
                 };
                 in_zone(&table.key, provider, zone)?
             }
-            TableOrigin::Lake { found, .. } => access.target(*found)?,
+            TableOrigin::Lake { found, .. } => {
+                if let Some(privilege) = also {
+                    access.check(privilege, &found)?;
+                }
+                access.target(*found)?
+            }
         };
         tables.insert(table.key, provider_as_source(Arc::clone(&provider)));
     }

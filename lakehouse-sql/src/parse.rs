@@ -19,7 +19,7 @@ use lakehouse_core::error::Result;
 
 pub use version::{VersionClause, version_clause};
 
-pub(crate) use cursor::Cursor;
+pub(crate) use cursor::{Cursor, word_token};
 pub(crate) use dialect::DIALECT;
 pub(crate) use failure::{invalid_at, unsupported_at};
 pub(crate) use suggest::nearest;

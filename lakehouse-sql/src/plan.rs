@@ -29,7 +29,7 @@ use context::GovernedContext;
 
 use crate::functions::parser_options;
 use crate::govern::Governed;
-use crate::resolve::{Command, Explanation, Intent};
+use crate::resolve::{Command, Explanation, InsertForm, Intent};
 
 /// How many columns an error names when none is near the one that was asked for.
 const COLUMNS_LISTED: usize = 8;
@@ -60,10 +60,20 @@ pub(crate) enum Work {
 /// Names and types that do not fit, with their place in the SQL where the engine tells it.
 pub(crate) fn plan(governed: Governed, lake: &Lake, state: &SessionState) -> Result<Plan> {
     let (intent, tables) = governed.into_parts();
+    let tables = match &intent {
+        Intent::Rows {
+            statement,
+            insert: Some(form),
+        } => insert::aim(statement, form, tables)?,
+        _ => tables,
+    };
     let context = GovernedContext::new(state, tables);
     let planner = SqlToRel::new_with_options(&context, parser_options(state));
     let work = match intent {
-        Intent::Rows(statement) => Work::Rows(Box::new(plan_rows(*statement, &planner, &context)?)),
+        Intent::Rows { statement, insert } => {
+            let form = insert.unwrap_or_default();
+            Work::Rows(Box::new(plan_rows(*statement, &form, &planner, &context)?))
+        }
         Intent::Changes(mut changes) => {
             let explanation = changes.explain.take();
             let plan = change::plan_changes(*changes, lake, &planner, &context, state)?;
@@ -93,17 +103,18 @@ pub(crate) fn plan(governed: Governed, lake: &Lake, state: &SessionState) -> Res
 /// Plans what the engine plans, inserts of queries apart.
 fn plan_rows(
     statement: Statement,
+    form: &InsertForm,
     planner: &SqlToRel<'_, GovernedContext<'_>>,
     context: &GovernedContext<'_>,
 ) -> Result<LogicalPlan> {
     match statement {
         Statement::Statement(inner) => match *inner {
-            ast::Statement::Insert(insert) if !insert::is_values(&insert) => {
-                insert::plan_insert(insert, planner, context)
+            ast::Statement::Insert(insert) if !insert::is_engines(&insert, form) => {
+                insert::plan_insert(insert, form, planner, context)
             }
             other => planner.sql_statement_to_plan(other).map_err(planning_error),
         },
-        Statement::Explain(explain) => plan_explain(explain, planner, context),
+        Statement::Explain(explain) => plan_explain(explain, form, planner, context),
         other => planner.statement_to_plan(other).map_err(planning_error),
     }
 }
@@ -112,6 +123,7 @@ fn plan_rows(
 /// one of the engine's own planner.
 fn plan_explain(
     explain: ExplainStatement,
+    form: &InsertForm,
     planner: &SqlToRel<'_, GovernedContext<'_>>,
     context: &GovernedContext<'_>,
 ) -> Result<LogicalPlan> {
@@ -128,7 +140,7 @@ fn plan_explain(
         format,
     };
     to_explain(
-        plan_rows(*statement, planner, context)?,
+        plan_rows(*statement, form, planner, context)?,
         explanation,
         context,
     )

@@ -6,6 +6,7 @@ mod command;
 mod common_table;
 mod dialect_call;
 mod information_schema;
+mod insert;
 mod inserted_value;
 mod metadata_column;
 mod named_join;
@@ -36,6 +37,7 @@ pub(crate) use change::{
     ChangeKind, Changes, Clause, ClauseAction, ColumnChange, Explanation, Value,
 };
 pub(crate) use command::{Command, NamespaceTarget, SettingValue, Show, TableTarget};
+pub(crate) use insert::{InsertForm, OverwriteMode};
 pub(crate) use relation::pin;
 pub(crate) use session_table::SessionTable;
 
@@ -69,7 +71,11 @@ impl Resolved {
 #[derive(Debug)]
 pub(crate) enum Intent {
     /// Rows that the engine plans: a query, an insert, an explanation, a copy.
-    Rows(Box<EngineStatement>),
+    Rows {
+        statement: Box<EngineStatement>,
+        /// How the rows of an insert take their place.
+        insert: Option<InsertForm>,
+    },
     /// Changes of a table's rows.
     Changes(Box<Changes>),
     /// A command of ours, with the query whose rows a new table begins with.
@@ -110,6 +116,10 @@ pub(crate) struct Scope<'a> {
     pub(crate) namespace: NamespaceIdent,
     /// The time that fixes every table of the session at once, in milliseconds since 1970.
     pub(crate) as_of_ms: Option<i64>,
+    /// Which rows an INSERT OVERWRITE replaces, unless it says so itself.
+    pub(crate) overwrite_mode: OverwriteMode,
+    /// The id by which written snapshots of tables with `write.wap.enabled` are published later.
+    pub(crate) wap_id: Option<String>,
     /// One instant per statement: what `current_timestamp` answers.
     pub(crate) instant: DateTime<Utc>,
     pub(crate) parameters: Option<&'a ParamValues>,

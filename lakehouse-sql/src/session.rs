@@ -108,6 +108,8 @@ impl Session {
             catalog: variables.catalog,
             namespace: variables.namespace,
             as_of_ms: variables.as_of_ms,
+            overwrite_mode: variables.overwrite_mode,
+            wap_id: variables.wap_id,
             instant,
             parameters: parameters.as_ref(),
         };

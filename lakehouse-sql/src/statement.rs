@@ -23,7 +23,7 @@ mod truncate;
 mod update;
 
 use datafusion::sql::parser::Statement as DataFusionStatement;
-use datafusion::sql::sqlparser::ast::{Insert, Query};
+use datafusion::sql::sqlparser::ast::Query;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use lakehouse_core::error::{Error, Result};
 
@@ -34,6 +34,7 @@ pub use create::{ColumnDefinition, CreateTable};
 pub(crate) use data_type::DEPTH_MAX as TYPE_DEPTH_MAX;
 pub use delete::Delete;
 pub use drop::{DropNamespace, DropTable};
+pub use insert::InsertRows;
 pub use merge::{Merge, MergeAction, MergeClause, MergeKind};
 pub use namespace::CreateNamespace;
 pub use partition::PartitionTerm;
@@ -51,8 +52,8 @@ pub enum Statement {
     Query(Box<Query>),
     /// `EXPLAIN` of a query or a statement that writes rows.
     Explain(Explain),
-    /// `INSERT INTO t [(columns)]` with a query or values; no other clause is set.
-    Insert(Box<Insert>),
+    /// `INSERT INTO` or `INSERT OVERWRITE` with a query or values.
+    Insert(Box<InsertRows>),
     /// `DELETE`, and `TRUNCATE TABLE`, which deletes all rows.
     Delete(Box<Delete>),
     /// `UPDATE`.

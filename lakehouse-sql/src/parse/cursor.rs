@@ -241,6 +241,18 @@ impl Cursor {
         &self.tokens
     }
 
+    /// How many tokens of the statement are read.
+    pub(crate) fn position(&self) -> usize {
+        self.parser.index()
+    }
+
+    /// Goes back to where [`Self::position`] was so much.
+    pub(crate) fn go_back_to(&mut self, position: usize) {
+        while self.position() > position {
+            self.parser.prev_token();
+        }
+    }
+
     /// Starts again, before the first of other tokens.
     pub(crate) fn restart(&mut self, tokens: Vec<TokenWithSpan>) {
         *self = Self::new(tokens);
@@ -268,7 +280,7 @@ pub(super) fn is_word(token: &Token, text: &str) -> bool {
 }
 
 /// A word token, as if it had been typed at `span`.
-pub(super) fn word_token(text: &str, keyword: Keyword, span: Span) -> TokenWithSpan {
+pub(crate) fn word_token(text: &str, keyword: Keyword, span: Span) -> TokenWithSpan {
     let word = Word {
         value: text.to_string(),
         quote_style: None,

@@ -6,30 +6,128 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{DFSchema, ScalarValue, TableReference};
+use arrow::datatypes::Schema;
+use datafusion::catalog::TableProvider;
+use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
+use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::planner::ContextProvider;
 use datafusion::logical_expr::{ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource};
 use datafusion::prelude::Expr;
+use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::planner::{SqlToRel, object_name_to_table_reference};
 use datafusion::sql::sqlparser::ast::{Insert, Query, SetExpr, Statement, TableObject};
 use lakehouse_core::error::{Error, Result};
-use lakehouse_core::name::quote;
+use lakehouse_core::name::{hint, quote};
+use lakehouse_core::provider::{InsertInto, InsertMode, LakeTable, filter_predicate};
+use lakehouse_core::scan::{Comparison, Predicate};
 
 use crate::exact_cast::cast_type;
+use crate::govern::GovernedTables;
+use crate::resolve::{InsertForm, OverwriteMode};
 use crate::uuid_text::{may_be_uuid, uuid_of_text};
 
+/// The insert of a statement, also below an `EXPLAIN`.
+fn insert_of(statement: &EngineStatement) -> Option<&Insert> {
+    match statement {
+        EngineStatement::Statement(inner) => match inner.as_ref() {
+            Statement::Insert(insert) => Some(insert),
+            _ => None,
+        },
+        EngineStatement::Explain(explain) => insert_of(&explain.statement),
+        _ => None,
+    }
+}
+
+/// Tells the target of an insert how rows take their place in it.
+///
+/// # Errors
+/// For partition values that are none of their columns.
+pub(super) fn aim(
+    statement: &EngineStatement,
+    form: &InsertForm,
+    mut tables: GovernedTables,
+) -> Result<GovernedTables> {
+    let is_plain = form.overwrite.is_none() && form.isolation.is_none() && form.wap_id.is_none();
+    let Some(TableObject::TableName(name)) = insert_of(statement).map(|insert| &insert.table)
+    else {
+        return Ok(tables);
+    };
+    let reference = object_name_to_table_reference(name.clone(), true)?;
+    let Some(source) = tables.get_mut(&reference).filter(|_| !is_plain) else {
+        return Ok(tables);
+    };
+    let provider = source_as_provider(source)?;
+    let target = provider
+        .as_any()
+        .downcast_ref::<LakeTable>()
+        .ok_or_else(|| Error::internal("the target of an insert is no table of the lake"))?;
+    let mode = match form.overwrite {
+        None => InsertMode::Append,
+        Some(OverwriteMode::Dynamic) => InsertMode::ReplacePartitions,
+        Some(OverwriteMode::Static) => InsertMode::OverwriteRows(replaced(form, target)?),
+    };
+    let into = InsertInto {
+        mode,
+        isolation: form.isolation,
+        wap_id: form.wap_id.clone(),
+    };
+    *source = provider_as_source(Arc::new(target.clone().with_insert_into(into)));
+    Ok(tables)
+}
+
+/// The rows that a static overwrite replaces: those with the fixed values.
+fn replaced(form: &InsertForm, target: &LakeTable) -> Result<Predicate> {
+    let mut parts = Vec::with_capacity(form.fixed.len());
+    for (name, value) in &form.fixed {
+        let data_type = target.schema().field_with_name(name)?.data_type().clone();
+        let value = value.cast_to(&data_type).map_err(|error| {
+            Error::invalid(format!(
+                "{value} in PARTITION is no value of column {}",
+                quote(name)
+            ))
+            .with_source(error)
+        })?;
+        let column = Expr::Column(Column::new_unqualified(name));
+        let condition = match value.is_null() {
+            true => column.is_null(),
+            false => column.eq(Expr::Literal(value, None)),
+        };
+        // A weaker condition would replace too much, so nothing but the condition itself will do.
+        match filter_predicate(&[condition], target.table()) {
+            part @ (Predicate::IsNull { .. }
+            | Predicate::Compare {
+                comparison: Comparison::Eq,
+                ..
+            }) => parts.push(part),
+            _ => {
+                return Err(Error::unsupported(format!(
+                    "rows cannot be replaced by this value of column {} in PARTITION",
+                    quote(name)
+                )));
+            }
+        }
+    }
+    Ok(match parts.len() {
+        0 => Predicate::AlwaysTrue,
+        1 => parts.swap_remove(0),
+        _ => Predicate::And(parts),
+    })
+}
+
 /// Whether the engine's planner may have this insert.
-pub(super) fn is_values(insert: &Insert) -> bool {
-    insert
+pub(super) fn is_engines(insert: &Insert, form: &InsertForm) -> bool {
+    let is_values = insert
         .source
         .as_deref()
-        .is_none_or(|query| matches!(*query.body, SetExpr::Values(_)))
+        .is_none_or(|query| matches!(*query.body, SetExpr::Values(_)));
+    is_values && form.fixed.is_empty() && !form.by_name
 }
 
 /// Plans an insert of a query's rows.
 pub(super) fn plan_insert<C: ContextProvider>(
     insert: Insert,
+    form: &InsertForm,
     planner: &SqlToRel<'_, C>,
     context: &C,
 ) -> Result<LogicalPlan> {
@@ -44,7 +142,13 @@ pub(super) fn plan_insert<C: ContextProvider>(
         .iter()
         .map(|column| column.value.as_str())
         .collect();
-    insert_rows(source, reference, target, &columns)
+    let schema = target.schema();
+    let given = source.schema();
+    let places = match form.by_name {
+        true => places_by_name(&schema, given, &form.fixed)?,
+        false => places_by_position(&schema, given, &columns, &form.fixed)?,
+    };
+    insert_rows(source, reference, target, &places, &form.fixed)
 }
 
 fn plan_source<C: ContextProvider>(
@@ -56,24 +160,29 @@ fn plan_source<C: ContextProvider>(
         .map_err(super::planning_error)
 }
 
-/// The source's columns by position in those of `columns`, or in all; the others are NULL.
-fn insert_rows(
-    source: LogicalPlan,
-    reference: TableReference,
-    target: Arc<dyn TableSource>,
+fn is_fixed(fixed: &[(String, ScalarValue)], name: &str) -> bool {
+    fixed.iter().any(|(fixed, _)| fixed == name)
+}
+
+/// For each of the target's columns the source's column that goes there: by position among those of
+/// `columns`, or among all that have no fixed value.
+fn places_by_position(
+    schema: &Schema,
+    given: &DFSchema,
     columns: &[&str],
-) -> Result<LogicalPlan> {
-    let schema = target.schema();
-    let expected = if columns.is_empty() {
-        schema.fields().len()
-    } else {
-        columns.len()
+    fixed: &[(String, ScalarValue)],
+) -> Result<Vec<Option<usize>>> {
+    let names = || schema.fields().iter().map(|field| field.name().as_str());
+    let all: Vec<&str> = names().filter(|name| !is_fixed(fixed, name)).collect();
+    let columns = match columns {
+        [] => all.as_slice(),
+        columns => columns,
     };
-    let given = Arc::clone(source.schema());
-    if given.fields().len() != expected {
+    if given.fields().len() != columns.len() {
         return Err(Error::invalid(format!(
-            "the query has {} columns, the insert takes {expected}",
-            given.fields().len()
+            "the query has {} columns, the insert takes {}",
+            given.fields().len(),
+            columns.len()
         )));
     }
     if let Some(twice) = columns
@@ -86,16 +195,64 @@ fn insert_rows(
             quote(twice)
         )));
     }
+    let place = |name: &str| columns.iter().position(|column| *column == name);
+    Ok(names().map(place).collect())
+}
+
+/// For each of the target's columns the source's column of its name, whatever the letter case.
+fn places_by_name(
+    schema: &Schema,
+    given: &DFSchema,
+    fixed: &[(String, ScalarValue)],
+) -> Result<Vec<Option<usize>>> {
+    let mut places = vec![None; schema.fields().len()];
+    for (index, field) in given.fields().iter().enumerate() {
+        let name = field.name();
+        let targets = schema.fields().iter();
+        let place = targets
+            .clone()
+            .position(|target| target.name() == name)
+            .or_else(|| {
+                targets
+                    .clone()
+                    .position(|target| target.name().eq_ignore_ascii_case(name))
+            })
+            .filter(|place| !is_fixed(fixed, schema.field(*place).name()))
+            .ok_or_else(|| {
+                let names = targets.clone().map(|target| target.name().as_str());
+                Error::not_found(format!(
+                    "the query has a column {} that the insert has no place for{}",
+                    quote(name),
+                    hint(name, names)
+                ))
+            })?;
+        if places[place].replace(index).is_some() {
+            return Err(Error::invalid(format!(
+                "the query has two columns for column {} of the table",
+                quote(schema.field(place).name())
+            )));
+        }
+    }
+    Ok(places)
+}
+
+/// The source's columns in their places; fixed values and defaults in the others.
+fn insert_rows(
+    source: LogicalPlan,
+    reference: TableReference,
+    target: Arc<dyn TableSource>,
+    places: &[Option<usize>],
+    fixed: &[(String, ScalarValue)],
+) -> Result<LogicalPlan> {
+    let schema = target.schema();
+    let given = Arc::clone(source.schema());
     let by_position: Vec<Expr> = given.iter().map(Expr::from).collect();
     let mut values = Vec::with_capacity(schema.fields().len());
-    for (index, field) in schema.fields().iter().enumerate() {
-        let position = match columns {
-            [] => Some(index),
-            _ => columns.iter().position(|column| column == field.name()),
-        };
-        let value = match position {
-            Some(position) => by_position[position].clone(),
-            None => target
+    for (place, field) in places.iter().zip(schema.fields()) {
+        let value = match (place, fixed.iter().find(|(name, _)| name == field.name())) {
+            (Some(position), _) => by_position[*position].clone(),
+            (None, Some((_, value))) => Expr::Literal(value.clone(), None),
+            (None, None) => target
                 .get_column_default(field.name())
                 .cloned()
                 .unwrap_or(Expr::Literal(ScalarValue::Null, None)),

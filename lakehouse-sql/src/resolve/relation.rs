@@ -8,8 +8,8 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::sql::parser::{ExplainStatement, Statement as EngineStatement};
 use datafusion::sql::sqlparser::ast::{
-    self, FunctionArg, FunctionArgExpr, Ident, Insert, ObjectName, ObjectNamePart, TableAlias,
-    TableFactor, TableFunctionArgs, TableObject,
+    self, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor,
+    TableFunctionArgs,
 };
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::governance::Privilege;
@@ -19,17 +19,13 @@ use lakehouse_core::scan::MetadataColumn;
 use lakehouse_core::table::Version;
 
 use super::change::ChangeTarget;
-use super::column_value::check_values;
 use super::common_table::move_column_names;
-use super::inserted_value::mark_values;
+use super::insert::{InsertForm, insert_of, resolve_target};
 use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
 use super::unnamed::name_repeated_columns;
-use super::{
-    Intent, Resolved, ResolvedTable, Scope, TableOrigin, name, names, refuse_writes_in_the_past,
-    session_table,
-};
+use super::{Intent, Resolved, ResolvedTable, Scope, TableOrigin, names, session_table};
 use crate::constant::Constants;
 use crate::parse::version_clause;
 use crate::statement::relation::{Relation, rename_hiding_common_tables, visit_tables_mut, walk};
@@ -48,14 +44,14 @@ struct Written {
 }
 
 /// What stands for a table factor after its name was looked up.
-struct Replacement {
-    name: ObjectName,
+pub(super) struct Replacement {
+    pub(super) name: ObjectName,
     alias: Option<Ident>,
 }
 
 /// Tables found so far, by the key that stands for them.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     tables: Vec<ResolvedTable>,
     spellings: HashMap<String, Spellings>,
     offers: HashMap<String, Offer>,
@@ -63,6 +59,8 @@ struct Found {
     loaded: HashMap<String, FoundTable>,
     /// Metadata columns that are needed though the statement does not name them.
     wanted: Wanted,
+    /// How the rows of the statement's insert take their place.
+    insert: Option<InsertForm>,
 }
 
 /// Resolves a statement that the engine plans.
@@ -75,10 +73,12 @@ pub(super) async fn resolve_rows(mut statement: Statement, scope: &Scope<'_>) ->
     }
     let mut found = Found::default();
     resolve_tables(&mut statement, scope, Repeated::Named, &mut found).await?;
-    let tables = found.tables;
     Ok(Resolved {
-        intent: Intent::Rows(Box::new(engine_statement(statement)?)),
-        tables,
+        intent: Intent::Rows {
+            statement: Box::new(engine_statement(statement)?),
+            insert: found.insert,
+        },
+        tables: found.tables,
     })
 }
 
@@ -163,7 +163,7 @@ async fn resolve_tables(
         Ok(())
     })?;
     if let Some(insert) = insert_of(statement) {
-        resolve_target(insert, scope, found).await?;
+        found.insert = Some(resolve_target(insert, scope, found).await?);
     }
     write_out_joins(statement, &found.spellings)?;
     spell(statement, &found.spellings)?;
@@ -231,7 +231,7 @@ fn is_read_iceberg(factor: &TableFactor) -> bool {
             if function.value.eq_ignore_ascii_case(READ_ICEBERG)))
 }
 
-fn idents(name: &ObjectName) -> Result<Vec<Ident>> {
+pub(super) fn idents(name: &ObjectName) -> Result<Vec<Ident>> {
     name.0
         .iter()
         .map(|part| {
@@ -423,7 +423,7 @@ fn looks_like_file(path: &[Ident]) -> bool {
 }
 
 impl Found {
-    fn add_context_table(
+    pub(super) fn add_context_table(
         &mut self,
         path: &[Ident],
         provider: Arc<dyn TableProvider>,
@@ -447,7 +447,8 @@ impl Found {
         }
     }
 
-    fn add_lake_table(
+    /// Gives a table of the lake a key of the statement.
+    pub(super) fn add_lake_table(
         &mut self,
         path: &[Ident],
         found: FoundTable,
@@ -500,6 +501,19 @@ impl Found {
             name,
             alias: path.last().cloned(),
         })
+    }
+
+    /// The table in the state in which the statement reads it, where it does.
+    pub(super) fn as_loaded(&self, mut table: FoundTable) -> FoundTable {
+        let is_it = |known: &&FoundTable| {
+            known.catalog_name == table.catalog_name
+                && known.table.ident() == table.table.ident()
+                && known.table.version().is_none()
+        };
+        if let Some(known) = self.loaded.values().find(is_it) {
+            table.table = known.table.clone();
+        }
+        table
     }
 
     /// The key of a table that is here already: the same metadata at the same version.
@@ -596,75 +610,6 @@ fn replace(factor: &mut TableFactor, replacement: Replacement) {
     }
 }
 
-fn insert_of(statement: &mut Statement) -> Option<&mut Insert> {
-    match statement {
-        Statement::Insert(insert) => Some(insert),
-        Statement::Explain(explain) => insert_of(&mut explain.statement),
-        _ => None,
-    }
-}
-
-/// The table an insert writes to: in its current state, never a version.
-async fn resolve_target(insert: &mut Insert, scope: &Scope<'_>, found: &mut Found) -> Result<()> {
-    let TableObject::TableName(target) = &insert.table else {
-        return Err(Error::unsupported("INSERT INTO FUNCTION is not offered"));
-    };
-    refuse_writes_in_the_past(scope)?;
-    let path = idents(target)?;
-    if let Some(provider) = context_table(&path, scope).await? {
-        let replacement = found.add_context_table(&path, provider);
-        insert.table = TableObject::TableName(replacement.name);
-        return Ok(());
-    }
-    let table = scope
-        .lake
-        .find_table(&names(&path), &scope.catalog, &scope.namespace)
-        .await
-        .map_err(|error| at_place(error, &path))?;
-    match &table.selector {
-        Some(Selector::Version(Version::Branch(branch))) => {
-            return Err(Error::unsupported(format!(
-                "writing to branch {} is not offered yet; write to the table itself",
-                quote(branch)
-            )));
-        }
-        Some(_) => {
-            return Err(Error::invalid(format!(
-                "{} can only be read; rows are inserted into the table itself",
-                path_text(&path)
-            )));
-        }
-        None => {}
-    }
-    spell_columns(insert, table.table.schema())?;
-    check_values(insert, table.table.schema())?;
-    mark_values(insert);
-    let replacement = found.add_lake_table(&path, table, Privilege::Insert)?;
-    insert.table = TableObject::TableName(replacement.name);
-    Ok(())
-}
-
-/// The column list of an insert, each name as it is stored.
-fn spell_columns(insert: &mut Insert, schema: &iceberg::spec::Schema) -> Result<()> {
-    let fields = schema.as_struct().fields();
-    for column in &mut insert.columns {
-        let found = name(column)
-            .find(fields, |field| &field.name)?
-            .ok_or_else(|| {
-                let names = fields.iter().map(|field| field.name.as_str());
-                Error::not_found(format!(
-                    "the table has no column {column}{}",
-                    lakehouse_core::name::hint(&column.value, names)
-                ))
-                .with_context("line", column.span.start.line)
-                .with_context("column", column.span.start.column)
-            })?;
-        found.name.clone_into(&mut column.value);
-        column.quote_style = Some('"');
-    }
-    Ok(())
-}
-
 /// Writes every column name as it is stored.
 fn spell(statement: &mut Statement, tables: &HashMap<String, Spellings>) -> Result<()> {
     let mut speller = Speller::new(tables);
@@ -688,7 +633,7 @@ fn engine_statement(statement: Statement) -> Result<EngineStatement> {
             EngineStatement::Statement(Box::new(ast::Statement::Query(query)))
         }
         Statement::Insert(insert) => {
-            EngineStatement::Statement(Box::new(ast::Statement::Insert(*insert)))
+            EngineStatement::Statement(Box::new(ast::Statement::Insert(insert.insert)))
         }
         Statement::DataFusion(statement) => *statement,
         Statement::Explain(Explain {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{CopyToSource, Statement as DataFusionStatement};
 use datafusion::sql::sqlparser::ast::{
-    Ident, Insert, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor, VisitMut, VisitorMut,
+    Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor, VisitMut, VisitorMut,
 };
 use lakehouse_core::error::{Error, Result};
 
@@ -74,7 +74,7 @@ pub(crate) fn walk<V: VisitorMut>(
     match statement {
         Statement::Query(query) => query.visit(visitor),
         Statement::Explain(explain) => walk(&mut explain.statement, visitor),
-        Statement::Insert(insert) => walk_insert(insert, visitor),
+        Statement::Insert(insert) => insert.insert.source.visit(visitor),
         Statement::Delete(delete) => delete.walk(visitor),
         Statement::Update(update) => update.walk(visitor),
         Statement::Merge(merge) => merge.walk(visitor),
@@ -109,10 +109,6 @@ pub(crate) fn walk<V: VisitorMut>(
         | Statement::Reset(_)
         | Statement::Use(_) => ControlFlow::Continue(()),
     }
-}
-
-fn walk_insert<V: VisitorMut>(insert: &mut Insert, visitor: &mut V) -> ControlFlow<V::Break> {
-    insert.source.visit(visitor)
 }
 
 /// The visitor behind [`visit_tables_mut`].

@@ -1,0 +1,252 @@
+//! INSERT with its target looked up, and how its rows take their place there.
+
+use datafusion::common::ScalarValue;
+use datafusion::sql::sqlparser::ast::{Ident, Insert, TableObject};
+use iceberg::spec::{NestedFieldRef, Schema, Transform};
+use lakehouse_core::commit::Isolation;
+use lakehouse_core::error::{Error, Result};
+use lakehouse_core::governance::Privilege;
+use lakehouse_core::lake::{FoundTable, Selector};
+use lakehouse_core::name::{hint, quote};
+use lakehouse_core::table::{Table, Version};
+
+use super::column_value::check_values;
+use super::inserted_value::mark_values;
+use super::relation::{Found, at_place, context_table, idents, path_text, pin};
+use super::{Scope, name, names, refuse_writes_in_the_past};
+use crate::constant::Constants;
+use crate::environment::{OVERWRITE_MODE, WAP_ID};
+use crate::statement::{InsertRows, Statement};
+
+/// The table property that lets writes be staged for an audit.
+const WAP_PROPERTY: &str = "write.wap.enabled";
+
+/// How the rows of an insert find their columns and take their place.
+#[derive(Debug, Default)]
+pub(crate) struct InsertForm {
+    /// Whether columns of the source go to those of the same name, instead of by position.
+    pub(crate) by_name: bool,
+    /// Columns that have the same value in all new rows.
+    pub(crate) fixed: Vec<(String, ScalarValue)>,
+    /// Which rows of the target go.
+    pub(crate) overwrite: Option<OverwriteMode>,
+    /// What must not have happened meanwhile.
+    pub(crate) isolation: Option<Isolation>,
+    /// The id by which the snapshot is published later, when it is staged.
+    pub(crate) wap_id: Option<String>,
+}
+
+impl InsertForm {
+    /// What the policies are asked beside inserting.
+    pub(crate) fn privilege(&self) -> Option<Privilege> {
+        self.overwrite.map(|_| Privilege::Delete)
+    }
+}
+
+/// Which rows an INSERT OVERWRITE replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum OverwriteMode {
+    /// Those with the fixed partition values, all without any.
+    #[default]
+    Static,
+    /// Those of the partitions that get rows.
+    Dynamic,
+}
+
+impl OverwriteMode {
+    /// The mode of a text.
+    ///
+    /// # Errors
+    /// For other texts.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "static" => Ok(Self::Static),
+            "dynamic" => Ok(Self::Dynamic),
+            _ => Err(Error::invalid(format!(
+                "{OVERWRITE_MODE} is static or dynamic, found {text:?}"
+            ))),
+        }
+    }
+}
+
+/// The insert in a statement, also below an `EXPLAIN`.
+pub(super) fn insert_of(statement: &mut Statement) -> Option<&mut InsertRows> {
+    match statement {
+        Statement::Insert(insert) => Some(insert),
+        Statement::Explain(explain) => insert_of(&mut explain.statement),
+        _ => None,
+    }
+}
+
+/// Looks up the table an insert writes to: in its current state or at a branch, never a version.
+pub(super) async fn resolve_target(
+    rows: &mut InsertRows,
+    scope: &Scope<'_>,
+    found: &mut Found,
+) -> Result<InsertForm> {
+    let TableObject::TableName(target) = &rows.insert.table else {
+        return Err(Error::unsupported("INSERT INTO FUNCTION is not offered"));
+    };
+    refuse_writes_in_the_past(scope)?;
+    let path = idents(target)?;
+    if let Some(provider) = context_table(&path, scope).await? {
+        if rows.overwrite || !rows.partition.is_empty() {
+            let message = format!(
+                "{} belongs to this session or is a file; only rows of the lake's tables are \
+                 replaced",
+                path_text(&path)
+            );
+            return Err(at_place(Error::unsupported(message), &path));
+        }
+        let replacement = found.add_context_table(&path, provider);
+        rows.insert.table = TableObject::TableName(replacement.name);
+        return Ok(InsertForm {
+            by_name: rows.by_name,
+            ..InsertForm::default()
+        });
+    }
+    let table = scope
+        .lake
+        .find_table(&names(&path), &scope.catalog, &scope.namespace)
+        .await
+        .map_err(|error| at_place(error, &path))?;
+    match &table.selector {
+        None | Some(Selector::Version(Version::Branch(_))) => {}
+        Some(_) => {
+            return Err(Error::invalid(format!(
+                "{} can only be read; rows are inserted into the table itself or a branch of it",
+                path_text(&path)
+            )));
+        }
+    }
+    // What replaces rows must stand on the state that it reads them from.
+    let table = found.as_loaded(table);
+    let table = pin(table, None, None).map_err(|error| at_place(error, &path))?;
+    let schema = table.table.metadata().current_schema();
+    spell_columns(&mut rows.insert, schema)?;
+    let form = form_of(rows, &table, scope)?;
+    if form.fixed.is_empty() {
+        check_values(&mut rows.insert, schema)?;
+    }
+    mark_values(&mut rows.insert);
+    let replacement = found.add_lake_table(&path, table, Privilege::Insert)?;
+    rows.insert.table = TableObject::TableName(replacement.name);
+    Ok(form)
+}
+
+fn form_of(rows: &InsertRows, table: &FoundTable, scope: &Scope<'_>) -> Result<InsertForm> {
+    let fixed = fixed_values(rows, &table.table, scope)?;
+    if !fixed.is_empty() && !rows.insert.columns.is_empty() {
+        for column in &rows.insert.columns {
+            if fixed.iter().any(|(name, _)| *name == column.value) {
+                return Err(at_column(
+                    Error::invalid(format!("column {column} has a value in PARTITION already")),
+                    column,
+                ));
+            }
+        }
+    }
+    let mode = match &rows.overwrite_mode {
+        Some(_) if !rows.overwrite => {
+            return Err(Error::invalid(
+                "'overwrite-mode' is an option of INSERT OVERWRITE",
+            ));
+        }
+        Some(text) => OverwriteMode::parse(text)?,
+        None => scope.overwrite_mode,
+    };
+    let isolation = rows.isolation.as_deref().map(str::parse).transpose()?;
+    Ok(InsertForm {
+        by_name: rows.by_name,
+        fixed,
+        overwrite: rows.overwrite.then_some(mode),
+        isolation,
+        wap_id: staged_as(&table.table, scope)?,
+    })
+}
+
+/// The id by which what is written to a table is published later, when the table asks for audits and
+/// the session has one.
+pub(super) fn staged_as(table: &Table, scope: &Scope<'_>) -> Result<Option<String>> {
+    let is_audited = table
+        .properties()
+        .get(WAP_PROPERTY)
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+    match &scope.wap_id {
+        Some(id) if is_audited && table.version().is_none() => Ok(Some(id.clone())),
+        Some(id) if is_audited => Err(Error::invalid(format!(
+            "{WAP_ID} is set to {id:?}, which stages what is written to the table itself; a branch \
+             is audited by itself: RESET {WAP_ID} to write to it"
+        ))),
+        _ => Ok(None),
+    }
+}
+
+/// The values of `PARTITION (…)`.
+fn fixed_values(
+    rows: &InsertRows,
+    table: &Table,
+    scope: &Scope<'_>,
+) -> Result<Vec<(String, ScalarValue)>> {
+    let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
+    let mut fixed = Vec::new();
+    for (column, value) in &rows.partition {
+        let field = partition_column(column, table)?;
+        if let Some(value) = value {
+            fixed.push((field.name.clone(), constants.evaluate(value)?));
+        }
+    }
+    Ok(fixed)
+}
+
+/// The column that a name in `PARTITION (…)` means: one that the table is partitioned by as it is.
+fn partition_column<'a>(column: &Ident, table: &'a Table) -> Result<&'a NestedFieldRef> {
+    let schema = table.metadata().current_schema();
+    let spec = table.partition_spec();
+    let field = find_column(column, schema)?;
+    let is_partitioned = spec
+        .fields()
+        .iter()
+        .any(|part| part.source_id == field.id && part.transform == Transform::Identity);
+    if !is_partitioned {
+        return Err(at_column(
+            Error::invalid(format!(
+                "the table is not partitioned by column {} as it is; PARTITION (…) takes such \
+                 columns only",
+                quote(&field.name)
+            )),
+            column,
+        ));
+    }
+    Ok(field)
+}
+
+/// The column list of an insert, each name as it is stored.
+fn spell_columns(insert: &mut Insert, schema: &Schema) -> Result<()> {
+    for column in &mut insert.columns {
+        let found = find_column(column, schema)?;
+        found.name.clone_into(&mut column.value);
+        column.quote_style = Some('"');
+    }
+    Ok(())
+}
+
+fn find_column<'a>(column: &Ident, schema: &'a Schema) -> Result<&'a NestedFieldRef> {
+    let fields = schema.as_struct().fields();
+    name(column)
+        .find(fields, |field| &field.name)?
+        .ok_or_else(|| {
+            let names = fields.iter().map(|field| field.name.as_str());
+            let message = format!(
+                "the table has no column {column}{}",
+                hint(&column.value, names)
+            );
+            at_column(Error::not_found(message), column)
+        })
+}
+
+fn at_column(error: Error, column: &Ident) -> Error {
+    error
+        .with_context("line", column.span.start.line)
+        .with_context("column", column.span.start.column)
+}
