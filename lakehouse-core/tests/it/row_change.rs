@@ -98,7 +98,7 @@ async fn every_mode_and_version_gives_the_same_rows() {
         let row_id = row_id(version);
         let no_id = match row_id {
             "" => "",
-            _ => "arrow_cast(NULL, 'Int64'), ",
+            _ => "arrow_cast(NULL, 'Int64') AS r, ",
         };
         let (update, delete, insert) = (
             action(RowAction::Update),
@@ -110,7 +110,7 @@ async fn every_mode_and_version_gives_the_same_rows() {
             "SELECT CASE WHEN id % 10 = 3 OR id BETWEEN 110 AND 150 THEN {update} ELSE {delete} END \
              AS action, _file, _pos, {row_id}id, name, -amount AS amount FROM t \
              WHERE id < 200 AND (id % 10 IN (3, 7) OR id BETWEEN 110 AND 150) \
-             UNION ALL SELECT {insert}, arrow_cast(NULL, 'Utf8View'), arrow_cast(NULL, 'Int64'), \
+             UNION ALL SELECT {insert}, arrow_cast(NULL, 'Utf8View') AS f, arrow_cast(NULL, 'Int64') AS p, \
              {no_id}id + 1000, name, amount FROM t WHERE id = 204"
         );
         let statement = Statement {

@@ -42,8 +42,8 @@ async fn rows_keep_their_ids_through_every_mode() {
             let rows = format!(
                 "SELECT CASE WHEN id % 2 = 0 THEN {} ELSE {} END AS action, _file, _pos, _row_id, \
                  id, name, amount + 1 AS amount FROM t WHERE id % {divisor} = 0 \
-                 UNION ALL SELECT {}, arrow_cast(NULL, 'Utf8View'), arrow_cast(NULL, 'Int64'), \
-                 arrow_cast(NULL, 'Int64'), arrow_cast({}, 'Int64'), arrow_cast('new', 'Utf8View'), \
+                 UNION ALL SELECT {}, arrow_cast(NULL, 'Utf8View') AS f, arrow_cast(NULL, 'Int64') AS p, \
+                 arrow_cast(NULL, 'Int64') AS r, arrow_cast({}, 'Int64') AS i, arrow_cast('new', 'Utf8View'), \
                  arrow_cast(0, 'Int64')",
                 action(RowAction::Update),
                 action(RowAction::Delete),

@@ -148,7 +148,7 @@ fn same_values(found: &BTreeMap<i64, Row>, expected: &BTreeMap<i64, Row>, case: 
 async fn observe(fixture: &Fixture, is_v3: bool) -> BTreeMap<i64, Row> {
     let lineage = match is_v3 {
         true => "_row_id, _last_updated_sequence_number",
-        false => "NULL, NULL",
+        false => "NULL AS a, NULL AS b",
     };
     let lines = fixture
         .rows(&format!("SELECT id, value, {lineage} FROM t"))
@@ -184,7 +184,7 @@ async fn apply(
 ) {
     let ((update, update_rest), (delete, delete_rest)) = (change.update, change.delete);
     let (row_id, no_row_id) = match is_v3 {
-        true => ("_row_id, ", "arrow_cast(NULL, 'Int64'), "),
+        true => ("_row_id, ", "arrow_cast(NULL, 'Int64') AS r, "),
         false => ("", ""),
     };
     let mut query = format!(
@@ -205,8 +205,8 @@ async fn apply(
     }
     for _ in 0..change.insert {
         query.push_str(&format!(
-            " UNION ALL SELECT {}, arrow_cast(NULL, 'Utf8View'), arrow_cast(NULL, 'Int64'), \
-             {no_row_id}arrow_cast({next}, 'Int64'), arrow_cast({next}, 'Int64')",
+            " UNION ALL SELECT {}, arrow_cast(NULL, 'Utf8View') AS f, arrow_cast(NULL, 'Int64') AS p, \
+             {no_row_id}arrow_cast({next}, 'Int64') AS i, arrow_cast({next}, 'Int64') AS v",
             action(RowAction::Insert),
         ));
         let row = Row {
