@@ -33,6 +33,8 @@ macro_rules! scripts {
 scripts!(
     aggregates,
     assignments,
+    change_errors,
+    change_explain,
     clauses,
     column_aliases,
     compared_values,
