@@ -41,7 +41,7 @@ pub use row_change::{RowAction, RowChange, RowChangeExec, RowChangeNode, RowChan
 pub use row_filter::RowFilterRule;
 pub use scan_report::{ScanReport, bytes_text, time_text};
 pub use streamed_scan::StreamedPlanning;
-pub use predicate::filter_predicate;
+pub use predicate::{exact_predicate, filter_predicate};
 pub use table::LakeTable;
 pub use transform_function::transform_functions;
 pub use write_default::write_default;
