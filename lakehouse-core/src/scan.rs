@@ -35,6 +35,7 @@ pub(crate) use column_cache::{ColumnCache, ColumnKey, KeptColumn};
 pub use context::ScanContext;
 pub(crate) use delete_file::{DELETED_PATH_ID, DELETED_POSITION_ID};
 pub use delete_file::{DeleteFile, DeleteKind, FileDeletes};
+pub(crate) use delete_index::DeleteIndex;
 pub(crate) use deleted_rows::DeletedRows;
 pub(crate) use deletion_vector::{VECTOR_BYTES_MAX, parse_vector};
 pub(crate) use equality_set::{EqualitySet, EqualitySets};
@@ -45,8 +46,8 @@ pub(crate) use file_filter::{
 pub(crate) use footer::{Footer, FooterCache, PageIndex, read_footer};
 pub use manifest::{ColumnBound, ColumnCount, ListedFile};
 pub(crate) use manifest::{
-    MANIFEST_READS_MAX, ReadManifest, manifest_from_bytes, manifest_list_from_bytes,
-    read_list as read_manifest_list, read_manifest, read_manifests,
+    MANIFEST_READS_MAX, ReadManifest, manifest_from_bytes, read_list as read_manifest_list,
+    read_manifests,
 };
 pub use manifest_cache::ManifestCache;
 pub(crate) use manifest_cache::ManifestReads;
@@ -54,7 +55,7 @@ pub use metadata_column::MetadataColumn;
 pub use metadata_table::MetadataTable;
 pub(crate) use metadata_table::{MetadataRead, PartitionUnion, PositionReader, Positions};
 pub use partition::{PartitionColumn, PartitionLayout};
-pub(crate) use placed_file::{PlacedFile, is_vector, placed_files};
+pub(crate) use placed_file::{PlacedFile, compare_values, is_vector, only, placed_files};
 pub use plan::{PlanCounts, ScanFile, ScanPlan, plan, plan_limit};
 pub(crate) use planning::Planning;
 pub use predicate::{Comparison, Predicate};

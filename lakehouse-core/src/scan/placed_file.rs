@@ -8,7 +8,7 @@ use iceberg::spec::{
 };
 
 use super::delete_file::DELETED_PATH_ID;
-use super::manifest::{ColumnBound, ListedEntry, ListedFile, ReadManifest};
+use super::manifest::{ColumnBound, DecodedManifest, ListedEntry, ListedFile, ReadManifest};
 use super::partition::PartitionLayout;
 use super::plan::{RowIds, file_sequence_number, sequence_number};
 use super::value::Value;
@@ -65,7 +65,29 @@ pub(crate) fn placed_files(read: &ReadManifest) -> Result<Vec<PlacedFile>> {
         .collect()
 }
 
+/// A manifest with only those entries of another that are wanted.
+pub(crate) fn only(
+    read: &ReadManifest,
+    wanted: impl Fn(&PlacedFile) -> bool,
+) -> Result<ReadManifest> {
+    let placed = placed_files(read)?.into_iter().filter(|file| wanted(file));
+    let manifest = DecodedManifest {
+        content: read.manifest.content,
+        layout: Arc::clone(&read.manifest.layout),
+        entries: placed.map(|file| file.entry).collect(),
+        types_bytes: read.manifest.types_bytes,
+    };
+    Ok(ReadManifest {
+        file: read.file.clone(),
+        manifest: Arc::new(manifest),
+    })
+}
+
 impl PlacedFile {
+    pub(crate) fn entry(&self) -> &Arc<ListedEntry> {
+        &self.entry
+    }
+
     pub(crate) fn status(&self) -> ManifestStatus {
         self.entry.status()
     }
@@ -82,12 +104,15 @@ impl PlacedFile {
         self.entry.file_path()
     }
 
-    pub(crate) fn is_data(&self) -> bool {
-        self.entry.content_type() == DataContentType::Data
+    /// The file's value of a partition field; `None` for NULL and where there is none.
+    pub(crate) fn partition_value(&self, field_id: i32) -> Option<&Literal> {
+        let mut columns = self.layout.columns.iter();
+        let place = columns.position(|column| column.field_id == field_id)?;
+        self.file().partition().fields().get(place)?.as_ref()
     }
 
-    pub(crate) fn is_vector(&self) -> bool {
-        is_vector(self.entry.content_type(), self.entry.file_format())
+    pub(crate) fn is_data(&self) -> bool {
+        self.entry.content_type() == DataContentType::Data
     }
 
     /// The one data file that the file deletes rows of, when it is for one.
@@ -160,6 +185,20 @@ impl PlacedFile {
             }
         });
         Ok(Struct::from_iter(tuple.collect::<Result<Vec<_>>>()?))
+    }
+}
+
+/// An order of partition values of one field, NULL first; values that have none are equal.
+pub(crate) fn compare_values(one: Option<&Literal>, other: Option<&Literal>) -> std::cmp::Ordering {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    match (one, other) {
+        (None, None) => Equal,
+        (None, Some(_)) => Less,
+        (Some(_), None) => Greater,
+        (Some(Literal::Primitive(one)), Some(Literal::Primitive(other))) => {
+            one.partial_cmp(other).unwrap_or(Equal)
+        }
+        _ => Equal,
     }
 }
 
