@@ -296,9 +296,11 @@ impl Gatherer {
             && gone.is_disjoint(&updated)
             && last.is_none_or(|last| last < rows);
         if !is_sound {
-            return Err(Error::internal(
-                "rows of a file are changed that it does not have, or that were deleted before",
-            )
+            return Err(Error::internal(format!(
+                "of {rows} rows of a file {before_count} are deleted, and {changed} that go and {} \
+                 that change are not all among the others",
+                updated.len()
+            ))
             .with_context("file", changes.path));
         }
         let strategy = self
