@@ -41,7 +41,7 @@ pub use access::Access;
 pub use catalog::{LakeCatalog, LocalTable};
 pub use insert::{WrittenRows, write_plan, write_streams};
 pub use insert_into::{InsertInto, InsertMode};
-pub use predicate::filter_predicate;
+pub use predicate::{exact_predicate, filter_predicate};
 pub use row_change::{RowAction, RowChange, RowChangeExec, RowChangeNode, RowChangePlanner};
 pub use row_filter::RowFilterRule;
 pub use scan_report::{ScanReport, bytes_text, time_text};

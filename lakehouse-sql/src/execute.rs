@@ -6,6 +6,7 @@ mod create;
 mod explain;
 mod pipeline;
 mod show;
+mod whole_files;
 
 use std::fmt;
 use std::sync::Arc;
@@ -125,6 +126,7 @@ pub(crate) async fn execute(
     match plan.work {
         Work::Rows(logical) => {
             let logical = with_parameters(*logical, parameters)?;
+            let logical = whole_files::leave_out_whole_files(logical).await?;
             if let LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) = &logical {
                 return engine_command(logical, session).await;
             }

@@ -4,6 +4,7 @@
 //! not understood says nothing. Negation is pushed to the leaves on the way, so a half-understood
 //! condition never ends up below a NOT.
 
+mod exact;
 mod fit;
 mod function;
 mod physical;
@@ -22,6 +23,7 @@ use super::pruning::keeps_order;
 use crate::scan::{Comparison, Predicate};
 use crate::table::{self, Table};
 use arrow::datatypes::DataType;
+pub use exact::exact_predicate;
 use fit::{Fit, fit};
 pub(super) use physical::derived_conditions;
 

@@ -13,6 +13,7 @@ mod run;
 mod stop;
 mod strategy;
 mod target;
+mod whole_files;
 mod worker;
 
 use std::sync::Arc;
@@ -84,6 +85,8 @@ pub struct RowChange {
     pub insert: bool,
     /// Whether the input may name a row several times, which then is deleted each time, and once.
     pub repeats: bool,
+    /// For a DELETE: the condition itself, where it can be said exactly.
+    pub delete_filter: Option<Predicate>,
     /// Data files whose rows all are deleted, of which the input names none.
     pub removed: Vec<ScanFile>,
     /// What is true of every row that the change looks at; it says which files of others conflict

@@ -22,7 +22,7 @@ use lakehouse_core::lake::Lake;
 use lakehouse_core::provider::{RowAction, RowChange, RowChangeNode, write_default};
 use lakehouse_core::scan::{MetadataColumn, Predicate};
 
-use super::conflict::{Condition, conflict_filter};
+use super::conflict::{Condition, filters};
 use super::{delete, merge, update};
 use crate::exact_cast::assigned;
 use crate::resolve::{ChangeKind, Changes, ColumnChange, Value};
@@ -214,6 +214,7 @@ pub(super) fn plan_changes<C: ContextProvider>(
         update_columns: Vec::new(),
         insert: true,
         repeats: false,
+        delete_filter: None,
         removed: Vec::new(),
         conflict_filter: Predicate::AlwaysTrue,
         isolation: None,
@@ -235,7 +236,11 @@ pub(super) fn plan_changes<C: ContextProvider>(
     change.update_columns = planned.columns.updated.iter().copied().collect();
     change.insert = planned.columns.inserts;
     change.repeats = planned.repeats;
-    change.conflict_filter = conflict_filter(&planned.condition, &found, &table, state)?;
+    let filters = filters(&planned.condition, &found, &table, state)?;
+    change.conflict_filter = filters.conflict;
+    if statement == RowStatement::Delete {
+        change.delete_filter = filters.exact;
+    }
     Ok(RowChangeNode::try_new(change, planned.rows)?.into_plan())
 }
 

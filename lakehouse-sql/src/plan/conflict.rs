@@ -11,7 +11,7 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Filter, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::Expr;
 use lakehouse_core::error::Result;
-use lakehouse_core::provider::filter_predicate;
+use lakehouse_core::provider::{exact_predicate, filter_predicate};
 use lakehouse_core::scan::Predicate;
 use lakehouse_core::table::Table;
 
@@ -46,14 +46,17 @@ impl Condition {
         })
     }
 
-    /// The conditions about the target alone, which need nothing else to be known.
-    fn about_target(&self, target: &HashSet<Column>) -> Vec<Expr> {
+    /// The conditions about the target alone, which need nothing else to be known; and whether these
+    /// are all.
+    fn about_target(&self, target: &HashSet<Column>) -> (Vec<Expr>, bool) {
         let is_about = |expr: &&Expr| {
             let columns = expr.column_refs();
             let is_known = !expr.is_volatile() && !has_subquery(expr);
             is_known && columns.iter().all(|column| target.contains(*column))
         };
-        self.0.iter().filter(is_about).cloned().collect()
+        let about: Vec<Expr> = self.0.iter().filter(is_about).cloned().collect();
+        let are_all = about.len() == self.0.len();
+        (about, are_all)
     }
 }
 
@@ -71,42 +74,63 @@ fn has_subquery(expr: &Expr) -> bool {
     .unwrap_or(true)
 }
 
-/// The filter by which a change finds conflicts. It holds for every row that the change looks at,
-/// and may hold for more.
-pub(super) fn conflict_filter(
+/// What is known of the rows that a change looks at.
+pub(super) struct Filters {
+    /// Holds for every one of them, and may hold for more: by it conflicts are found.
+    pub(super) conflict: Predicate,
+    /// Holds for them alone, where that can be said.
+    pub(super) exact: Option<Predicate>,
+}
+
+/// What a statement's condition says about its target.
+pub(super) fn filters(
     condition: &Condition,
     found: &Found,
     table: &Table,
     state: &SessionState,
-) -> Result<Predicate> {
+) -> Result<Filters> {
     let target: HashSet<Column> = found.target().into_iter().collect();
-    let Some(filter) = conjunction(condition.about_target(&target)) else {
-        return Ok(Predicate::AlwaysTrue);
-    };
-    let Some(scan) = leftmost(&found.input) else {
-        return Ok(Predicate::AlwaysTrue);
+    let (about_target, are_all) = condition.about_target(&target);
+    let filter = conjunction(about_target);
+    let (Some(filter), Some(scan)) = (filter, leftmost(&found.input)) else {
+        return Ok(Filters {
+            conflict: Predicate::AlwaysTrue,
+            exact: condition.0.is_empty().then_some(Predicate::AlwaysTrue),
+        });
     };
     // The conditions as the engine would give them to a scan: with types made equal, simplified.
     let plan = LogicalPlanBuilder::from(scan).filter(filter)?.build()?;
     let plan = state.optimize(&plan)?;
     let mut filters = Vec::new();
-    let mut is_empty = true;
+    let (mut is_empty, mut is_known) = (true, true);
     plan.apply(|node| {
         match node {
             LogicalPlan::TableScan(scan) => {
                 is_empty = false;
+                is_known &= scan.fetch.is_none();
                 filters.extend(scan.filters.iter().cloned());
             }
             LogicalPlan::Filter(Filter { predicate, .. }) => {
                 filters.extend(split_conjunction_owned(predicate.clone()));
             }
-            _ => {}
+            LogicalPlan::SubqueryAlias(_) | LogicalPlan::Projection(_) => {}
+            _ => is_known = false,
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(match is_empty {
-        true => Predicate::AlwaysFalse,
-        false => filter_predicate(&filters, table),
+    if is_empty {
+        return Ok(Filters {
+            conflict: Predicate::AlwaysFalse,
+            exact: None,
+        });
+    }
+    let exact = match are_all && is_known {
+        true => exact_predicate(&filters, table),
+        false => None,
+    };
+    Ok(Filters {
+        conflict: filter_predicate(&filters, table),
+        exact,
     })
 }
 

@@ -12,11 +12,14 @@ use lakehouse_core::name::{Name, quote};
 use lakehouse_core::provider::RowAction;
 use lakehouse_core::scan::MetadataColumn;
 
-use super::change::{Assigner, ChangedColumns, Found, Planned, code, named_value, place, project};
+use super::change::{
+    Assigner, ChangedColumns, Found, Planned, code, named_value, place, project,
+};
 use super::conflict::Condition;
 use super::update::by_column;
+use crate::exact_cast::assigned;
 use crate::parse::invalid_at;
-use crate::resolve::{Clause, ClauseAction};
+use crate::resolve::{Clause, ClauseAction, Value};
 use crate::statement::MergeKind;
 
 /// The column that is true for rows of the source, and NULL where there is none.
@@ -41,15 +44,10 @@ pub(super) fn plan_merge(
     };
     let numbered = number(joined, clauses, found)?;
     let columns = changed_columns(clauses, assigner);
-    let actions = clauses.iter().map(|clause| Ok(code(action_of(clause))));
-    let action = choose(actions, None)?;
+    let action = action(clauses)?;
     let mut values = Vec::new();
     for column in columns.written(assigner.fields.len()) {
-        let none = Expr::Literal(ScalarValue::try_from(assigner.data_type(column)?)?, None);
-        let of_clauses = clauses
-            .iter()
-            .map(|clause| value_of(clause, column, &columns, found, assigner));
-        let value = choose(of_clauses, Some(none))?;
+        let value = value(clauses, column, &columns, found, assigner)?;
         values.push(named_value(value, &assigner.fields[column]));
     }
     let matched = clauses
@@ -94,10 +92,9 @@ fn refuse_absent_side(clause: &Clause, found: &Found) -> Result<()> {
 
 /// The expressions of a clause.
 fn items_of(clause: &Clause) -> Vec<usize> {
-    use crate::resolve::Value::Item;
     let item = |value| match value {
-        Item(item) => Some(item),
-        crate::resolve::Value::Default => None,
+        Value::Item(item) => Some(item),
+        Value::Default => None,
     };
     let mut items: Vec<usize> = clause.condition.into_iter().collect();
     match &clause.action {
@@ -186,22 +183,47 @@ fn number_of(clause: usize) -> Result<Expr> {
     Ok(lit(number))
 }
 
-/// One value for each clause, chosen by the clause that is taken.
-fn choose(values: impl Iterator<Item = Result<Expr>>, otherwise: Option<Expr>) -> Result<Expr> {
+fn is_taken(clause: usize) -> Result<Expr> {
+    Ok(Expr::Column(Column::new_unqualified(CLAUSE)).eq(number_of(clause)?))
+}
+
+/// What becomes of a row.
+fn action(clauses: &[Clause]) -> Result<Expr> {
+    // Rows without a clause are left out before, so that the last one needs no look.
+    let Some((last, others)) = clauses.split_last() else {
+        return Err(Error::internal("a merge without clauses"));
+    };
+    let last = code(action_of(last));
+    let mut branches = Vec::with_capacity(others.len());
+    for (index, clause) in others.iter().enumerate() {
+        branches.push((is_taken(index)?, code(action_of(clause))));
+    }
+    match branches.is_empty() {
+        true => Ok(last),
+        false => case(branches, Some(last)),
+    }
+}
+
+/// What the clause that is taken gives a column, or NULL.
+fn value(
+    clauses: &[Clause],
+    column: usize,
+    columns: &ChangedColumns,
+    found: &Found,
+    assigner: &Assigner<'_>,
+) -> Result<Expr> {
     let mut branches = Vec::new();
-    for (index, value) in values.enumerate() {
-        let is_taken = Expr::Column(Column::new_unqualified(CLAUSE)).eq(number_of(index)?);
-        branches.push((is_taken, value?));
+    for (index, clause) in clauses.iter().enumerate() {
+        if let Some(value) = value_of(clause, column, columns, found, assigner)? {
+            branches.push((is_taken(index)?, value));
+        }
     }
-    if otherwise.is_none() {
-        // Rows without a clause are left out before, so that the last one needs no look.
-        let last = branches.pop().map(|(_, value)| value);
-        return match branches.is_empty() {
-            true => last.ok_or_else(|| Error::internal("a merge without clauses")),
-            false => case(branches, last),
-        };
+    let none = ScalarValue::try_from(assigner.data_type(column)?)?;
+    let none = Expr::Literal(none, None);
+    match branches.is_empty() {
+        true => Ok(none),
+        false => case(branches, Some(none)),
     }
-    case(branches, otherwise)
 }
 
 fn case(branches: Vec<(Expr, Expr)>, otherwise: Option<Expr>) -> Result<Expr> {
@@ -253,32 +275,32 @@ fn value_of(
     columns: &ChangedColumns,
     found: &Found,
     assigner: &Assigner<'_>,
-) -> Result<Expr> {
+) -> Result<Option<Expr>> {
     let data_type = assigner.data_type(column)?;
-    let none = || -> Result<Expr> { Ok(Expr::Literal(ScalarValue::try_from(data_type)?, None)) };
-    match &clause.action {
-        ClauseAction::Delete => none(),
+    let value = match &clause.action {
+        ClauseAction::Delete => return Ok(None),
         ClauseAction::InsertAll | ClauseAction::UpdateAll => {
             let source = source_column(clause, column, found, assigner)?;
-            Ok(crate::exact_cast::assigned(source, data_type))
+            assigned(source, data_type)
         }
         ClauseAction::Insert(values) => {
             let value = values.get(column);
             let value = value.ok_or_else(|| Error::internal("an inserted row is too short"))?;
-            assigner.value(column, *value)
+            assigner.value(column, *value)?
         }
-        ClauseAction::Update(_) if !columns.updated.contains(&column) => none(),
+        ClauseAction::Update(_) if !columns.updated.contains(&column) => return Ok(None),
         ClauseAction::Update(changes) => match by_column(changes).get(&column) {
-            Some(changes) => assigner.changed(column, changes),
+            Some(changes) => assigner.changed(column, changes)?,
             // Another clause changes it; here it stays.
             None => {
                 let own = found.target();
                 let own = own.get(column).cloned();
                 let own = own.ok_or_else(|| Error::internal("an update of no column"))?;
-                Ok(crate::exact_cast::assigned(Expr::Column(own), data_type))
+                assigned(Expr::Column(own), data_type)
             }
         },
-    }
+    };
+    Ok(Some(value))
 }
 
 /// The column of the source that has the name of one of the target's.
