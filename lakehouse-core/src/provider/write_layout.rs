@@ -144,7 +144,10 @@ impl WriteLayout {
         let sorted = SortExec::new(ordering.clone(), distributed).with_preserve_partitioning(true);
         let is_single = matches!(self.distribution(), EngineDistribution::SinglePartition);
         Ok(match is_single && partitions > 1 {
-            true => Arc::new(SortPreservingMergeExec::new(ordering.clone(), Arc::new(sorted))),
+            true => Arc::new(SortPreservingMergeExec::new(
+                ordering.clone(),
+                Arc::new(sorted),
+            )),
             false => Arc::new(sorted),
         })
     }

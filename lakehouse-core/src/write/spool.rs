@@ -169,7 +169,10 @@ impl Spool {
     /// The partition with most rows in memory.
     pub(super) fn largest(&self) -> Option<(PartitionKey, Struct)> {
         let rows = |spooled: &Spooled| spooled.slices.iter().map(|(_, rows)| rows.len()).sum();
-        let largest = self.partitions.iter().max_by_key(|(_, spooled)| -> usize { rows(spooled) });
+        let largest = self
+            .partitions
+            .iter()
+            .max_by_key(|(_, spooled)| -> usize { rows(spooled) });
         let (key, spooled) = largest?;
         Some((Arc::clone(key), spooled.partition.clone()))
     }
@@ -185,7 +188,9 @@ impl Spool {
         if let Some(range) = spooled.spilled.pop_front() {
             let file = self.file.as_ref().map(Arc::clone);
             let file = file.ok_or_else(|| Error::internal("spilled rows must have a file"))?;
-            return runtime::blocking(move || read(&file, &range)).await?.map(Some);
+            return runtime::blocking(move || read(&file, &range))
+                .await?
+                .map(Some);
         }
         if !spooled.slices.is_empty() {
             let slices = take_piece(&mut spooled.slices);

@@ -250,7 +250,9 @@ impl TableWriter {
             let length = STEP_ROWS.min(batch.num_rows() - start);
             let rows = match length == batch.num_rows() {
                 true => self.conformer.conform(&batch, self.rows)?,
-                false => self.conformer.conform(&batch.slice(start, length), self.rows)?,
+                false => self
+                    .conformer
+                    .conform(&batch.slice(start, length), self.rows)?,
             };
             self.steps += 1;
             let mut waiting = Vec::new();
@@ -310,7 +312,11 @@ impl TableWriter {
         while let Some((key, partition)) = self.spool.first() {
             while let Some(rows) = self.spool.next_rows(&key).await? {
                 let (key, partition) = (Arc::clone(&key), partition.clone());
-                let group = Group { key, partition, rows };
+                let group = Group {
+                    key,
+                    partition,
+                    rows,
+                };
                 self.write_group(group).await?;
             }
             self.end_file(&key).await?;

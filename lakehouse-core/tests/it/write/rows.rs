@@ -353,7 +353,9 @@ async fn check(seed: u64, rows: usize, choice: usize, group_bytes: usize, memory
     let whole = case.batch(&stored);
     let cut = rows / 3;
     let batches = vec![whole.slice(0, cut), whole.slice(cut, rows - cut)];
-    let files = write_within(&table, batches, Space::Spilled(memory)).await.unwrap();
+    let files = write_within(&table, batches, Space::Spilled(memory))
+        .await
+        .unwrap();
 
     let mut seen = vec![false; rows];
     for file in &files {
