@@ -2,11 +2,18 @@
 //!
 //! A plan of the engine finds the rows and computes new values only: one row for each change, in
 //! the form of [`RowChange::input_schema`]. [`RowChangeExec`] applies them file by file (`changes`
-//! gathers what becomes of one file, `strategy` decides between rewriting it and deleting rows of
-//! it, `pieces` reads, patches and writes) and commits all as one snapshot.
+//! gathers what becomes of one file, `strategy` decides between writing it anew and deleting rows
+//! of it, `worker` reads, patches and writes) and commits all as one snapshot (`run`).
 
+mod changes;
 mod exec;
 mod node;
+mod patch;
+mod run;
+mod stop;
+mod strategy;
+mod target;
+mod worker;
 
 use std::sync::Arc;
 

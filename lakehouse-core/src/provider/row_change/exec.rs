@@ -5,6 +5,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result as EngineResult};
@@ -20,9 +21,16 @@ use datafusion::physical_plan::{
     Partitioning, PlanProperties,
 };
 
-use super::RowChange;
-use crate::error::{Error, Result};
+use tracing::{Instrument, Span};
 
+use super::RowChange;
+use super::run::run;
+use super::stop::Stop;
+use crate::error::{Error, Result};
+use crate::runtime;
+
+/// The input's column of what becomes of rows, by position.
+pub(super) const ACTION: usize = 0;
 /// The input's column of data files, by position.
 pub(super) const FILE: usize = 1;
 /// The input's column of rows in them, by position.
@@ -159,11 +167,22 @@ impl ExecutionPlan for RowChangeExec {
             return Err(Error::internal("a change has one partition").into());
         }
         let partitions = self.input.output_partitioning().partition_count();
-        let _streams = (0..partitions)
+        let streams = (0..partitions)
             .map(|partition| self.input.execute(partition, Arc::clone(&context)))
             .collect::<EngineResult<Vec<_>>>()?;
-        let counts =
-            futures::future::ready(Err(Error::unsupported("rows cannot be changed yet").into()));
+        let tasks = context.session_config().target_partitions();
+        let change = Arc::clone(&self.change);
+        let stop = Stop::new();
+        let counts = async move {
+            // Whoever drops the answer gives the change up; the tasks then clean up behind it.
+            let _presence = stop.on_drop();
+            let work = run(change, streams, tasks, stop).instrument(Span::current());
+            let counts = runtime::finish(work).await??;
+            let all = counts.inserted + counts.updated + counts.deleted;
+            let columns = [all, counts.inserted, counts.updated, counts.deleted];
+            let columns = columns.map(|count| Arc::new(UInt64Array::from(vec![count])) as ArrayRef);
+            Ok(RecordBatch::try_new(count_schema(), columns.to_vec())?)
+        };
         let stream = futures::stream::once(counts);
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             count_schema(),

@@ -108,6 +108,12 @@ impl UserDefinedLogicalNodeCore for RowChangeNode {
         write!(f, "RowChange: {}", self.change)
     }
 
+    fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        // All of them. Without an answer the optimiser would leave what is below alone, so that
+        // every column of the table would be read.
+        Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+
     fn with_exprs_and_inputs(
         &self,
         _exprs: Vec<Expr>,
