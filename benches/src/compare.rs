@@ -5,6 +5,7 @@ mod deletes;
 mod duckdb;
 mod engine;
 mod first_row;
+mod inserts;
 mod machine;
 mod options;
 mod report;
@@ -74,6 +75,7 @@ pub async fn run(options: Options) -> Result<()> {
                 tpch_queries(options).await?;
             }
             Part::Deletes => deletes::run(&options).await?,
+            Part::Insert => inserts::run(&options).await?,
         }
     }
     Ok(())

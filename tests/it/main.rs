@@ -27,6 +27,8 @@ mod function_pruning;
 #[cfg(test)]
 mod lake;
 #[cfg(test)]
+mod layout;
+#[cfg(test)]
 mod many_writers;
 #[cfg(test)]
 mod memory;

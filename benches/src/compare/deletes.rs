@@ -137,7 +137,7 @@ fn statements(relation: &str) -> Vec<Statement> {
 }
 
 /// Something of every column, so that a wrong row anywhere shows.
-fn fingerprint(relation: &str) -> String {
+pub(super) fn fingerprint(relation: &str) -> String {
     let numbers = [
         "l_orderkey",
         "l_partkey",

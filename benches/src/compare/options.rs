@@ -28,6 +28,8 @@ pub enum Part {
     Memory,
     /// Scans of a table with deletes, beside the same table without.
     Deletes,
+    /// Rows written into new tables, beside a copy into Parquet files.
+    Insert,
 }
 
 /// How to compare.
@@ -55,7 +57,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            parts: vec![Part::Tpch, Part::Memory, Part::Deletes],
+            parts: vec![Part::Tpch, Part::Memory, Part::Deletes, Part::Insert],
             scale: 1.0,
             runs: 5,
             engines: None,
@@ -79,12 +81,13 @@ pub(super) const ENGINES: [&str; 6] = [
 
 /// How the command is used.
 pub const USAGE: &str = "\
-compare [tpch|memory|deletes] [--scale N] [--runs N] [--engines A,B] [--queries 1,6]
+compare [tpch|memory|deletes|insert] [--scale N] [--runs N] [--engines A,B] [--queries 1,6]
         [--lake FOLDER] [--results FOLDER] [--memory-budget-mib N]
 
 tpch     the 22 queries by all engines, and from a new process to its first row
 memory   the 22 queries within a memory budget (256 MiB), and the memory they took
 deletes  a table with deletion vectors or equality deletes, beside the same one without
+insert   order lines into new tables, beside DuckDB's COPY of the same rows
 
 Without one of these names: all of them. --lake is for one of them only.
 engines: lakehouse, lakehouse-files (keeps no columns in memory), datafusion, iceberg-datafusion, duckdb-parquet, duckdb-iceberg";
@@ -137,6 +140,7 @@ fn part(name: &str) -> Option<Part> {
         "tpch" => Some(Part::Tpch),
         "memory" => Some(Part::Memory),
         "deletes" => Some(Part::Deletes),
+        "insert" => Some(Part::Insert),
         _ => None,
     }
 }
