@@ -9,6 +9,7 @@
 mod change;
 mod cleanup;
 mod create;
+mod evolution;
 mod group;
 mod manifest;
 mod properties;
@@ -29,6 +30,11 @@ use tracing::Instrument;
 
 pub use change::{Append, Change, FilesOnFailure};
 pub use create::NewTable;
+pub use evolution::{
+    ACCEPT_ANY_SCHEMA, ColumnPath, DistributionMode, EvolvePartitions, EvolveSchema, NewColumn,
+    NewPartitionField, PartitionFieldReference, PartitionOperation, Position, SchemaOperation,
+    SetLocation, SetSortOrder, SortTerm, UpgradeFormat, merge_schema,
+};
 pub use properties::{RemoveProperties, SetProperties};
 pub use purge::Purged;
 pub use references::{DropReference, ReferenceMode, Retention, SetReference};

@@ -6,6 +6,9 @@ use iceberg::spec::{Snapshot, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 use uuid::Uuid;
 
+use super::evolution::{
+    self, EvolvePartitions, EvolveSchema, SetLocation, SetSortOrder, UpgradeFormat,
+};
 use super::properties::{RemoveProperties, SetProperties};
 use super::references::{DropReference, SetReference, find, not_found};
 use super::rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
@@ -33,6 +36,16 @@ pub enum Change {
     SetProperties(SetProperties),
     /// Removes table properties.
     RemoveProperties(RemoveProperties),
+    /// Changes the columns.
+    EvolveSchema(EvolveSchema),
+    /// Changes the partitioning.
+    EvolvePartitions(EvolvePartitions),
+    /// Changes the order of new files.
+    SetSortOrder(SetSortOrder),
+    /// Raises the format version.
+    UpgradeFormat(UpgradeFormat),
+    /// Lets new files go elsewhere.
+    SetLocation(SetLocation),
 }
 
 impl Change {
@@ -47,20 +60,31 @@ impl Change {
             Self::SetCurrentSnapshot(_) => "set-current-snapshot",
             Self::SetProperties(_) => "set-properties",
             Self::RemoveProperties(_) => "remove-properties",
+            Self::EvolveSchema(_) => "evolve-schema",
+            Self::EvolvePartitions(_) => "evolve-partitions",
+            Self::SetSortOrder(_) => "set-sort-order",
+            Self::UpgradeFormat(_) => "upgrade-format",
+            Self::SetLocation(_) => "set-location",
         }
     }
 
     /// Whether the change has a pointer swap of its own: one that moves `main` to a snapshot that
-    /// exists brings no time with it, the catalog gives it the time of the swap.
+    /// exists brings no time with it, the catalog gives it the time of the swap; one of the table's
+    /// definition, when a catalog refuses it, must not take the rows of others with it.
     pub(super) fn is_alone(&self) -> bool {
         match self {
             Self::RollbackToSnapshot(_)
             | Self::RollbackToTimestamp(_)
-            | Self::SetCurrentSnapshot(_) => true,
+            | Self::SetCurrentSnapshot(_)
+            | Self::EvolveSchema(_)
+            | Self::EvolvePartitions(_)
+            | Self::SetSortOrder(_)
+            | Self::UpgradeFormat(_)
+            | Self::SetLocation(_) => true,
             Self::SetReference(change) => change.name.eq_ignore_ascii_case(MAIN_BRANCH),
+            Self::SetProperties(change) => change.raises_version(),
             Self::Append(_)
             | Self::DropReference(_)
-            | Self::SetProperties(_)
             | Self::RemoveProperties(_) => false,
         }
     }
@@ -84,7 +108,12 @@ change_from!(
     RollbackToTimestamp,
     SetCurrentSnapshot,
     SetProperties,
-    RemoveProperties
+    RemoveProperties,
+    EvolveSchema,
+    EvolvePartitions,
+    SetSortOrder,
+    UpgradeFormat,
+    SetLocation
 );
 
 /// What becomes of a change's data files when it is certain that it was not committed.
@@ -207,7 +236,8 @@ pub(super) fn apply(metadata: &TableMetadata, updates: &[TableUpdate]) -> Result
 }
 
 /// What must hold for `updates`, planned on `base`, to be right: the table is the same one and
-/// every touched ref stands where it stood; a ref that was not there still is not.
+/// every touched ref stands where it stood; a ref that was not there still is not. For changes of
+/// the table's definition see [`evolution::requirements`].
 pub(super) fn requirements(base: &TableMetadata, updates: &[TableUpdate]) -> Vec<TableRequirement> {
     let mut refs: Vec<&str> = updates.iter().filter_map(touched_ref).collect();
     refs.sort_unstable();
@@ -221,6 +251,7 @@ pub(super) fn requirements(base: &TableMetadata, updates: &[TableUpdate]) -> Vec
                     snapshot_id: base.snapshot_for_ref(name).map(|head| head.snapshot_id()),
                 }),
         )
+        .chain(evolution::requirements(base, updates))
         .collect()
 }
 
@@ -236,9 +267,9 @@ impl Sent {
     /// What the table's state `now` tells about the outcome, when it was planned on `base`.
     ///
     /// A snapshot id is ours alone: one of them in the history proves the whole. Else the files tell
-    /// it. Where they are not known, a change of refs or properties counts as applied when the
-    /// table is as it asks, though somebody else may have made it so; and as never applied when a
-    /// ref that had to stand still has moved.
+    /// it. Where they are not known, a change of refs, properties or the definition counts as
+    /// applied when the table is as it asks, though somebody else may have made it so; and as never
+    /// applied when something that had to stand still has moved.
     pub(super) fn trace(&self, base: &TableMetadata, now: &TablePointer) -> SwapTrace {
         let mut added = self.updates.iter().filter_map(|update| match update {
             TableUpdate::AddSnapshot { snapshot } => Some(snapshot.snapshot_id()),
@@ -270,6 +301,7 @@ impl Sent {
             .iter()
             .filter_map(touched_ref)
             .any(|name| head(base, name) != head(now, name))
+            || evolution::has_moved(&self.updates, base, now)
     }
 
     /// Whether a table is as the updates ask; never when they add snapshots.
@@ -288,7 +320,9 @@ impl Sent {
             TableUpdate::RemoveProperties { removals } => removals
                 .iter()
                 .all(|key| !now.properties().contains_key(key)),
-            _ => false,
+            definition => {
+                evolution::is_as_asked(definition, &self.updates, now).unwrap_or_default()
+            }
         })
     }
 }
