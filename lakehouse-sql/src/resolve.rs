@@ -32,6 +32,7 @@ use lakehouse_core::provider::LakeCatalog;
 use lakehouse_core::scan::MetadataColumn;
 
 pub(crate) use command::{Command, NamespaceTarget, SettingValue, Show, TableTarget};
+pub(crate) use inserted_value::exact;
 pub(crate) use relation::pin;
 pub(crate) use session_table::SessionTable;
 

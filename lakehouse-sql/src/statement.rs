@@ -22,7 +22,10 @@ use datafusion::sql::sqlparser::ast::{Insert, Query};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use lakehouse_core::error::{Error, Result};
 
-pub use alter::{AlterAction, AlterTable, RefKind, RefOptions};
+pub use alter::{
+    AlterAction, AlterTable, ColumnChange, ColumnPosition, NewColumnDefinition, RefKind,
+    RefOptions, SortTermDefinition, WriteOrder,
+};
 pub use call::{Argument, Call};
 pub use create::{ColumnDefinition, CreateTable};
 pub(crate) use data_type::DEPTH_MAX as TYPE_DEPTH_MAX;

@@ -281,7 +281,8 @@ impl Sent {
         if let Some(swap) = &self.swap {
             return swap.trace(now);
         }
-        if self.is_as_asked(&now.metadata) {
+        let is_added = evolution::is_added(&self.updates, base, &now.metadata);
+        if is_added || self.is_as_asked(&now.metadata) {
             SwapTrace::Applied
         } else if self.has_moved(base, &now.metadata) {
             SwapTrace::NeverApplied

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use iceberg::spec::{TableMetadata, Type};
+
+use super::draft::Draft;
 use crate::error::Result;
 use crate::name::{Name, parse_name};
 
@@ -30,6 +33,15 @@ impl ColumnPath {
     /// As [`parse_name`].
     pub fn parse(text: &str) -> Result<Self> {
         Ok(Self(parse_name(text)?))
+    }
+
+    /// The type of the column in a table's current schema.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::NotFound`] when there is no such column.
+    pub fn type_in(&self, metadata: &TableMetadata) -> Result<Type> {
+        let found = Draft::new(metadata).find(self)?;
+        Ok(found.field.field_type.as_ref().clone())
     }
 
     /// The names, outermost first.

@@ -1,7 +1,10 @@
 //! Which values a column may have as default.
 
-use iceberg::spec::{FormatVersion, Literal, PrimitiveLiteral, PrimitiveType, TableMetadata, Type};
+use iceberg::spec::{
+    FormatVersion, Literal, NestedFieldRef, PrimitiveLiteral, PrimitiveType, Type,
+};
 
+use super::draft::children;
 use super::schema::version_needed;
 use crate::error::{Error, Result};
 use crate::name::quote;
@@ -11,9 +14,21 @@ use crate::table::type_text;
 const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 const DAY_US: i64 = 86_400_000_000;
 
+/// Refuses defaults of a new table's columns that cannot be.
+pub(in crate::commit) fn check_new(fields: &[NestedFieldRef], format: FormatVersion) -> Result<()> {
+    for field in fields {
+        for default in [&field.initial_default, &field.write_default].into_iter().flatten() {
+            check_version(format, &field.name)?;
+            check(default, &field.field_type, &field.name)?;
+        }
+        check_new(&children(&field.field_type), format)?;
+    }
+    Ok(())
+}
+
 /// Refuses defaults in tables whose format does not have them.
-pub(super) fn check_version(metadata: &TableMetadata, column: &str) -> Result<()> {
-    match metadata.format_version() < FormatVersion::V3 {
+pub(super) fn check_version(format: FormatVersion, column: &str) -> Result<()> {
+    match format < FormatVersion::V3 {
         true => Err(version_needed(
             &format!("a default of column {}", quote(column)),
             FormatVersion::V3,

@@ -114,7 +114,7 @@ fn check(draft: &Draft<'_>, new: &NewColumn, outer: usize) -> Result<()> {
     refuse_newer_types(&new.data_type, &new.name, format)?;
     match &new.default {
         Some(default) => {
-            default_value::check_version(draft.metadata, &new.name)?;
+            default_value::check_version(draft.metadata.format_version(), &new.name)?;
             default_value::check(default, &new.data_type, &new.name)
         }
         None if new.required => Err(Error::invalid(format!(

@@ -368,7 +368,7 @@ fn set_default(
     let found = draft.find_changeable(path)?;
     if let Some(default) = default {
         refuse_unnamed(&found, "has no default")?;
-        default_value::check_version(draft.metadata, &found.field.name)?;
+        default_value::check_version(draft.metadata.format_version(), &found.field.name)?;
         default_value::check(default, &found.field.field_type, &found.field.name)?;
     }
     draft.change(&found, |field| {

@@ -43,6 +43,25 @@ pub(in crate::commit) fn requirements(
     requirements
 }
 
+/// Whether a table has a schema, spec or order that was added by these updates, planned on `base`
+/// where there was none such.
+pub(in crate::commit) fn is_added(
+    updates: &[TableUpdate],
+    base: &TableMetadata,
+    now: &TableMetadata,
+) -> bool {
+    updates.iter().any(|update| {
+        let adds = matches!(
+            update,
+            TableUpdate::AddSchema { .. }
+                | TableUpdate::AddSpec { .. }
+                | TableUpdate::AddSortOrder { .. }
+        );
+        adds && is_as_asked(update, updates, now) == Some(true)
+            && is_as_asked(update, updates, base) == Some(false)
+    })
+}
+
 /// Whether what updates of a definition had to find as `base` has it is no longer so.
 pub(in crate::commit) fn has_moved(
     updates: &[TableUpdate],

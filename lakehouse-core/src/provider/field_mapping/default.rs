@@ -33,7 +33,11 @@ pub(super) fn missing(
     }
 }
 
-fn value(
+/// A default as a value of the engine.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Unsupported`] when it cannot be the field's value.
+pub(crate) fn value(
     default: &Literal,
     field_type: &Type,
     target: &DataType,
