@@ -13,7 +13,7 @@ use super::properties::{RemoveProperties, SetProperties};
 use super::references::{DropReference, SetReference, find, not_found};
 use super::rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
 use crate::catalog::{AskedSwap, SwapTrace, TablePointer};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::table::{MAIN_BRANCH, ReferenceKind, Table};
 use crate::write::WrittenFile;
 
@@ -230,9 +230,22 @@ impl Step {
 pub(super) fn apply(metadata: &TableMetadata, updates: &[TableUpdate]) -> Result<TableMetadata> {
     let mut builder = metadata.clone().into_builder(None);
     for update in updates {
-        builder = update.clone().apply(builder)?;
+        builder = update.clone().apply(builder).map_err(unfit)?;
     }
-    Ok(builder.build()?.metadata)
+    Ok(builder.build().map_err(unfit)?.metadata)
+}
+
+/// The format crate's error about updates that it cannot apply: it calls them bad data, though the
+/// table is sound and the change is not.
+fn unfit(error: iceberg::Error) -> Error {
+    let error = Error::from(error);
+    match error.kind() {
+        ErrorKind::Corrupt => {
+            let message = format!("the change does not fit the table: {}", error.message());
+            Error::invalid(message).with_source(error)
+        }
+        _ => error,
+    }
 }
 
 /// What must hold for `updates`, planned on `base`, to be right: the table is the same one and

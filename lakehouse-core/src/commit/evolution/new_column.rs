@@ -29,7 +29,7 @@ pub(super) fn add(draft: &mut Draft<'_>, new: &NewColumn) -> Result<()> {
         return Err(Error::new(
             ErrorKind::AlreadyExists,
             format!(
-                "column {} exists already; names differ in more than case",
+                "column {} exists already (names of columns differ in more than case)",
                 quote(&twin.name)
             ),
         ));

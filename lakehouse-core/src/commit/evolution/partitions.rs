@@ -189,8 +189,14 @@ impl<'a> SpecDraft<'a> {
     fn drop(&mut self, reference: &PartitionFieldReference) -> Result<()> {
         let position = self.position(reference)?;
         if self.is_v1() {
-            // Ids of version 1 are counted by place: what is dropped leaves an empty one.
-            self.fields[position].transform = Transform::Void;
+            // Ids of version 1 are counted by place: what is dropped leaves an empty one. It gives
+            // up a column's name, which only the identity of the column may have.
+            let schema = self.metadata.current_schema();
+            let field = &mut self.fields[position];
+            field.transform = Transform::Void;
+            if schema.field_by_name(&field.name).is_some() {
+                field.name = format!("{}_{}", field.name, field.field_id.unwrap_or_default());
+            }
         } else {
             self.fields.remove(position);
         }

@@ -91,7 +91,9 @@ fn check(draft: &Draft<'_>, found: &Found, from: &PrimitiveType, to: &PrimitiveT
         let what = format!("column {} from {} to {}", found.shown(), text(from), text(to));
         return Err(version_needed(&what, FormatVersion::V3));
     }
-    for spec in draft.metadata.partition_specs_iter() {
+    let mut specs: Vec<_> = draft.metadata.partition_specs_iter().collect();
+    specs.sort_by_key(|spec| std::cmp::Reverse(spec.spec_id()));
+    for spec in specs {
         let changed = spec.fields().iter().find(|field| {
             field.source_id == found.field.id && changes_result(from, &field.transform)
         });

@@ -160,7 +160,12 @@ impl EvolveSchema {
     /// The operation, by its place, that [`Self::updates`] refuses on this state; `None` when it
     /// refuses none of them by itself.
     pub fn refused(&self, metadata: &TableMetadata) -> Option<usize> {
-        self.applied(metadata).err().map(|(index, _)| index)
+        match self.applied(metadata) {
+            Err((index, _)) => Some(index),
+            // What a single operation comes to is its own doing.
+            Ok(draft) if self.operations.len() == 1 => finish(&draft).err().map(|_| 0),
+            Ok(_) => None,
+        }
     }
 
     fn applied<'a>(
@@ -254,7 +259,9 @@ fn drop(draft: &mut Draft<'_>, path: &ColumnPath, if_exists: bool) -> Result<()>
 fn refuse_drop_of_used(draft: &Draft<'_>, found: &Found, gone: &[i32]) -> Result<()> {
     let metadata = draft.metadata;
     let current = metadata.default_partition_spec();
-    for spec in metadata.partition_specs_iter() {
+    let mut specs: Vec<_> = metadata.partition_specs_iter().collect();
+    specs.sort_by_key(|spec| (spec.spec_id() != current.spec_id(), -spec.spec_id()));
+    for spec in specs {
         let is_current = spec.spec_id() == current.spec_id();
         // Files of an old spec are still found by their partition values, and those by the column.
         let source = spec.fields().iter().find(|field| {
