@@ -9,6 +9,7 @@
 mod change;
 mod cleanup;
 mod create;
+mod evolution;
 mod file_change;
 mod group;
 mod isolation;
@@ -36,6 +37,11 @@ use tracing::Instrument;
 
 pub use change::{Change, FilesOnFailure};
 pub use create::NewTable;
+pub use evolution::{
+    ACCEPT_ANY_SCHEMA, ColumnPath, DistributionMode, EvolvePartitions, EvolveSchema, NewColumn,
+    NewPartitionField, PartitionFieldReference, PartitionOperation, Position, SchemaOperation,
+    SetLocation, SetSortOrder, SortTerm, UpgradeFormat, merge_schema,
+};
 pub use file_change::FileChange;
 pub use isolation::{Isolation, RowStatement};
 pub use properties::{RemoveProperties, SetProperties};

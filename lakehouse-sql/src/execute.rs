@@ -1,8 +1,10 @@
 //! Plans run: rows as a stream, commands with their outcome.
 
+mod alter;
 mod command;
 mod copy;
 mod create;
+mod default_value;
 mod explain;
 mod pipeline;
 mod show;

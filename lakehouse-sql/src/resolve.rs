@@ -38,6 +38,7 @@ pub(crate) use change::{
 };
 pub(crate) use command::{Command, NamespaceTarget, SettingValue, Show, TableTarget};
 pub(crate) use insert::{InsertForm, OverwriteMode};
+pub(crate) use inserted_value::exact;
 pub(crate) use relation::pin;
 pub(crate) use session_table::SessionTable;
 

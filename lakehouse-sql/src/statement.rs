@@ -27,7 +27,10 @@ use datafusion::sql::sqlparser::ast::Query;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use lakehouse_core::error::{Error, Result};
 
-pub use alter::{AlterAction, AlterTable, RefKind, RefOptions};
+pub use alter::{
+    AlterAction, AlterTable, ColumnChange, ColumnPosition, NewColumnDefinition, RefKind,
+    RefOptions, SortTermDefinition, WriteOrder,
+};
 pub use call::{Argument, Call};
 pub use change::{AssignedValue, Assignment, Target};
 pub use create::{ColumnDefinition, CreateTable};

@@ -32,6 +32,10 @@ macro_rules! scripts {
 
 scripts!(
     aggregates,
+    alter_columns,
+    alter_defaults,
+    alter_partitions,
+    alter_table,
     assignments,
     change_errors,
     change_explain,

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use iceberg::spec::TableMetadata;
 use iceberg::{TableRequirement, TableUpdate};
 
+use super::evolution::{
+    self, EvolvePartitions, EvolveSchema, SetLocation, SetSortOrder, UpgradeFormat,
+};
 use super::file_change::FileChange;
 use super::properties::{RemoveProperties, SetProperties};
 use super::publish::{CherryPick, FastForward, PublishChanges};
@@ -12,7 +15,7 @@ use super::references::{DropReference, SetReference};
 use super::rewrite_manifests::RewriteManifests;
 use super::rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
 use crate::catalog::{AskedSwap, SwapTrace, TablePointer};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::table::{MAIN_BRANCH, Table};
 
 /// A change to one table, to be committed by [`super::Commits::commit`].
@@ -42,6 +45,16 @@ pub enum Change {
     SetProperties(SetProperties),
     /// Removes table properties.
     RemoveProperties(RemoveProperties),
+    /// Changes the columns.
+    EvolveSchema(EvolveSchema),
+    /// Changes the partitioning.
+    EvolvePartitions(EvolvePartitions),
+    /// Changes the order of new files.
+    SetSortOrder(SetSortOrder),
+    /// Raises the format version.
+    UpgradeFormat(UpgradeFormat),
+    /// Lets new files go elsewhere.
+    SetLocation(SetLocation),
 }
 
 impl Change {
@@ -60,24 +73,35 @@ impl Change {
             Self::RewriteManifests(_) => "rewrite-manifests",
             Self::SetProperties(_) => "set-properties",
             Self::RemoveProperties(_) => "remove-properties",
+            Self::EvolveSchema(_) => "evolve-schema",
+            Self::EvolvePartitions(_) => "evolve-partitions",
+            Self::SetSortOrder(_) => "set-sort-order",
+            Self::UpgradeFormat(_) => "upgrade-format",
+            Self::SetLocation(_) => "set-location",
         }
     }
 
     /// Whether the change has a pointer swap of its own: one that moves `main` to a snapshot that
-    /// exists brings no time with it, the catalog gives it the time of the swap.
+    /// exists brings no time with it, the catalog gives it the time of the swap; one of the table's
+    /// definition, when a catalog refuses it, must not take the rows of others with it.
     pub(super) fn is_alone(&self) -> bool {
         match self {
             Self::RollbackToSnapshot(_)
             | Self::RollbackToTimestamp(_)
             | Self::SetCurrentSnapshot(_)
             | Self::CherryPick(_)
-            | Self::PublishChanges(_) => true,
+            | Self::PublishChanges(_)
+            | Self::EvolveSchema(_)
+            | Self::EvolvePartitions(_)
+            | Self::SetSortOrder(_)
+            | Self::UpgradeFormat(_)
+            | Self::SetLocation(_) => true,
             Self::FastForward(change) => change.branch.eq_ignore_ascii_case(MAIN_BRANCH),
             Self::SetReference(change) => change.name.eq_ignore_ascii_case(MAIN_BRANCH),
+            Self::SetProperties(change) => change.raises_version(),
             Self::Files(_)
             | Self::RewriteManifests(_)
             | Self::DropReference(_)
-            | Self::SetProperties(_)
             | Self::RemoveProperties(_) => false,
         }
     }
@@ -104,7 +128,12 @@ change_from!(
     FastForward,
     RewriteManifests,
     SetProperties,
-    RemoveProperties
+    RemoveProperties,
+    EvolveSchema,
+    EvolvePartitions,
+    SetSortOrder,
+    UpgradeFormat,
+    SetLocation
 );
 
 impl From<FileChange> for Change {
@@ -159,13 +188,27 @@ impl Step {
 pub(super) fn apply(metadata: &TableMetadata, updates: &[TableUpdate]) -> Result<TableMetadata> {
     let mut builder = metadata.clone().into_builder(None);
     for update in updates {
-        builder = update.clone().apply(builder)?;
+        builder = update.clone().apply(builder).map_err(unfit)?;
     }
-    Ok(builder.build()?.metadata)
+    Ok(builder.build().map_err(unfit)?.metadata)
+}
+
+/// The format crate's error about updates that it cannot apply: it calls them bad data, though the
+/// table is sound and the change is not.
+fn unfit(error: iceberg::Error) -> Error {
+    let error = Error::from(error);
+    match error.kind() {
+        ErrorKind::Corrupt => {
+            let message = format!("the change does not fit the table: {}", error.message());
+            Error::invalid(message).with_source(error)
+        }
+        _ => error,
+    }
 }
 
 /// What must hold for `updates`, planned on `base`, to be right: the table is the same one and
-/// every touched ref stands where it stood; a ref that was not there still is not.
+/// every touched ref stands where it stood; a ref that was not there still is not. For changes of
+/// the table's definition see [`evolution::requirements`].
 pub(super) fn requirements(base: &TableMetadata, updates: &[TableUpdate]) -> Vec<TableRequirement> {
     let mut refs: Vec<&str> = updates.iter().filter_map(touched_ref).collect();
     refs.sort_unstable();
@@ -179,6 +222,7 @@ pub(super) fn requirements(base: &TableMetadata, updates: &[TableUpdate]) -> Vec
                     snapshot_id: base.snapshot_for_ref(name).map(|head| head.snapshot_id()),
                 }),
         )
+        .chain(evolution::requirements(base, updates))
         .collect()
 }
 
@@ -194,9 +238,9 @@ impl Sent {
     /// What the table's state `now` tells about the outcome, when it was planned on `base`.
     ///
     /// A snapshot id is ours alone: one of them in the history proves the whole. Else the files tell
-    /// it. Where they are not known, a change of refs or properties counts as applied when the
-    /// table is as it asks, though somebody else may have made it so; and as never applied when a
-    /// ref that had to stand still has moved.
+    /// it. Where they are not known, a change of refs, properties or the definition counts as
+    /// applied when the table is as it asks, though somebody else may have made it so; and as never
+    /// applied when something that had to stand still has moved.
     pub(super) fn trace(&self, base: &TableMetadata, now: &TablePointer) -> SwapTrace {
         let mut added = self.updates.iter().filter_map(|update| match update {
             TableUpdate::AddSnapshot { snapshot } => Some(snapshot.snapshot_id()),
@@ -208,7 +252,8 @@ impl Sent {
         if let Some(swap) = &self.swap {
             return swap.trace(now);
         }
-        if self.is_as_asked(&now.metadata) {
+        let is_added = evolution::is_added(&self.updates, base, &now.metadata);
+        if is_added || self.is_as_asked(&now.metadata) {
             SwapTrace::Applied
         } else if self.has_moved(base, &now.metadata) {
             SwapTrace::NeverApplied
@@ -228,6 +273,7 @@ impl Sent {
             .iter()
             .filter_map(touched_ref)
             .any(|name| head(base, name) != head(now, name))
+            || evolution::has_moved(&self.updates, base, now)
     }
 
     /// Whether a table is as the updates ask; never when they add snapshots.
@@ -246,7 +292,9 @@ impl Sent {
             TableUpdate::RemoveProperties { removals } => removals
                 .iter()
                 .all(|key| !now.properties().contains_key(key)),
-            _ => false,
+            definition => {
+                evolution::is_as_asked(definition, &self.updates, now).unwrap_or_default()
+            }
         })
     }
 }

@@ -15,7 +15,7 @@ use super::change::{self, FilesOnFailure};
 use super::file_change::FileChange;
 use super::group::Caller;
 use super::snapshot::StagedSnapshot;
-use super::{Commits, Committed, Presence, cleanup, lost, properties};
+use super::{Commits, Committed, Presence, cleanup, evolution, lost, properties};
 use crate::catalog::{Catalog, CommitOutcome, TablePointer};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -68,6 +68,8 @@ impl Commits {
         new: NewTable,
     ) -> Result<Table> {
         properties::refuse_reserved(new.properties.keys())?;
+        let fields = new.schema.as_struct().fields();
+        evolution::check_new_defaults(fields, new.format_version)?;
         let storage = catalog.storage();
         let location = match new.location {
             Some(location) => {

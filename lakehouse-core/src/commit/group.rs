@@ -340,6 +340,11 @@ impl Leader<'_> {
             Change::FastForward(change) => change.plan(state)?,
             Change::SetProperties(change) => change.plan(state)?,
             Change::RemoveProperties(change) => change.plan(state)?,
+            Change::EvolveSchema(change) => change.plan(state)?,
+            Change::EvolvePartitions(change) => change.plan(state)?,
+            Change::SetSortOrder(change) => change.plan(state)?,
+            Change::UpgradeFormat(change) => change.plan(state)?,
+            Change::SetLocation(change) => change.plan(state)?,
         };
         if step.updates.is_empty() {
             return Ok((step, state.clone()));

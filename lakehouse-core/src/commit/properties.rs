@@ -6,10 +6,15 @@ use iceberg::TableUpdate;
 use iceberg::spec::TableProperties;
 
 use super::change::Step;
+use super::evolution;
 use crate::error::{Error, Result};
 use crate::table::Table;
 
-/// Sets properties of a table, new or changed.
+/// The property that stands for a state of the table: set, it raises the table's format version.
+const FORMAT_VERSION: &str = "format-version";
+
+/// Sets properties of a table, new or changed; `format-version` raises the format version and is
+/// not kept as a property.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SetProperties {
     /// Keys and their values.
@@ -17,18 +22,28 @@ pub struct SetProperties {
 }
 
 impl SetProperties {
+    /// Whether the format version is raised too.
+    pub(super) fn raises_version(&self) -> bool {
+        self.properties.contains_key(FORMAT_VERSION)
+    }
+
     pub(super) fn plan(&self, table: &Table) -> Result<Step> {
-        refuse_reserved(self.properties.keys())?;
-        let changed: HashMap<String, String> = self
+        let settings = self
             .properties
             .iter()
+            .filter(|(key, _)| *key != FORMAT_VERSION);
+        refuse_reserved(settings.clone().map(|(key, _)| key))?;
+        let mut updates = match self.properties.get(FORMAT_VERSION) {
+            Some(version) => evolution::upgrade(version, table.metadata())?,
+            None => Vec::new(),
+        };
+        let changed: HashMap<String, String> = settings
             .filter(|(key, value)| table.properties().get(*key) != Some(*value))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        let updates = match changed.is_empty() {
-            true => Vec::new(),
-            false => vec![TableUpdate::SetProperties { updates: changed }],
-        };
+        if !changed.is_empty() {
+            updates.push(TableUpdate::SetProperties { updates: changed });
+        }
         Ok(Step::of_metadata(table, updates))
     }
 }

@@ -22,8 +22,7 @@ use parquet::schema::types::SchemaDescriptor;
 
 pub(crate) use conversion::{Child, Conversion};
 use default::missing;
-
-pub(super) use default::value as default_value;
+pub(crate) use default::value as default_value;
 use file_tree::{FileField, file_fields};
 
 use super::file::LakeFile;

@@ -1,7 +1,7 @@
 //! A table at one snapshot as the engine plans with it.
 
 use std::any::Any;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{Fields, Schema as ArrowSchema, SchemaRef};
@@ -24,7 +24,7 @@ use tracing::Instrument;
 use super::account::ScanAccount;
 use super::deletes::ScanDeletes;
 use super::equality_delete::{KeyJoin, Prepared, ScanInputs, joined_columns, without_deleted};
-use super::field_mapping::TableColumns;
+use super::field_mapping::{TableColumns, default_value};
 use super::file::LakeFile;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
@@ -56,6 +56,8 @@ pub struct LakeTable {
     context: ScanContext,
     schema: SchemaRef,
     name_mapping: Option<NameMapping>,
+    /// What columns hold that an insert does not name, by name; the others are NULL.
+    write_defaults: Arc<HashMap<String, Expr>>,
     metadata: MetadataColumns,
     key_bytes_max: Option<u64>,
     /// Locations of files that are not read.
@@ -90,11 +92,13 @@ impl LakeTable {
             None => None,
         };
         let metadata = MetadataColumns::none(table.metadata());
+        let write_defaults = Arc::new(write_defaults(&table, &schema)?);
         Ok(Self {
             table,
             context,
             schema,
             name_mapping,
+            write_defaults,
             metadata,
             key_bytes_max: None,
             left_out: Arc::default(),
@@ -407,6 +411,20 @@ fn with_size(
     statistics
 }
 
+/// The defaults of columns that rows are written without.
+fn write_defaults(table: &Table, schema: &ArrowSchema) -> Result<HashMap<String, Expr>> {
+    let columns = table.schema().as_struct().fields().iter();
+    let mut defaults = HashMap::new();
+    for (column, field) in columns.zip(schema.fields()) {
+        if let Some(default) = &column.write_default {
+            let kind = field.data_type();
+            let value = default_value(default, &column.field_type, kind, &column.name)?;
+            defaults.insert(column.name.clone(), Expr::Literal(value, None));
+        }
+    }
+    Ok(defaults)
+}
+
 #[async_trait]
 impl TableProvider for LakeTable {
     fn as_any(&self) -> &dyn Any {
@@ -419,6 +437,10 @@ impl TableProvider for LakeTable {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    fn get_column_default(&self, column: &str) -> Option<&Expr> {
+        self.write_defaults.get(column)
     }
 
     fn supports_filters_pushdown(

@@ -1,21 +1,18 @@
-//! Commands of ours: definitions, refs, procedures, variables.
+//! Commands of ours: definitions, procedures, variables.
 
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use iceberg::NamespaceIdent;
-use lakehouse_core::commit::{Change, DropReference, ReferenceMode, Retention, SetReference};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::{DEFAULT_NAMESPACE, FoundTable, dotted};
 use lakehouse_core::name::quote;
 use lakehouse_core::procedure::{Arguments, CallContext, ParameterKind, Procedures};
-use lakehouse_core::table::ReferenceKind;
 
-use super::{QueryResult, create, show};
+use super::{QueryResult, alter, create, show};
 use crate::constant::Constants;
 use crate::environment::Environment;
 use crate::resolve::{Command, NamespaceTarget, SessionTable, SettingValue};
-use crate::statement::{AlterAction, RefKind, RefOptions};
 
 /// Runs a command.
 pub(super) async fn run(
@@ -24,7 +21,6 @@ pub(super) async fn run(
     session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
-    let lake = session.access().lake();
     match command {
         Command::Nothing => {}
         Command::CreateNamespace {
@@ -53,10 +49,11 @@ pub(super) async fn run(
             }
         }
         Command::AlterTable { table, action } => {
-            let change = reference_change(action);
-            lake.commits()
-                .commit(&table.catalog, table.table.ident(), change)
-                .await?;
+            alter::alter_table(&table, action, session, state).await?;
+        }
+        Command::RenameTable { table, to } => {
+            let from = table.table.ident();
+            table.catalog.rename_table(from, &to.ident).await?;
         }
         Command::Call {
             catalog_name,
@@ -149,65 +146,6 @@ async fn drop_table(session: &Environment, found: &FoundTable, purge: bool) -> R
         ));
     }
     Ok(())
-}
-
-fn reference_change(action: AlterAction) -> Change {
-    match action {
-        AlterAction::CreateRef {
-            kind,
-            name,
-            or_replace,
-            if_not_exists,
-            options,
-        } => {
-            let mode = match or_replace {
-                true => ReferenceMode::CreateOrReplace,
-                false => ReferenceMode::Create { if_not_exists },
-            };
-            set_reference(kind, name.value, options, mode).into()
-        }
-        AlterAction::ReplaceRef {
-            kind,
-            name,
-            options,
-        } => set_reference(kind, name.value, options, ReferenceMode::Replace).into(),
-        AlterAction::DropRef {
-            kind,
-            name,
-            if_exists,
-        } => DropReference {
-            name: name.value,
-            kind: reference_kind(kind),
-            if_exists,
-        }
-        .into(),
-    }
-}
-
-fn set_reference(
-    kind: RefKind,
-    name: String,
-    options: RefOptions,
-    mode: ReferenceMode,
-) -> SetReference {
-    SetReference {
-        name,
-        kind: reference_kind(kind),
-        snapshot_id: options.snapshot_id,
-        retention: Retention {
-            ref_age_ms_max: options.ref_age_max_ms,
-            snapshots_min: options.snapshots_min,
-            snapshot_age_ms_max: options.snapshot_age_max_ms,
-        },
-        mode,
-    }
-}
-
-fn reference_kind(kind: RefKind) -> ReferenceKind {
-    match kind {
-        RefKind::Branch => ReferenceKind::Branch,
-        RefKind::Tag => ReferenceKind::Tag,
-    }
 }
 
 async fn call(

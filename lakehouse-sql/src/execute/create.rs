@@ -21,6 +21,7 @@ use lakehouse_core::provider::write_plan;
 use lakehouse_core::table::{Table, iceberg_schema, read_schema};
 
 use super::QueryResult;
+use super::default_value::default_value;
 use crate::environment::Environment;
 use crate::exact_cast::{cast_type, exact_casts};
 use crate::resolve::{TableTarget, name};
@@ -42,7 +43,7 @@ pub(super) async fn create_table(
     let format = format_version(&mut properties)?;
     let schema = match &source {
         Some(source) => source_schema(source, &definition.columns, format)?,
-        None => defined_schema(&definition.columns, format)?,
+        None => defined_schema(&definition.columns, format, state).await?,
     };
     let partition_spec = partition_spec(&definition.partitioned_by, &schema)?;
     let new = NewTable {
@@ -118,9 +119,10 @@ fn format_version(properties: &mut HashMap<String, String>) -> Result<FormatVers
 }
 
 /// The schema of a column list.
-fn defined_schema(
+async fn defined_schema(
     columns: &[crate::statement::ColumnDefinition],
     format: FormatVersion,
+    state: &SessionState,
 ) -> Result<Schema> {
     if columns.is_empty() {
         return Err(Error::invalid("a new table needs a column at least"));
@@ -129,18 +131,17 @@ fn defined_schema(
     let ids: Vec<i32> = columns.iter().map(|_| types.next_id()).collect();
     let mut fields: Vec<NestedFieldRef> = Vec::with_capacity(columns.len());
     for (id, column) in ids.into_iter().zip(columns) {
-        if column.default.is_some() {
-            return Err(Error::unsupported(format!(
-                "column {}: DEFAULT is not offered yet",
-                quote(&column.name.value)
-            )));
-        }
         let field_type = types.read(&column.data_type, &column.name.value)?;
         let field = NestedField::new(id, &column.name.value, field_type, !column.nullable);
-        let field = match &column.comment {
+        let mut field = match &column.comment {
             Some(comment) => field.with_doc(comment),
             None => field,
         };
+        if let Some(default) = &column.default {
+            let value = default_value(default, &field.field_type, &field.name, state).await?;
+            field.initial_default = value.clone();
+            field.write_default = value;
+        }
         fields.push(Arc::new(field));
     }
     checked_schema(fields)

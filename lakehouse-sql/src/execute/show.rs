@@ -7,8 +7,8 @@ use arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, 
 use arrow::datatypes::{DataType, Field, Schema};
 use iceberg::NamespaceIdent;
 use iceberg::spec::{
-    FormatVersion, NestedField, NestedFieldRef, PartitionSpec, Schema as TableSchema, Transform,
-    Type,
+    FormatVersion, NestedField, NestedFieldRef, NullOrder, PartitionSpec, PrimitiveType,
+    Schema as TableSchema, SortDirection, SortField, Transform, Type,
 };
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::error::{Error, Result};
@@ -236,6 +236,11 @@ fn describe(found: &FoundTable, extended: bool) -> Result<QueryResult> {
         .enumerate()
         .map(|(index, term)| (format!("Part {index}"), term));
     section("Partitioning", parts.collect());
+    if !is_metadata {
+        section("Sort order", sort_lines(table));
+        section("Identifier fields", identifier_lines(table));
+        section("Defaults", default_lines(table.schema())?);
+    }
     if extended && !is_metadata {
         section("Table", table_facts(found));
         let properties: BTreeMap<_, _> = table.properties().iter().collect();
@@ -317,8 +322,11 @@ fn create_table_text(table: &Table, catalog: &str, chosen: &str) -> Result<Strin
                 .as_ref()
                 .map(|doc| format!(" COMMENT {}", literal(doc)))
                 .unwrap_or_default();
+            let default = default_text(field)?
+                .map(|default| format!(" DEFAULT {default}"))
+                .unwrap_or_default();
             Ok(format!(
-                "  {} {}{not_null}{comment}",
+                "  {} {}{not_null}{default}{comment}",
                 quote(&field.name),
                 table.type_text(field)?
             ))
@@ -365,6 +373,82 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// The value that rows get that are written without one, as SQL writes it.
+fn default_text(field: &NestedField) -> Result<Option<String>> {
+    let Some(default) = field.write_default.clone() else {
+        return Ok(None);
+    };
+    let kind = field.field_type.as_ref();
+    let json = default.try_into_json(kind)?;
+    Ok(Some(match (kind, json.as_str()) {
+        (Type::Primitive(PrimitiveType::Decimal { .. }), Some(digits)) => digits.to_owned(),
+        (Type::Primitive(PrimitiveType::Binary | PrimitiveType::Fixed(_)), Some(hex)) => {
+            format!("X{}", literal(hex))
+        }
+        (_, Some(text)) => literal(text),
+        (_, None) => json.to_string(),
+    }))
+}
+
+fn default_lines(schema: &TableSchema) -> Result<Vec<(String, String)>> {
+    let mut lines = Vec::new();
+    for field in schema.as_struct().fields() {
+        if let Some(default) = default_text(field)? {
+            lines.push((field.name.clone(), default));
+        }
+    }
+    Ok(lines)
+}
+
+/// The terms of `WRITE ORDERED BY`.
+fn sort_lines(table: &Table) -> Vec<(String, String)> {
+    let fields = &table.metadata().default_sort_order().fields;
+    let line = |(index, field): (usize, &SortField)| {
+        let path = path_of(table.schema().as_struct().fields(), field.source_id);
+        let source = quoted_path(&path.unwrap_or_default());
+        let direction = match field.direction {
+            SortDirection::Ascending => "ASC",
+            SortDirection::Descending => "DESC",
+        };
+        let nulls = match field.null_order {
+            NullOrder::First => "NULLS FIRST",
+            NullOrder::Last => "NULLS LAST",
+        };
+        let term = term_text(field.transform, &source);
+        (format!("Sort {index}"), format!("{term} {direction} {nulls}"))
+    };
+    fields.iter().enumerate().map(line).collect()
+}
+
+fn identifier_lines(table: &Table) -> Vec<(String, String)> {
+    let mut ids: Vec<i32> = table.schema().identifier_field_ids().collect();
+    ids.sort_unstable();
+    let paths = ids
+        .into_iter()
+        .filter_map(|id| path_of(table.schema().as_struct().fields(), id));
+    let line = |(index, path): (usize, Vec<&str>)| (format!("Field {index}"), quoted_path(&path));
+    paths.enumerate().map(line).collect()
+}
+
+fn quoted_path(path: &[&str]) -> String {
+    let parts: Vec<String> = path.iter().map(|part| quote(part)).collect();
+    parts.join(".")
+}
+
+/// A transform of a column as SQL writes it.
+fn term_text(transform: Transform, source: &str) -> String {
+    match transform {
+        Transform::Identity => source.to_owned(),
+        Transform::Bucket(buckets) => format!("bucket({buckets}, {source})"),
+        Transform::Truncate(width) => format!("truncate({width}, {source})"),
+        Transform::Year => format!("years({source})"),
+        Transform::Month => format!("months({source})"),
+        Transform::Day => format!("days({source})"),
+        Transform::Hour => format!("hours({source})"),
+        other => format!("{other}({source})"),
+    }
+}
+
 /// The terms of `PARTITIONED BY`.
 fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
     spec.fields()
@@ -373,24 +457,13 @@ fn partition_terms(spec: &PartitionSpec, schema: &TableSchema) -> Vec<String> {
         .map(|field| {
             let path = path_of(schema.as_struct().fields(), field.source_id);
             let path = path.unwrap_or_else(|| vec![&field.name]);
-            let source: Vec<String> = path.iter().map(|part| quote(part)).collect();
-            let source = source.join(".");
+            let source = quoted_path(&path);
             let own_name = field.name != default_partition_name(&path.join("."), field.transform);
             let name = match own_name {
                 true => format!(" AS {}", quote(&field.name)),
                 false => String::new(),
             };
-            let term = match field.transform {
-                Transform::Identity => source,
-                Transform::Bucket(buckets) => format!("bucket({buckets}, {source})"),
-                Transform::Truncate(width) => format!("truncate({width}, {source})"),
-                Transform::Year => format!("years({source})"),
-                Transform::Month => format!("months({source})"),
-                Transform::Day => format!("days({source})"),
-                Transform::Hour => format!("hours({source})"),
-                other => format!("{other}({source})"),
-            };
-            term + &name
+            term_text(field.transform, &source) + &name
         })
         .collect()
 }

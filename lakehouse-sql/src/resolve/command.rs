@@ -17,7 +17,7 @@ use super::{
 };
 use crate::constant::Constants;
 use crate::statement::{
-    AlterAction, Call, CreateNamespace, CreateTable, Describe, DropNamespace, DropTable, SetValue,
+    AlterAction, AlterTable, Call, CreateNamespace, CreateTable, Describe, DropNamespace, DropTable, SetValue,
     ShowTarget, Statement, Use,
 };
 
@@ -47,6 +47,10 @@ pub(crate) enum Command {
     AlterTable {
         table: FoundTable,
         action: AlterAction,
+    },
+    RenameTable {
+        table: FoundTable,
+        to: TableTarget,
     },
     Call {
         /// The catalog of names in its arguments that do not name one; the session's without one.
@@ -150,6 +154,10 @@ impl Command {
                 .map(|found| (Privilege::Drop, TableTarget::of(found)))
                 .collect(),
             Self::AlterTable { table, .. } => vec![(Privilege::Alter, TableTarget::of(table))],
+            Self::RenameTable { table, to } => vec![
+                (Privilege::Alter, TableTarget::of(table)),
+                (Privilege::Create, to.clone()),
+            ],
             Self::Show(show) => show
                 .table()
                 .map(|found| (Privilege::Describe, TableTarget::of(found)))
@@ -194,10 +202,7 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
         Statement::CreateNamespace(create) => create_namespace(create, scope).await?,
         Statement::DropNamespace(drop) => drop_namespaces(drop, scope).await?,
         Statement::DropTable(drop) => drop_tables(drop, scope).await?,
-        Statement::AlterTable(alter) => Command::AlterTable {
-            table: whole_table(&alter.name, scope).await?,
-            action: alter.action,
-        },
+        Statement::AlterTable(alter) => alter_table(alter, scope).await?,
         Statement::Call(call) => resolve_call(call, scope)?,
         Statement::Show(target) => Command::Show(show(target, scope).await?),
         Statement::Describe(target) => Command::Show(describe(target, scope).await?),
@@ -313,6 +318,39 @@ async fn table_with_columns(
         Some(Selector::Metadata(_)) => Ok(found),
         _ => whole_table(path, scope).await,
     }
+}
+
+async fn alter_table(alter: AlterTable, scope: &Scope<'_>) -> Result<Command> {
+    let table = match whole_table(&alter.name, scope).await {
+        Err(error) if error.kind() == ErrorKind::NotFound && alter.if_exists => {
+            return Ok(Command::Nothing);
+        }
+        found => found?,
+    };
+    let AlterAction::Rename(to) = alter.action else {
+        return Ok(Command::AlterTable {
+            table,
+            action: alter.action,
+        });
+    };
+    // A name without a namespace stays in the table's.
+    let namespace = table.table.ident().namespace();
+    let (catalog_name, catalog, ident) = scope
+        .lake
+        .new_table_ident(&names(&to), &table.catalog_name, namespace)
+        .await?;
+    if catalog_name != table.catalog_name {
+        return Err(Error::unsupported(format!(
+            "a table stays in its catalog, {}: it cannot be renamed into {catalog_name}",
+            table.catalog_name
+        )));
+    }
+    let to = TableTarget {
+        catalog_name,
+        catalog,
+        ident,
+    };
+    Ok(Command::RenameTable { table, to })
 }
 
 async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved> {

@@ -35,7 +35,7 @@ pub(super) fn mark_values(insert: &mut Insert) {
 }
 
 /// Writes a number with a point as a decimal.
-pub(super) fn exact(value: &mut Expr) {
+pub(crate) fn exact(value: &mut Expr) {
     match value {
         Expr::Value(literal) => {
             if let Some(exact) = decimal(&literal.value) {

@@ -1,17 +1,29 @@
-//! `ALTER TABLE`: branches and tags.
+//! `ALTER TABLE`, as Spark, Trino, Athena and PostgreSQL write it.
+
+mod column;
+mod layout;
+mod property;
+mod reference;
 
 use datafusion::sql::sqlparser::ast::Ident;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use lakehouse_core::error::{Error, Result};
 
-use super::{Statement, if_exists, if_not_exists};
-use crate::parse::{Cursor, invalid_at};
+pub use column::{ColumnChange, ColumnPosition, NewColumnDefinition};
+pub use layout::{SortTermDefinition, WriteOrder};
+pub use reference::{RefKind, RefOptions};
+
+use super::partition::PartitionTerm;
+use super::{Statement, if_exists};
+use crate::parse::Cursor;
 
 /// `ALTER TABLE name action`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlterTable {
     /// The table's name.
     pub name: Vec<Ident>,
+    /// No error if there is no such table.
+    pub if_exists: bool,
     /// What to change.
     pub action: AlterAction,
 }
@@ -50,29 +62,56 @@ pub enum AlterAction {
         /// No error if there is none.
         if_exists: bool,
     },
-}
-
-/// The two kinds of named references to a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefKind {
-    /// Moves with each write to it.
-    Branch,
-    /// Stays where it is.
-    Tag,
-}
-
-/// What a reference points to and how long it is kept; what is `None` was not written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RefOptions {
-    /// `AS OF VERSION id`; otherwise the current snapshot.
-    pub snapshot_id: Option<i64>,
-    /// `RETAIN n DAYS`: age at which the reference itself expires, in milliseconds.
-    pub ref_age_max_ms: Option<i64>,
-    /// `WITH SNAPSHOT RETENTION n SNAPSHOTS`: how many a branch keeps at least.
-    pub snapshots_min: Option<i32>,
-    /// `WITH SNAPSHOT RETENTION … n DAYS`: age at which a branch's snapshots expire, in
-    /// milliseconds.
-    pub snapshot_age_max_ms: Option<i64>,
+    /// `ADD COLUMN[S] …`.
+    AddColumns(Vec<NewColumnDefinition>),
+    /// `DROP COLUMN[S] …`.
+    DropColumns {
+        /// The columns; more parts lead into nested types.
+        columns: Vec<Vec<Ident>>,
+        /// No error for one that is not there.
+        if_exists: bool,
+    },
+    /// `RENAME COLUMN a TO b`.
+    RenameColumn {
+        /// The column.
+        column: Vec<Ident>,
+        /// The new name of its last part.
+        to: Ident,
+        /// No error if it is not there.
+        if_exists: bool,
+    },
+    /// `ALTER | CHANGE COLUMN a …`.
+    AlterColumn {
+        /// The column.
+        column: Vec<Ident>,
+        /// Its changes, a new name last.
+        changes: Vec<ColumnChange>,
+    },
+    /// `ADD PARTITION FIELD term`.
+    AddPartitionField(PartitionTerm),
+    /// `DROP PARTITION FIELD term`: a column without transform may also be the field's name.
+    DropPartitionField(PartitionTerm),
+    /// `REPLACE PARTITION FIELD term WITH term`.
+    ReplacePartitionField {
+        /// The field that goes.
+        dropped: PartitionTerm,
+        /// The field that comes.
+        added: PartitionTerm,
+    },
+    /// `WRITE …`.
+    Write(WriteOrder),
+    /// `SET IDENTIFIER FIELDS a, b`.
+    SetIdentifierFields(Vec<Vec<Ident>>),
+    /// `DROP IDENTIFIER FIELDS a, b`.
+    DropIdentifierFields(Vec<Vec<Ident>>),
+    /// `SET TBLPROPERTIES (…)` and `SET PROPERTIES …`, under Iceberg's keys; no key twice.
+    SetProperties(Vec<(String, String)>),
+    /// `UNSET TBLPROPERTIES (…)`.
+    UnsetProperties(Vec<String>),
+    /// `SET LOCATION '…'`.
+    SetLocation(String),
+    /// `RENAME TO name`.
+    Rename(Vec<Ident>),
 }
 
 /// `ALTER`.
@@ -85,64 +124,56 @@ pub(super) fn alter(cursor: &mut Cursor) -> Result<Statement> {
         });
     }
     cursor.advance();
+    let if_exists = if_exists(cursor)?;
     let name = cursor.name("the name of a table")?;
     let action = action(cursor)?;
-    Ok(Statement::AlterTable(AlterTable { name, action }))
+    Ok(Statement::AlterTable(AlterTable {
+        name,
+        if_exists,
+        action,
+    }))
 }
 
 fn action(cursor: &mut Cursor) -> Result<AlterAction> {
-    let place = refused_action(cursor);
-    if cursor.accept(&["CREATE"]) {
-        let or_replace = cursor.accept(&["OR"]);
-        if or_replace {
-            cursor.expect(&["REPLACE"])?;
-        }
-        let Some(kind) = accept_kind(cursor) else {
-            return Err(cursor.expected("BRANCH or TAG"));
-        };
-        let location = cursor.location();
-        let if_not_exists = if_not_exists(cursor)?;
-        if or_replace && if_not_exists {
-            return Err(invalid_at(
-                location,
-                "OR REPLACE and IF NOT EXISTS exclude each other",
-            ));
-        }
-        let name = ref_name(cursor, kind)?;
-        let options = options(cursor, kind)?;
-        return Ok(AlterAction::CreateRef {
-            kind,
-            name,
-            or_replace,
-            if_not_exists,
-            options,
-        });
-    }
-    if cursor.accept(&["REPLACE"]) {
-        let kind = accept_kind(cursor).ok_or(place)?;
-        let name = ref_name(cursor, kind)?;
-        return Ok(AlterAction::ReplaceRef {
-            kind,
-            name,
-            options: options(cursor, kind)?,
-        });
-    }
-    if cursor.accept(&["DROP"]) {
-        let kind = accept_kind(cursor).ok_or(place)?;
-        let if_exists = if_exists(cursor)?;
-        return Ok(AlterAction::DropRef {
-            kind,
-            name: ref_name(cursor, kind)?,
-            if_exists,
-        });
-    }
-    Err(place)
+    let refused = refused_action(cursor);
+    let first = cursor.accept_one(&[
+        "CREATE", "REPLACE", "ADD", "DROP", "RENAME", "ALTER", "CHANGE", "WRITE", "SET", "UNSET",
+    ]);
+    let action = match first {
+        Some("CREATE") => Some(reference::create(cursor)?),
+        Some("REPLACE") => match reference::replace(cursor)? {
+            Some(action) => Some(action),
+            None => layout::replace(cursor)?,
+        },
+        Some("ADD") => match layout::add(cursor)? {
+            Some(action) => Some(action),
+            None => column::add(cursor)?,
+        },
+        Some("DROP") => match reference::drop(cursor)? {
+            Some(action) => Some(action),
+            None => match layout::drop(cursor)? {
+                Some(action) => Some(action),
+                None => column::drop(cursor)?,
+            },
+        },
+        Some("RENAME") => column::rename(cursor)?,
+        Some("ALTER") => Some(column::alter(cursor)?),
+        Some("CHANGE") => Some(column::change(cursor)?),
+        Some("WRITE") => Some(layout::write(cursor)?),
+        Some("SET") => match layout::set(cursor)? {
+            Some(action) => Some(action),
+            None => property::set(cursor)?,
+        },
+        Some("UNSET") => property::unset(cursor)?,
+        _ => None,
+    };
+    action.ok_or(refused)
 }
 
 /// The error for an action that is not offered, named by its first two words.
 fn refused_action(cursor: &Cursor) -> Error {
     let Some(first) = cursor.peek_upper() else {
-        return cursor.expected("CREATE, REPLACE or DROP and BRANCH or TAG");
+        return cursor.expected("ADD, DROP, RENAME, ALTER, SET, WRITE, CREATE or REPLACE");
     };
     let second = match cursor.peek_nth(1) {
         Token::Word(word) if word.quote_style.is_none() => {
@@ -150,79 +181,5 @@ fn refused_action(cursor: &Cursor) -> Error {
         }
         _ => String::new(),
     };
-    cursor.unsupported(&format!("ALTER TABLE … {first}{second} is not offered yet"))
-}
-
-fn accept_kind(cursor: &mut Cursor) -> Option<RefKind> {
-    cursor
-        .accept_one(&["BRANCH", "TAG"])
-        .map(|word| match word {
-            "TAG" => RefKind::Tag,
-            _ => RefKind::Branch,
-        })
-}
-
-fn ref_name(cursor: &mut Cursor, kind: RefKind) -> Result<Ident> {
-    cursor.identifier(match kind {
-        RefKind::Branch => "the name of a branch",
-        RefKind::Tag => "the name of a tag",
-    })
-}
-
-/// The clauses after the name, in the one order that Spark allows.
-fn options(cursor: &mut Cursor, kind: RefKind) -> Result<RefOptions> {
-    let mut options = RefOptions::default();
-    if cursor.accept(&["AS", "OF"]) {
-        cursor.expect(&["VERSION"])?;
-        options.snapshot_id = Some(cursor.integer("a snapshot id")?);
-    }
-    if cursor.accept(&["RETAIN"]) {
-        options.ref_age_max_ms = Some(age_ms(cursor)?);
-    }
-    if kind == RefKind::Tag && cursor.peek_words(&["WITH"]) {
-        return Err(cursor.expected("the end of the statement: a tag keeps one snapshot"));
-    }
-    if cursor.accept(&["WITH"]) {
-        cursor.expect(&["SNAPSHOT", "RETENTION"])?;
-        let is_count = matches!(cursor.peek_nth(1),
-            Token::Word(word)
-                if word.value.eq_ignore_ascii_case("SNAPSHOTS"));
-        if is_count {
-            options.snapshots_min = Some(at_least_one(cursor, "a number of snapshots")?);
-            cursor.expect(&["SNAPSHOTS"])?;
-        }
-        if !is_count || !cursor.at_end() {
-            options.snapshot_age_max_ms = Some(age_ms(cursor)?);
-        }
-    }
-    Ok(options)
-}
-
-/// `n DAYS | HOURS | MINUTES`, in milliseconds.
-fn age_ms(cursor: &mut Cursor) -> Result<i64> {
-    let location = cursor.location();
-    let count: i64 = at_least_one(cursor, "a number of DAYS, HOURS or MINUTES")?;
-    let unit_ms = match cursor.accept_one(&["DAYS", "HOURS", "MINUTES"]) {
-        Some("DAYS") => 24 * 60 * 60 * 1000,
-        Some("HOURS") => 60 * 60 * 1000,
-        Some(_) => 60 * 1000,
-        None => return Err(cursor.expected("DAYS, HOURS or MINUTES")),
-    };
-    count
-        .checked_mul(unit_ms)
-        .ok_or_else(|| invalid_at(location, "the age is too long"))
-}
-
-/// A whole number above zero: the format refuses zero for all three settings.
-fn at_least_one<T: std::str::FromStr + Default + PartialEq>(
-    cursor: &mut Cursor,
-    what: &str,
-) -> Result<T> {
-    let place = cursor.expected(what);
-    let number: T = cursor.integer(what)?;
-    if number == T::default() {
-        Err(place)
-    } else {
-        Ok(number)
-    }
+    cursor.unsupported(&format!("ALTER TABLE … {first}{second} is not offered"))
 }

@@ -72,7 +72,8 @@ pub(super) fn from_text(text: &str, span: Span) -> Result<PartitionTerm> {
     Ok(term)
 }
 
-fn term(cursor: &mut Cursor) -> Result<PartitionTerm> {
+/// One term: a column or a transform of one, and `AS name`.
+pub(super) fn term(cursor: &mut Cursor) -> Result<PartitionTerm> {
     let span = cursor.span();
     let (source, transform) = if *cursor.peek_nth(1) == Token::LParen {
         transform(cursor)?

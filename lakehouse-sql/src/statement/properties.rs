@@ -62,7 +62,8 @@ fn push(properties: &mut Vec<Property>, property: Property) -> Result<()> {
     Ok(())
 }
 
-fn key(cursor: &mut Cursor) -> Result<String> {
+/// A property's key, as text.
+pub(super) fn key(cursor: &mut Cursor) -> Result<String> {
     if let Token::SingleQuotedString(text) = cursor.peek().clone() {
         cursor.advance();
         return Ok(text);

@@ -33,11 +33,11 @@ pub(super) fn missing(
     }
 }
 
-/// A default as the value of a field.
+/// A default as a value of the engine.
 ///
 /// # Errors
-/// [`crate::error::ErrorKind::Unsupported`] for a default that cannot be the field's value.
-pub(in super::super) fn value(
+/// [`crate::error::ErrorKind::Unsupported`] when it cannot be the field's value.
+pub(crate) fn value(
     default: &Literal,
     field_type: &Type,
     target: &DataType,

@@ -1,0 +1,1 @@
+//! The planners, rule by rule, without a catalog.
