@@ -57,6 +57,8 @@ mod streamed;
 #[cfg(test)]
 mod tpch;
 #[cfg(test)]
+mod typed_changes;
+#[cfg(test)]
 mod types;
 #[cfg(test)]
 mod wide_rows;

@@ -55,6 +55,7 @@ scripts!(
     explain,
     information_schema,
     insert_errors,
+    insert_forms,
     join_filters,
     joins,
     merge,

@@ -105,12 +105,13 @@ pub(super) async fn resolve_query_over(
     // Where the query names the table again, it reads the same state.
     let loaded = (path_key(&target.path), target.found.clone());
     found.loaded.extend([loaded]);
-    found.add_lake_table(&target.path, target.view.clone(), Privilege::Select)?;
+    let view = &target.named.found;
+    found.add_lake_table(&target.path, view.clone(), Privilege::Select)?;
     let key = found
-        .key_of(&target.view, Privilege::Select)
+        .key_of(view, Privilege::Select)
         .cloned()
         .ok_or_else(|| Error::internal("a table without a key"))?;
-    let columns = target.columns.iter().copied().collect();
+    let columns = target.named.columns.iter().copied().collect();
     found.wanted.insert(key_text(&key), columns);
     resolve_tables(&mut statement, scope, Repeated::Named, &mut found).await?;
     Ok((query_of(statement)?, key, found.tables))
