@@ -38,7 +38,10 @@ fn table(format: FormatVersion) -> TableMetadata {
         precision: 5,
         scale: 2,
     };
-    let point = StructType::new(vec![field(11, "x", int(), true), field(12, "y", text(), false)]);
+    let point = StructType::new(vec![
+        field(11, "x", int(), true),
+        field(12, "y", text(), false),
+    ]);
     let tag = StructType::new(vec![field(14, "a", int(), false)]);
     let tags = ListType::new(Arc::new(NestedField::list_element(
         13,
@@ -48,7 +51,11 @@ fn table(format: FormatVersion) -> TableMetadata {
     let value = StructType::new(vec![field(17, "b", int(), false)]);
     let props = MapType::new(
         Arc::new(NestedField::map_key_element(15, text())),
-        Arc::new(NestedField::map_value_element(16, Type::Struct(value), false)),
+        Arc::new(NestedField::map_value_element(
+            16,
+            Type::Struct(value),
+            false,
+        )),
     );
     let fields = [
         field(1, "id", primitive(PrimitiveType::Long), true),

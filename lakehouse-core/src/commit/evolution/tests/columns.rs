@@ -170,7 +170,10 @@ fn names_that_differ_in_case_alone_are_refused() {
     let new = SchemaOperation::Add(NewColumn::new("twins", Type::Struct(twins)));
     assert_refused(&refused(&table, new), ErrorKind::InvalidInput, "same name");
     // A column may change the case of its own name.
-    assert_eq!(id_of(&evolved(&table, vec![rename("id", "ID")]), "ID"), Some(1));
+    assert_eq!(
+        id_of(&evolved(&table, vec![rename("id", "ID")]), "ID"),
+        Some(1)
+    );
     for empty in [add("", PrimitiveType::Int), rename("id", "")] {
         assert_refused(&refused(&table, empty), ErrorKind::InvalidInput, "a name");
     }
@@ -195,7 +198,11 @@ fn what_is_there_or_not_may_be_no_error() {
         },
     ]);
     assert!(nothing.updates(&table).unwrap().is_empty());
-    assert_refused(&refused(&table, drop("nam")), ErrorKind::NotFound, "\"name\"");
+    assert_refused(
+        &refused(&table, drop("nam")),
+        ErrorKind::NotFound,
+        "\"name\"",
+    );
 }
 
 #[test]
@@ -243,7 +250,11 @@ fn only_types_that_hold_every_old_value_are_taken() {
         column: path("point"),
         data_type: primitive(T::Int),
     };
-    assert_refused(&refused(&table, nested), ErrorKind::InvalidInput, "one by one");
+    assert_refused(
+        &refused(&table, nested),
+        ErrorKind::InvalidInput,
+        "one by one",
+    );
     // The type that it has is no change.
     let same = evolve(vec![set_type("n", T::Int)]);
     assert!(same.updates(&table).unwrap().is_empty());
@@ -279,7 +290,12 @@ fn null_is_allowed_and_never_forbidden() {
     let error = refused(&after, required("id"));
     assert_refused(&error, ErrorKind::InvalidInput, "may hold NULL");
     // One that is required already is no change.
-    assert!(evolve(vec![required("id")]).updates(&table).unwrap().is_empty());
+    assert!(
+        evolve(vec![required("id")])
+            .updates(&table)
+            .unwrap()
+            .is_empty()
+    );
     let new = SchemaOperation::Add(NewColumn {
         required: true,
         ..NewColumn::new("r", primitive(PrimitiveType::Int))
@@ -303,7 +319,11 @@ fn the_last_column_stays() {
         HashMap::new(),
     );
     let one = built.unwrap().build().unwrap().metadata;
-    assert_refused(&refused(&one, drop("only")), ErrorKind::InvalidInput, "only one");
+    assert_refused(
+        &refused(&one, drop("only")),
+        ErrorKind::InvalidInput,
+        "only one",
+    );
     let list = refused(&table(V2), drop("tags.element.a"));
     assert_refused(&list, ErrorKind::InvalidInput, "only one");
 }
@@ -345,7 +365,12 @@ fn identifiers_are_required_plain_and_outside_of_lists() {
     }
     // What identifies rows stays so, under any name.
     let named = evolved(&after, vec![rename("id", "key")]);
-    assert!(named.current_schema().identifier_field_ids().any(|id| id == 1));
+    assert!(
+        named
+            .current_schema()
+            .identifier_field_ids()
+            .any(|id| id == 1)
+    );
     for operation in [
         drop("id"),
         drop("point"),
@@ -362,7 +387,11 @@ fn identifiers_are_required_plain_and_outside_of_lists() {
     };
     let less = evolved(&after, vec![dropped("id"), drop("id")]);
     assert_eq!(id_of(&less, "id"), None);
-    assert_refused(&refused(&after, dropped("name")), ErrorKind::NotFound, "no identifier");
+    assert_refused(
+        &refused(&after, dropped("name")),
+        ErrorKind::NotFound,
+        "no identifier",
+    );
 }
 
 #[test]
@@ -380,7 +409,9 @@ fn the_name_mapping_learns_new_names() {
     let mapping = r#"[{"field-id":1,"names":["id"]},{"field-id":2,"names":["name","old"]},
         {"field-id":8,"names":["point"],"fields":[{"field-id":11,"names":["x"]}]}]"#;
     let property = ("schema.name-mapping.default".to_owned(), mapping.to_owned());
-    let mapped = base.into_builder(None).set_properties(HashMap::from([property]));
+    let mapped = base
+        .into_builder(None)
+        .set_properties(HashMap::from([property]));
     let mapped = mapped.unwrap().build().unwrap().metadata;
     let after = evolved(
         &mapped,

@@ -51,7 +51,11 @@ fn a_column_of_this_change_with_a_default_can_be_made_required() {
     let after = evolved(&table(V3), vec![new.clone(), require.clone()]);
     assert!(after.current_schema().field_by_name("r").unwrap().required);
     let later = evolved(&table(V3), vec![new]);
-    assert_refused(&refused(&later, require), ErrorKind::InvalidInput, "may hold NULL");
+    assert_refused(
+        &refused(&later, require),
+        ErrorKind::InvalidInput,
+        "may hold NULL",
+    );
 }
 
 #[test]
@@ -69,8 +73,14 @@ fn defaults_are_widened_with_their_column() {
         assert_eq!(field.initial_default, field.write_default);
         field.initial_default.clone().unwrap()
     };
-    assert_eq!(widened(T::Int, Literal::int(-3), T::Long), Literal::long(-3));
-    assert_eq!(widened(T::Float, Literal::float(1.5), T::Double), Literal::double(1.5));
+    assert_eq!(
+        widened(T::Int, Literal::int(-3), T::Long),
+        Literal::long(-3)
+    );
+    assert_eq!(
+        widened(T::Float, Literal::float(1.5), T::Double),
+        Literal::double(1.5)
+    );
     assert_eq!(
         widened(T::Date, Literal::date(-1), T::Timestamp),
         Literal::timestamp(-86_400_000_000)

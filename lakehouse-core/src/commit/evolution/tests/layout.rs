@@ -23,7 +23,12 @@ fn order(terms: Vec<SortTerm>, distribution: Option<DistributionMode>) -> SetSor
 #[test]
 fn an_order_is_added_once_and_chosen_again() {
     let table = table(FormatVersion::V2);
-    let terms = || vec![by("id", Transform::Identity), by("name", Transform::Bucket(4))];
+    let terms = || {
+        vec![
+            by("id", Transform::Identity),
+            by("name", Transform::Bucket(4)),
+        ]
+    };
     let range = order(terms(), Some(DistributionMode::Range));
     let sorted = applied(&table, range.updates(&table));
     assert_eq!(sorted.default_sort_order_id(), 1);
@@ -49,7 +54,10 @@ fn what_cannot_be_sorted_by_is_refused() {
         ("id", Transform::Day, "does not take"),
         ("id", Transform::Void, "does not take"),
     ] {
-        let change = order(vec![by("name", Transform::Identity), by(column, transform)], None);
+        let change = order(
+            vec![by("name", Transform::Identity), by(column, transform)],
+            None,
+        );
         let error = change.updates(&table).unwrap_err();
         assert_refused(&error, ErrorKind::InvalidInput, rule);
         assert_eq!(change.refused(&table), Some(1));
@@ -70,7 +78,10 @@ fn a_column_in_the_order_stays() {
     }
     let none = order(Vec::new(), None);
     let unsorted = applied(&sorted, none.updates(&sorted));
-    assert_eq!(id_of(&evolved(&unsorted, vec![drop("point.x")]), "point.x"), None);
+    assert_eq!(
+        id_of(&evolved(&unsorted, vec![drop("point.x")]), "point.x"),
+        None
+    );
 }
 
 #[test]
@@ -82,7 +93,11 @@ fn versions_are_raised_and_never_lowered() {
         assert_eq!(raised.format_version(), to);
         assert_eq!(raised.next_row_id(), 0);
         let back = UpgradeFormat { version: from }.updates(&raised);
-        assert_refused(&back.unwrap_err(), ErrorKind::InvalidInput, "cannot be lowered");
+        assert_refused(
+            &back.unwrap_err(),
+            ErrorKind::InvalidInput,
+            "cannot be lowered",
+        );
         let same = UpgradeFormat { version: to }.updates(&raised);
         assert!(same.unwrap().is_empty());
     }

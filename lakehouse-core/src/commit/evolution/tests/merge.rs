@@ -70,13 +70,25 @@ fn what_a_column_cannot_hold_nor_become_is_refused() {
         Field::new("n", DataType::Utf8, true),
         Field::new("f", DataType::Int32, true),
         Field::new("price", DataType::Decimal128(9, 3), true),
-        Field::new("day", DataType::Timestamp(TimeUnit::Microsecond, None), true),
+        Field::new(
+            "day",
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            true,
+        ),
         Field::new("point", DataType::Int32, true),
-        Field::new("name", nested(vec![Field::new("a", DataType::Int32, true)]), true),
+        Field::new(
+            "name",
+            nested(vec![Field::new("a", DataType::Int32, true)]),
+            true,
+        ),
     ] {
         let name = field.name().clone();
         let error = merged(&table, vec![field]).unwrap_err();
-        assert_refused(&error, ErrorKind::InvalidInput, &format!("column \"{name}\""));
+        assert_refused(
+            &error,
+            ErrorKind::InvalidInput,
+            &format!("column \"{name}\""),
+        );
     }
     let twice = vec![
         Field::new("n", DataType::Int32, true),
@@ -85,6 +97,10 @@ fn what_a_column_cannot_hold_nor_become_is_refused() {
     let error = merged(&table, twice).unwrap_err();
     assert_refused(&error, ErrorKind::InvalidInput, "twice");
     let v3 = super::table(FormatVersion::V3);
-    let time = Field::new("day", DataType::Timestamp(TimeUnit::Microsecond, None), true);
+    let time = Field::new(
+        "day",
+        DataType::Timestamp(TimeUnit::Microsecond, None),
+        true,
+    );
     assert!(merged(&v3, vec![time]).is_ok());
 }

@@ -39,7 +39,10 @@ fn refusal(table: &TableMetadata, operation: PartitionOperation) -> Error {
 fn fields(table: &TableMetadata) -> Vec<(i32, &str)> {
     let fields = table.default_partition_spec().fields();
     let pair = |field: &'_ PartitionField| field.field_id;
-    fields.iter().map(|field| (pair(field), field.name.as_str())).collect()
+    fields
+        .iter()
+        .map(|field| (pair(field), field.name.as_str()))
+        .collect()
 }
 
 #[test]
@@ -130,10 +133,24 @@ fn a_column_alone_is_its_field_or_the_name_of_one() {
             transform: Transform::Identity,
         })
     };
-    assert_eq!(fields(&partitioned(&after, vec![plain("NAME")])), [(1001, "b")]);
-    assert_eq!(fields(&partitioned(&after, vec![plain("b")])), [(1000, "name")]);
-    assert_refused(&refusal(&after, plain("id")), ErrorKind::NotFound, "not partitioned");
-    assert_refused(&refusal(&after, dropping("c")), ErrorKind::NotFound, "not partitioned");
+    assert_eq!(
+        fields(&partitioned(&after, vec![plain("NAME")])),
+        [(1001, "b")]
+    );
+    assert_eq!(
+        fields(&partitioned(&after, vec![plain("b")])),
+        [(1000, "name")]
+    );
+    assert_refused(
+        &refusal(&after, plain("id")),
+        ErrorKind::NotFound,
+        "not partitioned",
+    );
+    assert_refused(
+        &refusal(&after, dropping("c")),
+        ErrorKind::NotFound,
+        "not partitioned",
+    );
 }
 
 #[test]
@@ -141,7 +158,10 @@ fn what_says_nothing_new_is_refused() {
     let table = table(FormatVersion::V2);
     let daily = partitioned(
         &table,
-        vec![adding("at", Transform::Day), adding("id", Transform::Bucket(4))],
+        vec![
+            adding("at", Transform::Day),
+            adding("id", Transform::Bucket(4)),
+        ],
     );
     for transform in [Transform::Year, Transform::Month, Transform::Hour] {
         let error = refusal(&daily, adding("at", transform));
@@ -168,7 +188,11 @@ fn names_mean_one_thing() {
     assert_refused(&refusal(&after, other), ErrorKind::AlreadyExists, "\"b\"");
     for operation in [add("b", PrimitiveType::Int), rename("n", "b")] {
         let error = refused(&after, operation);
-        assert_refused(&error, ErrorKind::InvalidInput, "a partition field has that name");
+        assert_refused(
+            &error,
+            ErrorKind::InvalidInput,
+            "a partition field has that name",
+        );
     }
 }
 
@@ -176,13 +200,48 @@ fn names_mean_one_thing() {
 fn columns_that_cannot_divide_rows_are_refused() {
     let table = table(FormatVersion::V2);
     for (column, transform, kind, rule) in [
-        ("nothing", Transform::Identity, ErrorKind::NotFound, "no column"),
-        ("point", Transform::Identity, ErrorKind::InvalidInput, "nested"),
-        ("tags.element.a", Transform::Identity, ErrorKind::InvalidInput, "list or map"),
-        ("id", Transform::Day, ErrorKind::InvalidInput, "does not take"),
-        ("f", Transform::Bucket(2), ErrorKind::InvalidInput, "does not take"),
-        ("day", Transform::Hour, ErrorKind::InvalidInput, "does not take"),
-        ("id", Transform::Void, ErrorKind::InvalidInput, "does not take"),
+        (
+            "nothing",
+            Transform::Identity,
+            ErrorKind::NotFound,
+            "no column",
+        ),
+        (
+            "point",
+            Transform::Identity,
+            ErrorKind::InvalidInput,
+            "nested",
+        ),
+        (
+            "tags.element.a",
+            Transform::Identity,
+            ErrorKind::InvalidInput,
+            "list or map",
+        ),
+        (
+            "id",
+            Transform::Day,
+            ErrorKind::InvalidInput,
+            "does not take",
+        ),
+        (
+            "f",
+            Transform::Bucket(2),
+            ErrorKind::InvalidInput,
+            "does not take",
+        ),
+        (
+            "day",
+            Transform::Hour,
+            ErrorKind::InvalidInput,
+            "does not take",
+        ),
+        (
+            "id",
+            Transform::Void,
+            ErrorKind::InvalidInput,
+            "does not take",
+        ),
     ] {
         assert_refused(&refusal(&table, adding(column, transform)), kind, rule);
     }
@@ -211,18 +270,30 @@ fn types_change_only_where_partition_values_do_not() {
     for transform in [Transform::Identity, Transform::Bucket(4)] {
         let by_day = partitioned(&v3, vec![adding("day", transform)]);
         let error = refused(&by_day, to_time());
-        assert_refused(&error, ErrorKind::InvalidInput, "other values for the same rows");
+        assert_refused(
+            &error,
+            ErrorKind::InvalidInput,
+            "other values for the same rows",
+        );
         // Also when files of an earlier spec alone have such values.
         let field = by_day.default_partition_spec().fields()[0].name.clone();
         let none = partitioned(&by_day, vec![dropping(&field)]);
         let error = refused(&none, to_time());
-        assert_refused(&error, ErrorKind::InvalidInput, "other values for the same rows");
+        assert_refused(
+            &error,
+            ErrorKind::InvalidInput,
+            "other values for the same rows",
+        );
     }
     for transform in [Transform::Year, Transform::Month, Transform::Day] {
         let by_day = partitioned(&v3, vec![adding("day", transform)]);
         evolved(&by_day, vec![to_time()]);
     }
-    for transform in [Transform::Identity, Transform::Bucket(4), Transform::Truncate(5)] {
+    for transform in [
+        Transform::Identity,
+        Transform::Bucket(4),
+        Transform::Truncate(5),
+    ] {
         let by_n = partitioned(&v3, vec![adding("n", transform)]);
         evolved(&by_n, vec![set_type("n", PrimitiveType::Long)]);
     }

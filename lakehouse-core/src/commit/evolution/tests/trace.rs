@@ -10,18 +10,28 @@ fn a_change_of_columns_stands_on_all_that_columns_are_used_for() {
     let base = table(FormatVersion::V2);
     let updates = evolve(vec![add("a", PrimitiveType::Int)]).updates(&base);
     let requirements = requirements(&base, &updates.unwrap());
-    assert!(requirements.contains(&TableRequirement::LastAssignedFieldIdMatch {
-        last_assigned_field_id: 17
-    }));
-    assert!(requirements.contains(&TableRequirement::CurrentSchemaIdMatch {
-        current_schema_id: 0
-    }));
+    assert!(
+        requirements.contains(&TableRequirement::LastAssignedFieldIdMatch {
+            last_assigned_field_id: 17
+        })
+    );
+    assert!(
+        requirements.contains(&TableRequirement::CurrentSchemaIdMatch {
+            current_schema_id: 0
+        })
+    );
     assert!(requirements.contains(&TableRequirement::DefaultSpecIdMatch { default_spec_id: 0 }));
-    assert!(requirements.contains(&TableRequirement::DefaultSortOrderIdMatch {
-        default_sort_order_id: 0
-    }));
+    assert!(
+        requirements.contains(&TableRequirement::DefaultSortOrderIdMatch {
+            default_sort_order_id: 0
+        })
+    );
     let other = evolved(&base, vec![add("b", PrimitiveType::Int)]);
-    assert!(requirements.iter().any(|met| met.check(Some(&other)).is_err()));
+    assert!(
+        requirements
+            .iter()
+            .any(|met| met.check(Some(&other)).is_err())
+    );
 }
 
 #[test]
@@ -36,12 +46,16 @@ fn a_change_of_partitions_stands_on_columns_and_ids() {
     };
     let updates = change.updates(&base).unwrap();
     let requirements = requirements(&base, &updates);
-    assert!(requirements.contains(&TableRequirement::LastAssignedPartitionIdMatch {
-        last_assigned_partition_id: 999
-    }));
-    assert!(requirements.contains(&TableRequirement::CurrentSchemaIdMatch {
-        current_schema_id: 0
-    }));
+    assert!(
+        requirements.contains(&TableRequirement::LastAssignedPartitionIdMatch {
+            last_assigned_partition_id: 999
+        })
+    );
+    assert!(
+        requirements.contains(&TableRequirement::CurrentSchemaIdMatch {
+            current_schema_id: 0
+        })
+    );
     let renamed = evolved(&base, vec![rename("id", "key")]);
     assert!(has_moved(&updates, &base, &renamed));
     assert!(!has_moved(&updates, &base, &base));
@@ -50,7 +64,9 @@ fn a_change_of_partitions_stands_on_columns_and_ids() {
 #[test]
 fn a_schema_that_is_there_was_added_whatever_came_after() {
     let base = table(FormatVersion::V2);
-    let ours = evolve(vec![add("a", PrimitiveType::Int)]).updates(&base).unwrap();
+    let ours = evolve(vec![add("a", PrimitiveType::Int)])
+        .updates(&base)
+        .unwrap();
     assert!(!is_added(&ours, &base, &base));
     let after = change::apply(&base, &ours).unwrap();
     assert!(is_added(&ours, &base, &after));
@@ -90,7 +106,10 @@ fn each_kind_of_update_is_recognised() {
                 .all(|update| is_as_asked(update, &updates, now) == Some(true))
         };
         assert!(!all(&renamed), "{updates:?}");
-        assert!(all(&change::apply(&renamed, &updates).unwrap()), "{updates:?}");
+        assert!(
+            all(&change::apply(&renamed, &updates).unwrap()),
+            "{updates:?}"
+        );
     }
     let other = TableUpdate::RemoveSnapshots {
         snapshot_ids: Vec::new(),
