@@ -21,6 +21,8 @@ mod copy;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod evolution;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod function_pruning;

@@ -5,6 +5,7 @@ mod cancel;
 mod catalog;
 mod catalogs;
 mod create;
+mod evolution;
 mod fixture;
 mod outcome;
 mod references;

@@ -199,7 +199,11 @@ fn partition_change(operation: PartitionOperation, term: &PartitionTerm) -> Plan
 }
 
 fn sort_order(order: WriteOrder) -> Planned {
-    let places = order.terms.iter().map(|term| term.term.span.start).collect();
+    let places = order
+        .terms
+        .iter()
+        .map(|term| term.term.span.start)
+        .collect();
     let terms = order.terms.into_iter().map(|term| SortTerm {
         column: path(&term.term.source),
         transform: term.term.transform,

@@ -42,7 +42,9 @@ pub(super) async fn default_value(
             quote(column)
         )));
     };
-    let stored = assigned(value, field_type, state).await.map_err(in_column)?;
+    let stored = assigned(value, field_type, state)
+        .await
+        .map_err(in_column)?;
     literal(&stored, kind).map(Some).ok_or_else(|| {
         Error::unsupported(format!(
             "column {} of type {field_type} cannot have the default {stored}",

@@ -415,7 +415,10 @@ fn sort_lines(table: &Table) -> Vec<(String, String)> {
             NullOrder::Last => "NULLS LAST",
         };
         let term = term_text(field.transform, &source);
-        (format!("Sort {index}"), format!("{term} {direction} {nulls}"))
+        (
+            format!("Sort {index}"),
+            format!("{term} {direction} {nulls}"),
+        )
     };
     fields.iter().enumerate().map(line).collect()
 }

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::constant::Constants;
 use crate::statement::{
-    AlterAction, AlterTable, Call, CreateNamespace, CreateTable, Describe, DropNamespace, DropTable, SetValue,
-    ShowTarget, Statement, Use,
+    AlterAction, AlterTable, Call, CreateNamespace, CreateTable, Describe, DropNamespace,
+    DropTable, SetValue, ShowTarget, Statement, Use,
 };
 
 /// A command whose names are resolved.

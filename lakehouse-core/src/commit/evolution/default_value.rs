@@ -17,7 +17,10 @@ const DAY_US: i64 = 86_400_000_000;
 /// Refuses defaults of a new table's columns that cannot be.
 pub(in crate::commit) fn check_new(fields: &[NestedFieldRef], format: FormatVersion) -> Result<()> {
     for field in fields {
-        for default in [&field.initial_default, &field.write_default].into_iter().flatten() {
+        for default in [&field.initial_default, &field.write_default]
+            .into_iter()
+            .flatten()
+        {
             check_version(format, &field.name)?;
             check(default, &field.field_type, &field.name)?;
         }
@@ -80,15 +83,12 @@ fn is_in_range(kind: &PrimitiveType, value: &PrimitiveLiteral) -> bool {
     match (kind, value) {
         (PrimitiveType::Date, PrimitiveLiteral::Int(days)) => DAYS.contains(&i64::from(*days)),
         (PrimitiveType::Time, PrimitiveLiteral::Long(micros)) => (0..DAY_US).contains(micros),
-        (
-            PrimitiveType::Timestamp | PrimitiveType::Timestamptz,
-            PrimitiveLiteral::Long(micros),
-        ) => DAYS.contains(&micros.div_euclid(DAY_US)),
-        (PrimitiveType::Decimal { precision, .. }, PrimitiveLiteral::Int128(value)) => {
-            10_u128
-                .checked_pow(*precision)
-                .is_none_or(|limit| value.unsigned_abs() < limit)
+        (PrimitiveType::Timestamp | PrimitiveType::Timestamptz, PrimitiveLiteral::Long(micros)) => {
+            DAYS.contains(&micros.div_euclid(DAY_US))
         }
+        (PrimitiveType::Decimal { precision, .. }, PrimitiveLiteral::Int128(value)) => 10_u128
+            .checked_pow(*precision)
+            .is_none_or(|limit| value.unsigned_abs() < limit),
         _ => true,
     }
 }

@@ -54,12 +54,18 @@ impl Found {
 
     /// Whether the field is the key of a map, or in one.
     pub(super) fn is_in_key(&self) -> bool {
-        let ids = self.parents.iter().chain([&self.field]).map(|field| field.id);
+        let ids = self
+            .parents
+            .iter()
+            .chain([&self.field])
+            .map(|field| field.id);
         ids.zip(std::iter::once(None).chain(self.parents.iter().map(Some)))
-            .any(|(id, parent)| match parent.map(|parent| parent.field_type.as_ref()) {
-                Some(Type::Map(map)) => map.key_field.id == id,
-                _ => false,
-            })
+            .any(
+                |(id, parent)| match parent.map(|parent| parent.field_type.as_ref()) {
+                    Some(Type::Map(map)) => map.key_field.id == id,
+                    _ => false,
+                },
+            )
     }
 }
 

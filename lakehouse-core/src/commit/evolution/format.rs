@@ -44,10 +44,7 @@ impl UpgradeFormat {
 }
 
 /// The updates for a format version given as the text of a property.
-pub(in crate::commit) fn upgrade(
-    text: &str,
-    metadata: &TableMetadata,
-) -> Result<Vec<TableUpdate>> {
+pub(in crate::commit) fn upgrade(text: &str, metadata: &TableMetadata) -> Result<Vec<TableUpdate>> {
     let version = match text.trim() {
         "1" => FormatVersion::V1,
         "2" => FormatVersion::V2,

@@ -73,7 +73,11 @@ fn check(found: &Found) -> Result<()> {
         Type::Primitive(_) => {}
         _ => return refused("its type is nested"),
     }
-    if found.parents.iter().any(|parent| !parent.field_type.is_struct()) {
+    if found
+        .parents
+        .iter()
+        .any(|parent| !parent.field_type.is_struct())
+    {
         return refused("it is in a list or map");
     }
     if !found.field.required {

@@ -130,11 +130,7 @@ fn refuse_newer_types(field_type: &Type, column: &str, format: FormatVersion) ->
     if let Type::Primitive(PrimitiveType::TimestampNs | PrimitiveType::TimestamptzNs) = field_type
         && format < FormatVersion::V3
     {
-        let what = format!(
-            "type {} of column {}",
-            type_text(field_type),
-            quote(column)
-        );
+        let what = format!("type {} of column {}", type_text(field_type), quote(column));
         return Err(version_needed(&what, FormatVersion::V3));
     }
     let children = children(field_type);

@@ -70,13 +70,18 @@ impl SetSortOrder {
         let fields = self.fields(metadata).map_err(|(_, error)| error)?;
         let mut updates = Vec::new();
         if fields != metadata.default_sort_order().fields {
-            let known = metadata.sort_orders_iter().find(|order| order.fields == fields);
+            let known = metadata
+                .sort_orders_iter()
+                .find(|order| order.fields == fields);
             match known {
                 Some(known) => updates.push(TableUpdate::SetDefaultSortOrder {
                     sort_order_id: known.order_id,
                 }),
                 None => {
-                    let highest = metadata.sort_orders_iter().map(|order| order.order_id).max();
+                    let highest = metadata
+                        .sort_orders_iter()
+                        .map(|order| order.order_id)
+                        .max();
                     let order_id = match fields.is_empty() {
                         true => 0,
                         false => highest.unwrap_or(0).saturating_add(1),
@@ -138,7 +143,11 @@ impl SortTerm {
                 found.shown()
             )))
         };
-        if found.parents.iter().any(|parent| !parent.field_type.is_struct()) {
+        if found
+            .parents
+            .iter()
+            .any(|parent| !parent.field_type.is_struct())
+        {
             return refused("it is in a list or map".to_owned());
         }
         let kind = &found.field.field_type;

@@ -75,7 +75,11 @@ impl EvolvePartitions {
         refuse_write(metadata)?;
         let spec = self.applied(metadata).map_err(|(_, error)| error)?;
         let is_same = |known: &iceberg::spec::PartitionSpec| {
-            let fields = known.fields().iter().cloned().map(UnboundPartitionField::from);
+            let fields = known
+                .fields()
+                .iter()
+                .cloned()
+                .map(UnboundPartitionField::from);
             fields.eq(spec.fields.iter().cloned())
         };
         let current = metadata.default_partition_spec();
@@ -166,9 +170,9 @@ impl<'a> SpecDraft<'a> {
             PartitionFieldReference::Term { column, transform } => {
                 let source = self.columns.try_find(column);
                 let id = source.ok().flatten().map(|found| found.field.id);
-                let by_term = live.iter().find(|field| {
-                    Some(field.source_id) == id && field.transform == *transform
-                });
+                let by_term = live
+                    .iter()
+                    .find(|field| Some(field.source_id) == id && field.transform == *transform);
                 match (by_term, transform, column.names()) {
                     (None, Transform::Identity, [name]) => (by_name(name)?, name.to_string()),
                     (None, Transform::Identity, _) => (None, column.to_string()),
@@ -285,7 +289,11 @@ impl<'a> SpecDraft<'a> {
                 found.shown()
             )))
         };
-        if found.parents.iter().any(|parent| !parent.field_type.is_struct()) {
+        if found
+            .parents
+            .iter()
+            .any(|parent| !parent.field_type.is_struct())
+        {
             return refused("it is in a list or map".to_owned());
         }
         let kind = &found.field.field_type;

@@ -56,9 +56,9 @@ pub(super) fn is_promotion(
 fn is_promotion_ever(from: &PrimitiveType, to: &PrimitiveType) -> bool {
     use PrimitiveType as T;
     match (from, to) {
-        (T::Int, T::Long)
-        | (T::Float, T::Double)
-        | (T::Date, T::Timestamp | T::TimestampNs) => true,
+        (T::Int, T::Long) | (T::Float, T::Double) | (T::Date, T::Timestamp | T::TimestampNs) => {
+            true
+        }
         (
             T::Decimal { precision, scale },
             T::Decimal {
@@ -88,7 +88,12 @@ fn check(draft: &Draft<'_>, found: &Found, from: &PrimitiveType, to: &PrimitiveT
         )));
     }
     if is_of_v3(from) && draft.metadata.format_version() < FormatVersion::V3 {
-        let what = format!("column {} from {} to {}", found.shown(), text(from), text(to));
+        let what = format!(
+            "column {} from {} to {}",
+            found.shown(),
+            text(from),
+            text(to)
+        );
         return Err(version_needed(&what, FormatVersion::V3));
     }
     let mut specs: Vec<_> = draft.metadata.partition_specs_iter().collect();
@@ -119,11 +124,9 @@ fn changes_result(from: &PrimitiveType, transform: &Transform) -> bool {
         Transform::Identity | Transform::Bucket(_) | Transform::Truncate(_) => {
             *from == PrimitiveType::Date
         }
-        Transform::Year
-        | Transform::Month
-        | Transform::Day
-        | Transform::Hour
-        | Transform::Void => false,
+        Transform::Year | Transform::Month | Transform::Day | Transform::Hour | Transform::Void => {
+            false
+        }
     }
 }
 

@@ -282,7 +282,11 @@ fn refuse_drop_of_used(draft: &Draft<'_>, found: &Found, gone: &[i32]) -> Result
         }
     }
     let order = metadata.default_sort_order();
-    if order.fields.iter().any(|field| gone.contains(&field.source_id)) {
+    if order
+        .fields
+        .iter()
+        .any(|field| gone.contains(&field.source_id))
+    {
         return Err(Error::invalid(format!(
             "column {} is in the table's sort order; change that first (WRITE ORDERED BY, WRITE \
              UNORDERED)",
@@ -367,11 +371,7 @@ fn place(draft: &mut Draft<'_>, path: &ColumnPath, position: &Position) -> Resul
     })
 }
 
-fn set_default(
-    draft: &mut Draft<'_>,
-    path: &ColumnPath,
-    default: Option<&Literal>,
-) -> Result<()> {
+fn set_default(draft: &mut Draft<'_>, path: &ColumnPath, default: Option<&Literal>) -> Result<()> {
     let found = draft.find_changeable(path)?;
     if let Some(default) = default {
         refuse_unnamed(&found, "has no default")?;
@@ -399,13 +399,19 @@ fn refuse_unnamed(found: &Found, why: &str) -> Result<()> {
 fn finish(draft: &Draft<'_>) -> Result<Vec<TableUpdate>> {
     let metadata = draft.metadata;
     let current = metadata.current_schema();
-    let next_id = metadata.schemas_iter().map(|schema| schema.schema_id()).max();
+    let next_id = metadata
+        .schemas_iter()
+        .map(|schema| schema.schema_id())
+        .max();
     let schema = draft.schema(next_id.map_or(0, |highest| highest.saturating_add(1)))?;
     if is_same(&schema, current) {
         return Ok(Vec::new());
     }
     check_partition_names(metadata, &schema)?;
-    let mut updates = match metadata.schemas_iter().find(|known| is_same(&schema, known)) {
+    let mut updates = match metadata
+        .schemas_iter()
+        .find(|known| is_same(&schema, known))
+    {
         Some(known) => vec![TableUpdate::SetCurrentSchema {
             schema_id: known.schema_id(),
         }],

@@ -110,7 +110,7 @@ async fn properties_are_found_after_an_unknown_outcome_too() {
 async fn reserved_properties_are_refused() {
     let lake = Lake::new().await;
     let change = SetProperties {
-        properties: [("format-version".to_owned(), "3".to_owned())].into(),
+        properties: [("uuid".to_owned(), "3".to_owned())].into(),
     };
     let error = lake.commit(change).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);

@@ -114,13 +114,24 @@ fn new_column(cursor: &mut Cursor, if_not_exists: bool) -> Result<NewColumnDefin
             }
             column.position = Some(position);
         } else {
-            let refused = ["PRIMARY", "UNIQUE", "CHECK", "REFERENCES", "GENERATED", "WITH"];
-            return Err(match refused.iter().find(|word| cursor.peek_words(&[word])) {
-                Some(word) => cursor.unsupported(&format!("{word} is not offered for a column")),
-                None => cursor.expected(
-                    "NOT NULL, COMMENT, DEFAULT, FIRST, AFTER, `,` or the end of the statement",
-                ),
-            });
+            let refused = [
+                "PRIMARY",
+                "UNIQUE",
+                "CHECK",
+                "REFERENCES",
+                "GENERATED",
+                "WITH",
+            ];
+            return Err(
+                match refused.iter().find(|word| cursor.peek_words(&[word])) {
+                    Some(word) => {
+                        cursor.unsupported(&format!("{word} is not offered for a column"))
+                    }
+                    None => cursor.expected(
+                        "NOT NULL, COMMENT, DEFAULT, FIRST, AFTER, `,` or the end of the statement",
+                    ),
+                },
+            );
         }
     }
     Ok(column)
@@ -205,26 +216,28 @@ pub(super) fn change(cursor: &mut Cursor) -> Result<AlterAction> {
 fn changes(cursor: &mut Cursor) -> Result<Vec<ColumnChange>> {
     let mut changes = Vec::new();
     while changes.is_empty() || !cursor.at_end() {
-        changes.push(if cursor.accept(&["TYPE"]) || cursor.accept(&["SET", "DATA", "TYPE"]) {
-            ColumnChange::Type(data_type(cursor)?)
-        } else if cursor.accept(&["COMMENT"]) {
-            ColumnChange::Comment(cursor.string("a comment")?)
-        } else if cursor.accept(&["SET", "NOT", "NULL"]) {
-            ColumnChange::SetNotNull
-        } else if cursor.accept(&["DROP", "NOT", "NULL"]) {
-            ColumnChange::DropNotNull
-        } else if cursor.accept(&["SET", "DEFAULT"]) {
-            ColumnChange::SetDefault(cursor.default_value()?)
-        } else if cursor.accept(&["DROP", "DEFAULT"]) {
-            ColumnChange::DropDefault
-        } else if let Some(position) = accept_position(cursor)? {
-            ColumnChange::Position(position)
-        } else {
-            return Err(cursor.expected(
-                "TYPE, SET DATA TYPE, COMMENT, FIRST, AFTER, SET or DROP NOT NULL, SET or DROP \
+        changes.push(
+            if cursor.accept(&["TYPE"]) || cursor.accept(&["SET", "DATA", "TYPE"]) {
+                ColumnChange::Type(data_type(cursor)?)
+            } else if cursor.accept(&["COMMENT"]) {
+                ColumnChange::Comment(cursor.string("a comment")?)
+            } else if cursor.accept(&["SET", "NOT", "NULL"]) {
+                ColumnChange::SetNotNull
+            } else if cursor.accept(&["DROP", "NOT", "NULL"]) {
+                ColumnChange::DropNotNull
+            } else if cursor.accept(&["SET", "DEFAULT"]) {
+                ColumnChange::SetDefault(cursor.default_value()?)
+            } else if cursor.accept(&["DROP", "DEFAULT"]) {
+                ColumnChange::DropDefault
+            } else if let Some(position) = accept_position(cursor)? {
+                ColumnChange::Position(position)
+            } else {
+                return Err(cursor.expected(
+                    "TYPE, SET DATA TYPE, COMMENT, FIRST, AFTER, SET or DROP NOT NULL, SET or DROP \
                  DEFAULT",
-            ));
-        });
+                ));
+            },
+        );
     }
     Ok(changes)
 }
