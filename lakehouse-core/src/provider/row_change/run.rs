@@ -63,7 +63,7 @@ pub(super) async fn run(
     let target = &change.target;
     // From here on the commit says what becomes of the files.
     let commit = commits.commit(&target.catalog, target.table.ident(), files);
-    stop.or(commit).await??;
+    stop.or(Box::pin(commit)).await??;
     Ok(counts)
 }
 
