@@ -105,7 +105,7 @@ impl TableChange {
     pub async fn delete(self, condition: Expr) -> Result<ChangeCounts> {
         let kind = ChangeKind::Delete;
         let input = self.scan(&kind)?.filter(condition)?.build()?;
-        self.run(input, Vec::new(), kind).await
+        Box::pin(self.run(input, Vec::new(), kind)).await
     }
 
     /// Begins an update.
@@ -255,7 +255,7 @@ impl UpdateBuilder {
             None => scan,
         };
         let input = input.build()?;
-        target.run(input, items.0, kind).await
+        Box::pin(target.run(input, items.0, kind)).await
     }
 }
 
@@ -369,7 +369,7 @@ impl MergeBuilder {
             .scan(&kind)?
             .join_on(source, join_type, [on])?
             .build()?;
-        target.run(input, items.0, kind).await
+        Box::pin(target.run(input, items.0, kind)).await
     }
 }
 
@@ -395,12 +395,7 @@ fn resolve(clause: TypedClause, items: &mut Items, target: &TableChange) -> Resu
             ClauseAction::Insert(inserted(&changes, target.target.found.table.schema())?)
         }
     };
-    Ok(Clause {
-        kind,
-        condition,
-        action,
-        place: datafusion::sql::sqlparser::tokenizer::Location::empty(),
-    })
+    Ok(Clause::of_call(kind, condition, action))
 }
 
 /// What is done with rows of the target.

@@ -186,7 +186,7 @@ fn assigned(
         AssignedValue::Expression(mut value) => {
             check_value(&mut value, field)?;
             exact(&mut value);
-            Ok(Value::Item(add(value)))
+            Ok(Value::Item(add(*value)))
         }
     }
 }
