@@ -63,7 +63,7 @@ pub(super) async fn run(
     let target = &change.target;
     if let Some(whole) = change.whole_delete() {
         let commit = commits.commit(&target.catalog, target.table.ident(), whole);
-        let committed = stop.or(commit).await??;
+        let committed = stop.or(Box::pin(commit)).await??;
         let deleted = change.rows_of_whole_delete(&committed).await?;
         return Ok(RowCounts { deleted, ..counts });
     }
