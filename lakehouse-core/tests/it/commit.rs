@@ -9,3 +9,4 @@ mod evolution;
 mod fixture;
 mod outcome;
 mod references;
+mod removal;
