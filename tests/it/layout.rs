@@ -223,7 +223,7 @@ async fn a_mode_that_is_not_known_is_refused_before_a_row_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g14_a_thousand_partitions_are_written_within_a_small_budget() {
+async fn a_thousand_partitions_are_written_within_a_small_budget() {
     let settings = Settings {
         memory_budget_bytes: Some(48 << 20),
         ..settings()
