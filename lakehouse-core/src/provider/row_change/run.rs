@@ -14,7 +14,7 @@ use super::patch::Patch;
 use super::stop::Stop;
 use super::strategy::{Mode, Strategy, piece_count, pieces, within};
 use super::target::{Target, TargetFile};
-use super::worker::{Piece, Worker, Writers, delete_files};
+use super::worker::{Made, Piece, Worker, Writers, delete_files};
 use crate::commit::{FileChange, FilesOnFailure, RowStatement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{self, Reservation, Task};
@@ -63,7 +63,7 @@ pub(super) async fn run(
     let target = &change.target;
     // From here on the commit says what becomes of the files.
     let commit = commits.commit(&target.catalog, target.table.ident(), files);
-    stop.or(commit).await??;
+    stop.or(Box::pin(commit)).await??;
     Ok(counts)
 }
 
@@ -164,6 +164,16 @@ async fn apply(
         .collect();
     // Or those who send would wait for ever when all workers have failed.
     drop(receiver);
+    gathered(change, gatherers, workers, stop).await
+}
+
+/// What all tasks of a change did, once all have ended.
+async fn gathered(
+    change: &RowChange,
+    gatherers: Vec<Task<Result<Touched>>>,
+    workers: Vec<Task<Result<Made>>>,
+    stop: &Stop,
+) -> Result<(Touched, Vec<WrittenFile>, u64)> {
     let mut touched = Touched::default();
     let mut outcome = Ok(());
     for gatherer in gatherers {
