@@ -151,7 +151,10 @@ async fn a_condition_fails_for_live_rows_only() {
     assert_eq!(ids("1000 / (id - 50) >= 500").await, ["51", "52"]);
     assert_eq!(ids("part = 3 AND id < 20").await, ["10", "17"]);
     assert_eq!(ids("part IS NULL AND NOT id > 15").await, ["0", "14", "7"]);
-    assert_eq!(ids("id % 50 = 1 OR part > 5 AND id < 7").await, ["1", "51", "6"]);
+    assert_eq!(
+        ids("id % 50 = 1 OR part > 5 AND id < 7").await,
+        ["1", "51", "6"]
+    );
     let frame = context.sql("SELECT id FROM t WHERE 1000 / (id - 51) >= 500");
     assert!(frame.await.unwrap().collect().await.is_err());
 }
