@@ -150,7 +150,6 @@ pub async fn finish<T: Send + 'static>(
 
 /// Starts `work` that nobody waits for, such as cleaning up behind something that was dropped.
 /// Outside of a runtime, and when one is going down, nothing is done.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
 pub(crate) fn detach(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(work);
