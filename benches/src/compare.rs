@@ -1,10 +1,14 @@
 //! Several engines on the same files, interleaved in one run: answers first, then times.
 
 mod alone;
+mod changes;
+mod commits;
 mod deletes;
 mod duckdb;
 mod engine;
+mod fingerprint;
 mod first_row;
+mod line_process;
 mod machine;
 mod options;
 mod report;
@@ -16,6 +20,8 @@ use lakehouse::{Clock, Error, Lakehouse, Result, Settings, SystemClock};
 use lakehouse_testkit::Answer;
 
 pub use alone::print_peaks;
+pub use changes::serve_changes;
+pub use commits::make_commits;
 pub use first_row::print_first_row;
 pub use options::{Command, Options, Part, USAGE};
 
@@ -74,6 +80,8 @@ pub async fn run(options: Options) -> Result<()> {
                 tpch_queries(options).await?;
             }
             Part::Deletes => deletes::run(&options).await?,
+            Part::Changes => changes::run(&options).await?,
+            Part::Commits => commits::run(&options).await?,
         }
     }
     Ok(())
