@@ -9,17 +9,24 @@
 mod change;
 mod cleanup;
 mod create;
+mod file_change;
 mod group;
+mod isolation;
 mod manifest;
+mod merge;
 mod properties;
+mod publish;
 mod purge;
 mod references;
+mod removal;
 mod retry;
+mod rewrite_manifests;
 mod rollback;
 mod snapshot;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -27,11 +34,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-pub use change::{Append, Change, FilesOnFailure};
+pub use change::{Change, FilesOnFailure};
 pub use create::NewTable;
+pub use file_change::FileChange;
+pub use isolation::{Isolation, RowStatement};
 pub use properties::{RemoveProperties, SetProperties};
+pub use publish::{CherryPick, FastForward, PublishChanges};
 pub use purge::Purged;
 pub use references::{DropReference, ReferenceMode, Retention, SetReference};
+pub use rewrite_manifests::RewriteManifests;
 pub use rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
 
 use crate::catalog::Catalog;
@@ -39,6 +50,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
 use crate::runtime;
+use crate::scan::ManifestCache;
 use crate::table::Table;
 use group::{Caller, Leader, Queue, Request};
 use snapshot::StagedSnapshot;
@@ -70,7 +82,11 @@ type QueueKey = (String, TableIdent);
 pub struct Commits {
     clock: Arc<dyn Clock>,
     queues: Arc<Mutex<HashMap<QueueKey, Weak<Queue>>>>,
+    manifests: ManifestCache,
 }
+
+/// What commits keep of manifests when nobody shares a cache with them, in bytes.
+const OWN_CACHE_BYTES: u64 = 16 << 20;
 
 /// Tells the tasks of a change that its caller has gone.
 struct Presence(Arc<Caller>);
@@ -87,7 +103,15 @@ impl Commits {
         Self {
             clock,
             queues: Arc::default(),
+            manifests: ManifestCache::new(OWN_CACHE_BYTES),
         }
+    }
+
+    /// The same commits with a cache of manifests that others use as well.
+    #[must_use]
+    pub fn with_manifests(mut self, manifests: ManifestCache) -> Self {
+        self.manifests = manifests;
+        self
     }
 
     /// Commits a change to a table, again and again while others come first.
@@ -156,6 +180,7 @@ impl Commits {
                         catalog: &catalog,
                         ident: &ident,
                         clock: self.clock.as_ref(),
+                        manifests: &self.manifests,
                         queue: &queue,
                     };
                     leader.lead().await;
@@ -164,34 +189,31 @@ impl Commits {
         }
     }
 
-    /// Writes the manifests of a change that adds files, outside of the queue, so that many can
-    /// write at once.
+    /// Does what a change of files takes outside of the queue, so that many can do it at once.
     async fn stage_snapshot(
         &self,
         catalog: &Arc<dyn Catalog>,
         ident: &TableIdent,
         request: &mut Request,
     ) -> Result<()> {
-        let Change::Append(append) = &mut request.change else {
+        let Change::Files(change) = &request.change else {
             return Ok(());
         };
         let pointer = catalog.load_table(ident).await?;
-        let metadata = pointer.metadata;
-        if metadata.uuid() != append.table_uuid {
+        if pointer.metadata.uuid() != change.table_uuid {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "the table was dropped and made anew while rows were written to it",
             )
             .with_context("table", ident));
         }
-        let summary = std::mem::take(&mut append.summary);
-        let staged = StagedSnapshot::new(&metadata, self.clock.as_ref(), &append.files, summary)?;
-        let storage = catalog.storage();
-        request
-            .staged
-            .insert(staged)
-            .write_manifests(storage, &metadata, &append.files)
+        let table = Table::new(pointer, catalog.storage().clone());
+        let staged = StagedSnapshot::new(&table, self.clock.as_ref(), Arc::clone(change))?;
+        let staged = request.staged.insert(staged);
+        staged
+            .prepare(&table, &self.manifests)
             .await
+            .map_err(|error| error.with_context("table", ident))
     }
 
     fn queue(&self, key: QueueKey) -> Arc<Queue> {

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, FixedSizeListArray, Int32Array, Int64Array, RecordB
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, Struct};
 use lakehouse::ErrorKind;
-use lakehouse::core::commit::Append;
+use lakehouse::core::commit::FileChange;
 use lakehouse::core::scan::MetadataColumn;
 use lakehouse::core::write::WrittenFile;
 use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
@@ -55,7 +55,7 @@ pub(crate) async fn append_file(
         data_file,
         spec_id: table.partition_spec().spec_id(),
     };
-    let append = Append::new(&table, vec![file]);
+    let append = FileChange::append(&table, vec![file]);
     let catalog = lake.lake.catalog("lake").unwrap();
     let commits = lake.lake.lake().commits();
     let _ = commits

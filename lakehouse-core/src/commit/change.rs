@@ -1,24 +1,25 @@
 //! What can be committed: one type for each kind of change, planned from a table without IO.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use iceberg::spec::{Snapshot, TableMetadata};
+use iceberg::spec::TableMetadata;
 use iceberg::{TableRequirement, TableUpdate};
-use uuid::Uuid;
 
+use super::file_change::FileChange;
 use super::properties::{RemoveProperties, SetProperties};
-use super::references::{DropReference, SetReference, find, not_found};
+use super::publish::{CherryPick, FastForward, PublishChanges};
+use super::references::{DropReference, SetReference};
+use super::rewrite_manifests::RewriteManifests;
 use super::rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
 use crate::catalog::{AskedSwap, SwapTrace, TablePointer};
-use crate::error::{Error, Result};
-use crate::table::{MAIN_BRANCH, ReferenceKind, Table};
-use crate::write::WrittenFile;
+use crate::error::Result;
+use crate::table::{MAIN_BRANCH, Table};
 
 /// A change to one table, to be committed by [`super::Commits::commit`].
 #[derive(Debug)]
 pub enum Change {
-    /// Adds data files.
-    Append(Append),
+    /// Adds and removes files of a branch.
+    Files(Arc<FileChange>),
     /// Makes or moves a branch or tag.
     SetReference(SetReference),
     /// Drops a branch or tag.
@@ -29,6 +30,14 @@ pub enum Change {
     RollbackToTimestamp(RollbackToTimestamp),
     /// Moves `main` to any snapshot.
     SetCurrentSnapshot(SetCurrentSnapshot),
+    /// Applies a snapshot to `main`.
+    CherryPick(CherryPick),
+    /// Applies a staged snapshot to `main`.
+    PublishChanges(PublishChanges),
+    /// Moves a branch forward.
+    FastForward(FastForward),
+    /// Gathers manifests.
+    RewriteManifests(RewriteManifests),
     /// Sets table properties.
     SetProperties(SetProperties),
     /// Removes table properties.
@@ -37,14 +46,18 @@ pub enum Change {
 
 impl Change {
     /// The change's name in logs.
-    pub(super) const fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Append(_) => "append",
+            Self::Files(change) => change.name(),
             Self::SetReference(_) => "set-reference",
             Self::DropReference(_) => "drop-reference",
             Self::RollbackToSnapshot(_) => "rollback-to-snapshot",
             Self::RollbackToTimestamp(_) => "rollback-to-timestamp",
             Self::SetCurrentSnapshot(_) => "set-current-snapshot",
+            Self::CherryPick(_) => "cherry-pick",
+            Self::PublishChanges(_) => "publish-changes",
+            Self::FastForward(_) => "fast-forward",
+            Self::RewriteManifests(_) => "rewrite-manifests",
             Self::SetProperties(_) => "set-properties",
             Self::RemoveProperties(_) => "remove-properties",
         }
@@ -56,9 +69,13 @@ impl Change {
         match self {
             Self::RollbackToSnapshot(_)
             | Self::RollbackToTimestamp(_)
-            | Self::SetCurrentSnapshot(_) => true,
+            | Self::SetCurrentSnapshot(_)
+            | Self::CherryPick(_)
+            | Self::PublishChanges(_) => true,
+            Self::FastForward(change) => change.branch.eq_ignore_ascii_case(MAIN_BRANCH),
             Self::SetReference(change) => change.name.eq_ignore_ascii_case(MAIN_BRANCH),
-            Self::Append(_)
+            Self::Files(_)
+            | Self::RewriteManifests(_)
             | Self::DropReference(_)
             | Self::SetProperties(_)
             | Self::RemoveProperties(_) => false,
@@ -77,15 +94,24 @@ macro_rules! change_from {
 }
 
 change_from!(
-    Append,
     SetReference,
     DropReference,
     RollbackToSnapshot,
     RollbackToTimestamp,
     SetCurrentSnapshot,
+    CherryPick,
+    PublishChanges,
+    FastForward,
+    RewriteManifests,
     SetProperties,
     RemoveProperties
 );
+
+impl From<FileChange> for Change {
+    fn from(change: FileChange) -> Self {
+        Self::Files(Arc::new(change))
+    }
+}
 
 /// What becomes of a change's data files when it is certain that it was not committed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,74 +121,6 @@ pub enum FilesOnFailure {
     Keep,
     /// They are deleted with the commit's own files.
     Delete,
-}
-
-/// Adds data files to a branch as one snapshot; rows that others commit meanwhile stay.
-#[derive(Debug)]
-pub struct Append {
-    pub(super) table_uuid: Uuid,
-    pub(super) branch: String,
-    pub(super) files: Vec<WrittenFile>,
-    pub(super) summary: BTreeMap<String, String>,
-    pub(super) on_failure: FilesOnFailure,
-}
-
-impl Append {
-    /// Adds `files`, which were written for `table`, to `main`; no files make an empty snapshot.
-    pub fn new(table: &Table, files: Vec<WrittenFile>) -> Self {
-        Self {
-            table_uuid: table.metadata().uuid(),
-            branch: MAIN_BRANCH.to_owned(),
-            files,
-            summary: BTreeMap::new(),
-            on_failure: FilesOnFailure::Keep,
-        }
-    }
-
-    /// Adds to this branch, which must exist, instead of `main`.
-    #[must_use]
-    pub fn with_branch(mut self, branch: impl Into<String>) -> Self {
-        self.branch = branch.into();
-        self
-    }
-
-    /// Adds keys to the snapshot's summary; they never replace keys of the format.
-    #[must_use]
-    pub fn with_summary(mut self, keys: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.summary.extend(keys);
-        self
-    }
-
-    /// Says what becomes of the files when it is certain that they were not committed.
-    #[must_use]
-    pub fn with_files_on_failure(mut self, on_failure: FilesOnFailure) -> Self {
-        self.on_failure = on_failure;
-        self
-    }
-
-    /// The branch as stored, and its head.
-    pub(super) fn head<'a>(&self, table: &'a Table) -> Result<(String, Option<&'a Snapshot>)> {
-        let metadata = table.metadata();
-        if self.branch.eq_ignore_ascii_case(MAIN_BRANCH) {
-            let head = metadata.current_snapshot().map(AsRef::as_ref);
-            return Ok((MAIN_BRANCH.to_owned(), head));
-        }
-        let branch = find(table, &self.branch)?
-            .ok_or_else(|| not_found(table, &self.branch, Some(ReferenceKind::Branch)))?;
-        if branch.kind != ReferenceKind::Branch {
-            return Err(Error::invalid(format!(
-                "{:?} is a tag: a tag stays at its snapshot, rows are added to branches",
-                branch.name
-            )));
-        }
-        let head = metadata.snapshot_by_id(branch.snapshot_id).ok_or_else(|| {
-            Error::corrupt(format!(
-                "branch {:?} names snapshot {}, which the metadata does not hold",
-                branch.name, branch.snapshot_id
-            ))
-        })?;
-        Ok((branch.name.clone(), Some(head)))
-    }
 }
 
 /// What one change does to a table's metadata.

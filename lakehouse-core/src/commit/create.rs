@@ -11,7 +11,8 @@ use iceberg::spec::{
 };
 use tracing::Instrument;
 
-use super::change::{self, Append, FilesOnFailure};
+use super::change::{self, FilesOnFailure};
+use super::file_change::FileChange;
 use super::group::Caller;
 use super::snapshot::StagedSnapshot;
 use super::{Commits, Committed, Presence, cleanup, lost, properties};
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
 use crate::runtime;
+use crate::scan::ManifestCache;
 use crate::table::{MAIN_BRANCH, Table};
 
 /// How a new table is to be.
@@ -120,7 +122,7 @@ impl Commits {
         &self,
         catalog: &Arc<dyn Catalog>,
         staged: &Table,
-        first: Option<Append>,
+        first: Option<FileChange>,
     ) -> Result<Committed> {
         let caller = Arc::new(Caller::default());
         let _presence = Presence(Arc::clone(&caller));
@@ -129,7 +131,7 @@ impl Commits {
             catalog: Arc::clone(catalog),
             clock: Arc::clone(&self.clock),
             staged: staged.clone(),
-            first,
+            first: first.map(Arc::new),
             snapshot: None,
             caller,
         };
@@ -143,7 +145,7 @@ struct Creation {
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
     staged: Table,
-    first: Option<Append>,
+    first: Option<Arc<FileChange>>,
     snapshot: Option<StagedSnapshot>,
     caller: Arc<Caller>,
 }
@@ -170,19 +172,19 @@ impl Creation {
     /// The first metadata, with the first snapshot if there are rows.
     async fn metadata(&mut self) -> Result<TableMetadata> {
         let metadata = TableMetadata::clone(self.staged.metadata());
-        let Some(first) = &mut self.first else {
+        let Some(first) = &self.first else {
             return Ok(metadata);
         };
-        let storage = self.catalog.storage();
-        let summary = std::mem::take(&mut first.summary);
-        let snapshot = StagedSnapshot::new(&metadata, self.clock.as_ref(), &first.files, summary)?;
+        let snapshot = StagedSnapshot::new(&self.staged, self.clock.as_ref(), Arc::clone(first))?;
         let snapshot = self.snapshot.insert(snapshot);
-        snapshot
-            .write_manifests(storage, &metadata, &first.files)
-            .await?;
+        let nothing = ManifestCache::new(0);
+        snapshot.prepare(&self.staged, &nothing).await?;
         let made = snapshot
-            .produce(storage, &metadata, None, self.clock.now_ms())
+            .produce(&self.staged, &nothing, None, self.clock.now_ms())
             .await?;
+        let Some(made) = made else {
+            return Ok(metadata);
+        };
         let retention = SnapshotRetention::branch(None, None, None);
         let main = SnapshotReference::new(made.snapshot_id(), retention);
         let updates = [
@@ -213,7 +215,7 @@ impl Creation {
     async fn fail(self, error: Error) -> Result<Committed> {
         let own = self.snapshot.iter().flat_map(StagedSnapshot::written);
         let data: &[_] = match &self.first {
-            Some(first) if first.on_failure == FilesOnFailure::Delete => &first.files,
+            Some(first) if first.on_failure == FilesOnFailure::Delete => &first.added,
             _ => &[],
         };
         let data = data.iter().map(|file| file.data_file.file_path());

@@ -11,7 +11,7 @@ use iceberg::spec::{
 use rusqlite::{Connection, ffi};
 use tempfile::TempDir;
 
-use super::{Append, Commits, FilesOnFailure, NewTable};
+use super::{Commits, FileChange, FilesOnFailure, NewTable};
 use crate::catalog::{Catalog, CatalogParts, End, OpenOptions, SqliteCatalog};
 use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind, Result};
@@ -92,7 +92,8 @@ impl Program {
                 .unwrap(),
             spec_id: 0,
         };
-        let change = Append::new(&table, vec![file]).with_files_on_failure(FilesOnFailure::Delete);
+        let change =
+            FileChange::append(&table, vec![file]).with_files_on_failure(FilesOnFailure::Delete);
         self.commits
             .commit(&self.catalog, &self.ident, change)
             .await

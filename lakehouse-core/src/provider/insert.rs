@@ -18,7 +18,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use iceberg::spec::{NestedFieldRef, PrimitiveType, Type};
 
-use crate::commit::{Append, FilesOnFailure};
+use crate::commit::{FileChange, FilesOnFailure};
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake};
 use crate::runtime;
@@ -82,7 +82,7 @@ pub async fn write_streams(
 }
 
 /// The format crate cannot write a partition value of this type into a manifest.
-fn refuse_uuid_partitions(table: &Table) -> Result<()> {
+pub(super) fn refuse_uuid_partitions(table: &Table) -> Result<()> {
     let values = table
         .partition_spec()
         .partition_type(table.metadata().current_schema())?;
@@ -255,8 +255,8 @@ async fn insert(
     if written.files.is_empty() {
         return Ok(0);
     }
-    let append =
-        Append::new(&target.table, written.files).with_files_on_failure(FilesOnFailure::Delete);
+    let append = FileChange::append(&target.table, written.files)
+        .with_files_on_failure(FilesOnFailure::Delete);
     lake.commits()
         .commit(&target.catalog, target.table.ident(), append)
         .await?;

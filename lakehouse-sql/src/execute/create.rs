@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{
     FormatVersion, NestedField, NestedFieldRef, Schema, Transform, Type, UnboundPartitionSpec,
 };
-use lakehouse_core::commit::{Append, FilesOnFailure, NewTable};
+use lakehouse_core::commit::{FileChange, FilesOnFailure, NewTable};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
 use lakehouse_core::provider::write_streams;
@@ -70,9 +70,10 @@ pub(super) async fn create_table(
     let rows = written.rows;
     let first = match written.files.is_empty() {
         true => None,
-        false => {
-            Some(Append::new(&staged, written.files).with_files_on_failure(FilesOnFailure::Delete))
-        }
+        false => Some(
+            FileChange::append(&staged, written.files)
+                .with_files_on_failure(FilesOnFailure::Delete),
+        ),
     };
     let _ = lake
         .commits()

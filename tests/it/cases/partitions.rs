@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use iceberg::spec::{
     DataContentType, DataFileBuilder, DataFileFormat, Literal, ManifestList, Struct,
 };
-use lakehouse::core::commit::Append;
+use lakehouse::core::commit::FileChange;
 use lakehouse::core::write::WrittenFile;
 use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
 
@@ -246,7 +246,7 @@ async fn t10_a_column_the_file_lacks_takes_the_manifests_value() {
         });
     }
     let catalog = lake.lake.catalog("lake").unwrap();
-    let append = Append::new(&table, files);
+    let append = FileChange::append(&table, files);
     let commits = lake.lake.lake().commits();
     let _ = commits
         .commit(catalog, table.ident(), append)

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use iceberg::TableRequirement;
 use iceberg::spec::{DataContentType, FormatVersion, Operation, Struct};
-use lakehouse_core::commit::{Append, Commits};
+use lakehouse_core::commit::{Commits, FileChange};
 use lakehouse_core::error::ErrorKind;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ async fn c05_c06_rows_of_both_writers_survive_a_conflict() {
     let table = lake.table().await;
     let other = Commits::new(std::sync::Arc::clone(&lake.clock) as _);
     let (catalog, ident) = (std::sync::Arc::clone(&lake.catalog), lake.ident.clone());
-    let change = Append::new(&table, files(&["theirs"]));
+    let change = FileChange::append(&table, files(&["theirs"]));
     lake.faulty.inject(Fault::Before(Box::pin(async move {
         other.commit(&catalog, &ident, change).await.unwrap();
     })));
@@ -98,7 +98,7 @@ async fn c18_totals_accumulate_from_the_parent() {
     let lake = Lake::new().await;
     lake.append(&["a", "b"]).await.unwrap();
     let table = lake.table().await;
-    let change = Append::new(&table, files(&["c"])).with_summary([
+    let change = FileChange::append(&table, files(&["c"])).with_summary([
         ("app".to_owned(), "test".to_owned()),
         ("total-records".to_owned(), "7".to_owned()),
     ]);
@@ -168,9 +168,13 @@ async fn c20_delete_files_and_repeated_files_are_refused() {
     let lake = Lake::new().await;
     let table = lake.table().await;
     let deletes = vec![file("a", DataContentType::PositionDeletes)];
-    assert!(lake.commit(Append::new(&table, deletes)).await.is_err());
     assert!(
-        lake.commit(Append::new(&table, files(&["a", "a"])))
+        lake.commit(FileChange::append(&table, deletes))
+            .await
+            .is_err()
+    );
+    assert!(
+        lake.commit(FileChange::append(&table, files(&["a", "a"])))
             .await
             .is_err()
     );
@@ -192,7 +196,11 @@ async fn a_partition_that_does_not_fit_its_spec_is_refused() {
         .file_size_in_bytes(1)
         .build()
         .unwrap();
-    assert!(lake.commit(Append::new(&table, wrong)).await.is_err());
+    assert!(
+        lake.commit(FileChange::append(&table, wrong))
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -391,7 +399,7 @@ async fn rows_written_for_a_table_that_was_made_anew_are_not_added() {
         .await
         .unwrap();
     let error = lake
-        .commit(Append::new(&before, files(&["a"])))
+        .commit(FileChange::append(&before, files(&["a"])))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -448,7 +456,7 @@ async fn several_processes_lose_no_row() {
         .map(|(commits, name)| {
             let lake = std::sync::Arc::clone(&lake);
             lakehouse_core::runtime::spawn(async move {
-                let change = Append::new(&lake.table().await, files(&[&name]));
+                let change = FileChange::append(&lake.table().await, files(&[&name]));
                 commits
                     .commit(&lake.catalog, &lake.ident, change)
                     .await

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lakehouse_core::commit::{Append, FilesOnFailure};
+use lakehouse_core::commit::{FileChange, FilesOnFailure};
 
 use super::fixture::{Lake, files};
 
@@ -33,7 +33,7 @@ async fn a_dropped_commit_leaves_the_table_as_it_was_or_is_committed_whole() {
     let mut finished = 0;
     for polls in 0..60 {
         let lake = Lake::new().await;
-        let change = Append::new(&lake.table().await, files(&["a"]))
+        let change = FileChange::append(&lake.table().await, files(&["a"]))
             .with_files_on_failure(FilesOnFailure::Delete);
         poll_times(polls, lake.commit(change)).await;
         // What goes on in the background comes to its end.
@@ -64,7 +64,7 @@ async fn a_dropped_commit_does_not_take_its_group_with_it() {
     let lake = Lake::new().await;
     lake.faulty.gate.forget_permits(usize::MAX);
     let table = lake.table().await;
-    let change = |name: &str| Append::new(&table, files(&[name]));
+    let change = |name: &str| FileChange::append(&table, files(&[name]));
     let mut leader = Box::pin(lake.commit(change("leader")));
     let mut dropped = Box::pin(lake.commit(change("dropped")));
     let mut follower = Box::pin(lake.commit(change("follower")));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use iceberg::spec::FormatVersion;
 use lakehouse_core::catalog::{Catalog, CatalogParts, MEMORY_WAREHOUSE, MemoryCatalog};
 use lakehouse_core::clock::Clock;
-use lakehouse_core::commit::{Append, Commits, RollbackToSnapshot};
+use lakehouse_core::commit::{Commits, FileChange, RollbackToSnapshot};
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
 use lakehouse_core::runtime;
 use lakehouse_core::settings::Durability;
@@ -34,7 +34,7 @@ async fn writers_on_a_memory_catalog_lose_no_row_and_rollback_is_logged_after_th
     let commits = Commits::new(Arc::clone(&clock));
     let new = new_table(FormatVersion::V2);
     let staged = commits.stage(&catalog, &ident, new).await.unwrap();
-    let rows = Append::new(&staged, files(&["first"]));
+    let rows = FileChange::append(&staged, files(&["first"]));
     let made = commits.create(&catalog, &staged, Some(rows)).await.unwrap();
     let first = made.snapshot_id.unwrap();
     let tasks: Vec<_> = (0..12)
@@ -45,7 +45,7 @@ async fn writers_on_a_memory_catalog_lose_no_row_and_rollback_is_logged_after_th
                 _ => Commits::new(Arc::clone(&clock)),
             };
             let (catalog, ident) = (Arc::clone(&catalog), ident.clone());
-            let change = Append::new(&staged, files(&[&format!("f{task}")]));
+            let change = FileChange::append(&staged, files(&[&format!("f{task}")]));
             runtime::spawn(async move {
                 commits.commit(&catalog, &ident, change).await.unwrap();
             })

@@ -1,7 +1,7 @@
 //! Making tables, with and without rows, and dropping them with their files.
 
 use iceberg::spec::FormatVersion;
-use lakehouse_core::commit::{Append, NewTable};
+use lakehouse_core::commit::{FileChange, NewTable};
 use lakehouse_core::error::ErrorKind;
 
 use super::catalog::Fault;
@@ -22,7 +22,7 @@ async fn a_table_made_with_rows_never_exists_without_them() {
             staged.properties()["write.parquet.compression-codec"],
             "zstd"
         );
-        let rows = Append::new(&staged, files(&["a", "b"]));
+        let rows = FileChange::append(&staged, files(&["a", "b"]));
         let made = lake
             .commits
             .create(&lake.catalog, &staged, Some(rows))
@@ -48,7 +48,7 @@ async fn a_taken_name_leaves_no_file_behind() {
         .stage(&lake.catalog, &lake.ident, new)
         .await
         .unwrap();
-    let rows = Append::new(&staged, files(&["a"]));
+    let rows = FileChange::append(&staged, files(&["a"]));
     let error = lake
         .commits
         .create(&lake.catalog, &staged, Some(rows))
@@ -68,7 +68,7 @@ async fn an_unknown_creation_is_looked_for() {
         .await
         .unwrap();
     lake.faulty.inject(Fault::NotAppliedUnknown);
-    let rows = Append::new(&staged, files(&["a"]));
+    let rows = FileChange::append(&staged, files(&["a"]));
     let error = lake
         .commits
         .create(&lake.catalog, &staged, Some(rows))

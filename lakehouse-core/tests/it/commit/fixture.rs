@@ -13,7 +13,7 @@ use iceberg::spec::{
 };
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::clock::{Clock, SystemClock};
-use lakehouse_core::commit::{Append, Change, Commits, Committed, NewTable};
+use lakehouse_core::commit::{Change, Commits, Committed, FileChange, NewTable};
 use lakehouse_core::error::Result;
 use lakehouse_core::name::TableIdent;
 use lakehouse_core::settings::Durability;
@@ -143,7 +143,7 @@ impl Lake {
 
     pub(super) async fn append(&self, names: &[&str]) -> Result<Committed> {
         let table = self.table().await;
-        self.commit(Append::new(&table, files(names))).await
+        self.commit(FileChange::append(&table, files(names))).await
     }
 
     pub(super) async fn set_property(&self, key: &str, value: &str) {

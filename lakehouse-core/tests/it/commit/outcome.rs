@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use lakehouse_core::commit::{
-    Append, Change, Commits, DropReference, FilesOnFailure, ReferenceMode, Retention,
+    Change, Commits, DropReference, FileChange, FilesOnFailure, ReferenceMode, Retention,
     RollbackToSnapshot, SetProperties, SetReference,
 };
 use lakehouse_core::error::ErrorKind;
@@ -31,7 +31,7 @@ async fn a_conflict_to_the_end_cleans_up_after_itself() {
         for _ in 0..3 {
             lake.faulty.inject(Fault::Conflict);
         }
-        let change = Append::new(&lake.table().await, files(&["a"]));
+        let change = FileChange::append(&lake.table().await, files(&["a"]));
         let error = lake
             .commit(change.with_files_on_failure(on_failure))
             .await
@@ -68,7 +68,7 @@ async fn c03_a_swap_that_is_not_in_the_history_stays_unknown_and_nothing_is_dele
     let lake = Lake::new().await;
     let data = put_data(&lake, "a").await;
     lake.faulty.inject(Fault::NotAppliedUnknown);
-    let change = Append::new(&lake.table().await, files(&["a"]))
+    let change = FileChange::append(&lake.table().await, files(&["a"]))
         .with_files_on_failure(FilesOnFailure::Delete);
     let error = lake.commit(change).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unknown);
@@ -81,7 +81,7 @@ async fn an_unknown_swap_that_somebody_overtook_is_tried_again() {
     let lake = Lake::new().await;
     let other = Commits::new(Arc::clone(&lake.clock) as _);
     let (catalog, ident) = (Arc::clone(&lake.catalog), lake.ident.clone());
-    let change = Append::new(&lake.table().await, files(&["theirs"]));
+    let change = FileChange::append(&lake.table().await, files(&["theirs"]));
     lake.faulty
         .inject(Fault::NotAppliedUnknownThen(Box::pin(async move {
             other.commit(&catalog, &ident, change).await.unwrap();
@@ -177,7 +177,10 @@ async fn c02_a_rollback_that_took_place_does_not_undo_what_others_added_since() 
     let lake = Lake::new().await;
     let first = lake.append(&["a"]).await.unwrap().snapshot_id.unwrap();
     lake.append(&["b"]).await.unwrap();
-    let theirs = others(&lake, Append::new(&lake.table().await, files(&["c"])));
+    let theirs = others(
+        &lake,
+        FileChange::append(&lake.table().await, files(&["c"])),
+    );
     lake.faulty.inject(Fault::AppliedUnknownThen(theirs));
     let back = RollbackToSnapshot { snapshot_id: first };
     lake.commit(back).await.unwrap();

@@ -1,7 +1,7 @@
 //! Branches, tags and rollback.
 
 use lakehouse_core::commit::{
-    Append, Committed, DropReference, ReferenceMode, Retention, RollbackToSnapshot,
+    Committed, DropReference, FileChange, ReferenceMode, Retention, RollbackToSnapshot,
     RollbackToTimestamp, SetCurrentSnapshot, SetReference,
 };
 use lakehouse_core::error::{ErrorKind, Result};
@@ -142,7 +142,7 @@ async fn what_is_wrong_with_a_reference_is_refused() {
     };
     assert_eq!(kind(lake.commit(kept).await), ErrorKind::InvalidInput);
     let to_tag = lake.commit(set("t", tag, CREATE)).await.unwrap();
-    let rows = |branch: &str| Append::new(&to_tag.table, files(&["b"])).with_branch(branch);
+    let rows = |branch: &str| FileChange::append(&to_tag.table, files(&["b"])).with_branch(branch);
     assert_eq!(kind(lake.commit(rows("t")).await), ErrorKind::InvalidInput);
     assert_eq!(kind(lake.commit(rows("none")).await), ErrorKind::NotFound);
     assert_eq!(lake.metadata_files("", "-m0.avro").await.len(), 1);
@@ -161,7 +161,7 @@ async fn c24_a_branch_takes_rows_of_its_own_and_keeps_its_retention() {
         ..set("audit", ReferenceKind::Branch, CREATE)
     };
     lake.commit(branch).await.unwrap();
-    let rows = Append::new(&lake.table().await, files(&["b"])).with_branch("AUDIT");
+    let rows = FileChange::append(&lake.table().await, files(&["b"])).with_branch("AUDIT");
     let committed = lake.commit(rows).await.unwrap();
     lake.append(&["c"]).await.unwrap();
     let table = lake.table().await;

@@ -1,0 +1,360 @@
+//! One change of a branch's files as one snapshot: what it adds, removes and must find unchanged.
+
+use std::collections::{BTreeMap, HashSet};
+
+use iceberg::spec::{DataContentType, FormatVersion, Operation, Snapshot};
+use uuid::Uuid;
+
+use super::change::FilesOnFailure;
+use super::isolation::{Isolation, RowStatement};
+use super::references::{find, not_found};
+use super::rewrite_manifests::RewriteManifests;
+use super::summary::Tally;
+use crate::error::{Error, Result};
+use crate::scan::{DeleteFile, Predicate, ScanFile, is_vector};
+use crate::table::{MAIN_BRANCH, ReferenceKind, Table};
+use crate::write::WrittenFile;
+
+/// Adds and removes files of a branch as one snapshot.
+///
+/// The change is planned on the snapshot that the table of its constructor views, and checked
+/// against everything that was committed to the branch since. A check that fails ends the commit
+/// with [`crate::error::ErrorKind::Conflict`], naming the check and the file or filter.
+#[derive(Debug, Clone)]
+pub struct FileChange {
+    pub(super) table_uuid: Uuid,
+    /// The snapshot that was read; `None` for a table that nothing was written to.
+    pub(super) base_snapshot_id: Option<i64>,
+    /// The sequence number of that snapshot.
+    pub(super) base_sequence_number: i64,
+    pub(super) branch: String,
+    pub(super) kind: Kind,
+    pub(super) added: Vec<WrittenFile>,
+    pub(super) removed: Vec<ScanFile>,
+    pub(super) superseded: Vec<DeleteFile>,
+    pub(super) referenced: Vec<ScanFile>,
+    pub(super) isolation: Option<Isolation>,
+    pub(super) conflict_filter: Option<Predicate>,
+    pub(super) stage: Option<Stage>,
+    pub(super) summary: BTreeMap<String, String>,
+    pub(super) on_failure: FilesOnFailure,
+}
+
+/// What a change of files is, which decides the files that go, the checks and the operation.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Kind {
+    Append,
+    OverwriteRows(Predicate),
+    ReplacePartitions,
+    DeleteRows(Predicate),
+    RowLevel(RowStatement),
+    Rewrite,
+    /// What a snapshot of this operation did, once more.
+    CherryPick(Operation),
+    Manifests(RewriteManifests),
+}
+
+/// A snapshot that no ref names yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stage {
+    pub(super) wap_id: Option<String>,
+}
+
+impl FileChange {
+    pub(super) fn new(table: &Table, kind: Kind) -> Self {
+        let base = table.snapshot();
+        Self {
+            table_uuid: table.metadata().uuid(),
+            base_snapshot_id: base.map(|base| base.snapshot_id()),
+            base_sequence_number: base.map_or(0, |base| base.sequence_number()),
+            branch: MAIN_BRANCH.to_owned(),
+            kind,
+            added: Vec::new(),
+            removed: Vec::new(),
+            superseded: Vec::new(),
+            referenced: Vec::new(),
+            isolation: None,
+            conflict_filter: None,
+            stage: None,
+            summary: BTreeMap::new(),
+            on_failure: FilesOnFailure::Keep,
+        }
+    }
+
+    /// Adds data files, which were written for `table`; rows that others commit meanwhile stay. No
+    /// files make an empty snapshot.
+    pub fn append(table: &Table, files: Vec<WrittenFile>) -> Self {
+        Self::new(table, Kind::Append).add(files)
+    }
+
+    /// Replaces the rows that match `filter` by those of `added`.
+    ///
+    /// Files whose rows all match go, files of which none may match stay, and a file of which some
+    /// match refuses the change. `filter` must be the condition itself: a weaker one, which is good
+    /// enough for pruning, would remove too much.
+    pub fn overwrite_rows(table: &Table, filter: Predicate, added: Vec<WrittenFile>) -> Self {
+        Self::new(table, Kind::OverwriteRows(filter)).add(added)
+    }
+
+    /// Replaces each partition of the current spec that gets a row, all of an unpartitioned table.
+    pub fn replace_partitions(table: &Table, added: Vec<WrittenFile>) -> Self {
+        Self::new(table, Kind::ReplacePartitions).add(added)
+    }
+
+    /// Deletes the rows that match `filter` without reading them, as [`Self::overwrite_rows`] does;
+    /// [`Predicate::AlwaysTrue`] deletes all. It is applied to the branch as it is at the commit.
+    pub fn delete_rows(table: &Table, filter: Predicate) -> Self {
+        Self::new(table, Kind::DeleteRows(filter))
+    }
+
+    /// Changes rows of `table`, by files that are named with [`Self::add`], [`Self::remove`],
+    /// [`Self::supersede`] and [`Self::referencing`].
+    pub fn row_level(table: &Table, statement: RowStatement) -> Self {
+        Self::new(table, Kind::RowLevel(statement))
+    }
+
+    /// Replaces data files by others with the same rows. They get the sequence number of the
+    /// snapshot that `table` views, so that equality deletes of later commits still apply to them.
+    pub fn rewrite(table: &Table, removed: &[ScanFile], added: Vec<WrittenFile>) -> Self {
+        let change = Self::new(table, Kind::Rewrite).add(added);
+        removed.iter().fold(change, Self::remove)
+    }
+
+    /// Adds data and delete files.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a file is no summand, and nobody adds with a sign here"
+    )]
+    #[must_use]
+    pub fn add(mut self, files: Vec<WrittenFile>) -> Self {
+        self.added.extend(files);
+        self
+    }
+
+    /// Removes a data file that was rewritten or wholly deleted, with its deletion vector and the
+    /// position deletes that are for it alone.
+    #[must_use]
+    pub fn remove(mut self, file: &ScanFile) -> Self {
+        self.removed.push(file.clone());
+        self
+    }
+
+    /// Removes a deletion vector, or position deletes of one data file, that a new one holds.
+    #[must_use]
+    pub fn supersede(mut self, deletes: &DeleteFile) -> Self {
+        self.superseded.push(deletes.clone());
+        self
+    }
+
+    /// Names a data file that added deletes point to: it must still be there at the commit.
+    #[must_use]
+    pub fn referencing(mut self, file: &ScanFile) -> Self {
+        self.referenced.push(file.clone());
+        self
+    }
+
+    /// Changes this branch, which must exist, instead of `main`.
+    #[must_use]
+    pub fn with_branch(mut self, branch: impl Into<String>) -> Self {
+        self.branch = branch.into();
+        self
+    }
+
+    /// Adds keys to the snapshot's summary; they never replace keys of the format.
+    #[must_use]
+    pub fn with_summary(mut self, keys: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.summary.extend(keys);
+        self
+    }
+
+    /// Says what becomes of the added files when it is certain that they were not committed.
+    #[must_use]
+    pub fn with_files_on_failure(mut self, on_failure: FilesOnFailure) -> Self {
+        self.on_failure = on_failure;
+        self
+    }
+
+    /// Validates at this level. Unset, changes of rows follow the table's
+    /// `write.{delete,update,merge}.isolation-level`, overwrites are serializable.
+    #[must_use]
+    pub fn with_isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = Some(isolation);
+        self
+    }
+
+    /// Says which rows the change read: files of others that can hold none of them do not
+    /// conflict. It may be weaker than the condition itself. Unset, every row counts as read.
+    #[must_use]
+    pub fn with_conflict_filter(mut self, filter: Predicate) -> Self {
+        self.conflict_filter = Some(filter);
+        self
+    }
+
+    /// Makes the snapshot without moving the branch to it; `wap_id` is what publishing it asks for.
+    #[must_use]
+    pub fn staged(mut self, wap_id: Option<String>) -> Self {
+        self.stage = Some(Stage { wap_id });
+        self
+    }
+
+    /// The change's name in logs.
+    pub(super) fn name(&self) -> &'static str {
+        match &self.kind {
+            Kind::Append => "append",
+            Kind::OverwriteRows(_) => "overwrite-rows",
+            Kind::ReplacePartitions => "replace-partitions",
+            Kind::DeleteRows(_) => "delete-rows",
+            Kind::RowLevel(statement) => statement.as_str(),
+            Kind::Rewrite => "rewrite",
+            Kind::CherryPick(_) => "cherry-pick",
+            Kind::Manifests(_) => "rewrite-manifests",
+        }
+    }
+
+    /// The keys that the snapshot's summary has beside those of the format.
+    pub(super) fn summary_keys(&self) -> BTreeMap<String, String> {
+        let mut keys = self.summary.clone();
+        if self.kind == Kind::ReplacePartitions {
+            keys.insert("replace-partitions".to_owned(), "true".to_owned());
+        }
+        if let Some(Stage { wap_id: Some(id) }) = &self.stage {
+            keys.insert("wap.id".to_owned(), id.clone());
+        }
+        keys
+    }
+
+    /// The operation of a snapshot that adds and removes so much.
+    pub(super) fn operation(&self, tally: &Tally) -> Operation {
+        match &self.kind {
+            Kind::Append => Operation::Append,
+            Kind::Rewrite | Kind::Manifests(_) => Operation::Replace,
+            Kind::ReplacePartitions => Operation::Overwrite,
+            Kind::DeleteRows(_) => Operation::Delete,
+            Kind::CherryPick(operation) => operation.clone(),
+            Kind::OverwriteRows(_) | Kind::RowLevel(_) if !tally.adds_data() => Operation::Delete,
+            Kind::RowLevel(_) if !tally.adds_deletes() && !tally.removes() => Operation::Append,
+            Kind::OverwriteRows(_) | Kind::RowLevel(_) => Operation::Overwrite,
+        }
+    }
+
+    /// Whether the change does nothing whatever the table holds: a replacement of the partitions of
+    /// no rows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kind == Kind::ReplacePartitions && self.added.is_empty()
+    }
+
+    /// Whether what a change comes to makes a snapshot. An append always does, its caller may want
+    /// the keys in the summary.
+    pub(super) fn is_worth_it(&self, tally: &Tally) -> bool {
+        matches!(self.kind, Kind::Append | Kind::CherryPick(_))
+            || tally.adds_data()
+            || tally.adds_deletes()
+            || tally.removes()
+    }
+
+    /// The data sequence number of added data files, where it is not the snapshot's.
+    pub(super) fn data_sequence_number(&self, version: FormatVersion) -> Option<i64> {
+        let is_old = self.kind == Kind::Rewrite && version != FormatVersion::V1;
+        is_old.then_some(self.base_sequence_number)
+    }
+
+    /// Whether the change adds a deletion vector of a data file.
+    pub(super) fn has_vector_of(&self, path: &str) -> bool {
+        self.added.iter().any(|WrittenFile { data_file, .. }| {
+            is_vector(data_file.content_type(), data_file.file_format())
+                && data_file.referenced_data_file().as_deref() == Some(path)
+        })
+    }
+
+    /// Refuses a change that contradicts itself or the table's format.
+    pub(super) fn check(&self, version: FormatVersion) -> Result<()> {
+        let refuse = |what: String, path: &str| {
+            Err(Error::internal(format!("a file to commit {what}")).with_context("file", path))
+        };
+        let takes_deletes = matches!(self.kind, Kind::RowLevel(_));
+        let removed: HashSet<&str> = self.removed.iter().map(ScanFile::path).collect();
+        let mut seen = HashSet::with_capacity(self.added.len());
+        let mut with_vector = HashSet::new();
+        for WrittenFile { data_file, .. } in &self.added {
+            let path = data_file.file_path();
+            let content = data_file.content_type();
+            if !seen.insert((path, data_file.content_offset())) {
+                return refuse("is named twice by one commit".to_owned(), path);
+            }
+            if data_file.first_row_id().is_some() {
+                let what = "has row ids already, which only its first commit may give";
+                return refuse(what.to_owned(), path);
+            }
+            if content == DataContentType::Data {
+                continue;
+            }
+            if !takes_deletes {
+                return refuse("holds deletes".to_owned(), path);
+            }
+            let is_vector = is_vector(content, data_file.file_format());
+            let is_positions = content == DataContentType::PositionDeletes && !is_vector;
+            let is_offered = match version {
+                FormatVersion::V1 => false,
+                FormatVersion::V2 => !is_vector,
+                FormatVersion::V3 => !is_positions,
+            };
+            if !is_offered {
+                return refuse(format!("holds deletes that {version} does not have"), path);
+            }
+            let Some(referenced) = data_file.referenced_data_file() else {
+                match is_vector {
+                    true => return refuse("is a vector of no data file".to_owned(), path),
+                    false => continue,
+                }
+            };
+            if removed.contains(referenced.as_str()) {
+                return refuse(format!("deletes rows of {referenced:?}, which goes"), path);
+            }
+            if is_vector && !with_vector.insert(referenced) {
+                return refuse("is the second vector of a data file".to_owned(), path);
+            }
+        }
+        self.check_rewrite()
+    }
+
+    /// A rewrite of files leaves rows out that are deleted, and has none of its own.
+    fn check_rewrite(&self) -> Result<()> {
+        let sum = |rows: &mut dyn Iterator<Item = u64>| rows.fold(0, u64::saturating_add);
+        let added = sum(&mut self.added.iter().map(|file| file.data_file.record_count()));
+        let removed = self
+            .removed
+            .iter()
+            .map(|file| file.data_file().record_count());
+        let removed = sum(&mut { removed });
+        if self.kind == Kind::Rewrite && added > removed {
+            return Err(Error::internal(format!(
+                "a rewrite adds {added} rows where it removes {removed}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The branch as stored, and its head.
+    pub(super) fn head<'a>(&self, table: &'a Table) -> Result<(String, Option<&'a Snapshot>)> {
+        let metadata = table.metadata();
+        if self.branch.eq_ignore_ascii_case(MAIN_BRANCH) {
+            let head = metadata.current_snapshot().map(AsRef::as_ref);
+            return Ok((MAIN_BRANCH.to_owned(), head));
+        }
+        let branch = find(table, &self.branch)?
+            .ok_or_else(|| not_found(table, &self.branch, Some(ReferenceKind::Branch)))?;
+        if branch.kind != ReferenceKind::Branch {
+            return Err(Error::invalid(format!(
+                "{:?} is a tag: a tag stays at its snapshot, rows are added to branches",
+                branch.name
+            )));
+        }
+        let head = metadata.snapshot_by_id(branch.snapshot_id).ok_or_else(|| {
+            Error::corrupt(format!(
+                "branch {:?} names snapshot {}, which the metadata does not hold",
+                branch.name, branch.snapshot_id
+            ))
+        })?;
+        Ok((branch.name.clone(), Some(head)))
+    }
+}
