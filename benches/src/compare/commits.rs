@@ -149,7 +149,9 @@ async fn inserts(lake: &Lakehouse, folder: &Path, together: Together) -> Result<
     let number = async |sql: String| {
         let batches = session.sql(&sql).await?.collect().await?;
         let rows = Answer::of(&batches)?.rows;
-        let number = rows.first().and_then(|row| row.first()?.as_ref()?.parse::<u64>().ok());
+        let number = rows
+            .first()
+            .and_then(|row| row.first()?.as_ref()?.parse::<u64>().ok());
         number.ok_or_else(|| Error::internal("the lake counted nothing"))
     };
     let distinct = format!("SELECT count(DISTINCT (process * 100 + task) * 1000 + n) FROM {TABLE}");

@@ -173,3 +173,41 @@ pub(super) fn python(environment: &str) -> Result<PathBuf> {
         PathBuf::from("python3")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use lakehouse::ErrorKind;
+    use serde_json::json;
+
+    use super::LineProcess;
+
+    #[test]
+    fn a_program_that_gives_no_answer_in_time_is_ended_and_not_asked_again() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "read line; exec sleep 600"]);
+        let mut silent = LineProcess::start("silent", &mut command).unwrap();
+        let request = json!({ "do": "start" });
+        let error = silent
+            .ask_within(&request, Duration::from_millis(50))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("no answer within"), "{error}");
+        assert!(silent.child.try_wait().unwrap().is_some());
+        let again = silent.ask(&request).unwrap_err();
+        assert_eq!(again.to_string(), error.to_string());
+    }
+
+    #[test]
+    fn what_a_program_says_went_wrong_is_an_error_and_the_program_goes_on() {
+        let mut command = Command::new("sh");
+        let script = r#"read line; echo '{"error": "no"}'; read line; echo '{"n": 1}'"#;
+        command.args(["-c", script]);
+        let mut program = LineProcess::start("program", &mut command).unwrap();
+        let error = program.ask(&json!({})).unwrap_err();
+        assert!(error.to_string().contains("program: no"), "{error}");
+        assert_eq!(program.ask(&json!({})).unwrap()["n"], 1);
+    }
+}

@@ -177,12 +177,14 @@ fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
 fn engines(value: &str) -> Result<Vec<String>> {
     let named = value.split(',').map(str::trim);
     named
-        .map(|name| match ENGINES.contains(&name) || WRITERS.contains(&name) {
-            true => Ok(name.to_owned()),
-            false => Err(Error::invalid(format!(
-                "there is no engine {name}\n\n{USAGE}"
-            ))),
-        })
+        .map(
+            |name| match ENGINES.contains(&name) || WRITERS.contains(&name) {
+                true => Ok(name.to_owned()),
+                false => Err(Error::invalid(format!(
+                    "there is no engine {name}\n\n{USAGE}"
+                ))),
+            },
+        )
         .collect()
 }
 

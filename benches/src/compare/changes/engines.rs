@@ -128,7 +128,8 @@ impl Writer {
         let (request, limit) = match self.name() {
             PYICEBERG => {
                 let source = case.keys.source();
-                let request = json!({ "do": "change", "table": table, "source": source, "keys": KEY });
+                let request =
+                    json!({ "do": "change", "table": table, "source": source, "keys": KEY });
                 (request, PYICEBERG_WITHIN)
             }
             _ => {

@@ -73,9 +73,13 @@ impl Model {
             Statement::Merge => case.keys.source(),
             _ => format!("{LINES} WHERE {}", case.condition(self.scale)),
         };
-        let answer = self.duckdb.run(&format!("SELECT count(*) FROM {counted}"))?;
+        let answer = self
+            .duckdb
+            .run(&format!("SELECT count(*) FROM {counted}"))?;
         let rows = answer.answer.rows;
-        let count = rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok());
+        let count = rows
+            .first()
+            .and_then(|row| row.first()?.as_ref()?.parse().ok());
         count.ok_or_else(|| Error::internal("DuckDB counted no rows"))
     }
 

@@ -22,11 +22,13 @@ pub(super) fn publish(found: &Found) -> Result<()> {
         return Ok(());
     };
     let words = found.options.cases.as_deref().unwrap_or_default();
-    let words = words.split_whitespace().fold(String::new(), |mut name, word| {
-        name.push('-');
-        name.push_str(&word.to_lowercase());
-        name
-    });
+    let words = words
+        .split_whitespace()
+        .fold(String::new(), |mut name, word| {
+            name.push('-');
+            name.push_str(&word.to_lowercase());
+            name
+        });
     let name = format!("{date}-changes-sf{}{words}.json", found.options.scale);
     keep_raw(folder, &name, &raw(found, &date))
 }

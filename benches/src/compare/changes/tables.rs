@@ -13,6 +13,9 @@ use crate::tpch;
 /// The statements whose mode is a property of the table.
 const MODES: [&str; 3] = ["write.delete.mode", "write.update.mode", "write.merge.mode"];
 
+/// The level of Zstandard that Spark and DuckDB write by when nothing is said; the lake's is 1.
+const LEVEL: (&str, &str) = ("write.parquet.compression-level", "3");
+
 /// The table of the third version of the format.
 const LINES_3: &str = "lineitem_3";
 
@@ -64,7 +67,10 @@ pub(super) async fn make(lake: &Lakehouse, scale: f64) -> Result<()> {
     let last_key = key_max(scale);
     // As many commits as the loaded table has, so that files are of the same sizes.
     for commit in 0..COMMITS {
-        let (first, last) = (last_key * commit / COMMITS, last_key * (commit + 1) / COMMITS);
+        let (first, last) = (
+            last_key * commit / COMMITS,
+            last_key * (commit + 1) / COMMITS,
+        );
         let insert = format!(
             "INSERT INTO {LINES_3} SELECT * FROM {LINES} \
              WHERE l_orderkey > {first} AND l_orderkey <= {last}"
@@ -136,7 +142,8 @@ fn bare_files(name: &'static str, data: Vec<String>) -> TableFiles {
 }
 
 impl Tables {
-    /// The table that a case changes, with the mode among its properties.
+    /// The table that a case changes, with the mode among its properties, and what makes engines
+    /// pack equally well.
     pub(super) fn base(&self, case: &Case) -> Result<Base> {
         let name = match (case.keys, case.version) {
             (Keys::Month, _) => LINES_BY_MONTH,
@@ -155,6 +162,8 @@ impl Tables {
         for property in MODES {
             metadata["properties"][property] = case.mode.to_string().into();
         }
+        let (property, level) = LEVEL;
+        metadata["properties"][property] = level.into();
         let file = folder
             .join("metadata")
             .join(format!("00099-{}.metadata.json", case.mode));

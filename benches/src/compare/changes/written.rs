@@ -43,7 +43,10 @@ impl Listing {
 
     /// The files that are here and were not in `before`.
     fn new_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = (&'a Path, u64)> {
-        let new = self.0.iter().filter(|(path, _)| !before.0.contains_key(*path));
+        let new = self
+            .0
+            .iter()
+            .filter(|(path, _)| !before.0.contains_key(*path));
         new.map(|(path, size)| (path.as_path(), *size))
     }
 
@@ -65,7 +68,9 @@ pub(super) fn between(before: &Listing, after: &Listing, metadata: &Path) -> Res
         if name.is_none_or(|name| name.ends_with(".crc")) {
             continue;
         }
-        let is_metadata = path.parent().is_some_and(|folder| folder.ends_with("metadata"));
+        let is_metadata = path
+            .parent()
+            .is_some_and(|folder| folder.ends_with("metadata"));
         match is_metadata {
             true => written.metadata_bytes += size,
             false => written.bytes += size,
