@@ -146,7 +146,7 @@ impl Writer {
         })
     }
 
-    /// What a query of this engine calls the table of a metadata file; none if it answers no queries.
+    /// What a query of this engine calls the table of a metadata file; none if it answers none.
     pub(super) fn relation(&mut self, metadata: &str) -> Result<Option<String>> {
         if self.name() == PYICEBERG {
             return Ok(None);

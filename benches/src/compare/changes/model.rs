@@ -83,8 +83,8 @@ impl Model {
         count.ok_or_else(|| Error::internal("DuckDB counted no rows"))
     }
 
-    /// The time DuckDB takes to write what the change has to write, to a bare Parquet file of the same
-    /// compression: the files that the change touches without or with their changed rows, or the
+    /// The time DuckDB takes to write what the change has to write, to a bare Parquet file of equal
+    /// packing: the files that the change touches without or with their changed rows, or the
     /// changed rows alone. None where nothing has to be written.
     pub(super) fn bound(&mut self, case: &Case, runs: usize) -> Result<Option<Measured>> {
         if case.keys == Keys::Month {
