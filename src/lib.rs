@@ -47,7 +47,7 @@ pub use lakehouse_core::clock::{Clock, SystemClock};
 pub use lakehouse_core::error::{Error, ErrorKind, Result};
 pub use lakehouse_core::settings::Settings;
 pub use lakehouse_core::table::{Table, Version};
-pub use lakehouse_sql::{QueryResult, Session};
+pub use lakehouse_sql::{ChangeCounts, QueryResult, Session};
 pub use settings_file::read_settings;
 
 use lakehouse_core::catalog::Catalog;
@@ -58,7 +58,10 @@ use lakehouse_core::name::{Name, NamespaceIdent, parse_name};
 /// SQL text and statements, for programs that run several statements of one text.
 pub mod sql {
     pub use lakehouse_sql::statement;
-    pub use lakehouse_sql::{QueryResult, Session, Statement, parse};
+    pub use lakehouse_sql::{
+        ChangeCounts, MatchedClause, MergeBuilder, NotMatchedClause, QueryResult, Session,
+        Statement, TableChange, UpdateBuilder, parse,
+    };
 }
 
 /// A lake: catalogs of Iceberg tables, and everything that sessions on them share.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::provider_as_source;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::TableSource;
@@ -11,7 +12,7 @@ use lakehouse_core::error::Result;
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::provider::Access;
 
-use crate::resolve::{Intent, Resolved, TableOrigin};
+use crate::resolve::{Intent, NamedTarget, Resolved, TableOrigin, privileges_of};
 use crate::session_zone::in_zone;
 
 /// Tables of one statement by their keys.
@@ -37,6 +38,29 @@ impl Governed {
     pub(crate) fn into_parts(self) -> (Intent, GovernedTables) {
         (self.intent, self.tables)
     }
+}
+
+/// The target of a call that changes rows, as the session's `zone` shows it: what [`govern`] is for
+/// statements.
+///
+/// # Errors
+/// As [`govern`].
+pub(crate) fn govern_target(
+    target: &NamedTarget,
+    privileges: &[Privilege],
+    key: &TableReference,
+    access: &Access,
+    zone: &Arc<str>,
+) -> Result<Arc<dyn TableProvider>> {
+    check_changes(access, target, privileges)?;
+    let provider = access.open_with_metadata_columns(target.found.clone(), &target.columns)?;
+    in_zone(key, provider, zone)
+}
+
+fn check_changes(access: &Access, target: &NamedTarget, privileges: &[Privilege]) -> Result<()> {
+    privileges
+        .iter()
+        .try_for_each(|privilege| access.check(*privilege, &target.found))
 }
 
 /// Asks the policies about every table of a statement; what is read is in the session's `zone`.
@@ -66,9 +90,7 @@ pub(crate) fn govern(resolved: Resolved, access: &Access, zone: &Arc<str>) -> Re
         tables.insert(table.key, provider_as_source(Arc::clone(&provider)));
     }
     if let Intent::Changes(changes) = &intent {
-        for privilege in changes.privileges() {
-            access.check(privilege, &changes.target)?;
-        }
+        check_changes(access, &changes.target, &privileges_of(&changes.kind))?;
     }
     if let Intent::Command { command, .. } = &intent {
         for (privilege, target) in command.accesses() {

@@ -60,5 +60,8 @@ pub use parse::parse;
 pub use plan::Plan;
 pub use register::register;
 pub use resolve::Resolved;
-pub use session::Session;
+pub use session::{
+    ChangeCounts, MatchedClause, MergeBuilder, NotMatchedClause, Session, TableChange,
+    UpdateBuilder,
+};
 pub use statement::Statement;

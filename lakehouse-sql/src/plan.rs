@@ -16,8 +16,10 @@ use datafusion::common::format::ExplainFormat;
 use datafusion::common::{Column, SchemaError, TableReference, ToDFSchema};
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::expr_rewriter::normalize_col;
 use datafusion::logical_expr::planner::ContextProvider;
 use datafusion::logical_expr::{self, Analyze, LogicalPlan, PlanType, ToStringifiedPlan};
+use datafusion::prelude::Expr;
 use datafusion::sql::parser::{ExplainStatement, Statement};
 use datafusion::sql::planner::SqlToRel;
 use datafusion::sql::sqlparser::ast;
@@ -29,7 +31,7 @@ use context::GovernedContext;
 
 use crate::functions::parser_options;
 use crate::govern::Governed;
-use crate::resolve::{Command, Explanation, Intent};
+use crate::resolve::{ChangeKind, Command, Explanation, Intent, NamedTarget};
 
 /// How many columns an error names when none is near the one that was asked for.
 const COLUMNS_LISTED: usize = 8;
@@ -88,6 +90,31 @@ pub(crate) fn plan(governed: Governed, lake: &Lake, state: &SessionState) -> Res
         }
     };
     Ok(Plan { work })
+}
+
+/// Plans a change of rows by a call: `input` has the target's columns first, which is governed, and
+/// `items` are the expressions that `kind` names by number.
+///
+/// # Errors
+/// As [`plan`].
+pub(crate) fn plan_change(
+    target: NamedTarget,
+    input: LogicalPlan,
+    items: Vec<Expr>,
+    kind: ChangeKind,
+    lake: &Lake,
+    state: &SessionState,
+) -> Result<Plan> {
+    let items = items
+        .into_iter()
+        .map(|item| normalize_col(item, &input).map_err(planning_error))
+        .collect::<Result<_>>()?;
+    let fields = target.found.table.schema().as_struct().fields().len();
+    let found = change::Found::of(input, items, fields + target.columns.len())?;
+    let plan = change::plan_found(target, kind, &found, lake, state)?;
+    Ok(Plan {
+        work: Work::Rows(Box::new(plan)),
+    })
 }
 
 /// Plans what the engine plans, inserts of queries apart.

@@ -33,7 +33,8 @@ use lakehouse_core::provider::LakeCatalog;
 use lakehouse_core::scan::MetadataColumn;
 
 pub(crate) use change::{
-    ChangeKind, Changes, Clause, ClauseAction, ColumnChange, Explanation, Value,
+    ChangeKind, Changes, Clause, ClauseAction, ColumnChange, Explanation, NamedTarget, Value,
+    column_change, inserted, named_target, privileges_of,
 };
 pub(crate) use command::{Command, NamespaceTarget, SettingValue, Show, TableTarget};
 pub(crate) use relation::pin;

@@ -1,5 +1,7 @@
 //! A session: one principal's way through a lake.
 
+mod change;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +15,10 @@ use lakehouse_core::lake::{FoundTable, Lake, dotted};
 use lakehouse_core::name::{Name, parse_name};
 use lakehouse_core::scan::MetadataColumn;
 use tracing::Instrument;
+
+pub use change::{
+    ChangeCounts, MatchedClause, MergeBuilder, NotMatchedClause, TableChange, UpdateBuilder,
+};
 
 use crate::constant::instant;
 use crate::environment::Environment;

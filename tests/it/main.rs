@@ -11,6 +11,8 @@ mod cases;
 #[cfg(test)]
 mod catalogs;
 #[cfg(test)]
+mod changed_rows;
+#[cfg(test)]
 mod column_cache;
 #[cfg(test)]
 mod columns;
@@ -52,6 +54,8 @@ mod sharing;
 mod streamed;
 #[cfg(test)]
 mod tpch;
+#[cfg(test)]
+mod typed_changes;
 #[cfg(test)]
 mod types;
 #[cfg(test)]

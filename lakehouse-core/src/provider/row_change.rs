@@ -131,13 +131,22 @@ impl RowChange {
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::InvalidInput`] for a version that can only be read,
-    /// [`crate::error::ErrorKind::Unsupported`] for types that are not written.
+    /// [`crate::error::ErrorKind::Unsupported`] for types that are not written,
+    /// [`crate::error::ErrorKind::Internal`] for updated columns out of order.
     pub fn check(&self) -> Result<()> {
         let of = |error: Error| error.with_context("table", self.table().ident());
         if !self.is_writable().map_err(of)? {
             return Err(of(Error::invalid(
                 "rows of a table or of one of its branches are changed, not those of one of its \
                  versions",
+            )));
+        }
+        if !self
+            .update_columns
+            .is_sorted_by(|before, after| before < after)
+        {
+            return Err(of(Error::internal(
+                "the updated columns of a change are not in the order of the table's",
             )));
         }
         refuse_write(self.table().metadata()).map_err(of)?;

@@ -11,9 +11,12 @@ mod shapes;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use iceberg::spec::{FormatVersion, PrimitiveType, Schema};
+use iceberg::spec::{FormatVersion, PrimitiveType, Schema, UnboundPartitionSpec};
 use lakehouse_core::commit::RowStatement;
-use lakehouse_core::provider::RowAction;
+use lakehouse_core::error::ErrorKind;
+use lakehouse_core::provider::{RowAction, RowChangeNode};
+use lakehouse_core::settings::Settings;
+use lakehouse_core::table::Version;
 
 use fixture::{Fixture, Statement, action, batch, optional, schema};
 
@@ -224,4 +227,80 @@ async fn no_row_makes_no_snapshot() {
         assert_eq!(fixture.run(&statement).await.unwrap(), (0, 0, 0));
         assert_eq!(fixture.table().await.snapshot_id(), before);
     }
+}
+
+#[tokio::test]
+async fn a_branch_changes_alone() {
+    for (version, mode) in all_modes() {
+        let fixture = three_files(version, mode).await;
+        let main = fixture.table().await.snapshot_id().unwrap();
+        fixture.branch("dev", main).await;
+        let rows = format!(
+            "SELECT {} AS action, _file, _pos, {}-amount AS amount FROM t WHERE id < 50",
+            action(RowAction::Update),
+            row_id(version)
+        );
+        let statement = Statement {
+            kind: RowStatement::Update,
+            update: &["amount"],
+            insert: false,
+            rows: &rows,
+        };
+        for round in 1..3 {
+            let table = fixture.table().await.at(Version::Branch("dev".to_owned()));
+            let table = table.unwrap();
+            let context = fixture.context_of(&table, 3).await;
+            let mut change = fixture.row_change(&statement).await;
+            change.target.table = table;
+            change.branch = Some("dev".to_owned());
+            let input = context.sql(&rows).await.unwrap().into_unoptimized_plan();
+            let node = RowChangeNode::try_new(change, input).unwrap();
+            let frame = context.execute_logical_plan(node.into_plan()).await;
+            frame.unwrap().collect().await.unwrap();
+            let negative = if round == 1 { 37 } else { 0 };
+            let table = fixture.table().await.at(Version::Branch("dev".to_owned()));
+            let context = fixture.context_of(&table.unwrap(), 1).await;
+            let count = context
+                .sql("SELECT id FROM t WHERE amount < 0")
+                .await
+                .unwrap();
+            assert_eq!(
+                count.count().await.unwrap(),
+                negative,
+                "{version:?} {mode:?}"
+            );
+            let all = context.sql("SELECT id FROM t").await.unwrap();
+            assert_eq!(all.count().await.unwrap(), 300);
+        }
+        assert_eq!(fixture.table().await.snapshot_id(), Some(main));
+        assert_eq!(
+            fixture.rows("SELECT id FROM t WHERE amount < 0").await,
+            [""; 0]
+        );
+    }
+}
+
+#[tokio::test]
+async fn new_values_beyond_the_memory_budget_are_an_error_and_leave_no_file() {
+    let budget = Settings {
+        memory_budget_bytes: Some(1 << 20),
+        ..Settings::default()
+    };
+    let spec = UnboundPartitionSpec::builder().build();
+    let fixture = Fixture::within(columns(), spec, FormatVersion::V3, budget).await;
+    fixture.append(numbered(0..200_000)).await;
+    let before = fixture.stored_files().await;
+    let rows = format!(
+        "SELECT {} AS action, _file, _pos, _row_id, name FROM t",
+        action(RowAction::Update)
+    );
+    let statement = Statement {
+        kind: RowStatement::Update,
+        update: &["name"],
+        insert: false,
+        rows: &rows,
+    };
+    let error = fixture.run(&statement).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourcesExhausted, "{error}");
+    assert_eq!(fixture.stored_files().await, before);
 }

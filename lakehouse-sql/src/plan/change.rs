@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::execution::session_state::SessionState;
 use datafusion::functions::core::expr_ext::FieldAccessor;
@@ -25,7 +26,7 @@ use lakehouse_core::scan::{MetadataColumn, Predicate};
 use super::conflict::{Condition, filters};
 use super::{delete, merge, update};
 use crate::exact_cast::assigned;
-use crate::resolve::{ChangeKind, Changes, ColumnChange, Value};
+use crate::resolve::{ChangeKind, Changes, ColumnChange, NamedTarget, Value};
 
 /// What a statement's rows are computed from.
 pub(super) struct Found {
@@ -38,6 +39,29 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Of expressions that are planned already.
+    ///
+    /// # Errors
+    /// `Unsupported` for aggregates and window functions among them.
+    pub(super) fn of(input: LogicalPlan, items: Vec<Expr>, target_columns: usize) -> Result<Self> {
+        for item in &items {
+            let is_of_many = |expr: &Expr| {
+                Ok(matches!(
+                    expr,
+                    Expr::AggregateFunction(_) | Expr::WindowFunction(_)
+                ))
+            };
+            if item.exists(is_of_many)? {
+                return Err(one_row_at_a_time());
+            }
+        }
+        Ok(Self {
+            input,
+            items,
+            target_columns,
+        })
+    }
+
     /// The target's columns, metadata columns among them.
     pub(super) fn target(&self) -> Vec<Column> {
         let columns = self.input.schema().columns();
@@ -111,7 +135,8 @@ impl Assigner<'_> {
 
     pub(super) fn data_type(&self, column: usize) -> Result<&DataType> {
         let field = self.types.get(column);
-        let field = field.ok_or_else(|| Error::internal("a column that the table does not have"))?;
+        let field =
+            field.ok_or_else(|| Error::internal("a column that the table does not have"))?;
         Ok(field.data_type())
     }
 
@@ -193,13 +218,28 @@ pub(super) fn plan_changes<C: ContextProvider>(
 ) -> Result<LogicalPlan> {
     let Changes {
         target,
-        branch,
         key,
         query,
         kind,
         explain: _,
     } = changes;
     let found = find_rows(query, key, planner, context)?;
+    plan_found(target, kind, &found, lake, state)
+}
+
+/// Plans a change whose expressions are planned.
+pub(super) fn plan_found(
+    target: NamedTarget,
+    kind: ChangeKind,
+    found: &Found,
+    lake: &Lake,
+    state: &SessionState,
+) -> Result<LogicalPlan> {
+    let NamedTarget {
+        found: target,
+        branch,
+        columns: _,
+    } = target;
     let statement = match kind {
         ChangeKind::Delete => RowStatement::Delete,
         ChangeKind::Update(_) => RowStatement::Update,
@@ -225,17 +265,17 @@ pub(super) fn plan_changes<C: ContextProvider>(
     let assigner = Assigner {
         fields,
         types: types_of(&all, fields.len()),
-        found: &found,
+        found,
     };
     let planned = match kind {
-        ChangeKind::Delete => delete::plan_delete(&found)?,
-        ChangeKind::Update(changes) => update::plan_update(&changes, &found, &assigner)?,
-        ChangeKind::Merge(clauses) => merge::plan_merge(&clauses, &found, &assigner)?,
+        ChangeKind::Delete => delete::plan_delete(found)?,
+        ChangeKind::Update(changes) => update::plan_update(&changes, found, &assigner)?,
+        ChangeKind::Merge(clauses) => merge::plan_merge(&clauses, found, &assigner)?,
     };
     change.update_columns = planned.columns.updated.iter().copied().collect();
     change.insert = planned.columns.inserts;
     change.repeats = planned.repeats;
-    let filters = filters(&planned.condition, &found, &table, state)?;
+    let filters = filters(&planned.condition, found, &table, state)?;
     change.conflict_filter = filters.conflict;
     if statement == RowStatement::Delete {
         change.delete_filter = filters.exact;
@@ -267,11 +307,8 @@ fn find_rows<C: ContextProvider>(
     if let LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) | LogicalPlan::Unnest(_) = &input {
         return Err(one_row_at_a_time());
     }
-    Ok(Found {
-        input,
-        items: expr.into_iter().map(Expr::unalias).collect(),
-        target_columns,
-    })
+    let items = expr.into_iter().map(Expr::unalias).collect();
+    Found::of(input, items, target_columns)
 }
 
 fn one_row_at_a_time() -> Error {

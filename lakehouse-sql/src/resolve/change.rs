@@ -23,15 +23,15 @@ use lakehouse_core::table::Version;
 
 use super::relation::{at_place, context_table, path_text, pin, resolve_query_over};
 use super::{Intent, Resolved, Scope, names, refuse_writes_in_the_past};
+pub(crate) use assigned::{column_change, inserted};
+
 use crate::statement::{Explain, MergeKind, Statement, Target};
 
 /// A statement that changes rows, whose names are resolved.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    /// The table, viewed at the branch that is written.
-    pub(crate) target: FoundTable,
-    /// The branch, when it is not the main one.
-    pub(crate) branch: Option<String>,
+    /// The table.
+    pub(crate) target: NamedTarget,
     /// What stands for the table in the query.
     pub(crate) key: TableReference,
     /// The statement's expressions as columns, over the target and what is read beside it.
@@ -42,23 +42,23 @@ pub(crate) struct Changes {
     pub(crate) explain: Option<Explanation>,
 }
 
-impl Changes {
-    /// What the policies are asked beside reading.
-    pub(crate) fn privileges(&self) -> Vec<Privilege> {
-        let mut privileges = match &self.kind {
-            ChangeKind::Delete => vec![Privilege::Delete],
-            ChangeKind::Update(_) => vec![Privilege::Update],
-            ChangeKind::Merge(clauses) => clauses
+/// What the policies are asked beside reading.
+pub(crate) fn privileges_of(kind: &ChangeKind) -> Vec<Privilege> {
+    match kind {
+        ChangeKind::Delete => vec![Privilege::Delete],
+        ChangeKind::Update(_) => vec![Privilege::Update],
+        ChangeKind::Merge(clauses) => {
+            let mut privileges: Vec<Privilege> = clauses
                 .iter()
                 .map(|clause| match clause.action {
                     ClauseAction::Delete => Privilege::Delete,
                     ClauseAction::Update(_) | ClauseAction::UpdateAll => Privilege::Update,
                     ClauseAction::Insert(_) | ClauseAction::InsertAll => Privilege::Insert,
                 })
-                .collect(),
-        };
-        privileges.dedup();
-        privileges
+                .collect();
+            privileges.dedup();
+            privileges
+        }
     }
 }
 
@@ -108,6 +108,18 @@ pub(crate) struct Clause {
     pub(crate) condition: Option<usize>,
     pub(crate) action: ClauseAction,
     pub(crate) place: Location,
+}
+
+impl Clause {
+    /// A clause that stands in no text.
+    pub(crate) fn of_call(kind: MergeKind, condition: Option<usize>, action: ClauseAction) -> Self {
+        Self {
+            kind,
+            condition,
+            action,
+            place: Location::empty(),
+        }
+    }
 }
 
 /// What a clause does.
@@ -160,7 +172,7 @@ pub(super) async fn resolve_changes(statement: Statement, scope: &Scope<'_>) -> 
     };
     let target = find_target(&written, scope).await?;
     let written = target.written(written);
-    let schema = target.view.table.schema();
+    let schema = target.named.found.table.schema();
     let (query, kind) = match statement {
         Statement::Delete(delete) => expressions::of_delete(*delete, &written)?,
         Statement::Update(update) => expressions::of_update(*update, &written, schema)?,
@@ -168,11 +180,9 @@ pub(super) async fn resolve_changes(statement: Statement, scope: &Scope<'_>) -> 
         _ => return Err(Error::internal("a statement that changes no rows")),
     };
     let (query, key, tables) = resolve_query_over(query, &target, scope).await?;
-    let ChangeTarget { view, branch, .. } = target;
     Ok(Resolved {
         intent: Intent::Changes(Box::new(Changes {
-            target: view,
-            branch,
+            target: target.named,
             key,
             query,
             kind,
@@ -182,23 +192,57 @@ pub(super) async fn resolve_changes(statement: Statement, scope: &Scope<'_>) -> 
     })
 }
 
-/// The table that is changed.
+/// A table whose rows may be changed.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedTarget {
+    /// The table, viewed at the branch that is written.
+    pub(crate) found: FoundTable,
+    /// The branch, when its name says one.
+    pub(crate) branch: Option<String>,
+    /// The metadata columns by which its rows are changed.
+    pub(crate) columns: Vec<MetadataColumn>,
+}
+
+/// What a name found, as a table whose rows may be changed: in its current state, or that of a
+/// branch.
+///
+/// # Errors
+/// Versions and metadata tables, which can only be read; branches that do not exist; columns of its
+/// own that hide those by which rows are told apart.
+pub(crate) fn named_target(found: FoundTable) -> Result<NamedTarget> {
+    let branch = match &found.selector {
+        None => None,
+        Some(Selector::Version(Version::Branch(branch))) => Some(branch.clone()),
+        Some(_) => {
+            return Err(Error::invalid(format!(
+                "this name of table {} can only be read; rows are changed in the table itself or a \
+                 branch of it",
+                quote(found.table.ident().name())
+            )));
+        }
+    };
+    let found = pin(found, None, None)?;
+    let columns = row_columns(&found)?;
+    Ok(NamedTarget {
+        found,
+        branch,
+        columns,
+    })
+}
+
+/// The table that a statement changes.
 pub(super) struct ChangeTarget {
     /// Its name as typed.
     pub(super) path: Vec<Ident>,
     /// As the name found it.
     pub(super) found: FoundTable,
-    /// At the branch that is written.
-    pub(super) view: FoundTable,
-    branch: Option<String>,
-    /// The metadata columns by which its rows are changed.
-    pub(super) columns: Vec<MetadataColumn>,
+    pub(super) named: NamedTarget,
 }
 
 impl ChangeTarget {
     /// The target with a name that its columns are qualified by: a branch is no such name.
     fn written(&self, mut written: Target) -> Target {
-        if self.branch.is_some() && written.alias.is_none() {
+        if self.named.branch.is_some() && written.alias.is_none() {
             written.alias = self.path.iter().rev().nth(1).cloned();
         }
         written
@@ -220,25 +264,11 @@ async fn find_target(written: &Target, scope: &Scope<'_>) -> Result<ChangeTarget
         .find_table(&names(path), &scope.catalog, &scope.namespace)
         .await
         .map_err(|error| at_place(error, path))?;
-    let branch = match &found.selector {
-        None => None,
-        Some(Selector::Version(Version::Branch(branch))) => Some(branch.clone()),
-        Some(_) => {
-            let message = format!(
-                "{} can only be read; rows are changed in the table itself or a branch of it",
-                path_text(path)
-            );
-            return Err(at_place(Error::invalid(message), path));
-        }
-    };
-    let view = pin(found.clone(), None, None).map_err(|error| at_place(error, path))?;
-    let columns = row_columns(&view).map_err(|error| at_place(error, path))?;
+    let named = named_target(found.clone()).map_err(|error| at_place(error, path))?;
     Ok(ChangeTarget {
         path: path.clone(),
         found,
-        view,
-        branch,
-        columns,
+        named,
     })
 }
 

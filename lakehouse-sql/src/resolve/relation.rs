@@ -18,10 +18,10 @@ use lakehouse_core::name::quote;
 use lakehouse_core::scan::MetadataColumn;
 use lakehouse_core::table::Version;
 
+use super::change::ChangeTarget;
 use super::column_value::check_values;
 use super::common_table::move_column_names;
 use super::inserted_value::mark_values;
-use super::change::ChangeTarget;
 use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
@@ -105,12 +105,13 @@ pub(super) async fn resolve_query_over(
     // Where the query names the table again, it reads the same state.
     let loaded = (path_key(&target.path), target.found.clone());
     found.loaded.extend([loaded]);
-    found.add_lake_table(&target.path, target.view.clone(), Privilege::Select)?;
+    let view = &target.named.found;
+    found.add_lake_table(&target.path, view.clone(), Privilege::Select)?;
     let key = found
-        .key_of(&target.view, Privilege::Select)
+        .key_of(view, Privilege::Select)
         .cloned()
         .ok_or_else(|| Error::internal("a table without a key"))?;
-    let columns = target.columns.iter().copied().collect();
+    let columns = target.named.columns.iter().copied().collect();
     found.wanted.insert(key_text(&key), columns);
     resolve_tables(&mut statement, scope, Repeated::Named, &mut found).await?;
     Ok((query_of(statement)?, key, found.tables))

@@ -32,7 +32,7 @@ pub enum AssignedValue {
     /// The column's default, or NULL.
     Default,
     /// An expression.
-    Expression(Expr),
+    Expression(Box<Expr>),
 }
 
 impl AssignedValue {
@@ -47,8 +47,24 @@ impl AssignedValue {
 
 /// Words that follow a target, and so are no alias of it.
 const BEHIND_TARGET: &[&str] = &[
-    "WHERE", "SET", "USING", "ORDER", "LIMIT", "RETURNING", "FROM", "ON", "WHEN", "FOR", "JOIN",
-    "PARTITION", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL",
+    "WHERE",
+    "SET",
+    "USING",
+    "ORDER",
+    "LIMIT",
+    "RETURNING",
+    "FROM",
+    "ON",
+    "WHEN",
+    "FOR",
+    "JOIN",
+    "PARTITION",
+    "INNER",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "CROSS",
+    "NATURAL",
 ];
 
 /// `name [[AS] alias]`.
@@ -108,7 +124,8 @@ pub(super) fn assigned_value(cursor: &mut Cursor) -> Result<AssignedValue> {
     if ends && cursor.accept(&["DEFAULT"]) {
         return Ok(AssignedValue::Default);
     }
-    cursor.expression().map(AssignedValue::Expression)
+    let value = cursor.expression()?;
+    Ok(AssignedValue::Expression(Box::new(value)))
 }
 
 /// Refuses the clauses of other databases that would change fewer rows, or show them.
@@ -130,7 +147,12 @@ pub(super) fn refuse_clauses(cursor: &Cursor, statement: &str) -> Result<()> {
     ];
     for (words, hint) in refused {
         if cursor.peek_words(words) {
-            return Err(refusal(cursor.location(), &words.join(" "), statement, hint));
+            return Err(refusal(
+                cursor.location(),
+                &words.join(" "),
+                statement,
+                hint,
+            ));
         }
     }
     Ok(())

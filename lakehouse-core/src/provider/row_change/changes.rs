@@ -228,7 +228,7 @@ impl Gathering {
         let updates = updated + updated_by_source;
         if updates == rows.num_rows() as u64 {
             open.updated.extend(positions);
-            open.values.push(rows.project(&self.updated)?);
+            open.keep(rows.project(&self.updated)?)?;
         } else {
             let pairs = || positions.iter().zip(codes);
             let gone = pairs().filter(|(_, code)| !is_update(code));
@@ -239,7 +239,7 @@ impl Gathering {
                 open.updated.extend(stay.map(|(position, _)| *position));
                 let mask: BooleanArray = codes.iter().map(|code| Some(is_update(code))).collect();
                 let values = rows.project(&self.updated)?;
-                open.values.push(filter_record_batch(&values, &mask)?);
+                open.keep(filter_record_batch(&values, &mask)?)?;
             }
         }
         open.take_memory()
@@ -281,13 +281,25 @@ impl OpenFile {
         Ok(())
     }
 
-    fn take_memory(&mut self) -> Result<()> {
-        if let Some(values) = self.values.last() {
-            let of_column = |column: &ArrayRef| column.to_data().get_slice_memory_size();
-            let sizes = values.columns().iter().map(of_column);
-            let bytes = sizes.map(|size| size.unwrap_or(0)).sum::<usize>();
-            self.values_bytes += bytes;
+    /// Keeps new values, and nothing of the batch that they came in.
+    fn keep(&mut self, values: RecordBatch) -> Result<()> {
+        let columns = values.columns().iter().map(|column| -> ArrayRef {
+            match column.data_type() {
+                DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+                DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+                _ => Arc::clone(column),
+            }
+        });
+        let columns: Vec<ArrayRef> = columns.collect();
+        for column in &columns {
+            self.values_bytes += column.to_data().get_slice_memory_size()?;
         }
+        self.values
+            .push(RecordBatch::try_new(values.schema(), columns)?);
+        Ok(())
+    }
+
+    fn take_memory(&mut self) -> Result<()> {
         let positions = self.updated.len() * size_of::<i64>() + self.deleted.serialized_size();
         self.memory
             .resize(self.values_bytes + positions)
@@ -331,6 +343,5 @@ fn actions(rows: &RecordBatch) -> Result<&[u8]> {
     let codes: Option<&UInt8Array> = rows.column(ACTION).as_primitive_opt::<UInt8Type>();
     let codes = codes.filter(|codes| codes.null_count() == 0);
     let codes = codes.ok_or_else(|| Error::internal("a changed row has no action"))?;
-    debug_assert_eq!(rows.column(ACTION).data_type(), &DataType::UInt8);
     Ok(codes.values())
 }

@@ -135,3 +135,113 @@ fn rows_of(updated: &[i64], places: &[i64]) -> Result<Vec<usize>> {
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringViewArray;
+    use arrow::datatypes::{Field, Schema};
+    use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// A table of a number and a text of which the text is updated.
+    fn shape(has_row_lineage: bool) -> PatchShape {
+        let mut fields = vec![
+            Field::new("n", DataType::Int64, true),
+            Field::new("t", DataType::Utf8View, true),
+        ];
+        if has_row_lineage {
+            fields.push(Field::new("_row_id", DataType::Int64, true));
+            fields.push(Field::new("number", DataType::Int64, true));
+        }
+        PatchShape {
+            update_columns: vec![1],
+            width: 2,
+            schema: Arc::new(Schema::new(fields)),
+            has_row_lineage,
+        }
+    }
+
+    fn longs(values: Vec<i64>) -> ArrayRef {
+        Arc::new(Int64Array::from(values))
+    }
+
+    fn texts(values: Vec<Option<&str>>) -> ArrayRef {
+        Arc::new(StringViewArray::from(values))
+    }
+
+    fn patch(positions: Vec<i64>, values: Vec<Option<&str>>) -> Patch {
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let memory = Reservation::unspillable(&pool, "a test");
+        Patch::new(positions, vec![texts(values)], memory)
+    }
+
+    /// Rows of a file at some places, of which the text says the place.
+    fn rows(places: Vec<i64>) -> RecordBatch {
+        let names: Vec<String> = places.iter().map(|place| format!("row {place}")).collect();
+        let numbers = Int64Array::from_value(5, places.len());
+        let columns = [
+            ("n", longs(places.clone())),
+            (
+                "t",
+                texts(names.iter().map(|name| Some(name.as_str())).collect()),
+            ),
+            ("_pos", longs(places.clone())),
+            ("_row_id", longs(places)),
+            ("number", Arc::new(numbers) as ArrayRef),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    fn column(batch: &RecordBatch) -> Vec<Option<String>> {
+        let texts = batch.column(1).as_string_view().iter();
+        texts.map(|text| text.map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn new_values_go_where_their_rows_are() {
+        let patch = patch(
+            vec![3, 8, 20],
+            vec![Some("a text that is longer than a view"), None, Some("x")],
+        );
+        let text = |text: &str| Some(text.to_owned());
+        let long = text("a text that is longer than a view");
+        let shape = shape(true);
+        let (batch, updated) = patch.apply(&rows(vec![0, 3, 4, 8, 9]), &shape).unwrap();
+        assert_eq!(updated, 2);
+        let expected = [
+            text("row 0"),
+            long.clone(),
+            text("row 4"),
+            None,
+            text("row 9"),
+        ];
+        assert_eq!(column(&batch), expected);
+        let numbers = batch.column(3).as_primitive::<Int64Type>().iter();
+        let numbers: Vec<_> = numbers.collect();
+        assert_eq!(numbers, [Some(5), None, Some(5), None, Some(5)]);
+        let ids = batch.column(2).as_primitive::<Int64Type>().values();
+        assert_eq!(&ids[..], [0, 3, 4, 8, 9]);
+        // All of the rows, and none.
+        let (batch, updated) = patch.apply(&rows(vec![3, 8]), &shape).unwrap();
+        assert_eq!((column(&batch), updated), (vec![long, None], 2));
+        assert_eq!(batch.column(3).null_count(), 2);
+        let (batch, updated) = patch.apply(&rows(vec![9, 10]), &shape).unwrap();
+        assert_eq!(
+            (column(&batch), updated),
+            (vec![text("row 9"), text("row 10")], 0)
+        );
+        assert_eq!(patch.count(&(0..8)), 1);
+        assert_eq!(patch.count(&(3..21)), 3);
+    }
+
+    #[test]
+    fn a_row_that_is_not_there_is_an_error() {
+        let patch = patch(vec![3, 8], vec![Some("a"), Some("b")]);
+        for places in [vec![2, 3, 9], vec![2, 8, 9], vec![3, 7, 9]] {
+            let error = patch.apply(&rows(places), &shape(true)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Internal);
+        }
+    }
+}

@@ -102,13 +102,22 @@ impl Fixture {
         spec: UnboundPartitionSpec,
         version: FormatVersion,
     ) -> Self {
+        Self::within(schema, spec, version, Settings::default()).await
+    }
+
+    /// With other budgets.
+    pub(super) async fn within(
+        schema: Schema,
+        spec: UnboundPartitionSpec,
+        version: FormatVersion,
+        settings: Settings,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let storage = Storage::new(clock.as_ref(), Durability::None).unwrap();
         let parts = CatalogParts::new(storage.clone(), Arc::clone(&clock));
         let location = folder.path().display().to_string();
         let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new("c", location, parts));
-        let settings = Settings::default();
         let lake = Lake::new(LakeParts {
             runtime: Runtime::new(&settings, &storage, clock.as_ref()).unwrap(),
             scans: ScanContext::new(&settings),
@@ -178,6 +187,19 @@ impl Fixture {
             TableUpdate::AddSpec { spec },
             TableUpdate::SetDefaultSpec { spec_id: -1 },
         ])
+        .await;
+    }
+
+    /// Makes a branch.
+    pub(super) async fn branch(&self, name: &str, snapshot_id: i64) {
+        let reference = SnapshotReference {
+            snapshot_id,
+            retention: SnapshotRetention::branch(None, None, None),
+        };
+        self.edit(vec![TableUpdate::SetSnapshotRef {
+            ref_name: name.to_owned(),
+            reference,
+        }])
         .await;
     }
 
@@ -265,7 +287,12 @@ impl Fixture {
 
     /// A context in which the table is `t`, with its metadata columns.
     pub(super) async fn context(&self, partitions: usize) -> SessionContext {
-        let table = LakeTable::new(self.table().await, self.lake.scans().clone()).unwrap();
+        self.context_of(&self.table().await, partitions).await
+    }
+
+    /// As [`Self::context`], of the table as it is given.
+    pub(super) async fn context_of(&self, table: &Table, partitions: usize) -> SessionContext {
+        let table = LakeTable::new(table.clone(), self.lake.scans().clone()).unwrap();
         let table = table.with_metadata_columns(&MetadataColumn::ALL).unwrap();
         let state = SessionStateBuilder::new()
             .with_default_features()
@@ -316,6 +343,9 @@ impl Fixture {
             branch: None,
             update_columns,
             insert: statement.insert,
+            repeats: false,
+            delete_filter: None,
+            removed: Vec::new(),
             conflict_filter: Predicate::AlwaysTrue,
             isolation: Some(Isolation::Serializable),
             target: FoundTable {

@@ -4,7 +4,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Ident};
 use datafusion::sql::sqlparser::tokenizer::Location;
 use iceberg::spec::{NestedFieldRef, Schema, Type};
 use lakehouse_core::error::{Error, Result};
-use lakehouse_core::name::{hint, quote};
+use lakehouse_core::name::{Name, hint, quote};
 
 use super::super::column_value::check_value;
 use super::super::inserted_value::exact;
@@ -33,14 +33,7 @@ pub(super) fn column_changes(
     let mut changes: Vec<ColumnChange> = Vec::with_capacity(assignments.len());
     for Assignment { path, value } in assignments {
         let place = find(&path, target, schema)?;
-        let overlaps = |change: &ColumnChange| {
-            let shared = change.fields.len().min(place.fields.len());
-            change.column == place.column && change.fields[..shared] == place.fields[..shared]
-        };
-        if changes.iter().any(overlaps) {
-            let message = format!("column {} is assigned twice", dotted(&path));
-            return Err(invalid_at(start(&path), message));
-        }
+        refuse_overlap(&place, &changes, &path)?;
         let value = assigned(value, &place.field, start(&path), &mut add)?;
         changes.push(ColumnChange {
             column: place.column,
@@ -98,6 +91,75 @@ pub(super) fn inserted_row(
     values.collect()
 }
 
+/// Finds a column, or a field in it, that a call assigns; `known` are those before it.
+///
+/// # Errors
+/// As [`column_changes`].
+pub(crate) fn column_change(
+    path: &[Name],
+    alias: &str,
+    value: Value,
+    schema: &Schema,
+    known: &[ColumnChange],
+) -> Result<ColumnChange> {
+    let path: Vec<Ident> = path.iter().map(ident).collect();
+    let target = Target {
+        name: Vec::new(),
+        alias: Some(Ident::with_quote('"', alias)),
+    };
+    let place = find(&path, &target, schema)?;
+    refuse_overlap(&place, known, &path)?;
+    Ok(ColumnChange {
+        column: place.column,
+        fields: place.fields,
+        value,
+    })
+}
+
+/// The values of a row that a call inserts, one for each column of the table.
+///
+/// # Errors
+/// Fields of structs, required columns without a value.
+pub(crate) fn inserted(changes: &[ColumnChange], schema: &Schema) -> Result<Vec<Value>> {
+    let fields = schema.as_struct().fields().iter().enumerate();
+    let values =
+        fields.map(
+            |(column, field)| match changes.iter().find(|change| change.column == column) {
+                Some(change) if change.fields.is_empty() => Ok(change.value),
+                Some(_) => Err(Error::invalid(format!(
+                    "an inserted row gives column {} a whole value, not one of its fields",
+                    quote(&field.name)
+                ))),
+                None => {
+                    refuse_missing(Value::Default, field, Location::empty())?;
+                    Ok(Value::Default)
+                }
+            },
+        );
+    values.collect()
+}
+
+fn ident(name: &Name) -> Ident {
+    match name.is_quoted() {
+        true => Ident::with_quote('"', name.as_str()),
+        false => Ident::new(name.as_str()),
+    }
+}
+
+fn refuse_overlap(place: &Place, known: &[ColumnChange], path: &[Ident]) -> Result<()> {
+    let overlaps = |change: &ColumnChange| {
+        let shared = change.fields.len().min(place.fields.len());
+        change.column == place.column && change.fields[..shared] == place.fields[..shared]
+    };
+    match known.iter().any(overlaps) {
+        true => {
+            let message = format!("column {} is assigned twice", dotted(path));
+            Err(invalid_at(start(path), message))
+        }
+        false => Ok(()),
+    }
+}
+
 /// A required column needs a value or a default.
 fn refuse_missing(value: Value, field: &NestedFieldRef, place: Location) -> Result<()> {
     if value != Value::Default || !field.required || field.write_default.is_some() {
@@ -124,7 +186,7 @@ fn assigned(
         AssignedValue::Expression(mut value) => {
             check_value(&mut value, field)?;
             exact(&mut value);
-            Ok(Value::Item(add(value)))
+            Ok(Value::Item(add(*value)))
         }
     }
 }

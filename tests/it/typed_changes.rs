@@ -1,0 +1,108 @@
+//! Changes of rows by calls: the same as the statements.
+
+use lakehouse::ErrorKind;
+use lakehouse::datafusion::prelude::{col, lit};
+use lakehouse::sql::ChangeCounts;
+
+use crate::lake::TestLake;
+
+async fn filled() -> TestLake {
+    let lake = TestLake::memory().await;
+    lake.run(
+        "CREATE TABLE t (id BIGINT, v INT, s STRUCT<a INT, b VARCHAR>);
+         INSERT INTO t VALUES (1, 10, {'a': 1, 'b': 'x'}), (2, 20, NULL), (3, NULL, NULL);
+         CREATE TABLE s (id BIGINT, v INT);
+         INSERT INTO s VALUES (1, 11), (4, 44), (NULL, 0)",
+    )
+    .await;
+    lake
+}
+
+#[tokio::test]
+async fn rows_are_deleted_and_updated() {
+    let lake = filled().await;
+    let change = || async { lake.session.change("t").await.unwrap() };
+    let counts = change()
+        .await
+        .delete(col("v").gt_eq(lit(20)))
+        .await
+        .unwrap();
+    assert_eq!(counts.deleted, 1);
+    let update = change().await.update().set("v", col("t.id") + lit(100));
+    let update = update.set("s.a", lit(7)).filter(col("id").lt(lit(3)));
+    let counts = update.execute().await.unwrap();
+    let expected = ChangeCounts {
+        updated: 1,
+        ..ChangeCounts::default()
+    };
+    assert_eq!(counts, expected);
+    assert_eq!(
+        lake.sorted("SELECT id, v, s FROM t").await,
+        ["1|101|{a: 7, b: x}", "3|NULL|NULL"]
+    );
+    let all = change().await.delete(lit(true)).await.unwrap();
+    assert_eq!(all.deleted, 2);
+}
+
+#[tokio::test]
+async fn rows_are_merged() {
+    let lake = filled().await;
+    let source = lake.session.table("s").await.unwrap();
+    let target = lake.session.change("t").await.unwrap().with_alias("d");
+    let merge = target
+        .merge(source, "s")
+        .on(col("d.id").eq(col("s.id")))
+        .when_matched()
+        .and(col("s.v").gt(lit(10)))
+        .update([("v", col("d.v") + col("s.v"))])
+        .when_not_matched()
+        .and(col("s.id").is_not_null())
+        .insert([("id", col("s.id")), ("v", lit("5"))])
+        .when_not_matched_by_source()
+        .and(col("d.v").is_null())
+        .delete();
+    let counts = merge.execute().await.unwrap();
+    let expected = ChangeCounts {
+        inserted: 1,
+        updated: 1,
+        deleted: 1,
+    };
+    assert_eq!(counts, expected);
+    assert_eq!(
+        lake.sorted("SELECT id, v FROM t").await,
+        ["1|21", "2|20", "4|5"]
+    );
+}
+
+#[tokio::test]
+async fn what_statements_refuse_calls_refuse() {
+    let lake = filled().await;
+    let change = || async { lake.session.change("t").await.unwrap() };
+    let update = change().await.update().set("v", lit(1)).set("V", lit(2));
+    let error = update.execute().await.unwrap_err();
+    assert!(error.to_string().contains("assigned twice"), "{error}");
+    let error = change().await.update().set("v", lit(1.5)).execute().await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidInput);
+    let source = || async { lake.session.table("s").await.unwrap() };
+    let merge = change().await.merge(source().await, "s");
+    let merge = merge.on(col("t.id").eq(col("s.id")));
+    let unreached = merge
+        .clone()
+        .when_matched()
+        .delete()
+        .when_matched()
+        .delete();
+    assert!(unreached.execute().await.is_err());
+    let absent = merge
+        .clone()
+        .when_not_matched()
+        .insert([("id", col("t.id"))]);
+    let error = absent.execute().await.unwrap_err();
+    assert!(error.to_string().contains("the target"), "{error}");
+    let missing = merge.when_not_matched().insert_all();
+    let error = missing.execute().await.unwrap_err();
+    assert!(error.to_string().contains("has no \"s\""), "{error}");
+    let error = lake.session.change("t.snapshots").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(lake.one("SELECT count(*), sum(v) FROM t").await, "3|30");
+}
