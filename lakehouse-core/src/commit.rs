@@ -25,7 +25,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::oneshot;
@@ -78,6 +78,7 @@ type QueueKey = (String, TableIdent);
 pub struct Commits {
     clock: Arc<dyn Clock>,
     queues: Arc<Mutex<HashMap<QueueKey, Weak<Queue>>>>,
+    summary: Arc<BTreeMap<String, String>>,
 }
 
 /// Tells the tasks of a change that its caller has gone.
@@ -95,6 +96,17 @@ impl Commits {
         Self {
             clock,
             queues: Arc::default(),
+            summary: Arc::default(),
+        }
+    }
+
+    /// The same commits, sharing swaps with these, whose snapshots carry `keys` in their summary:
+    /// who or what made them. They never replace keys of the format or of the change.
+    #[must_use]
+    pub fn with_summary(&self, keys: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self {
+            summary: Arc::new(keys.into_iter().collect()),
+            ..self.clone()
         }
     }
 
@@ -193,7 +205,8 @@ impl Commits {
             .with_context("table", ident));
         }
         change.refuse_unsupported()?;
-        let summary = std::mem::take(&mut change.summary);
+        let mut summary = BTreeMap::clone(&self.summary);
+        summary.append(&mut change.summary);
         let staged = StagedSnapshot::new(&metadata, self.clock.as_ref(), &change.added, summary)?;
         let storage = catalog.storage();
         request

@@ -1,0 +1,144 @@
+//! One run: a table, processes with writers and readers, and the check of all that came of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use lakehouse::Result;
+use lakehouse::core::runtime;
+use lakehouse_testkit::Random;
+
+use crate::actor::Actor;
+use crate::faults::Faults;
+use crate::lake::open;
+use crate::ledger::Ledger;
+use crate::process::Process;
+use crate::time::Time;
+use crate::world::World;
+
+/// So many lives a process has; a run must end.
+const LIVES_MAX: usize = 8;
+
+/// What came of a seed.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) log: Vec<String>,
+    pub(crate) counts: BTreeMap<String, u64>,
+    /// What must not be.
+    pub(crate) findings: Vec<String>,
+}
+
+/// Runs one seed, on a runtime of its own whose time passes only when everybody waits.
+pub(crate) fn run(seed: u64) -> Report {
+    let time = Arc::new(Time::default());
+    let clock = Arc::clone(&time);
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let tasks = builder
+        .on_thread_park(move || clock.pass())
+        .build()
+        .unwrap();
+    let whole = simulate(seed, Arc::clone(&time));
+    let report = runtime::on_this_thread(|| tasks.block_on(time.run(whole)));
+    report.unwrap_or_else(|| Report {
+        findings: vec!["everybody waits, and nothing comes".to_owned()],
+        ..Report::default()
+    })
+}
+
+async fn simulate(seed: u64, time: Arc<Time>) -> Report {
+    let mut random = Random::of_case(seed, 0);
+    let world = Arc::new(World::new(seed, time, Faults::of_seed(&mut random)));
+    let ledger = Ledger::default();
+    let mut findings = Vec::new();
+    match make_table(&world, &mut random).await {
+        Err(error) => findings.push(format!("the table could not be made: {error}")),
+        Ok(()) => {
+            world.set_calm(false);
+            let processes = 2 + random.within(0..2);
+            let lives = (0..processes).map(|number| {
+                let actors = vec![
+                    Actor::new(format!("w{number}.0"), true, random.within(2..6)),
+                    Actor::new(format!("w{number}.1"), true, random.within(1..5)),
+                    Actor::new(format!("r{number}"), false, random.within(1..5)),
+                ];
+                live(&world, &ledger, number, actors)
+            });
+            let lives: Vec<_> = lives.collect();
+            join_all(lives).await;
+            world.set_calm(true);
+            world.settle().await;
+        }
+    }
+    Report {
+        log: world.log(),
+        counts: world.counts(),
+        findings,
+    }
+}
+
+/// Makes the table of the run, in a process of its own that nothing disturbs.
+async fn make_table(world: &Arc<World>, random: &mut Random) -> Result<()> {
+    let process = Arc::new(Process::new(Arc::clone(world), "first".to_owned()));
+    let lake = open(&process).await?;
+    let partitioned = random.pick(&["", "PARTITIONED BY (p)", "PARTITIONED BY (bucket(2, k))"]);
+    let mode = random.pick(&["copy-on-write", "merge-on-read"]);
+    let isolation = random.pick(&["serializable", "serializable", "snapshot"]);
+    let version = random.pick(&["2", "3", "3"]);
+    let mut properties = vec![
+        format!("'format-version' = '{version}'"),
+        "'commit.status-check.min-wait-ms' = '20'".to_owned(),
+        format!(
+            "'commit.manifest.min-count-to-merge' = '{}'",
+            random.within(2..6)
+        ),
+    ];
+    for statement in ["delete", "update", "merge"] {
+        if random.chance(700) {
+            properties.push(format!("'write.{statement}.mode' = '{mode}'"));
+        }
+        properties.push(format!(
+            "'write.{statement}.isolation-level' = '{isolation}'"
+        ));
+    }
+    let namespace = "CREATE SCHEMA IF NOT EXISTS default";
+    let table = format!(
+        "CREATE TABLE t (k BIGINT NOT NULL, p BIGINT NOT NULL, v BIGINT NOT NULL, s BIGINT NOT NULL) {partitioned} TBLPROPERTIES ({})",
+        properties.join(", ")
+    );
+    let session = lake.session()?;
+    for statement in [namespace, &table] {
+        world.tell("first", statement);
+        session.sql(statement).await?.collect().await?;
+    }
+    Ok(())
+}
+
+/// A process from its first life to its last.
+async fn live(world: &Arc<World>, ledger: &Ledger, number: usize, mut actors: Vec<Actor>) {
+    for life in 0..LIVES_MAX {
+        let name = format!("p{number}.{life}");
+        let process = Arc::new(Process::new(Arc::clone(world), name));
+        let lake = match open(&process).await {
+            Ok(lake) => lake,
+            Err(error) => panic!("{error}"),
+        };
+        let work = actors
+            .iter_mut()
+            .map(|actor| actor.run(&process, &lake, ledger));
+        let is_done = tokio::select! {
+            biased;
+            () = process.crashed() => false,
+            _ = join_all(work) => true,
+        };
+        if is_done {
+            return;
+        }
+        process.tell("crashed");
+        for actor in &mut actors {
+            actor.crashed(world.now_ms(), ledger);
+        }
+        let pause = world.random().next() % 300;
+        world.time.sleep(Duration::from_millis(pause)).await;
+    }
+}

@@ -1,0 +1,132 @@
+//! What all processes of a run share: files, pointers, the order of faults, and the log of it all.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lakehouse::core::catalog::MemoryPointers;
+use lakehouse::core::runtime::Task;
+use lakehouse_testkit::Random;
+use object_store::memory::InMemory;
+
+use crate::faults::{Call, Fault, Faults};
+use crate::time::Time;
+
+/// A pointer that was moved.
+#[derive(Debug, Clone)]
+pub(crate) struct Moved {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) at_ms: u64,
+}
+
+/// The outside of all processes of one run.
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) time: Arc<Time>,
+    pub(crate) files: Arc<InMemory>,
+    pub(crate) pointers: MemoryPointers,
+    faults: Faults,
+    is_calm: AtomicBool,
+    random: Mutex<Random>,
+    log: Mutex<Vec<String>>,
+    moves: Mutex<Vec<Moved>>,
+    counts: Mutex<BTreeMap<String, u64>>,
+    late: Mutex<Vec<Task<()>>>,
+}
+
+impl World {
+    /// A world without a table.
+    pub(crate) fn new(seed: u64, time: Arc<Time>, faults: Faults) -> Self {
+        Self {
+            seed,
+            time,
+            files: Arc::default(),
+            pointers: MemoryPointers::default(),
+            faults,
+            is_calm: AtomicBool::new(true),
+            random: Mutex::new(Random::of_case(seed, 1)),
+            log: Mutex::default(),
+            moves: Mutex::default(),
+            counts: Mutex::default(),
+            late: Mutex::default(),
+        }
+    }
+
+    /// Lets calls fail, or no longer.
+    pub(crate) fn set_calm(&self, is_calm: bool) {
+        self.is_calm.store(is_calm, Ordering::SeqCst);
+    }
+
+    /// Milliseconds since the run began.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.time.now_ms()
+    }
+
+    /// What meets the next call of a kind.
+    pub(crate) fn fault(&self, call: Call) -> Fault {
+        if self.is_calm.load(Ordering::SeqCst) {
+            return Fault::default();
+        }
+        let fault = self.faults.draw(call, &mut self.random());
+        if let Some(name) = fault.kind.name() {
+            self.count(&format!("{name} of {}", call.name()));
+        }
+        fault
+    }
+
+    pub(crate) fn random(&self) -> MutexGuard<'_, Random> {
+        lock(&self.random)
+    }
+
+    /// Adds a line to the log.
+    pub(crate) fn tell(&self, who: &str, what: impl Display) {
+        lock(&self.log).push(format!("{:>7} {who:<6} {what}", self.now_ms()));
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        lock(&self.log).clone()
+    }
+
+    /// Counts something that happened, for the account at the end.
+    pub(crate) fn count(&self, what: &str) {
+        *lock(&self.counts).entry(what.to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        lock(&self.counts).clone()
+    }
+
+    /// Notes that the pointer was moved, in the order in which it was.
+    pub(crate) fn moved(&self, from: &str, to: &str) {
+        lock(&self.moves).push(Moved {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            at_ms: self.now_ms(),
+        });
+    }
+
+    /// Keeps work that the outside does by itself, see [`Self::settle`].
+    pub(crate) fn keep(&self, late: Task<()>) {
+        lock(&self.late).push(late);
+    }
+
+    /// Waits until the outside has nothing left to do.
+    pub(crate) async fn settle(&self) {
+        loop {
+            let Some(late) = lock(&self.late).pop() else {
+                return;
+            };
+            late.await.unwrap();
+        }
+    }
+
+    pub(crate) fn moves(&self) -> Vec<Moved> {
+        lock(&self.moves).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
