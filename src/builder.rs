@@ -124,9 +124,11 @@ impl LakehouseBuilder {
         for catalog in catalogs.values() {
             runtime.register_storage(catalog.storage());
         }
+        let scans = ScanContext::new(&self.settings);
+        let commits = Commits::new(Arc::clone(&clock));
         let lake = Lake::new(LakeParts {
-            scans: ScanContext::new(&self.settings),
-            commits: Commits::new(Arc::clone(&clock)),
+            commits: commits.with_manifests(scans.manifests().clone()),
+            scans,
             policies: self.policies.unwrap_or_else(|| Arc::new(AdmitAll)),
             settings: self.settings,
             clock,

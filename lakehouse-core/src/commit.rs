@@ -13,10 +13,12 @@ mod file_change;
 mod group;
 mod isolation;
 mod manifest;
+mod merge;
 mod properties;
 mod publish;
 mod purge;
 mod references;
+mod removal;
 mod retry;
 mod rewrite_manifests;
 mod rollback;
@@ -24,6 +26,7 @@ mod snapshot;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -47,6 +50,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
 use crate::runtime;
+use crate::scan::ManifestCache;
 use crate::table::Table;
 use group::{Caller, Leader, Queue, Request};
 use snapshot::StagedSnapshot;
@@ -79,7 +83,11 @@ pub struct Commits {
     clock: Arc<dyn Clock>,
     queues: Arc<Mutex<HashMap<QueueKey, Weak<Queue>>>>,
     summary: Arc<BTreeMap<String, String>>,
+    manifests: ManifestCache,
 }
+
+/// What commits keep of manifests when nobody shares a cache with them, in bytes.
+const OWN_CACHE_BYTES: u64 = 16 << 20;
 
 /// Tells the tasks of a change that its caller has gone.
 struct Presence(Arc<Caller>);
@@ -96,6 +104,7 @@ impl Commits {
         Self {
             clock,
             queues: Arc::default(),
+            manifests: ManifestCache::new(OWN_CACHE_BYTES),
             summary: Arc::default(),
         }
     }
@@ -108,6 +117,13 @@ impl Commits {
             summary: Arc::new(keys.into_iter().collect()),
             ..self.clone()
         }
+    }
+
+    /// The same commits with a cache of manifests that others use as well.
+    #[must_use]
+    pub fn with_manifests(mut self, manifests: ManifestCache) -> Self {
+        self.manifests = manifests;
+        self
     }
 
     /// Commits a change to a table, again and again while others come first.
@@ -127,7 +143,13 @@ impl Commits {
         ident: &TableIdent,
         change: impl Into<Change>,
     ) -> Result<Committed> {
-        let change = change.into();
+        let mut change = change.into();
+        if let Change::Files(files) = &mut change {
+            let summary = &mut Arc::make_mut(files).summary;
+            for (key, value) in self.summary.iter() {
+                summary.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
         let caller = Arc::new(Caller::default());
         let _presence = Presence(Arc::clone(&caller));
         let span = tracing::debug_span!("commit", table = %ident, change = change.name());
@@ -176,6 +198,7 @@ impl Commits {
                         catalog: &catalog,
                         ident: &ident,
                         clock: self.clock.as_ref(),
+                        manifests: &self.manifests,
                         queue: &queue,
                     };
                     leader.lead().await;
@@ -184,36 +207,31 @@ impl Commits {
         }
     }
 
-    /// Writes the manifests of a change that adds files, outside of the queue, so that many can
-    /// write at once.
+    /// Does what a change of files takes outside of the queue, so that many can do it at once.
     async fn stage_snapshot(
         &self,
         catalog: &Arc<dyn Catalog>,
         ident: &TableIdent,
         request: &mut Request,
     ) -> Result<()> {
-        let Change::Files(change) = &mut request.change else {
+        let Change::Files(change) = &request.change else {
             return Ok(());
         };
         let pointer = catalog.load_table(ident).await?;
-        let metadata = pointer.metadata;
-        if metadata.uuid() != change.table_uuid {
+        if pointer.metadata.uuid() != change.table_uuid {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "the table was dropped and made anew while rows were written to it",
             )
             .with_context("table", ident));
         }
-        change.refuse_unsupported()?;
-        let mut summary = BTreeMap::clone(&self.summary);
-        summary.append(&mut change.summary);
-        let staged = StagedSnapshot::new(&metadata, self.clock.as_ref(), &change.added, summary)?;
-        let storage = catalog.storage();
-        request
-            .staged
-            .insert(staged)
-            .write_manifests(storage, &metadata, &change.added)
+        let table = Table::new(pointer, catalog.storage().clone());
+        let staged = StagedSnapshot::new(&table, self.clock.as_ref(), Arc::clone(change))?;
+        let staged = request.staged.insert(staged);
+        staged
+            .prepare(&table, &self.manifests)
             .await
+            .map_err(|error| error.with_context("table", ident))
     }
 
     fn queue(&self, key: QueueKey) -> Arc<Queue> {

@@ -1,27 +1,33 @@
-//! From Arrow rows to data files with metrics: files nobody sees until a commit names them.
+//! From Arrow rows to files with metrics: files nobody sees until a commit names them.
 //!
 //! [`TableWriter`] takes batches in the table's current schema: `conform` makes them exactly the
 //! stored types or refuses, `partition` splits them by partition tuple, `parquet_file` encodes one
-//! data file, and `metrics` makes of its footer what planning prunes by. Nothing here touches a
-//! catalog.
+//! data file, and `metrics` makes of its footer what planning prunes by. [`DeleteWriter`] takes
+//! positions of deleted rows. Nothing here touches a catalog.
 
 mod bounds;
 mod conform;
+mod delete_writer;
 mod file_name;
 mod metrics;
 mod metrics_mode;
 mod parquet_file;
 mod parquet_options;
 mod partition;
+mod position_files;
 mod properties;
+mod puffin;
 mod table_writer;
 pub(crate) mod transform;
+mod vector_files;
 
 use iceberg::spec::DataFile;
 
+pub use delete_writer::{DeleteWriter, DeletedPositions};
 pub use table_writer::{TableWriter, WriteOptions};
 
-/// A data file that was written and that no snapshot names yet.
+/// A data or delete file that was written and that no snapshot names yet; deletion vectors share
+/// files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrittenFile {
     /// Path, partition, sizes, counts and bounds.

@@ -1,5 +1,7 @@
 //! What can be committed: one type for each kind of change, planned from a table without IO.
 
+use std::sync::Arc;
+
 use iceberg::spec::TableMetadata;
 use iceberg::{TableRequirement, TableUpdate};
 
@@ -17,7 +19,7 @@ use crate::table::{MAIN_BRANCH, Table};
 #[derive(Debug)]
 pub enum Change {
     /// Adds and removes files of a branch.
-    Files(Box<FileChange>),
+    Files(Arc<FileChange>),
     /// Makes or moves a branch or tag.
     SetReference(SetReference),
     /// Drops a branch or tag.
@@ -107,7 +109,7 @@ change_from!(
 
 impl From<FileChange> for Change {
     fn from(change: FileChange) -> Self {
-        Self::Files(Box::new(change))
+        Self::Files(Arc::new(change))
     }
 }
 

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
 use crate::runtime;
+use crate::scan::ManifestCache;
 use crate::table::{MAIN_BRANCH, Table};
 
 /// How a new table is to be.
@@ -130,7 +131,7 @@ impl Commits {
             catalog: Arc::clone(catalog),
             clock: Arc::clone(&self.clock),
             staged: staged.clone(),
-            first,
+            first: first.map(Arc::new),
             snapshot: None,
             caller,
         };
@@ -144,7 +145,7 @@ struct Creation {
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
     staged: Table,
-    first: Option<FileChange>,
+    first: Option<Arc<FileChange>>,
     snapshot: Option<StagedSnapshot>,
     caller: Arc<Caller>,
 }
@@ -171,20 +172,19 @@ impl Creation {
     /// The first metadata, with the first snapshot if there are rows.
     async fn metadata(&mut self) -> Result<TableMetadata> {
         let metadata = TableMetadata::clone(self.staged.metadata());
-        let Some(first) = &mut self.first else {
+        let Some(first) = &self.first else {
             return Ok(metadata);
         };
-        let storage = self.catalog.storage();
-        first.refuse_unsupported()?;
-        let summary = std::mem::take(&mut first.summary);
-        let snapshot = StagedSnapshot::new(&metadata, self.clock.as_ref(), &first.added, summary)?;
+        let snapshot = StagedSnapshot::new(&self.staged, self.clock.as_ref(), Arc::clone(first))?;
         let snapshot = self.snapshot.insert(snapshot);
-        snapshot
-            .write_manifests(storage, &metadata, &first.added)
-            .await?;
+        let nothing = ManifestCache::new(0);
+        snapshot.prepare(&self.staged, &nothing).await?;
         let made = snapshot
-            .produce(storage, &metadata, None, self.clock.now_ms())
+            .produce(&self.staged, &nothing, None, self.clock.now_ms())
             .await?;
+        let Some(made) = made else {
+            return Ok(metadata);
+        };
         let retention = SnapshotRetention::branch(None, None, None);
         let main = SnapshotReference::new(made.snapshot_id(), retention);
         let updates = [

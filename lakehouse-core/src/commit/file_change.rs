@@ -1,15 +1,17 @@
 //! One change of a branch's files as one snapshot: what it adds, removes and must find unchanged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use iceberg::spec::Snapshot;
+use iceberg::spec::{DataContentType, FormatVersion, Operation, Snapshot};
 use uuid::Uuid;
 
 use super::change::FilesOnFailure;
 use super::isolation::{Isolation, RowStatement};
 use super::references::{find, not_found};
+use super::rewrite_manifests::RewriteManifests;
+use super::summary::Tally;
 use crate::error::{Error, Result};
-use crate::scan::{DeleteFile, Predicate, ScanFile};
+use crate::scan::{DeleteFile, Predicate, ScanFile, is_vector};
 use crate::table::{MAIN_BRANCH, ReferenceKind, Table};
 use crate::write::WrittenFile;
 
@@ -47,6 +49,9 @@ pub(super) enum Kind {
     DeleteRows(Predicate),
     RowLevel(RowStatement),
     Rewrite,
+    /// What a snapshot of this operation did, once more.
+    CherryPick(Operation),
+    Manifests(RewriteManifests),
 }
 
 /// A snapshot that no ref names yet.
@@ -56,7 +61,7 @@ pub(super) struct Stage {
 }
 
 impl FileChange {
-    fn new(table: &Table, kind: Kind) -> Self {
+    pub(super) fn new(table: &Table, kind: Kind) -> Self {
         let base = table.snapshot();
         Self {
             table_uuid: table.metadata().uuid(),
@@ -201,23 +206,132 @@ impl FileChange {
             Kind::DeleteRows(_) => "delete-rows",
             Kind::RowLevel(statement) => statement.as_str(),
             Kind::Rewrite => "rewrite",
+            Kind::CherryPick(_) => "cherry-pick",
+            Kind::Manifests(_) => "rewrite-manifests",
         }
     }
 
-    /// Refuses what is not offered yet.
-    pub(super) fn refuse_unsupported(&self) -> Result<()> {
-        let others = (
-            self.removed.len(),
-            self.superseded.len(),
-            self.referenced.len(),
-        );
-        if self.kind == Kind::Append && others == (0, 0, 0) && self.stage.is_none() {
-            return Ok(());
+    /// The keys that the snapshot's summary has beside those of the format.
+    pub(super) fn summary_keys(&self) -> BTreeMap<String, String> {
+        let mut keys = self.summary.clone();
+        if self.kind == Kind::ReplacePartitions {
+            keys.insert("replace-partitions".to_owned(), "true".to_owned());
         }
-        Err(Error::unsupported(format!(
-            "a change of files ({}) is not offered yet",
-            self.name()
-        )))
+        if let Some(Stage { wap_id: Some(id) }) = &self.stage {
+            keys.insert("wap.id".to_owned(), id.clone());
+        }
+        keys
+    }
+
+    /// The operation of a snapshot that adds and removes so much.
+    pub(super) fn operation(&self, tally: &Tally) -> Operation {
+        match &self.kind {
+            Kind::Append => Operation::Append,
+            Kind::Rewrite | Kind::Manifests(_) => Operation::Replace,
+            Kind::ReplacePartitions => Operation::Overwrite,
+            Kind::DeleteRows(_) => Operation::Delete,
+            Kind::CherryPick(operation) => operation.clone(),
+            Kind::OverwriteRows(_) | Kind::RowLevel(_) if !tally.adds_data() => Operation::Delete,
+            Kind::RowLevel(_) if !tally.adds_deletes() && !tally.removes() => Operation::Append,
+            Kind::OverwriteRows(_) | Kind::RowLevel(_) => Operation::Overwrite,
+        }
+    }
+
+    /// Whether the change does nothing whatever the table holds: a replacement of the partitions of
+    /// no rows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kind == Kind::ReplacePartitions && self.added.is_empty()
+    }
+
+    /// Whether what a change comes to makes a snapshot. An append always does, its caller may want
+    /// the keys in the summary.
+    pub(super) fn is_worth_it(&self, tally: &Tally) -> bool {
+        matches!(self.kind, Kind::Append | Kind::CherryPick(_))
+            || tally.adds_data()
+            || tally.adds_deletes()
+            || tally.removes()
+    }
+
+    /// The data sequence number of added data files, where it is not the snapshot's.
+    pub(super) fn data_sequence_number(&self, version: FormatVersion) -> Option<i64> {
+        let is_old = self.kind == Kind::Rewrite && version != FormatVersion::V1;
+        is_old.then_some(self.base_sequence_number)
+    }
+
+    /// Whether the change adds a deletion vector of a data file.
+    pub(super) fn has_vector_of(&self, path: &str) -> bool {
+        self.added.iter().any(|WrittenFile { data_file, .. }| {
+            is_vector(data_file.content_type(), data_file.file_format())
+                && data_file.referenced_data_file().as_deref() == Some(path)
+        })
+    }
+
+    /// Refuses a change that contradicts itself or the table's format.
+    pub(super) fn check(&self, version: FormatVersion) -> Result<()> {
+        let refuse = |what: String, path: &str| {
+            Err(Error::internal(format!("a file to commit {what}")).with_context("file", path))
+        };
+        let takes_deletes = matches!(self.kind, Kind::RowLevel(_));
+        let removed: HashSet<&str> = self.removed.iter().map(ScanFile::path).collect();
+        let mut seen = HashSet::with_capacity(self.added.len());
+        let mut with_vector = HashSet::new();
+        for WrittenFile { data_file, .. } in &self.added {
+            let path = data_file.file_path();
+            let content = data_file.content_type();
+            if !seen.insert((path, data_file.content_offset())) {
+                return refuse("is named twice by one commit".to_owned(), path);
+            }
+            if data_file.first_row_id().is_some() {
+                let what = "has row ids already, which only its first commit may give";
+                return refuse(what.to_owned(), path);
+            }
+            if content == DataContentType::Data {
+                continue;
+            }
+            if !takes_deletes {
+                return refuse("holds deletes".to_owned(), path);
+            }
+            let is_vector = is_vector(content, data_file.file_format());
+            let is_positions = content == DataContentType::PositionDeletes && !is_vector;
+            let is_offered = match version {
+                FormatVersion::V1 => false,
+                FormatVersion::V2 => !is_vector,
+                FormatVersion::V3 => !is_positions,
+            };
+            if !is_offered {
+                return refuse(format!("holds deletes that {version} does not have"), path);
+            }
+            let Some(referenced) = data_file.referenced_data_file() else {
+                match is_vector {
+                    true => return refuse("is a vector of no data file".to_owned(), path),
+                    false => continue,
+                }
+            };
+            if removed.contains(referenced.as_str()) {
+                return refuse(format!("deletes rows of {referenced:?}, which goes"), path);
+            }
+            if is_vector && !with_vector.insert(referenced) {
+                return refuse("is the second vector of a data file".to_owned(), path);
+            }
+        }
+        self.check_rewrite()
+    }
+
+    /// A rewrite of files leaves rows out that are deleted, and has none of its own.
+    fn check_rewrite(&self) -> Result<()> {
+        let sum = |rows: &mut dyn Iterator<Item = u64>| rows.fold(0, u64::saturating_add);
+        let added = sum(&mut self.added.iter().map(|file| file.data_file.record_count()));
+        let removed = self
+            .removed
+            .iter()
+            .map(|file| file.data_file().record_count());
+        let removed = sum(&mut { removed });
+        if self.kind == Kind::Rewrite && added > removed {
+            return Err(Error::internal(format!(
+                "a rewrite adds {added} rows where it removes {removed}"
+            )));
+        }
+        Ok(())
     }
 
     /// The branch as stored, and its head.

@@ -4,7 +4,7 @@
 //! the changes one after the other, each on what the one before left, and asks the catalog once.
 //! Each append stays a snapshot of its own, with its own entry in the snapshot log.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,6 +15,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tracing::Instrument;
 
 use super::change::{self, Change, FilesOnFailure, Sent, Step};
+use super::file_change::FileChange;
+use super::publish::{CherryPick, Route};
 use super::references::ReferencePlan;
 use super::retry::RetryPolicy;
 use super::snapshot::StagedSnapshot;
@@ -23,6 +25,7 @@ use crate::catalog::{Catalog, CommitOutcome, SwapTrace, TablePointer, Turn};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
+use crate::scan::ManifestCache;
 use crate::storage::Storage;
 use crate::table::Table;
 
@@ -87,8 +90,7 @@ impl Request {
         if !self.was_unknown
             && let Some(staged) = &self.staged
         {
-            let outdated = staged.outdated_lists().iter().map(String::as_str);
-            cleanup::delete_all(table.storage(), outdated).await;
+            cleanup::delete_all(table.storage(), staged.outdated()).await;
         }
         if self.caller.is_gone() {
             tracing::info!(
@@ -167,6 +169,7 @@ pub(super) struct Leader<'a> {
     pub(super) catalog: &'a Arc<dyn Catalog>,
     pub(super) ident: &'a TableIdent,
     pub(super) clock: &'a dyn Clock,
+    pub(super) manifests: &'a ManifestCache,
     pub(super) queue: &'a Queue,
 }
 
@@ -307,26 +310,20 @@ impl Leader<'_> {
     async fn plan(&self, request: &mut Request, state: &Table) -> Result<(Step, Table)> {
         let step = match &request.change {
             Change::Files(change) => {
-                let (branch, head) = change.head(state)?;
-                let previous_snapshot_id = head.map(|head| head.snapshot_id());
-                let staged = request.staged.as_mut().ok_or_else(|| {
-                    Error::internal("an append reached its swap without manifests")
-                })?;
-                let snapshot = staged
-                    .produce(state.storage(), state.metadata(), head, self.clock.now_ms())
-                    .await?;
-                let snapshot_id = snapshot.snapshot_id();
-                // Keeps the retention of the branch.
-                let built = TableMetadata::clone(state.metadata())
-                    .into_builder(None)
-                    .set_branch_snapshot(snapshot, &branch)?
-                    .build()?;
-                let step = Step {
-                    updates: built.changes,
-                    previous_snapshot_id,
-                    snapshot_id: Some(snapshot_id),
-                };
-                return Ok((step, self.state(state, built.metadata)));
+                let change = Arc::clone(change);
+                return self.plan_files(&mut request.staged, change, state).await;
+            }
+            Change::CherryPick(pick) => {
+                let pick = *pick;
+                return self.plan_pick(&mut request.staged, pick, state).await;
+            }
+            Change::PublishChanges(change) => {
+                let pick = change.pick(state)?;
+                return self.plan_pick(&mut request.staged, pick, state).await;
+            }
+            Change::RewriteManifests(change) => {
+                let change = Arc::new(change.change(state));
+                return self.plan_files(&mut request.staged, change, state).await;
             }
             Change::SetReference(change) => match change.plan(state)? {
                 ReferencePlan::Step(step) => step,
@@ -341,10 +338,6 @@ impl Leader<'_> {
             Change::RollbackToTimestamp(change) => change.plan(state)?,
             Change::SetCurrentSnapshot(change) => change.plan(state)?,
             Change::FastForward(change) => change.plan(state)?,
-            Change::CherryPick(_) | Change::PublishChanges(_) | Change::RewriteManifests(_) => {
-                let name = request.change.name();
-                return Err(Error::unsupported(format!("{name} is not offered yet")));
-            }
             Change::SetProperties(change) => change.plan(state)?,
             Change::RemoveProperties(change) => change.plan(state)?,
         };
@@ -353,6 +346,68 @@ impl Leader<'_> {
         }
         let after = change::apply(state.metadata(), &step.updates)?;
         Ok((step, self.state(state, after)))
+    }
+
+    /// A change of files on `state`, and the state after it.
+    async fn plan_files(
+        &self,
+        staged: &mut Option<StagedSnapshot>,
+        change: Arc<FileChange>,
+        state: &Table,
+    ) -> Result<(Step, Table)> {
+        let staged = match staged {
+            Some(staged) => staged,
+            None => staged.insert(StagedSnapshot::new(state, self.clock, change)?),
+        };
+        let change = Arc::clone(staged.change());
+        let (branch, head) = change.head(state)?;
+        let previous_snapshot_id = head.map(|head| head.snapshot_id());
+        let snapshot = staged
+            .produce(state, self.manifests, head, self.clock.now_ms())
+            .await?;
+        let Some(snapshot) = snapshot else {
+            let step = Step {
+                updates: Vec::new(),
+                previous_snapshot_id,
+                snapshot_id: previous_snapshot_id,
+            };
+            return Ok((step, state.clone()));
+        };
+        let snapshot_id = Some(snapshot.snapshot_id());
+        let builder = TableMetadata::clone(state.metadata()).into_builder(None);
+        let built = match &change.stage {
+            Some(_) => builder.add_snapshot(snapshot)?,
+            // Keeps the retention of the branch.
+            None => builder.set_branch_snapshot(snapshot, &branch)?,
+        };
+        let built = built.build()?;
+        let step = Step {
+            updates: built.changes,
+            previous_snapshot_id,
+            snapshot_id,
+        };
+        Ok((step, self.state(state, built.metadata)))
+    }
+
+    async fn plan_pick(
+        &self,
+        staged: &mut Option<StagedSnapshot>,
+        pick: CherryPick,
+        state: &Table,
+    ) -> Result<(Step, Table)> {
+        match pick.route(state)? {
+            Route::Moved(step) => {
+                let after = change::apply(state.metadata(), &step.updates)?;
+                Ok((step, self.state(state, after)))
+            }
+            Route::Files => {
+                let change = match staged {
+                    Some(staged) => Arc::clone(staged.change()),
+                    None => Arc::new(pick.change(state, self.manifests).await?),
+                };
+                self.plan_files(staged, change, state).await
+            }
+        }
     }
 
     async fn plan_empty_branch(
@@ -364,16 +419,15 @@ impl Leader<'_> {
     ) -> Result<Step> {
         let staged = match staged {
             Some(staged) => staged,
-            None => staged.insert(StagedSnapshot::new(
-                state.metadata(),
-                self.clock,
-                &[],
-                BTreeMap::new(),
-            )?),
+            None => {
+                let nothing = Arc::new(FileChange::append(state, Vec::new()));
+                staged.insert(StagedSnapshot::new(state, self.clock, nothing)?)
+            }
         };
         let snapshot = staged
-            .produce(state.storage(), state.metadata(), None, self.clock.now_ms())
-            .await?;
+            .produce(state, self.manifests, None, self.clock.now_ms())
+            .await?
+            .ok_or_else(|| Error::internal("an append makes a snapshot"))?;
         let snapshot_id = snapshot.snapshot_id();
         Ok(Step {
             updates: vec![

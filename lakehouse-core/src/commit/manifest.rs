@@ -8,12 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use iceberg::io::FileIO;
 use iceberg::spec::{
-    DataContentType, FormatVersion, ManifestFile, ManifestListWriter, ManifestWriterBuilder,
-    PartitionSpec, PrimitiveLiteral, PrimitiveType, Snapshot, TableMetadata,
+    DataContentType, DataFile, FormatVersion, ManifestContentType, ManifestFile,
+    ManifestListWriter, ManifestWriterBuilder, PartitionSpec, PrimitiveLiteral, PrimitiveType,
+    SchemaRef, Snapshot, StructType, TableMetadata,
 };
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::scan;
+use crate::scan::{self, ManifestCache, PlacedFile};
 use crate::storage::{Storage, join};
 use crate::write::WrittenFile;
 
@@ -23,7 +24,7 @@ const MANIFEST_FILES_MAX: usize = 10_000;
 
 /// What an added entry is written with so that its sequence number is inherited from the manifest
 /// list, which makes manifests reusable when a commit is tried again.
-const INHERITED_SEQUENCE_NUMBER: i64 = -1;
+pub(super) const INHERITED_SEQUENCE_NUMBER: i64 = -1;
 
 /// The folder of a table's metadata files.
 pub(super) fn metadata_folder(metadata: &TableMetadata) -> String {
@@ -34,68 +35,218 @@ pub(super) fn metadata_folder(metadata: &TableMetadata) -> String {
         .unwrap_or_else(|| join(metadata.location(), "metadata"))
 }
 
-/// Writes manifests of added data files, one or more for each partition spec.
-///
-/// Locations of files that were begun are pushed to `written`, so that a failure can clean up.
-pub(super) async fn write_added(
-    storage: &Storage,
-    metadata: &TableMetadata,
-    snapshot_id: i64,
-    name_prefix: &str,
-    files: &[WrittenFile],
-    written: &mut Vec<String>,
-) -> Result<Vec<ManifestFile>> {
-    let mut by_spec: BTreeMap<i32, Vec<&WrittenFile>> = BTreeMap::new();
-    for file in files {
-        by_spec.entry(file.spec_id).or_default().push(file);
-    }
-    let folder = metadata_folder(metadata);
-    let mut manifests = Vec::new();
-    for (spec_id, files) in by_spec {
-        let spec = metadata.partition_spec_by_id(spec_id).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Conflict,
-                format!("partition spec {spec_id}, which the files were written with, was removed"),
-            )
-        })?;
-        for chunk in files.chunks(MANIFEST_FILES_MAX) {
-            let name = format!("{name_prefix}-m{}.avro", manifests.len());
-            let location = join(&folder, &name);
-            let (mut manifest, bytes) = encode(metadata, spec, snapshot_id, chunk).await?;
-            manifest.manifest_path.clone_from(&location);
-            written.push(location.clone());
-            storage.write_new(&location, bytes).await?;
-            manifests.push(manifest);
+/// One entry of a manifest to write.
+#[derive(Debug)]
+pub(super) enum Draft {
+    /// A file that this commit adds, with its data sequence number or
+    /// [`INHERITED_SEQUENCE_NUMBER`].
+    Added(Box<DataFile>, i64),
+    /// A file that this commit adds, from another manifest of it.
+    AddedBefore(PlacedFile),
+    /// A file of an earlier snapshot.
+    Existing(PlacedFile),
+    /// A file that this commit removes.
+    Deleted(PlacedFile),
+}
+
+impl Draft {
+    fn path(&self) -> &str {
+        match self {
+            Self::Added(file, _) => file.file_path(),
+            Self::AddedBefore(file) | Self::Existing(file) | Self::Deleted(file) => file.path(),
         }
     }
-    Ok(manifests)
+}
+
+/// What of a manifest must be the same for a manifest made of it to be of use again. What entries
+/// inherit from the manifest list is part of it: two attempts may list a manifest differently.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct ManifestKey {
+    path: String,
+    sequence_number: i64,
+    first_row_id: Option<u64>,
+}
+
+impl ManifestKey {
+    pub(super) fn of(manifest: &ManifestFile) -> Self {
+        Self {
+            path: manifest.manifest_path.clone(),
+            sequence_number: manifest.sequence_number,
+            first_row_id: manifest.first_row_id,
+        }
+    }
+}
+
+/// Writes the manifests of one commit, each under a name of its own.
+#[derive(Debug)]
+pub(super) struct ManifestFiles {
+    snapshot_id: i64,
+    name_prefix: String,
+    /// Locations of manifests that were begun, so that a failure can clean up.
+    written: Vec<String>,
+    synced: usize,
+}
+
+impl ManifestFiles {
+    pub(super) fn new(snapshot_id: i64, name_prefix: String) -> Self {
+        Self {
+            snapshot_id,
+            name_prefix,
+            written: Vec::new(),
+            synced: 0,
+        }
+    }
+
+    pub(super) fn snapshot_id(&self) -> i64 {
+        self.snapshot_id
+    }
+
+    pub(super) fn written(&self) -> &[String] {
+        &self.written
+    }
+
+    /// Waits until the manifests are on the disk.
+    pub(super) async fn sync(&mut self, storage: &Storage) -> Result<()> {
+        let new = &self.written[self.synced..];
+        storage.sync(new.iter().map(String::as_str)).await?;
+        self.synced = self.written.len();
+        Ok(())
+    }
+
+    /// Writes one manifest of files of one spec, all of them data or all of them deletes.
+    pub(super) async fn write(
+        &mut self,
+        storage: &Storage,
+        metadata: &TableMetadata,
+        spec_id: i32,
+        content: ManifestContentType,
+        drafts: &[Draft],
+    ) -> Result<ManifestFile> {
+        let name = format!("{}-m{}.avro", self.name_prefix, self.written.len());
+        let location = join(&metadata_folder(metadata), &name);
+        let encoded = encode(metadata, spec_id, content, self.snapshot_id, drafts).await;
+        let (mut manifest, bytes) = encoded?;
+        manifest.manifest_path.clone_from(&location);
+        self.written.push(location.clone());
+        storage.write_new(&location, bytes).await?;
+        Ok(manifest)
+    }
+
+    /// Writes manifests of added files, one or more for each partition spec and content.
+    pub(super) async fn write_added(
+        &mut self,
+        storage: &Storage,
+        metadata: &TableMetadata,
+        files: &[WrittenFile],
+        data_sequence_number: Option<i64>,
+    ) -> Result<Vec<ManifestFile>> {
+        let mut groups: BTreeMap<(bool, i32), Vec<&WrittenFile>> = BTreeMap::new();
+        for file in files {
+            let is_delete = file.data_file.content_type() != DataContentType::Data;
+            let group = groups.entry((is_delete, file.spec_id)).or_default();
+            group.push(file);
+        }
+        let mut manifests = Vec::new();
+        for ((is_delete, spec_id), files) in groups {
+            let (content, number) = match is_delete {
+                true => (ManifestContentType::Deletes, INHERITED_SEQUENCE_NUMBER),
+                false => (
+                    ManifestContentType::Data,
+                    data_sequence_number.unwrap_or(INHERITED_SEQUENCE_NUMBER),
+                ),
+            };
+            for chunk in files.chunks(MANIFEST_FILES_MAX) {
+                let draft =
+                    |file: &&WrittenFile| Draft::Added(Box::new(file.data_file.clone()), number);
+                let drafts: Vec<_> = chunk.iter().map(draft).collect();
+                let written = self.write(storage, metadata, spec_id, content, &drafts);
+                manifests.push(written.await?);
+            }
+        }
+        Ok(manifests)
+    }
+}
+
+/// The schema to write manifests of a spec with: the current one, or when it lacks a column of the
+/// spec, the newest that has them.
+fn schema_of(metadata: &TableMetadata, spec: &PartitionSpec) -> Result<(SchemaRef, StructType)> {
+    let current = metadata.current_schema();
+    let first = match spec.partition_type(current) {
+        Ok(types) => return Ok((Arc::clone(current), types)),
+        Err(error) => error,
+    };
+    let mut others: Vec<_> = metadata.schemas_iter().collect();
+    others.sort_by_key(|schema| std::cmp::Reverse(schema.schema_id()));
+    others
+        .into_iter()
+        .find_map(|schema| Some((Arc::clone(schema), spec.partition_type(schema).ok()?)))
+        .ok_or_else(|| first.into())
+}
+
+/// A file that another snapshot added, as one to be added.
+pub(super) fn written_file(metadata: &TableMetadata, mut file: PlacedFile) -> Result<WrittenFile> {
+    let spec_id = file.spec_id;
+    let spec = metadata
+        .partition_spec_by_id(spec_id)
+        .ok_or_else(|| Error::not_found(format!("the table has no partition spec {spec_id}")))?;
+    let (_, partition_type) = schema_of(metadata, spec)?;
+    // Its rows get ids of their own.
+    file.first_row_id = None;
+    Ok(WrittenFile {
+        data_file: file.to_data_file(spec, &partition_type)?,
+        spec_id,
+    })
 }
 
 async fn encode(
     metadata: &TableMetadata,
-    spec: &PartitionSpec,
+    spec_id: i32,
+    content: ManifestContentType,
     snapshot_id: i64,
-    files: &[&WrittenFile],
+    drafts: &[Draft],
 ) -> Result<(ManifestFile, Bytes)> {
-    let schema = metadata.current_schema();
-    let partition_type = spec.partition_type(schema)?;
-    let types: Vec<&PrimitiveType> = partition_type
-        .fields()
-        .iter()
-        .filter_map(|field| field.field_type.as_primitive_type())
-        .collect();
+    let spec = metadata.partition_spec_by_id(spec_id).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Conflict,
+            format!("partition spec {spec_id}, which the files were written with, was removed"),
+        )
+    })?;
+    let (schema, partition_type) = schema_of(metadata, spec)?;
     let memory = FileIO::new_with_memory();
     let output = memory.new_output("memory:/manifest.avro")?;
     let builder =
-        ManifestWriterBuilder::new(output, Some(snapshot_id), Arc::clone(schema), spec.clone());
-    let mut writer = match metadata.format_version() {
-        FormatVersion::V1 => builder.build_v1(),
-        FormatVersion::V2 => builder.build_v2_data(),
-        FormatVersion::V3 => builder.build_v3_data(),
+        ManifestWriterBuilder::new(output, Some(snapshot_id), schema, spec.as_ref().clone());
+    let mut writer = match (metadata.format_version(), content) {
+        (FormatVersion::V1, _) => builder.build_v1(),
+        (FormatVersion::V2, ManifestContentType::Data) => builder.build_v2_data(),
+        (FormatVersion::V2, ManifestContentType::Deletes) => builder.build_v2_deletes(),
+        (FormatVersion::V3, ManifestContentType::Data) => builder.build_v3_data(),
+        (FormatVersion::V3, ManifestContentType::Deletes) => builder.build_v3_deletes(),
     };
-    for file in files {
-        check_file(file, &types)?;
-        writer.add_file(file.data_file.clone(), INHERITED_SEQUENCE_NUMBER)?;
+    for draft in drafts {
+        let file = match draft {
+            Draft::Added(file, _) => file.as_ref().clone(),
+            Draft::AddedBefore(file) | Draft::Existing(file) | Draft::Deleted(file) => {
+                file.to_data_file(spec, &partition_type)?
+            }
+        };
+        check_tuple(&file, spec_id, &partition_type)
+            .map_err(|error| error.with_context("file", draft.path()))?;
+        match draft {
+            Draft::Added(_, number) => writer.add_file(file, *number)?,
+            Draft::AddedBefore(placed) => writer.add_file(file, placed.sequence_number)?,
+            Draft::Existing(placed) => writer.add_existing_file(
+                file,
+                placed.snapshot_id,
+                placed.sequence_number,
+                Some(placed.file_sequence_number),
+            )?,
+            Draft::Deleted(placed) => writer.add_delete_file(
+                file,
+                placed.sequence_number,
+                Some(placed.file_sequence_number),
+            )?,
+        }
     }
     let mut manifest = writer.write_manifest_file().await?;
     let bytes = memory.new_input("memory:/manifest.avro")?.read().await?;
@@ -106,36 +257,35 @@ async fn encode(
 }
 
 /// The format crate's manifest writer panics on what does not fit, so it is refused before.
-fn check_file(file: &WrittenFile, types: &[&PrimitiveType]) -> Result<()> {
-    let data_file = &file.data_file;
-    let refuse = |what: String| {
-        Err(Error::internal(format!("a data file to commit {what}"))
-            .with_context("file", data_file.file_path()))
-    };
-    if data_file.content_type() != DataContentType::Data {
-        return refuse("holds deletes".to_owned());
-    }
-    if data_file.first_row_id().is_some() {
-        return refuse("has row ids already, which only its first commit may give".to_owned());
-    }
-    let values = data_file.partition().fields();
-    if values.len() != types.len() {
-        return refuse(format!(
-            "has {} partition values, its spec {} has {} fields",
+fn check_tuple(file: &DataFile, spec_id: i32, partition_type: &StructType) -> Result<()> {
+    let values = file.partition().fields();
+    let fields = partition_type.fields();
+    if values.len() != fields.len() {
+        return Err(Error::internal(format!(
+            "a file to commit has {} partition values, its spec {spec_id} has {} fields",
             values.len(),
-            file.spec_id,
-            types.len()
-        ));
+            fields.len()
+        )));
     }
-    for (value, expected) in values.iter().zip(types) {
+    for (value, field) in values.iter().zip(fields) {
         let Some(value) = value else { continue };
-        let fits = value.as_primitive_literal().is_some_and(|literal| {
-            expected.compatible(&literal) && decimal_fits(expected, &literal)
-        });
+        let expected = field.field_type.as_primitive_type();
+        if expected == Some(&PrimitiveType::Uuid) {
+            return Err(Error::unsupported(format!(
+                "partition field {:?} has UUID values, which cannot be written into a manifest",
+                field.name
+            )));
+        }
+        let fits = expected
+            .zip(value.as_primitive_literal())
+            .is_some_and(|(expected, literal)| {
+                expected.compatible(&literal) && decimal_fits(expected, &literal)
+            });
         if !fits {
-            return refuse(format!(
-                "has a partition value that is not of type {expected}"
-            ));
+            return Err(Error::internal(format!(
+                "a file to commit has a value of partition field {:?} that is not of type {}",
+                field.name, field.field_type
+            )));
         }
     }
     Ok(())
@@ -200,21 +350,21 @@ pub(super) async fn encode_list(
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for the oldest form of snapshots, which have no manifest list.
-pub(super) async fn read_list(storage: &Storage, snapshot: &Snapshot) -> Result<Vec<ManifestFile>> {
-    let location = snapshot.manifest_list();
-    if location.is_empty() {
+pub(super) async fn read_list(
+    storage: &Storage,
+    snapshot: &Snapshot,
+    cache: &ManifestCache,
+) -> Result<Arc<Vec<ManifestFile>>> {
+    if snapshot.manifest_list().is_empty() {
         return Err(Error::unsupported(
-            "the current snapshot names its manifests without a manifest list, a form of format \
-             version 1 that is not offered; rewrite the table's metadata with another engine",
+            "the snapshot names its manifests without a manifest list, a form of format version 1 \
+             that is not offered; rewrite the table's metadata with another engine",
         )
         .with_context("snapshot", snapshot.snapshot_id()));
     }
-    if snapshot.encryption_key_id().is_some() {
-        return Err(Error::unsupported("encrypted tables are not offered")
-            .with_context("snapshot", snapshot.snapshot_id()));
-    }
-    let bytes = storage.read(location).await?;
-    scan::manifest_list_from_bytes(&bytes, snapshot)
+    scan::read_manifest_list(storage, snapshot, cache)
+        .await
+        .map_err(|error| error.with_context("snapshot", snapshot.snapshot_id()))
 }
 
 /// Whether a manifest names files that are still part of the table; one that only tells of files

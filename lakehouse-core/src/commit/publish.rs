@@ -1,12 +1,23 @@
 //! Making staged snapshots and those of other branches part of a branch.
 
 use iceberg::TableUpdate;
-use iceberg::spec::{SnapshotReference, SnapshotRetention};
+use iceberg::spec::{ManifestStatus, Operation, Snapshot, SnapshotReference, SnapshotRetention};
 
 use super::change::Step;
-use super::references::{find, not_found};
+use super::file_change::{FileChange, Kind};
+use super::manifest;
+use super::references::{find, not_found, require_snapshot};
+use super::rollback::move_main;
 use crate::error::{Error, ErrorKind, Result};
+use crate::scan::{ManifestCache, ScanFile, placed_files, read_manifests};
 use crate::table::{MAIN_BRANCH, ReferenceKind, Table, ancestor_ids};
+
+/// The key of a staged snapshot's summary by which it is published.
+const WAP_ID: &str = "wap.id";
+/// What the snapshot that published it names it as.
+const PUBLISHED_WAP_ID: &str = "published-wap-id";
+/// What a snapshot names the snapshot as whose changes it applies.
+const SOURCE_SNAPSHOT_ID: &str = "source-snapshot-id";
 
 /// Applies the changes of a snapshot, staged or of another branch, to `main`.
 ///
@@ -24,6 +35,158 @@ pub struct CherryPick {
 pub struct PublishChanges {
     /// The `wap.id` of the staged snapshot.
     pub wap_id: String,
+}
+
+/// How the changes of a snapshot become part of `main`.
+pub(super) enum Route {
+    /// `main` moves to the snapshot itself.
+    Moved(Step),
+    /// Its files are added and removed once more.
+    Files,
+}
+
+impl CherryPick {
+    /// How the snapshot is applied to the table as it is.
+    pub(super) fn route(&self, table: &Table) -> Result<Route> {
+        require_snapshot(table, self.snapshot_id)?;
+        let metadata = table.metadata();
+        let head = metadata.current_snapshot_id();
+        let Some(source) = metadata.snapshot_by_id(self.snapshot_id) else {
+            return Err(Error::internal("a snapshot was there a moment ago"));
+        };
+        self.refuse_repeated(table, source)?;
+        if source.parent_snapshot_id() == head {
+            return move_main(table, self.snapshot_id).map(Route::Moved);
+        }
+        let is_replacement = is_replacement(source);
+        if source.summary().operation != Operation::Append && !is_replacement {
+            return Err(Error::invalid(format!(
+                "snapshot {} cannot be cherry-picked: it is no append and no dynamic overwrite, \
+                 and its parent is not the head of main",
+                self.snapshot_id
+            )));
+        }
+        let is_ancestor = |id| ancestor_ids(metadata, head).any(|ancestor| ancestor == id);
+        if is_replacement && !source.parent_snapshot_id().is_none_or(is_ancestor) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "snapshot {} cannot be cherry-picked: it replaces partitions of a snapshot \
+                     that is no ancestor of main's head",
+                    self.snapshot_id
+                ),
+            ));
+        }
+        Ok(Route::Files)
+    }
+
+    fn refuse_repeated(&self, table: &Table, source: &Snapshot) -> Result<()> {
+        let metadata = table.metadata();
+        let wap_id = source.summary().additional_properties.get(WAP_ID);
+        let refuse = |how: String| {
+            let message = format!(
+                "snapshot {} cannot be applied twice: {how}",
+                self.snapshot_id
+            );
+            Err(Error::new(ErrorKind::AlreadyExists, message))
+        };
+        for id in ancestor_ids(metadata, metadata.current_snapshot_id()) {
+            if id == self.snapshot_id {
+                return refuse("it is an ancestor of main's head".to_owned());
+            }
+            let Some(ancestor) = metadata.snapshot_by_id(id) else {
+                continue;
+            };
+            let keys = &ancestor.summary().additional_properties;
+            let source_id = keys.get(SOURCE_SNAPSHOT_ID);
+            if source_id.is_some_and(|text| *text == self.snapshot_id.to_string()) {
+                return refuse(format!("snapshot {id} applied it already"));
+            }
+            if wap_id.is_some()
+                && (keys.get(WAP_ID) == wap_id || keys.get(PUBLISHED_WAP_ID) == wap_id)
+            {
+                return refuse(format!("snapshot {id} published its wap.id already"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The changes of the snapshot as ones to be committed.
+    pub(super) async fn change(&self, table: &Table, cache: &ManifestCache) -> Result<FileChange> {
+        let metadata = table.metadata();
+        let Some(source) = metadata.snapshot_by_id(self.snapshot_id) else {
+            return Err(Error::internal("a snapshot was there a moment ago"));
+        };
+        let operation = source.summary().operation.clone();
+        let mut change = FileChange::new(table, Kind::CherryPick(operation));
+        change.base_snapshot_id = source.parent_snapshot_id();
+        let list = manifest::read_list(table.storage(), source, cache).await?;
+        let own = list
+            .iter()
+            .filter(|file| file.added_snapshot_id == self.snapshot_id);
+        let read = read_manifests(table.storage(), own.cloned().collect(), cache).await?;
+        for manifest in &read {
+            for file in placed_files(manifest)? {
+                if file.snapshot_id != self.snapshot_id {
+                    continue;
+                }
+                match (file.status(), file.is_data()) {
+                    (ManifestStatus::Added, true) => {
+                        change.added.push(manifest::written_file(metadata, file)?);
+                    }
+                    (ManifestStatus::Deleted, true) => {
+                        change.removed.push(ScanFile::of_placed(&file));
+                    }
+                    // Deletes that go with their files do so again.
+                    (ManifestStatus::Added, false) => {
+                        return Err(Error::unsupported(format!(
+                            "snapshot {} cannot be cherry-picked: it adds deletes",
+                            self.snapshot_id
+                        )));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let keys = &source.summary().additional_properties;
+        let source_id = (SOURCE_SNAPSHOT_ID.to_owned(), self.snapshot_id.to_string());
+        let wap_id = keys.get(WAP_ID);
+        let wap_id = wap_id.map(|id| (PUBLISHED_WAP_ID.to_owned(), id.clone()));
+        let replaces = is_replacement(source);
+        let replaces = replaces.then(|| ("replace-partitions".to_owned(), "true".to_owned()));
+        Ok(change.with_summary([source_id].into_iter().chain(wap_id).chain(replaces)))
+    }
+}
+
+/// Whether a snapshot replaced partitions dynamically.
+fn is_replacement(snapshot: &Snapshot) -> bool {
+    let summary = snapshot.summary();
+    let says = summary.additional_properties.get("replace-partitions");
+    summary.operation == Operation::Overwrite && says.is_some_and(|text| text == "true")
+}
+
+impl PublishChanges {
+    /// The snapshot that is to be applied.
+    pub(super) fn pick(&self, table: &Table) -> Result<CherryPick> {
+        let mut found = table.metadata().snapshots().filter(|snapshot| {
+            let keys = &snapshot.summary().additional_properties;
+            keys.get(WAP_ID) == Some(&self.wap_id)
+        });
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(CherryPick {
+                snapshot_id: one.snapshot_id(),
+            }),
+            (None, _) => Err(Error::not_found(format!(
+                "the table has no snapshot with wap.id {:?}",
+                self.wap_id
+            ))),
+            (Some(_), Some(_)) => Err(Error::invalid(format!(
+                "several snapshots of the table have wap.id {:?}; publish one of them with \
+                 cherrypick_snapshot",
+                self.wap_id
+            ))),
+        }
+    }
 }
 
 /// Moves a branch forward to the snapshot of another branch or tag, of which its own is an

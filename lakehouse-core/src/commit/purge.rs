@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
 use crate::runtime;
 use crate::scan;
+use crate::scan::ManifestCache;
 use crate::storage::Storage;
 
 /// What a purge deleted.
@@ -96,12 +97,12 @@ async fn reachable(
     );
     let mut manifests = BTreeSet::new();
     for snapshot in metadata.snapshots() {
-        let listed = found(manifest::read_list(storage, snapshot).await)?;
+        let listed = found(manifest::read_list(storage, snapshot, &ManifestCache::new(0)).await)?;
         manifests.extend(
             listed
-                .unwrap_or_default()
-                .into_iter()
-                .map(|manifest| manifest.manifest_path),
+                .iter()
+                .flat_map(|list| list.iter())
+                .map(|manifest| manifest.manifest_path.clone()),
         );
         files.insert(snapshot.manifest_list().to_owned());
     }

@@ -80,7 +80,7 @@ impl SetCurrentSnapshot {
 }
 
 /// `main` at another snapshot, its retention kept.
-fn move_main(table: &Table, snapshot_id: i64) -> Result<Step> {
+pub(super) fn move_main(table: &Table, snapshot_id: i64) -> Result<Step> {
     let previous_snapshot_id = table.metadata().current_snapshot_id();
     if previous_snapshot_id == Some(snapshot_id) {
         return Ok(Step {

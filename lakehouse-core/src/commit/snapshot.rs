@@ -1,127 +1,188 @@
 //! The one producer of snapshots: new manifests once, a new manifest list for each attempt.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
-use iceberg::spec::{FormatVersion, ManifestFile, Snapshot, TableMetadata};
+use iceberg::spec::{FormatVersion, ManifestContentType, ManifestFile, Snapshot, TableMetadata};
 use uuid::Uuid;
 
-use super::manifest::{self, ListHeader};
-use super::summary::{self, Added, ManifestCounts};
+use super::file_change::{FileChange, Kind};
+use super::manifest::{self, ListHeader, ManifestFiles, has_live_files};
+use super::merge::{MergePolicy, Merger};
+use super::removal::{Ground, Remaining, Removal};
+use super::rewrite_manifests::Gathered;
+use super::summary::{self, ManifestCounts, Tally};
+use super::validate::Validation;
 use crate::clock::{Clock, new_snapshot_id};
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{Storage, join};
-use crate::write::WrittenFile;
+use crate::scan::ManifestCache;
+use crate::storage::join;
+use crate::table::Table;
 
 /// By how much the format crate lets a snapshot lag behind the last update of its table.
 const LAG_MS_MAX: i64 = 60_000;
 
-/// A snapshot to be: its id, its manifests, and what they add. Made once for a commit, whatever
-/// the number of attempts; since the id stays, no two attempts of one commit can both be applied.
+/// A snapshot to be: its id, its manifests, and what they add and remove. Made once for a commit,
+/// whatever the number of attempts; since the id stays, no two attempts of one commit can both be
+/// applied.
 #[derive(Debug)]
 pub(super) struct StagedSnapshot {
     snapshot_id: i64,
     commit_id: Uuid,
-    table_uuid: Uuid,
     format_version: FormatVersion,
-    manifests: Vec<ManifestFile>,
-    added: Added,
-    extras: BTreeMap<String, String>,
-    /// Manifests written for this commit, also half-written ones.
-    manifest_locations: Vec<String>,
+    change: Arc<FileChange>,
+    files: ManifestFiles,
+    /// The manifests of added files, once they are written.
+    added: Option<Vec<ManifestFile>>,
+    tally: Tally,
+    removal: Removal,
+    merger: Merger,
+    gathered: Gathered,
+    validation: Validation,
     /// Manifest lists written for attempts.
     list_locations: Vec<String>,
+    /// The manifests that the last list names.
+    listed: HashSet<String>,
+}
+
+/// The manifests of an attempt.
+struct Assembled {
+    manifests: Vec<ManifestFile>,
+    tally: Tally,
+    /// Entries that were written anew to gather manifests.
+    processed: usize,
 }
 
 impl StagedSnapshot {
-    /// A snapshot to be that adds `files` to the table of `metadata`; nothing is written yet.
-    pub(super) fn new(
-        metadata: &TableMetadata,
-        clock: &dyn Clock,
-        files: &[WrittenFile],
-        extras: BTreeMap<String, String>,
-    ) -> Result<Self> {
+    /// A snapshot to be of `change` to `table`; nothing is written yet.
+    ///
+    /// # Errors
+    /// When the change contradicts itself or the table's format; for encrypted tables.
+    pub(super) fn new(table: &Table, clock: &dyn Clock, change: Arc<FileChange>) -> Result<Self> {
+        let metadata = table.metadata();
         refuse_encryption(metadata)?;
-        refuse_repeated(files)?;
+        change.check(metadata.format_version())?;
         let mut snapshot_id = new_snapshot_id(clock);
         while snapshot_id == 0 || metadata.snapshot_by_id(snapshot_id).is_some() {
             snapshot_id = new_snapshot_id(clock);
         }
+        let commit_id = clock.new_uuid();
         Ok(Self {
             snapshot_id,
-            commit_id: clock.new_uuid(),
-            table_uuid: metadata.uuid(),
+            commit_id,
             format_version: metadata.format_version(),
-            manifests: Vec::new(),
-            added: Added::of(files),
-            extras,
-            manifest_locations: Vec::new(),
+            files: ManifestFiles::new(snapshot_id, commit_id.to_string()),
+            added: None,
+            tally: Tally::of_added(&change.added),
+            removal: Removal::new(&change, table)?,
+            merger: Merger::default(),
+            gathered: Gathered::default(),
+            validation: Validation::default(),
+            change,
             list_locations: Vec::new(),
+            listed: HashSet::new(),
         })
     }
 
-    /// Writes the manifests and waits until they and the data files are on the disk.
-    pub(super) async fn write_manifests(
-        &mut self,
-        storage: &Storage,
-        metadata: &TableMetadata,
-        files: &[WrittenFile],
-    ) -> Result<()> {
-        self.manifests = manifest::write_added(
-            storage,
-            metadata,
-            self.snapshot_id,
-            &self.commit_id.to_string(),
-            files,
-            &mut self.manifest_locations,
-        )
-        .await?;
-        let data = files.iter().map(|file| file.data_file.file_path());
-        let manifests = self.manifest_locations.iter().map(String::as_str);
-        storage.sync(data.chain(manifests)).await
+    /// Does ahead what does not depend on who commits first: writes the manifests of added files,
+    /// waits until they and the files are on the disk, and looks at the branch as it is now.
+    pub(super) async fn prepare(&mut self, table: &Table, cache: &ManifestCache) -> Result<()> {
+        self.check_table(table.metadata())?;
+        self.write_added(table).await?;
+        let change = Arc::clone(&self.change);
+        if matches!(change.kind, Kind::Append | Kind::Manifests(_)) {
+            return Ok(());
+        }
+        let (_, head) = change.head(table)?;
+        self.validate(table, head, cache).await?;
+        self.remove(table, head, cache).await?;
+        self.files.sync(table.storage()).await
+    }
+
+    async fn write_added(&mut self, table: &Table) -> Result<Vec<ManifestFile>> {
+        if let Some(added) = &self.added {
+            return Ok(added.clone());
+        }
+        let (storage, metadata) = (table.storage(), table.metadata());
+        let change = Arc::clone(&self.change);
+        let number = change.data_sequence_number(metadata.format_version());
+        let added = self
+            .files
+            .write_added(storage, metadata, &change.added, number)
+            .await?;
+        // Deletion vectors share files.
+        let data: BTreeSet<&str> = change
+            .added
+            .iter()
+            .map(|file| file.data_file.file_path())
+            .collect();
+        storage.sync(data).await?;
+        self.files.sync(storage).await?;
+        Ok(self.added.insert(added).clone())
     }
 
     pub(super) fn snapshot_id(&self) -> i64 {
         self.snapshot_id
     }
 
+    pub(super) fn change(&self) -> &Arc<FileChange> {
+        &self.change
+    }
+
     /// Every metadata file this commit wrote: for cleaning up after it failed.
     pub(super) fn written(&self) -> impl Iterator<Item = &str> {
-        self.manifest_locations
+        self.files
+            .written()
             .iter()
             .chain(&self.list_locations)
             .map(String::as_str)
     }
 
-    /// Manifest lists of attempts before the last one.
-    pub(super) fn outdated_lists(&self) -> &[String] {
-        match self.list_locations.split_last() {
-            Some((_, outdated)) => outdated,
-            None => &[],
-        }
+    /// Manifest lists of attempts before the last one, and manifests that it does not name.
+    pub(super) fn outdated(&self) -> impl Iterator<Item = &str> {
+        let last = match self.listed.is_empty() {
+            true => None,
+            false => self.list_locations.last(),
+        };
+        self.written().filter(move |location| {
+            last.is_none_or(|last| last != location) && !self.listed.contains(*location)
+        })
     }
 
-    /// Writes the manifest list of this attempt and tells the snapshot on top of `parent`.
+    /// Writes the manifest list of this attempt and tells the snapshot on top of `parent`; `None`
+    /// when there is nothing to change.
     ///
     /// The list is distinct for each attempt, so that a reader of one that won never meets the
     /// bytes of one that lost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] for what [`Validation::check`] and [`Removal::apply`] refuse.
     pub(super) async fn produce(
         &mut self,
-        storage: &Storage,
-        metadata: &TableMetadata,
+        table: &Table,
+        cache: &ManifestCache,
         parent: Option<&Snapshot>,
         now_ms: i64,
-    ) -> Result<Snapshot> {
+    ) -> Result<Option<Snapshot>> {
+        let (storage, metadata) = (table.storage(), table.metadata());
         self.check_table(metadata)?;
-        let mut manifests = self.manifests.clone();
-        let created = manifests.len();
-        if let Some(parent) = parent {
-            let kept = manifest::read_list(storage, parent).await?;
-            manifests.extend(kept.into_iter().filter(manifest::has_live_files));
-        }
-        let counts = ManifestCounts {
-            created,
-            kept: manifests.len() - created,
+        self.listed.clear();
+        let Some(assembled) = self.assemble(table, parent, cache).await? else {
+            return Ok(None);
         };
+        self.files.sync(storage).await?;
+        let Assembled {
+            manifests,
+            tally,
+            processed,
+        } = assembled;
+        self.listed = manifests
+            .iter()
+            .map(|file| file.manifest_path.clone())
+            .collect();
+        let counts = self
+            .counts(table, parent, cache, &manifests, processed)
+            .await?;
         let parent_id = parent.map(Snapshot::snapshot_id);
         let header = ListHeader {
             format_version: metadata.format_version(),
@@ -135,12 +196,13 @@ impl StagedSnapshot {
         storage.write_new(&location, bytes).await?;
         storage.sync([location.as_str()]).await?;
 
-        let summary = summary::of_append(
+        let summary = summary::of_snapshot(
             metadata,
             parent.map(Snapshot::summary),
-            &self.added,
+            self.change.operation(&tally),
+            &tally,
             counts,
-            &self.extras,
+            &self.change.summary_keys(),
         );
         let builder = Snapshot::builder()
             .with_snapshot_id(self.snapshot_id)
@@ -150,11 +212,117 @@ impl StagedSnapshot {
             .with_manifest_list(location)
             .with_summary(summary)
             .with_schema_id(metadata.current_schema_id());
-        Ok(match metadata.format_version() {
+        Ok(Some(match metadata.format_version() {
             FormatVersion::V1 | FormatVersion::V2 => builder.build(),
             FormatVersion::V3 => builder
                 .with_row_range(header.first_row_id, assigned_rows)
                 .build(),
+        }))
+    }
+
+    async fn validate(
+        &mut self,
+        table: &Table,
+        parent: Option<&Snapshot>,
+        cache: &ManifestCache,
+    ) -> Result<()> {
+        let partitions = self.removal.partitions();
+        self.validation
+            .check(&self.change, partitions, table, parent, cache)
+            .await
+    }
+
+    async fn remove(
+        &mut self,
+        table: &Table,
+        parent: Option<&Snapshot>,
+        cache: &ManifestCache,
+    ) -> Result<Remaining> {
+        let list = parent_list(table, parent, cache).await?;
+        let metadata = table.metadata();
+        let number = self.change.data_sequence_number(metadata.format_version());
+        let ground = Ground {
+            table,
+            cache,
+            list: &list,
+            head_id: parent.map(Snapshot::snapshot_id),
+            added_number: number.unwrap_or_else(|| metadata.next_sequence_number()),
+        };
+        self.removal
+            .apply(&self.change, &ground, &mut self.files)
+            .await
+    }
+
+    /// The manifests of the snapshot on top of `parent`.
+    async fn assemble(
+        &mut self,
+        table: &Table,
+        parent: Option<&Snapshot>,
+        cache: &ManifestCache,
+    ) -> Result<Option<Assembled>> {
+        let policy = MergePolicy::of(table.metadata());
+        if let Kind::Manifests(rewrite) = &self.change.kind {
+            let list = parent_list(table, parent, cache).await?;
+            let gathered = self
+                .gathered
+                .apply(rewrite, policy, table, cache, &list, &mut self.files)
+                .await?;
+            return Ok(gathered.map(|(manifests, processed)| Assembled {
+                manifests,
+                tally: Tally::default(),
+                processed,
+            }));
+        }
+        if self.change.is_empty() {
+            return Ok(None);
+        }
+        self.validate(table, parent, cache).await?;
+        let mut remaining = self.remove(table, parent, cache).await?;
+        let mut tally = self.tally.clone();
+        for file in remaining.removed() {
+            tally.remove(file);
+        }
+        if !self.change.is_worth_it(&tally) {
+            return Ok(None);
+        }
+        let added = self.write_added(table).await?;
+        let is_data = |file: &ManifestFile| file.content == ManifestContentType::Data;
+        let (mut data, mut deletes): (Vec<_>, Vec<_>) = added.into_iter().partition(is_data);
+        data.append(&mut remaining.data);
+        deletes.append(&mut remaining.deletes);
+        let mut manifests = Vec::new();
+        for group in [data, deletes] {
+            let merged = self
+                .merger
+                .merge(policy, table, cache, &mut self.files, group)
+                .await?;
+            manifests.extend(merged);
+        }
+        Ok(Some(Assembled {
+            manifests,
+            tally,
+            processed: 0,
+        }))
+    }
+
+    async fn counts(
+        &self,
+        table: &Table,
+        parent: Option<&Snapshot>,
+        cache: &ManifestCache,
+        manifests: &[ManifestFile],
+        processed: usize,
+    ) -> Result<ManifestCounts> {
+        let is_own = |file: &&ManifestFile| file.added_snapshot_id == self.snapshot_id;
+        let created = manifests.iter().filter(is_own).count();
+        let kept = manifests.len() - created;
+        let before = parent_list(table, parent, cache).await?;
+        let before = before.iter().filter(|file| has_live_files(file)).count();
+        Ok(ManifestCounts {
+            created,
+            kept,
+            replaced: before.saturating_sub(kept),
+            processed,
         })
     }
 
@@ -173,7 +341,7 @@ impl StagedSnapshot {
     /// The files were written for one table in one format: a table of the same name that came
     /// later has other field ids and folders.
     fn check_table(&self, metadata: &TableMetadata) -> Result<()> {
-        if metadata.uuid() != self.table_uuid {
+        if metadata.uuid() != self.change.table_uuid {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "the table was dropped and made anew while rows were written to it",
@@ -189,6 +357,17 @@ impl StagedSnapshot {
     }
 }
 
+async fn parent_list(
+    table: &Table,
+    parent: Option<&Snapshot>,
+    cache: &ManifestCache,
+) -> Result<Arc<Vec<ManifestFile>>> {
+    match parent {
+        Some(parent) => manifest::read_list(table.storage(), parent, cache).await,
+        None => Ok(Arc::default()),
+    }
+}
+
 fn refuse_encryption(metadata: &TableMetadata) -> Result<()> {
     if metadata.properties().contains_key("encryption.key-id") {
         return Err(Error::unsupported(
@@ -196,21 +375,6 @@ fn refuse_encryption(metadata: &TableMetadata) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn refuse_repeated(files: &[WrittenFile]) -> Result<()> {
-    let mut paths = HashSet::with_capacity(files.len());
-    match files
-        .iter()
-        .map(|file| file.data_file.file_path())
-        .find(|path| !paths.insert(*path))
-    {
-        Some(path) => {
-            Err(Error::internal("a data file is named twice by one commit")
-                .with_context("file", path))
-        }
-        None => Ok(()),
-    }
 }
 
 /// The time of a new snapshot: the clock's, unless that would not lie after the last entry of the

@@ -1,136 +1,306 @@
-//! The summary of a snapshot: what it added and the running totals after it.
+//! The summary of a snapshot: what it added and removed, and the running totals after it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use iceberg::spec::{Operation, Struct, Summary, TableMetadata};
+use iceberg::spec::{DataContentType, DataFileFormat, Operation, Struct, Summary, TableMetadata};
 
+use crate::scan::{PlacedFile, is_vector};
 use crate::write::WrittenFile;
 
-/// Counts of data files, their rows and their bytes.
+/// Counts of files, the rows in them or deleted by them, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct FileCounts {
-    pub(super) files: u64,
-    pub(super) records: u64,
-    pub(super) bytes: u64,
+    data_files: u64,
+    records: u64,
+    /// Of all kinds, deletion vectors among them.
+    delete_files: u64,
+    position_delete_files: u64,
+    equality_delete_files: u64,
+    vectors: u64,
+    position_deletes: u64,
+    equality_deletes: u64,
+    bytes: u64,
+}
+
+/// What of a file is counted.
+struct Counted {
+    content: DataContentType,
+    format: DataFileFormat,
+    records: u64,
+    file_bytes: u64,
+    /// Of a deletion vector, which shares its file with others.
+    vector_bytes: Option<i64>,
 }
 
 impl FileCounts {
-    fn add(&mut self, file: &WrittenFile) {
-        self.files += 1;
-        self.records += file.data_file.record_count();
-        self.bytes += file.data_file.file_size_in_bytes();
-    }
-}
-
-/// What an append adds, in all and for each partition.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Added {
-    all: FileCounts,
-    partitions: HashMap<(i32, Struct), FileCounts>,
-}
-
-impl Added {
-    pub(super) fn of(files: &[WrittenFile]) -> Self {
-        let mut added = Self::default();
-        for file in files {
-            added.all.add(file);
-            added
-                .partitions
-                .entry((file.spec_id, file.data_file.partition().clone()))
-                .or_default()
-                .add(file);
+    fn add(&mut self, file: &Counted) {
+        let is_vector = is_vector(file.content, file.format);
+        match file.content {
+            DataContentType::Data => {
+                self.data_files += 1;
+                self.records += file.records;
+            }
+            DataContentType::PositionDeletes => {
+                self.delete_files += 1;
+                self.position_deletes += file.records;
+                self.vectors += u64::from(is_vector);
+                self.position_delete_files += u64::from(!is_vector);
+            }
+            DataContentType::EqualityDeletes => {
+                self.delete_files += 1;
+                self.equality_deletes += file.records;
+                self.equality_delete_files += 1;
+            }
         }
-        added
+        let vector_bytes = file
+            .vector_bytes
+            .and_then(|bytes| u64::try_from(bytes).ok());
+        self.bytes += match is_vector {
+            true => vector_bytes.unwrap_or(file.file_bytes),
+            false => file.file_bytes,
+        };
+    }
+
+    /// The keys of files that were added, or removed, and their values.
+    fn keys(&self, is_added: bool) -> [(&'static str, u64); 9] {
+        let names = match is_added {
+            true => [
+                "added-data-files",
+                "added-records",
+                "added-delete-files",
+                "added-position-delete-files",
+                "added-equality-delete-files",
+                "added-dvs",
+                "added-position-deletes",
+                "added-equality-deletes",
+                "added-files-size",
+            ],
+            false => [
+                "deleted-data-files",
+                "deleted-records",
+                "removed-delete-files",
+                "removed-position-delete-files",
+                "removed-equality-delete-files",
+                "removed-dvs",
+                "removed-position-deletes",
+                "removed-equality-deletes",
+                "removed-files-size",
+            ],
+        };
+        let values = [
+            self.data_files,
+            self.records,
+            self.delete_files,
+            self.position_delete_files,
+            self.equality_delete_files,
+            self.vectors,
+            self.position_deletes,
+            self.equality_deletes,
+            self.bytes,
+        ];
+        let mut keys = [("", 0); 9];
+        for (key, pair) in keys.iter_mut().zip(names.into_iter().zip(values)) {
+            *key = pair;
+        }
+        keys
     }
 }
 
-/// How many manifests a snapshot wrote itself and how many it took over from its parent.
+/// What a snapshot adds and removes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Delta {
+    added: FileCounts,
+    removed: FileCounts,
+}
+
+impl Delta {
+    /// Counts of something, with what is left out when it is zero.
+    fn keys(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let keys = self.added.keys(true).into_iter();
+        keys.chain(self.removed.keys(false))
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+/// What a snapshot adds and removes, in all and for each partition.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    all: Delta,
+    partitions: HashMap<(i32, Struct), Delta>,
+}
+
+impl Tally {
+    pub(super) fn of_added(files: &[WrittenFile]) -> Self {
+        let mut tally = Self::default();
+        for WrittenFile { data_file, spec_id } in files {
+            let counted = Counted {
+                content: data_file.content_type(),
+                format: data_file.file_format(),
+                records: data_file.record_count(),
+                file_bytes: data_file.file_size_in_bytes(),
+                vector_bytes: data_file.content_size_in_bytes(),
+            };
+            tally.all.added.add(&counted);
+            let partition = (*spec_id, data_file.partition().clone());
+            let partition = tally.partitions.entry(partition).or_default();
+            partition.added.add(&counted);
+        }
+        tally
+    }
+
+    pub(super) fn remove(&mut self, placed: &PlacedFile) {
+        let file = placed.file();
+        let counted = Counted {
+            content: file.content_type(),
+            format: file.file_format(),
+            records: file.record_count(),
+            file_bytes: file.file_size_in_bytes(),
+            vector_bytes: file.content_size_in_bytes(),
+        };
+        self.all.removed.add(&counted);
+        let partition = (placed.spec_id, file.partition().clone());
+        let partition = self.partitions.entry(partition).or_default();
+        partition.removed.add(&counted);
+    }
+
+    pub(super) fn adds_data(&self) -> bool {
+        self.all.added.data_files > 0
+    }
+
+    pub(super) fn adds_deletes(&self) -> bool {
+        self.all.added.delete_files > 0
+    }
+
+    pub(super) fn removes(&self) -> bool {
+        let FileCounts {
+            data_files,
+            delete_files,
+            ..
+        } = self.all.removed;
+        data_files + delete_files > 0
+    }
+}
+
+/// How many manifests a snapshot wrote itself, took over from its parent, and left out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ManifestCounts {
     pub(super) created: usize,
     pub(super) kept: usize,
+    pub(super) replaced: usize,
+    /// Entries of the manifests that were written anew.
+    pub(super) processed: usize,
 }
 
-/// The summary of an append. Keys of the caller never replace keys of the format.
-pub(super) fn of_append(
+/// The summary of a snapshot. Keys of the caller never replace keys of the format.
+pub(super) fn of_snapshot(
     metadata: &TableMetadata,
     parent: Option<&Summary>,
-    added: &Added,
+    operation: Operation,
+    tally: &Tally,
     manifests: ManifestCounts,
     extras: &BTreeMap<String, String>,
 ) -> Summary {
     let mut keys: HashMap<String, String> = extras
         .iter()
-        .filter(|(key, _)| key.as_str() != "operation")
+        .filter(|(key, _)| !is_of_format(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let mut ours: Vec<(&str, Option<u64>)> = vec![
-        (
-            "changed-partition-count",
-            Some(added.partitions.len() as u64),
-        ),
-        ("manifests-created", Some(manifests.created as u64)),
-        ("manifests-kept", Some(manifests.kept as u64)),
-        ("manifests-replaced", Some(0)),
-        ("entries-processed", Some(0)),
-    ];
-    let none_if_empty = |count: u64| (added.all.files > 0).then_some(count);
-    ours.extend([
-        ("added-data-files", none_if_empty(added.all.files)),
-        ("added-records", none_if_empty(added.all.records)),
-        ("added-files-size", none_if_empty(added.all.bytes)),
-    ]);
-    for (key, more) in [
-        ("total-data-files", added.all.files),
-        ("total-records", added.all.records),
-        ("total-files-size", added.all.bytes),
-        ("total-delete-files", 0),
-        ("total-position-deletes", 0),
-        ("total-equality-deletes", 0),
-    ] {
-        ours.push((key, total(parent, key, more)));
+    let mut put = |key: &str, value: u64| keys.insert(key.to_owned(), value.to_string());
+    put("changed-partition-count", tally.partitions.len() as u64);
+    put("manifests-created", manifests.created as u64);
+    put("manifests-kept", manifests.kept as u64);
+    put("manifests-replaced", manifests.replaced as u64);
+    put("entries-processed", manifests.processed as u64);
+    for (key, count) in tally.all.keys() {
+        put(key, count);
     }
-    for (key, value) in ours {
-        match value {
-            Some(value) => keys.insert(key.to_owned(), value.to_string()),
-            // What is not known is left out: a caller's own key must not pose as it.
-            None => keys.remove(key),
-        };
+    let Delta { added, removed } = &tally.all;
+    for (key, more, less) in [
+        ("total-data-files", added.data_files, removed.data_files),
+        ("total-records", added.records, removed.records),
+        ("total-files-size", added.bytes, removed.bytes),
+        (
+            "total-delete-files",
+            added.delete_files,
+            removed.delete_files,
+        ),
+        (
+            "total-position-deletes",
+            added.position_deletes,
+            removed.position_deletes,
+        ),
+        (
+            "total-equality-deletes",
+            added.equality_deletes,
+            removed.equality_deletes,
+        ),
+    ] {
+        // What is not known is left out.
+        if let Some(total) = total(parent, key, more, less) {
+            put(key, total);
+        }
     }
     keys.insert("engine-name".to_owned(), "lakehouse".to_owned());
     keys.insert(
         "engine-version".to_owned(),
         env!("CARGO_PKG_VERSION").to_owned(),
     );
-    keys.extend(partition_keys(metadata, added));
+    keys.extend(partition_keys(metadata, tally));
     Summary {
-        operation: Operation::Append,
+        operation,
         additional_properties: keys,
     }
 }
 
-/// The parent's total and `more`; unknown when the parent does not tell its own.
-fn total(parent: Option<&Summary>, key: &str, more: u64) -> Option<u64> {
-    let Some(parent) = parent else {
-        return Some(more);
+/// Whether a key says what only the producer of a snapshot knows: a caller's own must not pose as
+/// it.
+fn is_of_format(key: &str) -> bool {
+    let counts = FileCounts::default();
+    let both = [counts.keys(true), counts.keys(false)];
+    let counted = both.iter().flatten().any(|(name, _)| *name == key);
+    counted
+        || key.starts_with("partitions.")
+        || matches!(
+            key,
+            "operation"
+                | "total-data-files"
+                | "total-records"
+                | "total-files-size"
+                | "total-delete-files"
+                | "total-position-deletes"
+                | "total-equality-deletes"
+                | "changed-partition-count"
+                | "partition-summaries-included"
+                | "manifests-created"
+                | "manifests-kept"
+                | "manifests-replaced"
+                | "entries-processed"
+        )
+}
+
+/// The parent's total with what was added and without what was removed; unknown when the parent
+/// does not tell its own, or tells one that cannot be.
+fn total(parent: Option<&Summary>, key: &str, more: u64, less: u64) -> Option<u64> {
+    let before: u64 = match parent {
+        Some(parent) => parent.additional_properties.get(key)?.parse().ok()?,
+        None => 0,
     };
-    let before: u64 = parent.additional_properties.get(key)?.parse().ok()?;
-    before.checked_add(more)
+    before.checked_add(more)?.checked_sub(less)
 }
 
 /// One key for each changed partition, when there are fewer than the table asks for at most.
-fn partition_keys(metadata: &TableMetadata, added: &Added) -> Vec<(String, String)> {
+fn partition_keys(metadata: &TableMetadata, tally: &Tally) -> Vec<(String, String)> {
     let limit: usize = metadata
         .properties()
         .get("write.summary.partition-limit")
         .and_then(|limit| limit.trim().parse().ok())
         .unwrap_or(0);
-    if added.partitions.is_empty() || added.partitions.len() >= limit {
+    if tally.partitions.is_empty() || tally.partitions.len() >= limit {
         return Vec::new();
     }
     let mut keys = vec![("partition-summaries-included".to_owned(), "true".to_owned())];
-    for ((spec_id, values), counts) in &added.partitions {
+    for ((spec_id, values), delta) in &tally.partitions {
         let Some(spec) = metadata.partition_spec_by_id(*spec_id) else {
             continue;
         };
@@ -138,20 +308,19 @@ fn partition_keys(metadata: &TableMetadata, added: &Added) -> Vec<(String, Strin
             continue;
         }
         let schema = Arc::clone(metadata.current_schema());
-        // The path takes it for granted that the spec fits the schema.
-        if spec.partition_type(&schema).is_err() {
+        // The path takes it for granted that the spec fits the schema and the values the spec.
+        let fits = spec
+            .partition_type(&schema)
+            .is_ok_and(|types| types.fields().len() == values.fields().len());
+        if !fits {
             continue;
         }
         let path = spec.partition_to_path(values, schema);
-        let FileCounts {
-            files,
-            records,
-            bytes,
-        } = counts;
-        keys.push((
-            format!("partitions.{path}"),
-            format!("added-data-files={files},added-records={records},added-files-size={bytes}"),
-        ));
+        let counts: Vec<String> = delta
+            .keys()
+            .map(|(key, count)| format!("{key}={count}"))
+            .collect();
+        keys.push((format!("partitions.{path}"), counts.join(",")));
     }
     keys
 }

@@ -32,6 +32,8 @@ pub(crate) struct LakeFile {
     deletes: Option<Arc<ScanDeletes>>,
     /// What position deletes and deletion vectors delete, once somebody needed to know.
     deleted: OnceLock<Option<Arc<DeletedRows>>>,
+    /// The rows that are read, when not all are.
+    chosen: Option<Arc<DeletedRows>>,
     /// Whether a range of the file was counted for EXPLAIN.
     is_counted: AtomicBool,
 }
@@ -50,6 +52,7 @@ impl LakeFile {
             key_sets: Vec::new(),
             deletes: None,
             deleted: OnceLock::new(),
+            chosen: None,
             is_counted: AtomicBool::new(false),
         }
     }
@@ -69,6 +72,23 @@ impl LakeFile {
     pub(crate) fn with_deletes(mut self, deletes: Arc<ScanDeletes>) -> Self {
         self.deletes = Some(deletes);
         self
+    }
+
+    /// With the rows that are deleted, instead of what deletes name.
+    pub(super) fn with_deleted_rows(mut self, rows: Option<Arc<DeletedRows>>) -> Self {
+        self.deleted = OnceLock::from(rows);
+        self
+    }
+
+    /// With a choice of its rows, by their places; only these are read.
+    pub(super) fn with_chosen_rows(mut self, rows: Arc<DeletedRows>) -> Self {
+        self.chosen = Some(rows);
+        self
+    }
+
+    /// The rows that are read, when not all are.
+    pub(super) fn chosen_rows(&self) -> Option<&DeletedRows> {
+        self.chosen.as_deref()
     }
 
     /// With the same value in all rows of a column that no file has.
@@ -127,7 +147,10 @@ impl LakeFile {
     /// Whether position deletes or a deletion vector may delete rows of the file.
     pub(super) fn has_position_deletes(&self) -> bool {
         let deletes = &self.planned.deletes;
-        deletes.vector.is_some() || !deletes.positions.is_empty()
+        match self.deleted.get() {
+            Some(known) => known.is_some(),
+            None => deletes.vector.is_some() || !deletes.positions.is_empty(),
+        }
     }
 
     /// Whether a deletion vector deletes rows of the file.

@@ -82,7 +82,7 @@ pub async fn write_streams(
 }
 
 /// The format crate cannot write a partition value of this type into a manifest.
-fn refuse_uuid_partitions(table: &Table) -> Result<()> {
+pub(super) fn refuse_uuid_partitions(table: &Table) -> Result<()> {
     let values = table
         .partition_spec()
         .partition_type(table.metadata().current_schema())?;

@@ -3,6 +3,7 @@
 mod agreement;
 mod assembly;
 mod bloom_filter;
+mod chosen_rows;
 mod live_rows;
 mod page_count;
 
@@ -186,6 +187,7 @@ impl LakeOpener {
         let Some(mut plan) = plan else {
             return Ok(futures::stream::empty().boxed());
         };
+        self.choose_rows(&file, &mut opened, &mut plan).await?;
         let deletes_timer = self.counters.time_deletes.timer();
         let flags = self.flags(&opened.mapping, &needed);
         let live = if flags.is_empty() {
@@ -236,15 +238,9 @@ impl LakeOpener {
         needed: &[usize],
         metrics: ParquetFileMetrics,
     ) -> Result<Opened> {
-        let location = file.data_file().file_path();
-        let size = file.data_file().file_size_in_bytes();
-        let storage = &self.shape.storage;
-        let reader = FileReader::new(storage, location, size, metrics.clone())?;
-        let reader = reader.metered(&self.counters.footers);
+        let reader = self.footer_reader(file, metrics.clone())?;
         let timer = metrics.metadata_load_time.timer();
-        let footers = &self.shape.footers;
-        let read = || footer_at_end(reader.clone(), PageIndex::Skip);
-        let found = footers.footer(location, read).await?;
+        let found = self.footer_of(file, &reader).await?;
         let (reader, footer) = (reader.of_size(found.file_bytes), found.metadata);
         check_agreement(file.data_file(), &footer, found.file_bytes)?;
         let mapping = FileMapping::new(
@@ -261,6 +257,19 @@ impl LakeOpener {
             mapping,
             metrics,
         })
+    }
+
+    fn footer_reader(&self, file: &LakeFile, metrics: ParquetFileMetrics) -> Result<FileReader> {
+        let location = file.data_file().file_path();
+        let size = file.data_file().file_size_in_bytes();
+        let reader = FileReader::new(&self.shape.storage, location, size, metrics)?;
+        Ok(reader.metered(&self.counters.footers))
+    }
+
+    async fn footer_of(&self, file: &LakeFile, reader: &FileReader) -> Result<Footer> {
+        let read = || footer_at_end(reader.clone(), PageIndex::Skip);
+        let location = file.data_file().file_path();
+        self.shape.footers.footer(location, read).await
     }
 
     /// The table's columns that the predicate looks at, by position.

@@ -163,6 +163,11 @@ impl LakeTable {
         &self.table
     }
 
+    /// The metadata columns behind the table's own.
+    pub(super) fn metadata_columns(&self) -> &[MetadataColumn] {
+        self.metadata.columns()
+    }
+
     /// Begins to plan a scan; with the rows that are enough, when that says how many files it takes.
     async fn begin(
         &self,
@@ -226,7 +231,7 @@ impl LakeTable {
     }
 
     /// What is the same for all files of a scan of data files.
-    fn shape(
+    pub(super) fn shape(
         &self,
         deletes: ScanDeletes,
         columns: TableColumns,
@@ -240,7 +245,7 @@ impl LakeTable {
     }
 
     /// The columns of a scan.
-    fn columns(&self) -> Result<TableColumns> {
+    pub(super) fn columns(&self) -> Result<TableColumns> {
         Ok(TableColumns {
             iceberg: self.metadata.schema_with(self.table.schema())?,
             read: Arc::clone(&self.schema),

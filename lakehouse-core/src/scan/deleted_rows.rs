@@ -32,6 +32,16 @@ impl DeletedRows {
         self.rows |= &other.rows;
     }
 
+    /// A set of rows.
+    pub(crate) fn from_rows(rows: RoaringTreemap) -> Self {
+        Self { rows }
+    }
+
+    /// The rows.
+    pub(crate) fn rows(&self) -> &RoaringTreemap {
+        &self.rows
+    }
+
     /// How many rows.
     pub(crate) fn len(&self) -> u64 {
         self.rows.len()

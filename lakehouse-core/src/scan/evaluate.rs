@@ -34,12 +34,12 @@ impl Facts<'_> {
         }
     }
 
-    fn lower_is(&self, order: Ordering, value: Value<'_>) -> bool {
+    pub(super) fn lower_is(&self, order: Ordering, value: Value<'_>) -> bool {
         self.lower
             .is_some_and(|lower| lower.compare(value) == Some(order))
     }
 
-    fn upper_is(&self, order: Ordering, value: Value<'_>) -> bool {
+    pub(super) fn upper_is(&self, order: Ordering, value: Value<'_>) -> bool {
         self.upper
             .is_some_and(|upper| upper.compare(value) == Some(order))
     }
@@ -152,4 +152,4 @@ pub(crate) fn may_match(predicate: &Predicate, columns: &impl ColumnFacts) -> bo
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

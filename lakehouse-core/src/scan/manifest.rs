@@ -219,20 +219,6 @@ fn refuse_emptied(list: &[ManifestFile], snapshot: &Snapshot) -> Result<()> {
     }
 }
 
-/// The manifests that a snapshot's manifest list of these bytes names.
-///
-/// # Errors
-/// [`ErrorKind::Corrupt`] with the list's location when it is none.
-pub(crate) fn manifest_list_from_bytes(
-    bytes: &[u8],
-    snapshot: &Snapshot,
-) -> Result<Vec<ManifestFile>> {
-    let list = runtime::contained(|| decode::list(bytes))
-        .map_err(|error| unreadable(error, "manifest list", snapshot.manifest_list()))?;
-    refuse_emptied(&list, snapshot)?;
-    Ok(list)
-}
-
 /// The manifest of these bytes, which were read from `path`.
 ///
 /// # Errors

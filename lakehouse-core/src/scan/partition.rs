@@ -1,5 +1,7 @@
 //! What a predicate on columns says about partition values, and what partition values say of rows.
 
+mod strict;
+
 use iceberg::spec::{
     Datum, FieldSummary, Literal, PartitionSpec, PrimitiveLiteral, PrimitiveType, Struct,
     Transform, Type,
@@ -9,6 +11,8 @@ use super::evaluate::{ColumnFacts, Facts};
 use super::predicate::{Comparison, Predicate};
 use super::value::Value;
 use crate::table::transform::{apply, text_prefix};
+
+pub(crate) use strict::strict_conditions;
 
 /// One value of a partition tuple, as a manifest's own spec and schema describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use super::evaluate::{ColumnFacts, Facts, may_match};
 use super::manifest::{ColumnBound, ColumnCount, ListedEntry, ListedFile, ReadManifest};
 use super::manifest_cache::ManifestCache;
 use super::partition::{PartitionColumn, PartitionLayout, SummaryFacts, TupleFacts, project};
+use super::placed_file::PlacedFile;
 use super::planning::Planning;
 use super::predicate::Predicate;
 use super::value::Value;
@@ -116,6 +117,19 @@ impl ScanFile {
         }
     }
 
+    /// A file as a commit found it, without what deletes its rows.
+    pub(crate) fn of_placed(placed: &PlacedFile) -> Self {
+        Self {
+            entry: Arc::clone(placed.entry()),
+            layout: Arc::clone(&placed.layout),
+            sequence_number: placed.sequence_number,
+            file_sequence_number: Some(placed.file_sequence_number),
+            added_snapshot_id: placed.snapshot_id,
+            first_row_id: placed.first_row_id,
+            deletes: FileDeletes::default(),
+        }
+    }
+
     /// Path, sizes, metrics.
     pub fn data_file(&self) -> &ListedFile {
         self.entry.data_file()
@@ -143,6 +157,20 @@ impl ScanFile {
             .iter()
             .zip(self.data_file().partition().fields())
             .map(|(column, value)| (column, value.as_ref()))
+    }
+
+    /// What of an index applies to the file.
+    ///
+    /// # Errors
+    /// As [`DeleteIndex::deletes_for`].
+    pub(crate) fn deletes_in(&self, index: &DeleteIndex) -> Result<FileDeletes> {
+        let (layout, _) = self.partition_tuple();
+        index.deletes_for(
+            self.data_file(),
+            self.spec_id(),
+            layout,
+            self.sequence_number,
+        )
     }
 
     /// The file's spec and its partition values by that spec.

@@ -96,12 +96,24 @@ impl FileNames {
         fields: &[PartitionColumn],
         partition: &Struct,
     ) -> Result<String> {
+        let file = self.next_name(".parquet");
+        self.located(partition_path(fields, partition), file)
+    }
+
+    /// The location of the next delete file, outside of partitions' folders: it may be for files of
+    /// several specs.
+    pub(super) fn next_delete_file(&mut self, extension: &str) -> Result<String> {
+        let file = self.next_name(&format!("-deletes.{extension}"));
+        self.located(String::new(), file)
+    }
+
+    fn next_name(&mut self, end: &str) -> String {
         self.next += 1;
-        let file = format!(
-            "{:05}-{}-{:05}.parquet",
-            self.task, self.query_id, self.next
-        );
-        let mut name = partition_path(fields, partition);
+        format!("{:05}-{}-{:05}{end}", self.task, self.query_id, self.next)
+    }
+
+    fn located(&self, partition: String, file: String) -> Result<String> {
+        let mut name = partition;
         if !name.is_empty() {
             name.push('/');
         }

@@ -1,4 +1,4 @@
-//! Writing one data file in bounded memory.
+//! Writing one Parquet file in bounded memory.
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub(super) struct FileFormat {
     pub(super) options: ArrowWriterOptions,
     pub(super) metrics: MetricsPlan,
     pub(super) spec_id: i32,
+    pub(super) content: DataContentType,
 }
 
 /// A data file being written; nothing stands under its name before [`Self::finish`].
@@ -31,6 +32,8 @@ pub(super) struct FileFormat {
 pub(super) struct ParquetFile {
     format: Arc<FileFormat>,
     partition: Struct,
+    /// The one data file that a delete file is for.
+    referenced: Option<String>,
     encoder: ArrowWriter<Vec<u8>>,
     sink: StorageWriter,
     floats: Vec<FloatMetrics>,
@@ -55,9 +58,16 @@ impl ParquetFile {
             floats: format.metrics.floats(),
             format,
             partition,
+            referenced: None,
             encoder,
             rows: 0,
         })
+    }
+
+    /// Says which data file a delete file is for, when it is for one.
+    pub(super) fn referencing(mut self, data_file: Option<String>) -> Self {
+        self.referenced = data_file;
+        self
     }
 
     /// Adds rows in stored form; full row groups go to the store.
@@ -126,7 +136,7 @@ impl ParquetFile {
         // All that can fail is done before the file stands under its name.
         let metrics = self.format.metrics.file_metrics(&footer, &self.floats)?;
         let data_file = DataFileBuilder::default()
-            .content(DataContentType::Data)
+            .content(self.format.content)
             .file_path(self.sink.location().to_owned())
             .file_format(DataFileFormat::Parquet)
             .partition(self.partition.clone())
@@ -140,6 +150,7 @@ impl ParquetFile {
             .lower_bounds(metrics.lower_bounds)
             .upper_bounds(metrics.upper_bounds)
             .split_offsets(Some(metrics.split_offsets))
+            .referenced_data_file(self.referenced.take())
             .build()
             .map_err(|error| {
                 Error::internal("a data file must be described whole").with_source(error)

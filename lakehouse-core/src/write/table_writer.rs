@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::StreamExt;
-use iceberg::spec::DataFileFormat;
+use iceberg::spec::{
+    DataContentType, DataFileFormat, NestedField, NestedFieldRef, PrimitiveType, Schema, Type,
+};
 use uuid::Uuid;
 
 use super::WrittenFile;
@@ -40,10 +42,11 @@ const CONCURRENT_FILES: usize = 8;
 /// What one write is given beside the table.
 #[derive(Debug)]
 pub struct WriteOptions {
-    memory: Reservation,
-    query_id: Uuid,
-    task: u32,
-    properties: HashMap<String, String>,
+    pub(super) memory: Reservation,
+    pub(super) query_id: Uuid,
+    pub(super) task: u32,
+    pub(super) properties: HashMap<String, String>,
+    has_row_lineage: bool,
 }
 
 impl WriteOptions {
@@ -57,6 +60,7 @@ impl WriteOptions {
             query_id,
             task: 0,
             properties: HashMap::new(),
+            has_row_lineage: false,
         }
     }
 
@@ -64,6 +68,15 @@ impl WriteOptions {
     #[must_use]
     pub fn with_task(mut self, task: u32) -> Self {
         self.task = task;
+        self
+    }
+
+    /// Says that rows come with their ids and the sequence numbers of their last change, in two
+    /// columns of whole numbers behind the table's own; NULL is what the rows' file gives them. For
+    /// tables of format version 3.
+    #[must_use]
+    pub fn with_row_lineage(mut self) -> Self {
+        self.has_row_lineage = true;
         self
     }
 
@@ -117,7 +130,11 @@ impl TableWriter {
 
     fn build(table: &Table, options: WriteOptions) -> Result<Self> {
         let metadata = table.metadata();
-        let (schema, spec) = (metadata.current_schema(), table.partition_spec());
+        let schema = match options.has_row_lineage {
+            true => &Arc::new(with_row_lineage(metadata.current_schema())?),
+            false => metadata.current_schema(),
+        };
+        let spec = table.partition_spec();
         let properties = Properties {
             statement: &options.properties,
             table: table.properties(),
@@ -145,6 +162,7 @@ impl TableWriter {
                 stored,
                 metrics,
                 spec_id: spec.spec_id(),
+                content: DataContentType::Data,
             }),
             memory: options.memory,
             open: HashMap::new(),
@@ -318,6 +336,20 @@ impl OpenFile {
         self.memory_bytes = self.file.memory_bytes();
         total - before + self.memory_bytes
     }
+}
+
+/// The columns of rows that come with their lineage, by the ids that the format reserves.
+fn with_row_lineage(schema: &Schema) -> Result<Schema> {
+    const ROW_ID: (i32, &str) = (2_147_483_540, "_row_id");
+    const SEQUENCE_NUMBER: (i32, &str) = (2_147_483_539, "_last_updated_sequence_number");
+    let own = schema.as_struct().fields().iter().map(Arc::clone);
+    let lineage = [ROW_ID, SEQUENCE_NUMBER].map(|(id, name)| -> NestedFieldRef {
+        NestedField::optional(id, name, Type::Primitive(PrimitiveType::Long)).into()
+    });
+    let with = Schema::builder()
+        .with_schema_id(schema.schema_id())
+        .with_fields(own.chain(lineage));
+    Ok(with.build()?)
 }
 
 fn refuse_other_formats(properties: Properties<'_>) -> Result<()> {

@@ -8,4 +8,6 @@ mod commit;
 #[cfg(test)]
 mod reader;
 #[cfg(test)]
+mod row_change;
+#[cfg(test)]
 mod write;

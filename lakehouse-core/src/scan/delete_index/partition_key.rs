@@ -6,15 +6,15 @@ use crate::scan::partition::PartitionLayout;
 
 /// What a spec of the table looks like, to tell manifests that show only a part of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SpecShape {
+pub(in crate::scan) struct SpecShape {
     /// How many fields the spec has.
-    pub(super) fields: usize,
+    pub(in crate::scan) fields: usize,
     /// Whether all rows are in one partition.
-    pub(super) is_unpartitioned: bool,
+    pub(in crate::scan) is_unpartitioned: bool,
 }
 
 impl SpecShape {
-    pub(super) fn of(spec: &PartitionSpec) -> Self {
+    pub(in crate::scan) fn of(spec: &PartitionSpec) -> Self {
         Self {
             fields: spec.fields().len(),
             is_unpartitioned: spec.is_unpartitioned(),
@@ -24,7 +24,7 @@ impl SpecShape {
 
 /// One partition of one spec; values by field id, so that their order does not matter.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct PartitionKey {
+pub(in crate::scan) struct PartitionKey {
     spec_id: i32,
     values: Vec<(i32, KeyValue)>,
 }
@@ -42,7 +42,7 @@ enum KeyValue {
 impl PartitionKey {
     /// The partition of a tuple; `None` when the manifest's layout or the tuple lacks fields of the
     /// spec, so that two partitions could look like one.
-    pub(super) fn new(
+    pub(in crate::scan) fn new(
         spec_id: i32,
         shape: &SpecShape,
         layout: &PartitionLayout,

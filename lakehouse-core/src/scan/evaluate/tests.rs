@@ -7,7 +7,7 @@ use super::*;
 use crate::scan::testing::{FloatOrder, Row, compare, matches};
 
 /// The facts of column 1.
-struct One<'a>(Facts<'a>);
+pub(in crate::scan) struct One<'a>(pub(in crate::scan) Facts<'a>);
 
 impl ColumnFacts for One<'_> {
     fn facts(&self, field_id: i32) -> Facts<'_> {
@@ -251,14 +251,14 @@ fn predicate(kind: &PrimitiveType) -> impl Strategy<Value = Predicate> + use<> {
 
 /// A column's values, a predicate on them, what writers leave out, and where they cut texts.
 #[derive(Debug, Clone)]
-struct Case {
-    column: Vec<Option<Datum>>,
-    predicate: Predicate,
+pub(in crate::scan) struct Case {
+    pub(in crate::scan) column: Vec<Option<Datum>>,
+    pub(in crate::scan) predicate: Predicate,
     absent: [bool; 5],
     cut: usize,
 }
 
-fn case() -> impl Strategy<Value = Case> {
+pub(in crate::scan) fn case() -> impl Strategy<Value = Case> {
     kinds().prop_flat_map(|kind| {
         let column = proptest::collection::vec(proptest::option::of(datum(kind.clone())), 0..5);
         (column, predicate(&kind), any::<[bool; 5]>(), 1..4_usize).prop_map(
@@ -287,18 +287,45 @@ fn cut_text(text: &str, length: usize, up: bool) -> Option<Datum> {
     Some(Datum::string(chars.into_iter().collect::<String>()))
 }
 
-fn bound(case: &Case, wanted: Ordering) -> Option<Datum> {
-    let mut found: Option<&Datum> = None;
-    for value in case.column.iter().flatten().filter(|value| !value.is_nan()) {
-        let further = found.is_none_or(|found| {
-            let (value, found) = (Value::of_datum(value), Value::of_datum(found));
-            value.unwrap().compare(found.unwrap()) == Some(wanted)
-        });
-        found = if further { Some(value) } else { found };
+impl Case {
+    /// The bound that a writer gives: the least value, or the greatest.
+    pub(in crate::scan) fn bound(&self, wanted: Ordering) -> Option<Datum> {
+        let mut found: Option<&Datum> = None;
+        for value in self.column.iter().flatten().filter(|value| !value.is_nan()) {
+            let further = found.is_none_or(|found| {
+                let (value, found) = (Value::of_datum(value), Value::of_datum(found));
+                value.unwrap().compare(found.unwrap()) == Some(wanted)
+            });
+            found = if further { Some(value) } else { found };
+        }
+        match found?.literal() {
+            PrimitiveLiteral::String(text) => cut_text(text, self.cut, wanted == Ordering::Greater),
+            _ => found.cloned(),
+        }
     }
-    match found?.literal() {
-        PrimitiveLiteral::String(text) => cut_text(text, case.cut, wanted == Ordering::Greater),
-        _ => found.cloned(),
+}
+
+/// What a writer that leaves out some of it says of the column with these bounds.
+pub(in crate::scan) fn facts_of<'a>(
+    case: &Case,
+    (lower, upper): &'a (Option<Datum>, Option<Datum>),
+) -> Facts<'a> {
+    let [no_lower, no_upper, no_nulls, no_nans, no_values] = case.absent;
+    let count = |wanted: fn(&Option<Datum>) -> bool| {
+        case.column.iter().filter(|value| wanted(value)).count() as u64
+    };
+    Facts {
+        lower: lower
+            .as_ref()
+            .and_then(Value::of_datum)
+            .filter(|_| !no_lower),
+        upper: upper
+            .as_ref()
+            .and_then(Value::of_datum)
+            .filter(|_| !no_upper),
+        nulls: (!no_nulls).then(|| count(Option::is_none)),
+        nans: (!no_nans).then(|| count(|v| v.as_ref().is_some_and(Datum::is_nan))),
+        values: (!no_values).then(|| count(|_| true)),
     }
 }
 
@@ -307,18 +334,8 @@ proptest! {
 
     #[test]
     fn m11_a_file_with_a_matching_row_is_never_pruned(case in case()) {
-        let (lower, upper) = (bound(&case, Ordering::Less), bound(&case, Ordering::Greater));
-        let [no_lower, no_upper, no_nulls, no_nans, no_values] = case.absent;
-        let count = |wanted: fn(&Option<Datum>) -> bool| {
-            case.column.iter().filter(|value| wanted(value)).count() as u64
-        };
-        let facts = Facts {
-            lower: lower.as_ref().and_then(Value::of_datum).filter(|_| !no_lower),
-            upper: upper.as_ref().and_then(Value::of_datum).filter(|_| !no_upper),
-            nulls: (!no_nulls).then(|| count(Option::is_none)),
-            nans: (!no_nans).then(|| count(|v| v.as_ref().is_some_and(Datum::is_nan))),
-            values: (!no_values).then(|| count(|_| true)),
-        };
+        let bounds = (case.bound(Ordering::Less), case.bound(Ordering::Greater));
+        let facts = facts_of(&case, &bounds);
         for value in &case.column {
             let row = Row::from([(1, value.clone())]);
             for floats in [FloatOrder::Total, FloatOrder::Numeric] {

@@ -269,6 +269,17 @@ impl ListedFile {
     /// # Errors
     /// [`crate::error::ErrorKind::Internal`] when that form wants more than manifests have.
     pub fn to_data_file(&self, partition_spec_id: i32) -> Result<DataFile> {
+        self.to_carried(partition_spec_id, self.partition.clone(), self.first_row_id)
+    }
+
+    /// As [`Self::to_data_file`], with partition values and row ids that the entry does not have
+    /// itself.
+    pub(crate) fn to_carried(
+        &self,
+        partition_spec_id: i32,
+        partition: Struct,
+        first_row_id: Option<i64>,
+    ) -> Result<DataFile> {
         let counts = |kind| self.counts(kind).collect::<HashMap<_, _>>();
         let bounds = |kind| self.bounds(kind).collect::<HashMap<_, _>>();
         let mut builder = DataFileBuilder::default();
@@ -276,7 +287,7 @@ impl ListedFile {
             .content(self.content)
             .file_path(self.file_path.clone())
             .file_format(self.file_format)
-            .partition(self.partition.clone())
+            .partition(partition)
             .record_count(self.record_count)
             .file_size_in_bytes(self.file_size_in_bytes)
             .column_sizes(counts(ColumnCount::Size))
@@ -288,7 +299,7 @@ impl ListedFile {
             .key_metadata(self.key_metadata.clone())
             .split_offsets(self.split_offsets.clone())
             .equality_ids(self.equality_ids.clone())
-            .first_row_id(self.first_row_id)
+            .first_row_id(first_row_id)
             .partition_spec_id(partition_spec_id)
             .referenced_data_file(self.referenced_data_file.clone())
             .content_offset(self.content_offset)

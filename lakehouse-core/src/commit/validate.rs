@@ -1,0 +1,396 @@
+//! What a change must find unchanged: checks of the snapshots that were committed since its base.
+
+use std::collections::{HashMap, HashSet};
+
+use iceberg::spec::{
+    DataContentType, ManifestContentType, ManifestFile, ManifestStatus, Operation, Snapshot,
+    TableMetadata,
+};
+
+use super::file_change::{FileChange, Kind};
+use super::isolation::{Isolation, RowStatement};
+use super::manifest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::scan::{
+    DeleteIndex, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate, ReadManifest,
+    ScanFile, delete_may_match, is_vector, manifest_may_match, matched_rows, only, placed_files,
+    read_manifests,
+};
+use crate::table::Table;
+
+/// The rows that a check is about.
+#[derive(Debug)]
+enum Scope<'a> {
+    Rows(&'a Predicate),
+    Partitions(&'a PartitionSet),
+}
+
+impl Scope<'_> {
+    fn may_list(&self, manifest: &ManifestFile, metadata: &TableMetadata) -> bool {
+        match self {
+            Self::Rows(filter) => manifest_may_match(filter, manifest, metadata),
+            Self::Partitions(partitions) => partitions.may_be_in(manifest),
+        }
+    }
+
+    fn may_hold(&self, file: &PlacedFile) -> bool {
+        match self {
+            Self::Rows(filter) => matched_rows(filter, file) != Matched::None,
+            Self::Partitions(partitions) => partitions.holds(file) != Some(false),
+        }
+    }
+
+    fn may_delete(&self, file: &PlacedFile, metadata: &TableMetadata) -> bool {
+        match self {
+            Self::Rows(filter) => delete_may_match(filter, file, metadata),
+            // Equality deletes without partition fields are for all, and some writers list
+            // position deletes under the newest spec.
+            Self::Partitions(partitions) => {
+                partitions.holds(file) != Some(false)
+                    || file.layout.columns.is_empty()
+                    || metadata.partition_specs_iter().len() > 1
+            }
+        }
+    }
+
+    /// For the error of a check that failed.
+    fn named(&self, error: Error) -> Error {
+        match self {
+            Self::Rows(filter) => error.with_context("filter", format!("{filter:?}")),
+            Self::Partitions(_) => error.with_context("filter", "the replaced partitions"),
+        }
+    }
+}
+
+/// What a change checks of each snapshot.
+#[derive(Debug, Default)]
+struct Checks<'a> {
+    /// No data file was added that may hold such rows.
+    no_new_rows: Option<Scope<'a>>,
+    /// No delete file was added that may delete such rows.
+    no_new_deletes: Option<Scope<'a>>,
+    /// No data file was removed that may hold such rows.
+    no_removed_rows: Option<Scope<'a>>,
+    /// Data files that the change removes: still there, with no new deletes.
+    replaced: HashMap<&'a str, &'a ScanFile>,
+    /// Whether new equality deletes of replaced files do not matter, because they apply to the
+    /// files that replace them too.
+    ignores_equality: bool,
+    /// Data files that added deletes point to.
+    referenced: HashSet<&'a str>,
+    /// Whether a referenced file may have gone by a deletion of all its rows.
+    ignores_deletions: bool,
+    /// Data files that get a deletion vector.
+    vectors: HashSet<String>,
+}
+
+/// The checks of one change, and which snapshots have passed them.
+#[derive(Debug, Default)]
+pub(super) struct Validation {
+    /// By the location of the manifest list: a snapshot of a swap that failed comes back with
+    /// another one.
+    passed: HashSet<String>,
+}
+
+impl Validation {
+    /// Checks a change against all snapshots between its base and `head`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] with the check that failed, the snapshot, and the file or filter; also
+    /// when the history does not reach back to the base.
+    pub(super) async fn check(
+        &mut self,
+        change: &FileChange,
+        partitions: Option<&PartitionSet>,
+        table: &Table,
+        head: Option<&Snapshot>,
+        cache: &ManifestCache,
+    ) -> Result<()> {
+        let everything = Predicate::AlwaysTrue;
+        let checks = Checks::of(change, partitions, table, &everything)?;
+        if checks.is_empty() {
+            return Ok(());
+        }
+        for snapshot in since(change.base_snapshot_id, table.metadata(), head)? {
+            if self.passed.contains(snapshot.manifest_list()) {
+                continue;
+            }
+            checks
+                .check(snapshot, table, cache)
+                .await
+                .map_err(|error| error.with_context("snapshot", snapshot.snapshot_id()))?;
+            self.passed.insert(snapshot.manifest_list().to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The snapshots of a branch after `base`, newest first.
+fn since<'a>(
+    base: Option<i64>,
+    metadata: &'a TableMetadata,
+    head: Option<&'a Snapshot>,
+) -> Result<Vec<&'a Snapshot>> {
+    let mut found = Vec::new();
+    let mut next = head.map(Snapshot::snapshot_id);
+    while next != base {
+        let snapshot = next
+            .and_then(|id| metadata.snapshot_by_id(id))
+            // A damaged parent chain may be a ring.
+            .filter(|_| found.len() <= metadata.snapshots().len());
+        let Some(snapshot) = snapshot else {
+            let base = base.map_or("the empty table".to_owned(), |id| format!("snapshot {id}"));
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "cannot determine the history between {base}, which the change read, and the \
+                     branch's head: snapshots between them have expired, or the branch was moved; \
+                     read again"
+                ),
+            ));
+        };
+        found.push(snapshot.as_ref());
+        next = snapshot.parent_snapshot_id();
+    }
+    Ok(found)
+}
+
+impl<'a> Checks<'a> {
+    fn of(
+        change: &'a FileChange,
+        partitions: Option<&'a PartitionSet>,
+        table: &Table,
+        everything: &'a Predicate,
+    ) -> Result<Self> {
+        let mut checks = Self {
+            replaced: change
+                .removed
+                .iter()
+                .map(|file| (file.path(), file))
+                .collect(),
+            ..Self::default()
+        };
+        let filter = change.conflict_filter.as_ref();
+        match &change.kind {
+            Kind::Append | Kind::DeleteRows(_) | Kind::Manifests(_) => {}
+            Kind::Rewrite => checks.ignores_equality = true,
+            Kind::OverwriteRows(rows) => {
+                let level = change.isolation.unwrap_or(Isolation::Serializable);
+                checks.overwrite(level, || Scope::Rows(filter.unwrap_or(rows)));
+            }
+            Kind::ReplacePartitions | Kind::CherryPick(_) => {
+                let level = change.isolation.unwrap_or(Isolation::Serializable);
+                if let Some(partitions) = partitions {
+                    checks.overwrite(level, || Scope::Partitions(partitions));
+                }
+            }
+            Kind::RowLevel(statement) => {
+                let level = match change.isolation {
+                    Some(level) => level,
+                    None => statement.isolation(table)?,
+                };
+                let filter = filter.unwrap_or(everything);
+                let is_delete = *statement == RowStatement::Delete;
+                if level == Isolation::Serializable {
+                    checks.no_new_rows = Some(Scope::Rows(filter));
+                }
+                let mut deletes = change.added.iter().map(|file| &file.data_file);
+                let adds_deletes = deletes.any(|file| file.content_type() != DataContentType::Data);
+                if adds_deletes && !is_delete && level != Isolation::None {
+                    checks.no_new_deletes = Some(Scope::Rows(filter));
+                }
+                checks.referenced = change.referenced.iter().map(ScanFile::path).collect();
+                checks.ignores_deletions = is_delete;
+            }
+        }
+        let vectors = change.added.iter().map(|file| &file.data_file);
+        checks.vectors = vectors
+            .filter(|file| is_vector(file.content_type(), file.file_format()))
+            .filter_map(|file| file.referenced_data_file())
+            .collect();
+        Ok(checks)
+    }
+
+    fn overwrite(&mut self, level: Isolation, scope: impl Fn() -> Scope<'a>) {
+        if level == Isolation::Serializable {
+            self.no_new_rows = Some(scope());
+        }
+        if level != Isolation::None {
+            self.no_new_deletes = Some(scope());
+            self.no_removed_rows = Some(scope());
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.no_new_rows.is_none()
+            && self.no_new_deletes.is_none()
+            && self.no_removed_rows.is_none()
+            && self.replaced.is_empty()
+            && self.referenced.is_empty()
+            && self.vectors.is_empty()
+    }
+
+    async fn check(&self, snapshot: &Snapshot, table: &Table, cache: &ManifestCache) -> Result<()> {
+        let list = manifest::read_list(table.storage(), snapshot, cache).await?;
+        let wanted: Vec<ManifestFile> = list
+            .iter()
+            .filter(|file| file.added_snapshot_id == snapshot.snapshot_id())
+            .filter(|file| self.wants(file, snapshot, table.metadata()))
+            .cloned()
+            .collect();
+        let read = read_manifests(table.storage(), wanted, cache).await?;
+        for read in &read {
+            match read.file.content {
+                ManifestContentType::Data => self.check_data(read, snapshot)?,
+                ManifestContentType::Deletes => {
+                    self.check_deletes(read, snapshot, table.metadata())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a manifest that the snapshot wrote can matter.
+    fn wants(&self, file: &ManifestFile, snapshot: &Snapshot, metadata: &TableMetadata) -> bool {
+        let scoped = |scope: &Option<Scope<'_>>| {
+            let scope = scope.as_ref();
+            scope.is_some_and(|scope| scope.may_list(file, metadata))
+        };
+        match file.content {
+            ManifestContentType::Data => {
+                let adds = adds_rows(snapshot) && file.has_added_files();
+                let is_named = !self.replaced.is_empty() || !self.referenced.is_empty();
+                adds && scoped(&self.no_new_rows)
+                    || file.has_deleted_files() && (is_named || scoped(&self.no_removed_rows))
+            }
+            ManifestContentType::Deletes => {
+                file.has_added_files()
+                    && (self.no_new_deletes.is_some()
+                        || !self.replaced.is_empty()
+                        || !self.vectors.is_empty())
+            }
+        }
+    }
+
+    fn check_data(&self, read: &ReadManifest, snapshot: &Snapshot) -> Result<()> {
+        let is_deletion = snapshot.summary().operation == Operation::Delete;
+        for file in own(placed_files(read)?, snapshot) {
+            let path = file.path();
+            match file.status() {
+                ManifestStatus::Added if adds_rows(snapshot) => {
+                    refuse(
+                        self.no_new_rows
+                            .as_ref()
+                            .filter(|scope| scope.may_hold(&file)),
+                        &file,
+                        "found a conflicting file that can contain records matching the change's \
+                         filter: another commit added it (NoConflictingData)",
+                    )?;
+                }
+                ManifestStatus::Deleted => {
+                    if self.replaced.contains_key(path) {
+                        return Err(conflict(
+                            &file,
+                            "a data file that the change replaces was removed by another commit \
+                             (missing required files to delete)",
+                        ));
+                    }
+                    if self.referenced.contains(path) && !(is_deletion && self.ignores_deletions) {
+                        return Err(conflict(
+                            &file,
+                            "a data file whose rows the change deletes was removed by another \
+                             commit (missing data files)",
+                        ));
+                    }
+                    let scope = self.no_removed_rows.as_ref();
+                    refuse(
+                        scope.filter(|scope| scope.may_hold(&file)),
+                        &file,
+                        "found a conflicting removed file that can contain records matching the \
+                         change's filter (NoConflictingDeletes)",
+                    )?;
+                }
+                ManifestStatus::Added | ManifestStatus::Existing => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_deletes(
+        &self,
+        read: &ReadManifest,
+        snapshot: &Snapshot,
+        metadata: &TableMetadata,
+    ) -> Result<()> {
+        let is_new = |file: &PlacedFile| {
+            file.status() == ManifestStatus::Added && file.snapshot_id == snapshot.snapshot_id()
+        };
+        let is_rewrite = snapshot.summary().operation == Operation::Replace;
+        for file in placed_files(read)?.into_iter().filter(is_new) {
+            let scope = self.no_new_deletes.as_ref();
+            refuse(
+                scope.filter(|scope| !is_rewrite && scope.may_delete(&file, metadata)),
+                &file,
+                "found new conflicting delete files that can apply to records matching the \
+                 change's filter (NoConflictingDeletes)",
+            )?;
+            if file.file().content_type() != DataContentType::PositionDeletes {
+                continue;
+            }
+            // Readers take a vector for all position deletes of its file.
+            if let Some(path) = self.vectors.iter().find(|path| file.may_name(path)) {
+                return Err(conflict(
+                    &file,
+                    "found concurrently added deletes for a data file that gets a deletion vector \
+                     (AddedDVs)",
+                )
+                .with_context("data file", path));
+            }
+        }
+        // What a rewrite adds was deleted before.
+        if self.replaced.is_empty() || is_rewrite {
+            return Ok(());
+        }
+        let new = only(read, |file| {
+            let is_equality = file.file().content_type() == DataContentType::EqualityDeletes;
+            is_new(file) && !(is_equality && self.ignores_equality)
+        })?;
+        let index = DeleteIndex::new(&[new], metadata)?;
+        for replaced in self.replaced.values() {
+            if let Some(delete) = replaced.deletes_in(&index)?.iter().next() {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "cannot commit, found new deletes for a replaced data file",
+                )
+                .with_context("file", delete.path())
+                .with_context("data file", replaced.path()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files that a snapshot added or removed itself.
+fn own(files: Vec<PlacedFile>, snapshot: &Snapshot) -> impl Iterator<Item = PlacedFile> {
+    let id = snapshot.snapshot_id();
+    files.into_iter().filter(move |file| file.snapshot_id == id)
+}
+
+/// Rewrites add files and no rows.
+fn adds_rows(snapshot: &Snapshot) -> bool {
+    match snapshot.summary().operation {
+        Operation::Append | Operation::Overwrite => true,
+        Operation::Replace | Operation::Delete => false,
+    }
+}
+
+fn conflict(file: &PlacedFile, message: &'static str) -> Error {
+    Error::new(ErrorKind::Conflict, message).with_context("file", file.path())
+}
+
+fn refuse(scope: Option<&Scope<'_>>, file: &PlacedFile, message: &'static str) -> Result<()> {
+    match scope {
+        Some(scope) => Err(scope.named(conflict(file, message))),
+        None => Ok(()),
+    }
+}

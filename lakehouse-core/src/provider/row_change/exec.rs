@@ -1,0 +1,192 @@
+//! A change of rows as the engine executes it: one row for each change in, a snapshot and counts
+//! out.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{
+    EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
+};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
+    Partitioning, PlanProperties,
+};
+
+use tracing::{Instrument, Span};
+
+use super::RowChange;
+use super::run::run;
+use super::stop::Stop;
+use crate::error::{Error, Result};
+use crate::runtime;
+
+/// The input's column of what becomes of rows, by position.
+pub(super) const ACTION: usize = 0;
+/// The input's column of data files, by position.
+pub(super) const FILE: usize = 1;
+/// The input's column of rows in them, by position.
+pub(super) const POSITION: usize = 2;
+
+/// Applies a change to the rows that its input names and commits it as one snapshot.
+///
+/// Takes all changes of one data file from one partition, in the order of the file; gives one row:
+/// `count`, `inserted`, `updated`, `deleted`.
+#[derive(Debug)]
+pub struct RowChangeExec {
+    change: Arc<RowChange>,
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl RowChangeExec {
+    /// The operator; `input` has the columns of [`RowChange::input_schema`].
+    ///
+    /// # Errors
+    /// As [`RowChange::check`]; an input of another form.
+    pub fn try_new(change: Arc<RowChange>, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        change.check()?;
+        let wanted = change.input_schema()?;
+        let given = input.schema();
+        if wanted.fields().len() != given.fields().len() {
+            return Err(Error::internal(format!(
+                "the rows of a change have {} columns where {} are wanted",
+                given.fields().len(),
+                wanted.fields().len()
+            )));
+        }
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(count_schema()),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        );
+        Ok(Self {
+            change,
+            input,
+            properties: Arc::new(properties),
+        })
+    }
+
+    /// What is changed and how.
+    pub fn change(&self) -> &Arc<RowChange> {
+        &self.change
+    }
+
+    fn column(&self, position: usize) -> Arc<dyn PhysicalExpr> {
+        Arc::new(Column::new(
+            self.input.schema().field(position).name(),
+            position,
+        ))
+    }
+}
+
+/// The columns of the one row that a change gives.
+pub(super) fn count_schema() -> SchemaRef {
+    let counts = ["count", "inserted", "updated", "deleted"];
+    let fields = counts.map(|name| Field::new(name, DataType::UInt64, false));
+    Arc::new(Schema::new(fields.to_vec()))
+}
+
+impl fmt::Display for RowChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (catalog, table) = (&self.target.catalog_name, self.target.table.ident());
+        write!(f, "{:?} table={catalog}.{table}", self.statement)?;
+        match &self.branch {
+            Some(branch) => write!(f, ", branch={branch}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl DisplayAs for RowChangeExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RowChangeExec: {}", self.change)
+    }
+}
+
+impl ExecutionPlan for RowChangeExec {
+    fn name(&self) -> &'static str {
+        "RowChangeExec"
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        vec![Distribution::HashPartitioned(vec![self.column(FILE)])]
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        let sort = |position| PhysicalSortExpr::new(self.column(position), SortOptions::default());
+        let order = LexOrdering::new([sort(FILE), sort(POSITION)]);
+        vec![order.map(OrderingRequirements::from)]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let input = children
+            .pop()
+            .ok_or_else(|| DataFusionError::from(Error::internal("a change needs an input")))?;
+        Ok(Arc::new(Self::try_new(Arc::clone(&self.change), input)?))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> EngineResult<SendableRecordBatchStream> {
+        if partition != 0 {
+            return Err(Error::internal("a change has one partition").into());
+        }
+        let partitions = self.input.output_partitioning().partition_count();
+        let streams = (0..partitions)
+            .map(|partition| self.input.execute(partition, Arc::clone(&context)))
+            .collect::<EngineResult<Vec<_>>>()?;
+        let tasks = context.session_config().target_partitions();
+        let change = Arc::clone(&self.change);
+        let stop = Stop::new();
+        let counts = async move {
+            // Whoever drops the answer gives the change up; the tasks then clean up behind it.
+            let _presence = stop.on_drop();
+            let work = run(change, streams, tasks, stop).instrument(Span::current());
+            let counts = runtime::finish(work).await??;
+            let all = counts.inserted + counts.updated + counts.deleted;
+            let columns = [all, counts.inserted, counts.updated, counts.deleted];
+            let columns = columns.map(|count| Arc::new(UInt64Array::from(vec![count])) as ArrayRef);
+            Ok(RecordBatch::try_new(count_schema(), columns.to_vec())?)
+        };
+        let stream = futures::stream::once(counts);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            count_schema(),
+            stream,
+        )))
+    }
+}
