@@ -35,6 +35,10 @@ pub enum Privilege {
     Select,
     /// Add rows.
     Insert,
+    /// Change rows.
+    Update,
+    /// Remove rows.
+    Delete,
     /// Change definition, refs or properties.
     Alter,
     /// Make a table.

@@ -32,6 +32,7 @@ mod streamed_scan;
 mod table;
 mod transform_function;
 mod values;
+mod write_default;
 
 pub use access::Access;
 pub use catalog::{LakeCatalog, LocalTable};
@@ -40,5 +41,7 @@ pub use row_change::{RowAction, RowChange, RowChangeExec, RowChangeNode, RowChan
 pub use row_filter::RowFilterRule;
 pub use scan_report::{ScanReport, bytes_text, time_text};
 pub use streamed_scan::StreamedPlanning;
+pub use predicate::{exact_predicate, filter_predicate};
 pub use table::LakeTable;
 pub use transform_function::transform_functions;
+pub use write_default::write_default;

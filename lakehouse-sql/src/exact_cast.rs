@@ -6,6 +6,8 @@
 //! put there are replaced by one that refuses, or are refused; casts that the user wrote lie deeper
 //! in the plan and stay.
 
+mod assigned;
+
 use std::any::Any;
 use std::sync::Arc;
 
@@ -24,6 +26,8 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
+
+pub(crate) use assigned::{assigned, exact_assignments};
 
 use crate::assignment::{refuse_unlike, whole_number};
 use crate::session_zone::session_zone;

@@ -6,6 +6,7 @@ mod create;
 mod explain;
 mod pipeline;
 mod show;
+mod whole_files;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,8 +22,9 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt, stream};
+use lakehouse_core::commit::RowStatement;
 use lakehouse_core::error::{Error, Result};
-use lakehouse_core::provider::StreamedPlanning;
+use lakehouse_core::provider::{RowChangeNode, StreamedPlanning};
 use tracing::Instrument;
 
 use crate::environment::Environment;
@@ -124,6 +126,7 @@ pub(crate) async fn execute(
     match plan.work {
         Work::Rows(logical) => {
             let logical = with_parameters(*logical, parameters)?;
+            let logical = whole_files::leave_out_whole_files(logical).await?;
             if let LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) = &logical {
                 return engine_command(logical, session).await;
             }
@@ -139,15 +142,14 @@ pub(crate) async fn execute(
                 }
                 _ => {}
             }
-            let is_query = !matches!(logical, LogicalPlan::Dml(_));
+            let is_query = !writes(&logical);
             if is_query {
                 return Ok(QueryResult::rows(run_query(&logical, state).await?, true));
             }
             let stream = run_rows(&logical, &state).await?;
             // A write is done when the statement is, not when somebody reads its count.
-            let schema = stream.schema();
-            let batches = stream.map_err(Error::from).try_collect().await?;
-            Ok(QueryResult::of_batches(schema, batches, false))
+            let batches: Vec<RecordBatch> = stream.map_err(Error::from).try_collect().await?;
+            counts(&logical, &batches)
         }
         Work::Command { command, source } => {
             let source = source
@@ -156,6 +158,35 @@ pub(crate) async fn execute(
             command::run(*command, source, session, &state).await
         }
     }
+}
+
+/// Whether a plan changes a table, so that it is run to its end and answers with counts.
+fn writes(logical: &LogicalPlan) -> bool {
+    matches!(logical, LogicalPlan::Dml(_)) || row_change(logical).is_some()
+}
+
+fn row_change(logical: &LogicalPlan) -> Option<&RowChangeNode> {
+    match logical {
+        LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
+        _ => None,
+    }
+}
+
+/// The counts of a write, which for all but a merge are one.
+fn counts(logical: &LogicalPlan, batches: &[RecordBatch]) -> Result<QueryResult> {
+    let is_merge =
+        row_change(logical).is_some_and(|node| node.change().statement == RowStatement::Merge);
+    let schema: SchemaRef = Arc::new(logical.schema().as_arrow().clone());
+    let shown: Vec<usize> = match is_merge {
+        true => (0..schema.fields().len()).collect(),
+        false => vec![0],
+    };
+    let schema = Arc::new(schema.project(&shown)?);
+    let batches = batches
+        .iter()
+        .map(|batch| batch.project(&shown))
+        .collect::<std::result::Result<_, _>>()?;
+    Ok(QueryResult::of_batches(schema, batches, false))
 }
 
 /// What the engine itself defines, such as an external table of the session.

@@ -65,6 +65,11 @@ pub(crate) fn govern(resolved: Resolved, access: &Access, zone: &Arc<str>) -> Re
         };
         tables.insert(table.key, provider_as_source(Arc::clone(&provider)));
     }
+    if let Intent::Changes(changes) = &intent {
+        for privilege in changes.privileges() {
+            access.check(privilege, &changes.target)?;
+        }
+    }
     if let Intent::Command { command, .. } = &intent {
         for (privilege, target) in command.accesses() {
             access.check_ident(privilege, &target.catalog_name, &target.ident)?;

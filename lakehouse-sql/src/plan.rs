@@ -1,7 +1,12 @@
 //! From a governed statement to a plan: what the engine can resolve is only what was governed.
 
+mod change;
+mod conflict;
 mod context;
+mod delete;
 mod insert;
+mod merge;
+mod update;
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -17,13 +22,14 @@ use datafusion::sql::parser::{ExplainStatement, Statement};
 use datafusion::sql::planner::SqlToRel;
 use datafusion::sql::sqlparser::ast;
 use lakehouse_core::error::{Error, Result};
+use lakehouse_core::lake::Lake;
 use lakehouse_core::name::{hint, quote};
 
 use context::GovernedContext;
 
 use crate::functions::parser_options;
 use crate::govern::Governed;
-use crate::resolve::{Command, Intent};
+use crate::resolve::{Command, Explanation, Intent};
 
 /// How many columns an error names when none is near the one that was asked for.
 const COLUMNS_LISTED: usize = 8;
@@ -52,12 +58,21 @@ pub(crate) enum Work {
 ///
 /// # Errors
 /// Names and types that do not fit, with their place in the SQL where the engine tells it.
-pub(crate) fn plan(governed: Governed, state: &SessionState) -> Result<Plan> {
+pub(crate) fn plan(governed: Governed, lake: &Lake, state: &SessionState) -> Result<Plan> {
     let (intent, tables) = governed.into_parts();
     let context = GovernedContext::new(state, tables);
     let planner = SqlToRel::new_with_options(&context, parser_options(state));
     let work = match intent {
         Intent::Rows(statement) => Work::Rows(Box::new(plan_rows(*statement, &planner, &context)?)),
+        Intent::Changes(mut changes) => {
+            let explanation = changes.explain.take();
+            let plan = change::plan_changes(*changes, lake, &planner, &context, state)?;
+            let plan = match explanation {
+                Some(explanation) => to_explain(plan, explanation, &context)?,
+                None => plan,
+            };
+            Work::Rows(Box::new(plan))
+        }
         Intent::Command { command, source } => {
             let source = match source {
                 Some(query) => {
@@ -106,12 +121,36 @@ fn plan_explain(
         format,
         statement,
     } = explain;
+    let format = format.as_deref().map(ExplainFormat::from_str).transpose()?;
+    let explanation = Explanation {
+        analyze,
+        verbose,
+        format,
+    };
+    to_explain(
+        plan_rows(*statement, planner, context)?,
+        explanation,
+        context,
+    )
+}
+
+/// A plan to be explained instead of run.
+fn to_explain(
+    plan: LogicalPlan,
+    explanation: Explanation,
+    context: &GovernedContext<'_>,
+) -> Result<LogicalPlan> {
+    let Explanation {
+        analyze,
+        verbose,
+        format,
+    } = explanation;
     if format.is_some() && (analyze || verbose) {
         return Err(Error::unsupported(
             "EXPLAIN takes a FORMAT, or ANALYZE or VERBOSE, not both",
         ));
     }
-    let explained = Arc::new(plan_rows(*statement, planner, context)?);
+    let explained = Arc::new(plan);
     let schema = LogicalPlan::explain_schema().to_dfschema_ref()?;
     if analyze {
         return Ok(LogicalPlan::Analyze(Analyze {
@@ -122,7 +161,7 @@ fn plan_explain(
     }
     let format = match format {
         _ if verbose => ExplainFormat::Indent,
-        Some(format) => ExplainFormat::from_str(&format)?,
+        Some(format) => format,
         None => context.options().explain.format.clone(),
     };
     Ok(LogicalPlan::Explain(logical_expr::Explain {

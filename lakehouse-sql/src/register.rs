@@ -28,12 +28,12 @@ use datafusion::sql::sqlparser::ast::{Expr, TableFactor, TableVersion};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Principal;
 use lakehouse_core::lake::Lake;
-use lakehouse_core::provider::{Access, LakeCatalog, LakeTable};
+use lakehouse_core::provider::{Access, LakeCatalog, LakeTable, RowChangeNode};
 use parking_lot::RwLock;
 
 use crate::column_alias::ColumnAliasPlanner;
 use crate::constant::{Constants, instant};
-use crate::exact_cast::exact_casts;
+use crate::exact_cast::{exact_assignments, exact_casts};
 use crate::lossy_cast::LossyCastRule;
 use crate::parse::VersionClause;
 
@@ -189,6 +189,9 @@ impl AnalyzerRule for WriteRule {
                 let input = self.analyze(Arc::unwrap_or_clone(analyze.input), options)?;
                 analyze.input = Arc::new(input);
                 return Ok(LogicalPlan::Analyze(analyze));
+            }
+            LogicalPlan::Extension(extension) if extension.node.as_any().is::<RowChangeNode>() => {
+                return exact_assignments(LogicalPlan::Extension(extension), options);
             }
             other => return Ok(other),
         };

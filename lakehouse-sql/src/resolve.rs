@@ -1,5 +1,6 @@
 //! From names to tables pinned to a snapshot: the only stage that asks the catalog.
 
+mod change;
 mod column_value;
 mod command;
 mod common_table;
@@ -31,6 +32,9 @@ use lakehouse_core::name::Name;
 use lakehouse_core::provider::LakeCatalog;
 use lakehouse_core::scan::MetadataColumn;
 
+pub(crate) use change::{
+    ChangeKind, Changes, Clause, ClauseAction, ColumnChange, Explanation, Value,
+};
 pub(crate) use command::{Command, NamespaceTarget, SettingValue, Show, TableTarget};
 pub(crate) use relation::pin;
 pub(crate) use session_table::SessionTable;
@@ -66,6 +70,8 @@ impl Resolved {
 pub(crate) enum Intent {
     /// Rows that the engine plans: a query, an insert, an explanation, a copy.
     Rows(Box<EngineStatement>),
+    /// Changes of a table's rows.
+    Changes(Box<Changes>),
     /// A command of ours, with the query whose rows a new table begins with.
     Command {
         command: Box<Command>,
@@ -117,6 +123,9 @@ pub(crate) async fn resolve(mut statement: Statement, scope: &Scope<'_>) -> Resu
     scalar_call::refuse_ignored_clauses(&mut statement, scope.state)?;
     dialect_call::write_out_calls(&mut statement, scope.state);
     match statement {
+        statement if change::changes_rows(&statement) => {
+            change::resolve_changes(statement, scope).await
+        }
         Statement::Query(_)
         | Statement::Explain(_)
         | Statement::Insert(_)

@@ -113,7 +113,7 @@ impl Session {
         };
         let resolved = resolve(statement, &scope).await?;
         let governed = govern(resolved, access, &session_zone(state.config_options()))?;
-        let planned = plan(governed, &state)?;
+        let planned = plan(governed, access.lake(), &state)?;
         execute(planned, &self.environment, state, parameters, began).await
     }
 

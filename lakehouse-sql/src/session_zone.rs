@@ -95,7 +95,8 @@ impl AnalyzerRule for LocalTimeRule {
     }
 }
 
-fn local_cast(expr: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
+/// A cast between times with and without zone, by the local time.
+pub(crate) fn local_cast(expr: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
     Ok(match expr {
         Expr::Cast(Cast { expr, data_type }) => match local(*expr, &data_type, schema)? {
             (inner, true) => Transformed::yes(Expr::Cast(Cast::new(Box::new(inner), data_type))),

@@ -28,6 +28,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
+use lakehouse_core::provider::RowChangePlanner;
 use node::SharedPlanner;
 use read_by_all::{Pristine, ReadByAll};
 
@@ -42,7 +43,10 @@ pub(crate) struct SharingPlanner {
 impl SharingPlanner {
     pub(crate) fn new() -> Self {
         let planner =
-            DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(SharedPlanner)]);
+            DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(SharedPlanner),
+            Arc::new(RowChangePlanner),
+        ]);
         Self { planner }
     }
 }

@@ -5,10 +5,13 @@
 
 mod alter;
 mod call;
+mod change;
 mod create;
 mod data_type;
+mod delete;
 mod drop;
 mod insert;
+mod merge;
 mod namespace;
 mod partition;
 mod properties;
@@ -16,6 +19,8 @@ mod query;
 pub mod relation;
 mod set;
 mod show;
+mod truncate;
+mod update;
 
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::{Insert, Query};
@@ -24,14 +29,18 @@ use lakehouse_core::error::{Error, Result};
 
 pub use alter::{AlterAction, AlterTable, RefKind, RefOptions};
 pub use call::{Argument, Call};
+pub use change::{AssignedValue, Assignment, Target};
 pub use create::{ColumnDefinition, CreateTable};
 pub(crate) use data_type::DEPTH_MAX as TYPE_DEPTH_MAX;
+pub use delete::Delete;
 pub use drop::{DropNamespace, DropTable};
+pub use merge::{Merge, MergeAction, MergeClause, MergeKind};
 pub use namespace::CreateNamespace;
 pub use partition::PartitionTerm;
 pub use query::Explain;
 pub use set::{Reset, Set, SetValue, Use};
 pub use show::{Describe, ShowTarget};
+pub use update::Update;
 
 use crate::parse::{Cursor, nearest};
 
@@ -40,10 +49,16 @@ use crate::parse::{Cursor, nearest};
 pub enum Statement {
     /// `SELECT`, `WITH`, `VALUES`, `FROM …`.
     Query(Box<Query>),
-    /// `EXPLAIN` of a query or an insert.
+    /// `EXPLAIN` of a query or a statement that writes rows.
     Explain(Explain),
     /// `INSERT INTO t [(columns)]` with a query or values; no other clause is set.
     Insert(Box<Insert>),
+    /// `DELETE`, and `TRUNCATE TABLE`, which deletes all rows.
+    Delete(Box<Delete>),
+    /// `UPDATE`.
+    Update(Box<Update>),
+    /// `MERGE INTO`.
+    Merge(Box<Merge>),
     /// `CREATE SCHEMA`, `DATABASE` or `NAMESPACE`.
     CreateNamespace(CreateNamespace),
     /// `DROP SCHEMA`, `DATABASE` or `NAMESPACE`.
@@ -78,6 +93,9 @@ impl Statement {
             Self::Query(_) => "query",
             Self::Explain(_) => "explain",
             Self::Insert(_) => "insert",
+            Self::Delete(_) => "delete",
+            Self::Update(_) => "update",
+            Self::Merge(_) => "merge",
             Self::CreateNamespace(_) => "create namespace",
             Self::DropNamespace(_) => "drop namespace",
             Self::CreateTable(_) => "create table",
@@ -103,10 +121,6 @@ const LEADING_WORDS: &[&str] = &[
 
 /// Leading words of statements that are SQL, but not offered, and what to say about each.
 const NOT_OFFERED: &[(&str, &str)] = &[
-    ("MERGE", "MERGE is not offered yet"),
-    ("UPDATE", "UPDATE is not offered yet"),
-    ("DELETE", "DELETE is not offered yet"),
-    ("TRUNCATE", "TRUNCATE is not offered yet"),
     ("REPLACE", "REPLACE is not offered yet"),
     ("GRANT", "GRANT is not offered yet"),
     ("REVOKE", "REVOKE is not offered yet"),
@@ -184,6 +198,10 @@ pub(crate) fn read(cursor: &mut Cursor) -> Result<Statement> {
         "SELECT" | "WITH" | "VALUES" | "FROM" => query::query(cursor),
         "EXPLAIN" => query::explain(cursor),
         "INSERT" => insert::insert(cursor),
+        "DELETE" => delete::delete(cursor),
+        "UPDATE" => update::update(cursor),
+        "MERGE" => merge::merge(cursor),
+        "TRUNCATE" => truncate::truncate(cursor),
         "CREATE" => create::create(cursor),
         "DROP" => drop::drop(cursor),
         "ALTER" => alter::alter(cursor),

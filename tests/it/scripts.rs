@@ -33,6 +33,8 @@ macro_rules! scripts {
 scripts!(
     aggregates,
     assignments,
+    change_errors,
+    change_explain,
     clauses,
     column_aliases,
     compared_values,
@@ -40,6 +42,7 @@ scripts!(
     ctas,
     decimal_digits,
     decimals,
+    delete,
     dialects,
     drop_purge,
     drop_several,
@@ -50,6 +53,7 @@ scripts!(
     insert_errors,
     join_filters,
     joins,
+    merge,
     metadata_tables,
     metadata_tables_versions,
     named_joins,
@@ -68,6 +72,7 @@ scripts!(
     time_travel,
     time_zones,
     types,
+    update,
     windows,
 );
 

@@ -22,6 +22,8 @@ use parquet::schema::types::SchemaDescriptor;
 
 pub(crate) use conversion::{Child, Conversion};
 use default::missing;
+
+pub(super) use default::value as default_value;
 use file_tree::{FileField, file_fields};
 
 use super::file::LakeFile;

@@ -4,6 +4,7 @@
 //! not understood says nothing. Negation is pushed to the leaves on the way, so a half-understood
 //! condition never ends up below a NOT.
 
+mod exact;
 mod fit;
 mod function;
 mod physical;
@@ -20,8 +21,9 @@ use iceberg::spec::{Datum, NestedFieldRef, PrimitiveType, Schema, Type};
 
 use super::pruning::keeps_order;
 use crate::scan::{Comparison, Predicate};
-use crate::table;
+use crate::table::{self, Table};
 use arrow::datatypes::DataType;
+pub use exact::exact_predicate;
 use fit::{Fit, fit};
 pub(super) use physical::derived_conditions;
 
@@ -31,6 +33,12 @@ const LIST_MAX: usize = 1_000;
 /// The conjunction of `filters` as far as planning can use it.
 pub(super) fn convert(filters: &[Expr], schema: &Schema) -> Predicate {
     Converter::new(schema, false).conjunction(filters)
+}
+
+/// What is true of the rows of a table for which all of `filters` are true, as far as it can be said
+/// of files: it may hold for more rows.
+pub fn filter_predicate(filters: &[Expr], table: &Table) -> Predicate {
+    convert(filters, table.schema())
 }
 
 /// As [`convert`], with conditions on fields of structs that are never NULL themselves.

@@ -13,6 +13,7 @@ mod run;
 mod stop;
 mod strategy;
 mod target;
+mod whole_files;
 mod worker;
 
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::catalog::foreign_type::refuse_write;
 use crate::commit::{Isolation, RowStatement};
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake, Selector};
-use crate::scan::{MetadataColumn, Predicate};
+use crate::scan::{MetadataColumn, Predicate, ScanFile};
 use crate::table::{MAIN_BRANCH, ReferenceKind, Table, Version, read_schema};
 
 /// What becomes of a row, as a plan says it in column [`RowChange::ACTION`].
@@ -82,6 +83,12 @@ pub struct RowChange {
     pub update_columns: Vec<usize>,
     /// Whether rows may be inserted: the input then has all columns of the table.
     pub insert: bool,
+    /// Whether the input may name a row several times, which then is deleted each time, and once.
+    pub repeats: bool,
+    /// For a DELETE: the condition itself, where it can be said exactly.
+    pub delete_filter: Option<Predicate>,
+    /// Data files whose rows all are deleted, of which the input names none.
+    pub removed: Vec<ScanFile>,
     /// What is true of every row that the change looks at; it says which files of others conflict
     /// with it, and which files it may touch.
     pub conflict_filter: Predicate,

@@ -1,7 +1,7 @@
 //! A table at one snapshot as the engine plans with it.
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{Fields, Schema as ArrowSchema, SchemaRef};
@@ -57,6 +57,8 @@ pub struct LakeTable {
     name_mapping: Option<NameMapping>,
     metadata: MetadataColumns,
     key_bytes_max: Option<u64>,
+    /// Locations of files that are not read.
+    left_out: Arc<HashSet<String>>,
     target: Option<Arc<InsertTarget>>,
 }
 
@@ -93,6 +95,7 @@ impl LakeTable {
             name_mapping,
             metadata,
             key_bytes_max: None,
+            left_out: Arc::default(),
             target: None,
         })
     }
@@ -110,6 +113,13 @@ impl LakeTable {
     #[must_use]
     pub fn with_deleted_key_bytes_max(mut self, bytes: u64) -> Self {
         self.key_bytes_max = Some(bytes);
+        self
+    }
+
+    /// The same table without the files at these locations.
+    #[must_use]
+    pub fn without_files(mut self, locations: Arc<HashSet<String>>) -> Self {
+        self.left_out = locations;
         self
     }
 
@@ -189,6 +199,7 @@ impl LakeTable {
     fn is_streamed(&self, state: &dyn Session, planning: &Planning, rows_max: Option<u64>) -> bool {
         state.config().get_extension::<StreamedPlanning>().is_some()
             && self.metadata.columns().is_empty()
+            && self.left_out.is_empty()
             && planning.deletes().names_its_files()
             && planning.unread(rows_max) > MANIFEST_READS_MAX
     }
@@ -444,6 +455,11 @@ impl TableProvider for LakeTable {
         let mut plan = planning.whole(rows_max).instrument(span).await?;
         plan.counts.files_skipped_metadata =
             self.metadata.prune(&mut plan.files, filters, state)?;
+        if !self.left_out.is_empty() {
+            let before = plan.files.len();
+            plan.files.retain(|file| !self.left_out.contains(file.path()));
+            plan.counts.files_skipped_metadata += before - plan.files.len();
+        }
         timer.done();
         account.add(&plan);
         account.complete();

@@ -18,6 +18,7 @@ use super::partition::{PartitionColumn, PartitionLayout, SummaryFacts, TupleFact
 use super::placed_file::PlacedFile;
 use super::planning::Planning;
 use super::predicate::Predicate;
+use super::strict::file_must_match;
 use super::value::Value;
 use crate::error::{Error, Result};
 use crate::table::Table;
@@ -143,6 +144,13 @@ impl ScanFile {
     /// How many rows of the file are live: at least so many, and whether exactly.
     pub fn live_rows(&self) -> (u64, bool) {
         self.deletes.live_rows(self.data_file().record_count())
+    }
+
+    /// Whether a condition is surely true for all rows of the file.
+    pub(crate) fn must_match(&self, predicate: &Predicate) -> bool {
+        let (layout, tuple) = self.partition_tuple();
+        let columns = FileFacts(self.data_file());
+        file_must_match(predicate, &columns, layout, &TupleFacts { layout, tuple })
     }
 
     /// The id of the partition spec that the file was written with.

@@ -37,7 +37,8 @@ pub(super) fn check_values(insert: &mut Insert, schema: &Schema) -> Result<()> {
     Ok(())
 }
 
-fn check_value(value: &mut Expr, field: &NestedFieldRef) -> Result<()> {
+/// As [`check_values`], for one value on its way into a column or field.
+pub(super) fn check_value(value: &mut Expr, field: &NestedFieldRef) -> Result<()> {
     let place = value.span().start;
     let at_place = |error: Error| match place.line {
         0 => error,

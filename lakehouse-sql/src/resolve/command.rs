@@ -219,6 +219,9 @@ pub(super) async fn resolve_command(statement: Statement, scope: &Scope<'_>) -> 
         Statement::Query(_)
         | Statement::Explain(_)
         | Statement::Insert(_)
+        | Statement::Delete(_)
+        | Statement::Update(_)
+        | Statement::Merge(_)
         | Statement::DataFusion(_) => {
             return Err(Error::internal(
                 "a statement with rows was taken for a command",

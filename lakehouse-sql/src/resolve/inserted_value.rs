@@ -34,7 +34,8 @@ pub(super) fn mark_values(insert: &mut Insert) {
     }
 }
 
-fn exact(value: &mut Expr) {
+/// Writes a number with a point as a decimal.
+pub(super) fn exact(value: &mut Expr) {
     match value {
         Expr::Value(literal) => {
             if let Some(exact) = decimal(&literal.value) {

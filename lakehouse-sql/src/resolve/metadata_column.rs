@@ -48,7 +48,8 @@ impl Offer {
 /// Metadata columns by the key of the table that they are wanted of.
 pub(super) type Wanted = BTreeMap<String, BTreeSet<MetadataColumn>>;
 
-/// Finds the metadata columns that a statement names and hides them from its wildcards.
+/// Finds the metadata columns that a statement names and hides them from its wildcards, with those
+/// that are `wanted` anyway.
 ///
 /// # Errors
 /// [`lakehouse_core::error::ErrorKind::Unsupported`] where `*` or `NATURAL` cannot be told to leave
@@ -56,12 +57,13 @@ pub(super) type Wanted = BTreeMap<String, BTreeSet<MetadataColumn>>;
 pub(super) fn name_metadata_columns(
     statement: &mut Statement,
     offers: &HashMap<String, Offer>,
+    wanted: Wanted,
 ) -> Result<Wanted> {
     let mut finder = Finder {
         offers,
         scopes: Vec::new(),
         aliased: HashSet::new(),
-        wanted: Wanted::new(),
+        wanted,
     };
     let ControlFlow::Continue(()) = walk(statement, &mut finder);
     let wanted = finder.wanted;

@@ -21,6 +21,7 @@ use lakehouse_core::table::Version;
 use super::column_value::check_values;
 use super::common_table::move_column_names;
 use super::inserted_value::mark_values;
+use super::change::ChangeTarget;
 use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
@@ -60,6 +61,8 @@ struct Found {
     offers: HashMap<String, Offer>,
     /// Each table is loaded once for a statement, however often it is named.
     loaded: HashMap<String, FoundTable>,
+    /// Metadata columns that are needed though the statement does not name them.
+    wanted: Wanted,
 }
 
 /// Resolves a statement that the engine plans.
@@ -70,7 +73,8 @@ pub(super) async fn resolve_rows(mut statement: Statement, scope: &Scope<'_>) ->
     {
         return Ok(Resolved::nothing());
     }
-    let found = resolve_tables(&mut statement, scope, Repeated::Named).await?;
+    let mut found = Found::default();
+    resolve_tables(&mut statement, scope, Repeated::Named, &mut found).await?;
     let tables = found.tables;
     Ok(Resolved {
         intent: Intent::Rows(Box::new(engine_statement(statement)?)),
@@ -84,9 +88,37 @@ pub(super) async fn resolve_source(
     scope: &Scope<'_>,
 ) -> Result<(Box<ast::Query>, Vec<ResolvedTable>)> {
     let mut statement = Statement::Query(query);
-    let found = resolve_tables(&mut statement, scope, Repeated::Refused).await?;
+    let mut found = Found::default();
+    resolve_tables(&mut statement, scope, Repeated::Refused, &mut found).await?;
+    Ok((query_of(statement)?, found.tables))
+}
+
+/// Resolves a query over a table that is changed, whose rows are told apart by metadata columns;
+/// returns the key that stands for it, too.
+pub(super) async fn resolve_query_over(
+    query: Box<ast::Query>,
+    target: &ChangeTarget,
+    scope: &Scope<'_>,
+) -> Result<(Box<ast::Query>, TableReference, Vec<ResolvedTable>)> {
+    let mut statement = Statement::Query(query);
+    let mut found = Found::default();
+    // Where the query names the table again, it reads the same state.
+    let loaded = (path_key(&target.path), target.found.clone());
+    found.loaded.extend([loaded]);
+    found.add_lake_table(&target.path, target.view.clone(), Privilege::Select)?;
+    let key = found
+        .key_of(&target.view, Privilege::Select)
+        .cloned()
+        .ok_or_else(|| Error::internal("a table without a key"))?;
+    let columns = target.columns.iter().copied().collect();
+    found.wanted.insert(key_text(&key), columns);
+    resolve_tables(&mut statement, scope, Repeated::Named, &mut found).await?;
+    Ok((query_of(statement)?, key, found.tables))
+}
+
+fn query_of(statement: Statement) -> Result<Box<ast::Query>> {
     match statement {
-        Statement::Query(query) => Ok((query, found.tables)),
+        Statement::Query(query) => Ok(query),
         _ => Err(Error::internal(
             "a query became another statement while it was resolved",
         )),
@@ -106,7 +138,8 @@ async fn resolve_tables(
     statement: &mut Statement,
     scope: &Scope<'_>,
     repeated: Repeated,
-) -> Result<Found> {
+    found: &mut Found,
+) -> Result<()> {
     name_repeated_columns(statement, None);
     rename_hiding_common_tables(statement);
     let mut written = Vec::new();
@@ -115,10 +148,9 @@ async fn resolve_tables(
     })?;
 
     let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
-    let mut found = Found::default();
     let mut replacements = Vec::with_capacity(written.len());
     for table in &written {
-        replacements.push(look_up(table, scope, &constants, &mut found).await?);
+        replacements.push(look_up(table, scope, &constants, found).await?);
     }
     keep_apart(&written, &mut replacements);
     let mut replacements = replacements.into_iter();
@@ -131,17 +163,17 @@ async fn resolve_tables(
         Ok(())
     })?;
     if let Some(insert) = insert_of(statement) {
-        resolve_target(insert, scope, &mut found).await?;
+        resolve_target(insert, scope, found).await?;
     }
     write_out_joins(statement, &found.spellings)?;
     spell(statement, &found.spellings)?;
     // Again: what differed in spelling only is the same by now.
     let tables = (repeated == Repeated::Named).then_some(&found.spellings);
     name_repeated_columns(statement, tables);
-    let wanted = name_metadata_columns(statement, &found.offers)?;
+    let wanted = std::mem::take(&mut found.wanted);
+    let wanted = name_metadata_columns(statement, &found.offers, wanted)?;
     found.want(&wanted);
-    move_column_names(statement)?;
-    Ok(found)
+    move_column_names(statement)
 }
 
 fn collect(factor: &TableFactor, relation: Relation, written: &mut Vec<Written>) -> Result<()> {
@@ -315,7 +347,7 @@ pub(crate) fn pin(
 }
 
 /// A table that the session or program registered, which wins over the lake's.
-async fn context_table(
+pub(super) async fn context_table(
     path: &[Ident],
     scope: &Scope<'_>,
 ) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -683,7 +715,7 @@ fn quoted_part(part: &str) -> ObjectNamePart {
     ObjectNamePart::Identifier(Ident::with_quote('"', part))
 }
 
-fn path_text(path: &[Ident]) -> String {
+pub(super) fn path_text(path: &[Ident]) -> String {
     let parts: Vec<String> = path.iter().map(ToString::to_string).collect();
     parts.join(".")
 }
@@ -701,7 +733,7 @@ fn path_key(path: &[Ident]) -> String {
 }
 
 /// An error about a name, with the name's place in the SQL.
-fn at_place(error: Error, path: &[Ident]) -> Error {
+pub(super) fn at_place(error: Error, path: &[Ident]) -> Error {
     match path.first() {
         Some(first) if first.span.start.line > 0 => error
             .with_context("line", first.span.start.line)

@@ -19,7 +19,7 @@ pub struct Explain {
     pub verbose: bool,
     /// How to print the plan; the session's setting if not given.
     pub format: Option<ExplainFormat>,
-    /// A query or an insert.
+    /// A query or a statement that writes rows.
     pub statement: Box<Statement>,
 }
 
@@ -52,14 +52,21 @@ pub(super) fn explain(cursor: &mut Cursor) -> Result<Statement> {
         }
     }
 
-    let place = cursor.unsupported("EXPLAIN is offered for a query or an INSERT only");
+    let place = cursor.unsupported(
+        "EXPLAIN is offered for a query, INSERT, DELETE, UPDATE, MERGE and TRUNCATE only",
+    );
     // Refused before reading on, so that no chain of EXPLAINs can exhaust the stack.
     if cursor.peek_words(&["EXPLAIN"]) {
         return Err(place);
     }
     let statement = Box::new(read(cursor)?);
-    if !matches!(*statement, Statement::Query(_) | Statement::Insert(_)) {
-        return Err(place);
+    match *statement {
+        Statement::Query(_)
+        | Statement::Insert(_)
+        | Statement::Delete(_)
+        | Statement::Update(_)
+        | Statement::Merge(_) => {}
+        _ => return Err(place),
     }
     let Options {
         analyze,

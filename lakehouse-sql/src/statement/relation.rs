@@ -24,7 +24,8 @@ pub enum Relation {
 /// Calls `visit` with every table factor that has a name (`TableFactor::Table`, and
 /// `TableFactor::Function` for `LATERAL f(…)`), wherever it stands: in joins, subqueries of `FROM`
 /// and of expressions, common table expressions, set operations and pipes; in the query of an
-/// `INSERT`, a `CREATE TABLE … AS`, a `COPY` and an `EXPLAIN`.
+/// `INSERT`, a `CREATE TABLE … AS`, a `COPY` and an `EXPLAIN`; in what a `DELETE`, an `UPDATE` and a
+/// `MERGE` read beside their target.
 ///
 /// A factor is visited after what is inside of it, and what `visit` puts in its place is not
 /// visited again.
@@ -33,7 +34,7 @@ pub enum Relation {
 /// the common tables after it. Its own body sees the outer table of that name, unless the clause
 /// says `RECURSIVE`. Names are compared as the planner does: unquoted ones in lower case.
 ///
-/// The target of an `INSERT` and the name in a statement of our own (`CREATE TABLE`, `DESCRIBE`, …)
+/// The target of a write and the name in a statement of our own (`CREATE TABLE`, `DESCRIBE`, …)
 /// is no table factor and is not visited.
 ///
 /// # Errors
@@ -74,6 +75,9 @@ pub(crate) fn walk<V: VisitorMut>(
         Statement::Query(query) => query.visit(visitor),
         Statement::Explain(explain) => walk(&mut explain.statement, visitor),
         Statement::Insert(insert) => walk_insert(insert, visitor),
+        Statement::Delete(delete) => delete.walk(visitor),
+        Statement::Update(update) => update.walk(visitor),
+        Statement::Merge(merge) => merge.walk(visitor),
         Statement::CreateTable(create) => {
             for column in &mut create.columns {
                 column.default.visit(visitor)?;

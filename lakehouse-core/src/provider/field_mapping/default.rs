@@ -33,7 +33,11 @@ pub(super) fn missing(
     }
 }
 
-fn value(
+/// A default as the value of a field.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Unsupported`] for a default that cannot be the field's value.
+pub(in super::super) fn value(
     default: &Literal,
     field_type: &Type,
     target: &DataType,

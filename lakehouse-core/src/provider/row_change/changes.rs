@@ -68,6 +68,8 @@ pub(super) struct Gathering {
     /// The input's columns of updated rows.
     updated: Vec<usize>,
     schema: SchemaRef,
+    /// Whether a row may come several times.
+    repeats: bool,
     open: Option<OpenFile>,
     pub(super) counts: RowCounts,
 }
@@ -103,6 +105,7 @@ impl Gathering {
             inserted: (first..first + columns.len()).collect(),
             updated,
             schema: change.input_schema()?,
+            repeats: change.repeats,
             open: None,
             counts: RowCounts::default(),
         })
@@ -138,11 +141,27 @@ impl Gathering {
                     changes.extend(self.finish()?);
                     self.open = Some(OpenFile::new(path, reserve()));
                 }
-                self.change(&rows)?;
+                match self.repeats {
+                    true => self.change(&self.once(&rows)?)?,
+                    false => self.change(&rows)?,
+                }
             }
             start = end;
         }
         Ok(())
+    }
+
+    /// The rows of the open file, each once; those of one place follow each other.
+    fn once(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let mut last = self.open.as_ref().map_or(-1, |open| open.last);
+        let positions = rows.column(POSITION).as_primitive::<Int64Type>();
+        let is_new = positions.values().iter().map(|position| {
+            let is_new = *position != last;
+            last = *position;
+            Some(is_new)
+        });
+        let is_new: BooleanArray = is_new.collect();
+        Ok(filter_record_batch(rows, &is_new)?)
     }
 
     /// What becomes of the last file.

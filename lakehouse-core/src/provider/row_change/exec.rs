@@ -100,9 +100,12 @@ impl fmt::Display for RowChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (catalog, table) = (&self.target.catalog_name, self.target.table.ident());
         write!(f, "{:?} table={catalog}.{table}", self.statement)?;
-        match &self.branch {
-            Some(branch) => write!(f, ", branch={branch}"),
-            None => Ok(()),
+        if let Some(branch) = &self.branch {
+            write!(f, ", branch={branch}")?;
+        }
+        match self.removed.len() {
+            0 => Ok(()),
+            files => write!(f, ", files deleted whole={files}"),
         }
     }
 }

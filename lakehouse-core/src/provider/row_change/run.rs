@@ -14,6 +14,7 @@ use super::patch::Patch;
 use super::stop::Stop;
 use super::strategy::{Mode, Strategy, piece_count, pieces, within};
 use super::target::{Target, TargetFile};
+use super::whole_files::live_rows;
 use super::worker::{Piece, Worker, Writers, delete_files};
 use crate::commit::{FileChange, FilesOnFailure, RowStatement};
 use crate::error::{Error, ErrorKind, Result};
@@ -58,9 +59,15 @@ pub(super) async fn run(
         delete_files(change.table(), &files).await;
         return Err(error);
     }
-    let files = file_change(&change, touched, files, copied);
     let commits = change.lake.commits();
     let target = &change.target;
+    if let Some(whole) = change.whole_delete() {
+        let commit = commits.commit(&target.catalog, target.table.ident(), whole);
+        let committed = stop.or(commit).await??;
+        let deleted = change.rows_of_whole_delete(&committed).await?;
+        return Ok(RowCounts { deleted, ..counts });
+    }
+    let files = file_change(&change, touched, files, copied);
     // From here on the commit says what becomes of the files.
     let commit = commits.commit(&target.catalog, target.table.ident(), files);
     stop.or(commit).await??;
@@ -165,6 +172,8 @@ async fn apply(
     // Or those who send would wait for ever when all workers have failed.
     drop(receiver);
     let mut touched = Touched::default();
+    touched.removed.clone_from(&change.removed);
+    touched.counts.deleted = live_rows(&change.removed);
     let mut outcome = Ok(());
     for gatherer in gatherers {
         match gatherer.await.and_then(|done| done) {

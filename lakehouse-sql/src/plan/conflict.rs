@@ -1,0 +1,146 @@
+//! What a change of rows says about the rows it looks at, as the table format compares it.
+//!
+//! Files that others write meanwhile conflict with the change only where they may hold such rows.
+
+use std::collections::HashSet;
+
+use datafusion::common::Column;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{Filter, LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::Expr;
+use lakehouse_core::error::Result;
+use lakehouse_core::provider::{exact_predicate, filter_predicate};
+use lakehouse_core::scan::Predicate;
+use lakehouse_core::table::Table;
+
+use super::change::Found;
+
+/// Conditions that are true of every row that a change looks at.
+pub(super) struct Condition(Vec<Expr>);
+
+impl Condition {
+    /// Every row is looked at.
+    pub(super) fn all() -> Self {
+        Self(Vec::new())
+    }
+
+    /// What a `WHERE` says.
+    pub(super) fn of_filter(input: &LogicalPlan) -> Self {
+        Self(match input {
+            LogicalPlan::Filter(filter) => split_conjunction_owned(filter.predicate.clone()),
+            _ => Vec::new(),
+        })
+    }
+
+    /// What an `ON` says.
+    pub(super) fn of_join(input: &LogicalPlan) -> Self {
+        Self(match input {
+            LogicalPlan::Join(join) => join
+                .filter
+                .iter()
+                .flat_map(|filter| split_conjunction_owned(filter.clone()))
+                .collect(),
+            _ => Vec::new(),
+        })
+    }
+
+    /// The conditions about the target alone, which need nothing else to be known; and whether these
+    /// are all.
+    fn about_target(&self, target: &HashSet<Column>) -> (Vec<Expr>, bool) {
+        let is_about = |expr: &&Expr| {
+            let columns = expr.column_refs();
+            let is_known = !expr.is_volatile() && !has_subquery(expr);
+            is_known && columns.iter().all(|column| target.contains(*column))
+        };
+        let about: Vec<Expr> = self.0.iter().filter(is_about).cloned().collect();
+        let are_all = about.len() == self.0.len();
+        (about, are_all)
+    }
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    expr.exists(|expr| {
+        Ok(matches!(
+            expr,
+            Expr::ScalarSubquery(_)
+                | Expr::InSubquery(_)
+                | Expr::Exists(_)
+                | Expr::SetComparison(_)
+                | Expr::OuterReferenceColumn(..)
+        ))
+    })
+    .unwrap_or(true)
+}
+
+/// What is known of the rows that a change looks at.
+pub(super) struct Filters {
+    /// Holds for every one of them, and may hold for more: by it conflicts are found.
+    pub(super) conflict: Predicate,
+    /// Holds for them alone, where that can be said.
+    pub(super) exact: Option<Predicate>,
+}
+
+/// What a statement's condition says about its target.
+pub(super) fn filters(
+    condition: &Condition,
+    found: &Found,
+    table: &Table,
+    state: &SessionState,
+) -> Result<Filters> {
+    let target: HashSet<Column> = found.target().into_iter().collect();
+    let (about_target, are_all) = condition.about_target(&target);
+    let filter = conjunction(about_target);
+    let (Some(filter), Some(scan)) = (filter, leftmost(&found.input)) else {
+        return Ok(Filters {
+            conflict: Predicate::AlwaysTrue,
+            exact: condition.0.is_empty().then_some(Predicate::AlwaysTrue),
+        });
+    };
+    // The conditions as the engine would give them to a scan: with types made equal, simplified.
+    let plan = LogicalPlanBuilder::from(scan).filter(filter)?.build()?;
+    let plan = state.optimize(&plan)?;
+    let mut filters = Vec::new();
+    let (mut is_empty, mut is_known) = (true, true);
+    plan.apply(|node| {
+        match node {
+            LogicalPlan::TableScan(scan) => {
+                is_empty = false;
+                is_known &= scan.fetch.is_none();
+                filters.extend(scan.filters.iter().cloned());
+            }
+            LogicalPlan::Filter(Filter { predicate, .. }) => {
+                filters.extend(split_conjunction_owned(predicate.clone()));
+            }
+            LogicalPlan::SubqueryAlias(_) | LogicalPlan::Projection(_) => {}
+            _ => is_known = false,
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if is_empty {
+        return Ok(Filters {
+            conflict: Predicate::AlwaysFalse,
+            exact: None,
+        });
+    }
+    let exact = match are_all && is_known {
+        true => exact_predicate(&filters, table),
+        false => None,
+    };
+    Ok(Filters {
+        conflict: filter_predicate(&filters, table),
+        exact,
+    })
+}
+
+/// The target: what stands furthest to the left.
+fn leftmost(plan: &LogicalPlan) -> Option<LogicalPlan> {
+    match plan {
+        LogicalPlan::TableScan(_) | LogicalPlan::SubqueryAlias(_) => Some(plan.clone()),
+        LogicalPlan::Filter(_) | LogicalPlan::Join(_) | LogicalPlan::Projection(_) => {
+            plan.inputs().first().and_then(|input| leftmost(input))
+        }
+        _ => None,
+    }
+}
