@@ -96,14 +96,9 @@ impl Faults {
         }
     }
 
-    /// No faults at all.
-    pub(crate) fn none() -> Self {
-        Self {
-            store: 0,
-            catalog: 0,
-            crash: 0,
-            delay_ms_max: 10,
-        }
+    /// Whether anything may fail.
+    pub(crate) fn is_any(&self) -> bool {
+        self.store + self.catalog + self.crash > 0
     }
 
     pub(crate) fn draw(&self, call: Call, random: &mut Random) -> Fault {

@@ -82,21 +82,27 @@ pub(crate) fn session_of(lake: &Lake, statement: i64) -> Result<Session> {
 pub(crate) async fn rows(session: &Session, query: &str) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for batch in session.sql(query).await?.collect().await? {
-        let column = |position: usize| {
-            let column = batch.column(position).as_primitive_opt::<Int64Type>();
-            let column = column.filter(|column| column.null_count() == 0);
-            column.ok_or_else(|| Error::internal("a column of the table is not as it was written"))
-        };
-        let (k, p, v, s) = (column(0)?, column(1)?, column(2)?, column(3)?);
-        rows.extend((0..batch.num_rows()).map(|row| Row {
-            k: k.value(row),
-            p: p.value(row),
-            v: v.value(row),
-            s: s.value(row),
-        }));
+        rows.extend(rows_of(&batch)?);
     }
     rows.sort_unstable();
     Ok(rows)
+}
+
+/// The rows of a batch whose first columns are `k, p, v, s`.
+pub(crate) fn rows_of(batch: &RecordBatch) -> Result<Vec<Row>> {
+    let column = |position: usize| {
+        let column = batch.column(position).as_primitive_opt::<Int64Type>();
+        let column = column.filter(|column| column.null_count() == 0);
+        column.ok_or_else(|| Error::internal("a column of the table is not as it was written"))
+    };
+    let (k, p, v, s) = (column(0)?, column(1)?, column(2)?, column(3)?);
+    let rows = (0..batch.num_rows()).map(|row| Row {
+        k: k.value(row),
+        p: p.value(row),
+        v: v.value(row),
+        s: s.value(row),
+    });
+    Ok(rows.collect())
 }
 
 /// The one number that a statement answers, if it answers one.

@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod actor;
 #[cfg(test)]
+mod checker;
+#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod history;
 #[cfg(test)]
 mod lake;
 #[cfg(test)]
@@ -13,11 +17,15 @@ mod ledger;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod planted;
+#[cfg(test)]
 mod pointers;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
 mod run;
+#[cfg(test)]
+mod scan;
 #[cfg(test)]
 mod seed;
 #[cfg(test)]

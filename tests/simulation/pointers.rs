@@ -11,6 +11,7 @@ use lakehouse::core::name::{NamespaceIdent, TableIdent};
 use lakehouse::core::runtime;
 
 use crate::faults::Call;
+use crate::planted::Planted;
 use crate::process::{Lost, Process};
 use crate::world::World;
 
@@ -31,9 +32,20 @@ impl SimulatedPointers {
 }
 
 async fn swap(world: &World, ident: &TableIdent, expected: &str, new: &str) -> Result<Swap> {
-    let swapped = world.pointers.swap(ident, expected, new).await;
+    if world.loses(Planted::SwapInVain) {
+        return Ok(Swap::Moved);
+    }
+    let mut expected = expected.to_owned();
+    let mut swapped = world.pointers.swap(ident, &expected, new).await;
+    if matches!(swapped, Ok(Swap::Stale)) && world.loses(Planted::OthersLost) {
+        expected = world.pointers.get(ident).await?.unwrap_or_default();
+        swapped = world.pointers.swap(ident, &expected, new).await;
+    }
     if matches!(swapped, Ok(Swap::Moved)) {
-        world.moved(expected, new);
+        world.moved(&expected, new);
+        if world.loses(Planted::AnswerWrong) {
+            return Err(Error::new(ErrorKind::Unavailable, "refused, it says"));
+        }
     }
     swapped
 }

@@ -5,15 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use lakehouse::Result;
+use iceberg::spec::FormatVersion;
 use lakehouse::core::runtime;
+use lakehouse::{Error, Result};
 use lakehouse_testkit::Random;
 
 use crate::actor::Actor;
+use crate::checker::Checker;
 use crate::faults::Faults;
+use crate::history::{self, Files};
 use crate::lake::open;
 use crate::ledger::Ledger;
+use crate::planted::Planted;
 use crate::process::Process;
+use crate::scan;
 use crate::time::Time;
 use crate::world::World;
 
@@ -30,7 +35,9 @@ pub(crate) struct Report {
 }
 
 /// Runs one seed, on a runtime of its own whose time passes only when everybody waits.
-pub(crate) fn run(seed: u64) -> Report {
+///
+/// What is `planted` makes the run lose something, which it must find.
+pub(crate) fn run(seed: u64, planted: Option<Planted>) -> Report {
     let time = Arc::new(Time::default());
     let clock = Arc::clone(&time);
     let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -38,43 +45,73 @@ pub(crate) fn run(seed: u64) -> Report {
         .on_thread_park(move || clock.pass())
         .build()
         .unwrap();
-    let whole = simulate(seed, Arc::clone(&time));
-    let report = runtime::on_this_thread(|| tasks.block_on(time.run(whole)));
-    report.unwrap_or_else(|| Report {
-        findings: vec!["everybody waits, and nothing comes".to_owned()],
-        ..Report::default()
-    })
-}
-
-async fn simulate(seed: u64, time: Arc<Time>) -> Report {
     let mut random = Random::of_case(seed, 0);
-    let world = Arc::new(World::new(seed, time, Faults::of_seed(&mut random)));
-    let ledger = Ledger::default();
-    let mut findings = Vec::new();
-    match make_table(&world, &mut random).await {
-        Err(error) => findings.push(format!("the table could not be made: {error}")),
-        Ok(()) => {
-            world.set_calm(false);
-            let processes = 2 + random.within(0..2);
-            let lives = (0..processes).map(|number| {
-                let actors = vec![
-                    Actor::new(format!("w{number}.0"), true, random.within(2..6)),
-                    Actor::new(format!("w{number}.1"), true, random.within(1..5)),
-                    Actor::new(format!("r{number}"), false, random.within(1..5)),
-                ];
-                live(&world, &ledger, number, actors)
-            });
-            let lives: Vec<_> = lives.collect();
-            join_all(lives).await;
-            world.set_calm(true);
-            world.settle().await;
-        }
-    }
+    let faults = Faults::of_seed(&mut random);
+    let world = Arc::new(World::new(seed, Arc::clone(&time), faults, planted));
+    let whole = simulate(Arc::clone(&world), random);
+    let ended = runtime::on_this_thread(|| {
+        let ended = tasks.block_on(time.run(whole));
+        // What still waits is dropped where it ran.
+        drop(tasks);
+        ended
+    });
+    let stuck = || vec!["everybody waits, and nothing comes".to_owned()];
     Report {
+        findings: ended.unwrap_or_else(stuck),
         log: world.log(),
         counts: world.counts(),
-        findings,
     }
+}
+
+async fn simulate(world: Arc<World>, mut random: Random) -> Vec<String> {
+    if let Err(error) = make_table(&world, &mut random).await {
+        return vec![format!("the table could not be made: {error}")];
+    }
+    let ledger = Ledger::default();
+    world.set_calm(false);
+    let processes = random.within(2..4);
+    let lives: Vec<_> = (0..processes)
+        .map(|number| {
+            let actors = vec![
+                Actor::new(format!("w{number}.0"), true, random.within(2..6)),
+                Actor::new(format!("w{number}.1"), true, random.within(1..5)),
+                Actor::new(format!("r{number}"), false, random.within(1..5)),
+            ];
+            live(&world, &ledger, number, actors)
+        })
+        .collect();
+    join_all(lives).await;
+    world.set_calm(true);
+    world.settle().await;
+    match check(&world, &ledger).await {
+        Ok(findings) => findings,
+        Err(finding) => vec![finding],
+    }
+}
+
+/// Holds everything that is left of the run against what its actors were told.
+async fn check(world: &Arc<World>, ledger: &Ledger) -> std::result::Result<Vec<String>, String> {
+    let process = Arc::new(Process::new(Arc::clone(world), "check".to_owned()));
+    let unreadable = |error: Error| format!("the table cannot be read: {error}");
+    let lake = open(&process).await.map_err(unreadable)?;
+    let table = lake.table("t").await.map_err(unreadable)?;
+    let states = history::states(world, table.metadata_location()).await?;
+    let has_row_ids = table.format_version() >= FormatVersion::V3;
+    let mut found = scan::all(&lake, has_row_ids).await.map_err(unreadable)?;
+    world.spoil(&mut found);
+    let records = ledger.records();
+    let checker = Checker::new(&states, &records, &found, world.may_fail());
+    let mut findings = checker.check(&ledger.reads());
+    let mut files = Files::list(world).await;
+    for snapshot in table.snapshots() {
+        if let Err(finding) = files.check(table.metadata(), &snapshot).await {
+            findings.push(format!("snapshot {}: {finding}", snapshot.snapshot_id()));
+        }
+    }
+    for _ in &states {
+        world.count("swaps");
+    }
+    Ok(findings)
 }
 
 /// Makes the table of the run, in a process of its own that nothing disturbs.

@@ -15,6 +15,7 @@ use object_store::{
 };
 
 use crate::faults::Call;
+use crate::planted::Planted;
 use crate::process::{Lost, Process};
 
 /// A store in front of the files of a run.
@@ -64,6 +65,12 @@ impl ObjectStore for SimulatedStore {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
+        if location.as_ref().contains("/data/") && self.process.world.loses(Planted::FileLost) {
+            return Ok(PutResult {
+                e_tag: None,
+                version: None,
+            });
+        }
         let files = &self.process.world.files;
         let work = files.put_opts(location, payload, opts);
         self.call(Call::Put, location, work).await

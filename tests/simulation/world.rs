@@ -1,17 +1,23 @@
 //! What all processes of a run share: files, pointers, the order of faults, and the log of it all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lakehouse::Result;
 use lakehouse::core::catalog::MemoryPointers;
 use lakehouse::core::runtime::Task;
 use lakehouse_testkit::Random;
 use object_store::memory::InMemory;
 
 use crate::faults::{Call, Fault, Faults};
+use crate::planted::Planted;
+use crate::scan::Found;
 use crate::time::Time;
+
+/// What planted losses that took place are counted as.
+pub(crate) const PLANTED: &str = "planted";
 
 /// A pointer that was moved.
 #[derive(Debug, Clone)]
@@ -23,7 +29,7 @@ pub(crate) struct Moved {
 
 /// The outside of all processes of one run.
 pub(crate) struct World {
-    pub(crate) seed: u64,
+    pub(crate) planted: Option<Planted>,
     pub(crate) time: Arc<Time>,
     pub(crate) files: Arc<InMemory>,
     pub(crate) pointers: MemoryPointers,
@@ -38,9 +44,14 @@ pub(crate) struct World {
 
 impl World {
     /// A world without a table.
-    pub(crate) fn new(seed: u64, time: Arc<Time>, faults: Faults) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        time: Arc<Time>,
+        faults: Faults,
+        planted: Option<Planted>,
+    ) -> Self {
         Self {
-            seed,
+            planted,
             time,
             files: Arc::default(),
             pointers: MemoryPointers::default(),
@@ -57,6 +68,36 @@ impl World {
     /// Lets calls fail, or no longer.
     pub(crate) fn set_calm(&self, is_calm: bool) {
         self.is_calm.store(is_calm, Ordering::SeqCst);
+    }
+
+    /// Whether calls of this run fail.
+    pub(crate) fn may_fail(&self) -> bool {
+        self.faults.is_any()
+    }
+
+    /// Whether a planted loss happens now.
+    pub(crate) fn loses(&self, planted: Planted) -> bool {
+        let loses = self.planted == Some(planted)
+            && !self.is_calm.load(Ordering::SeqCst)
+            && self.random().chance(300);
+        if loses {
+            self.count(PLANTED);
+        }
+        loses
+    }
+
+    /// Takes a row out of what was found, where that is planted.
+    pub(crate) fn spoil(&self, found: &mut HashMap<i64, Result<Found>>) {
+        if self.planted != Some(Planted::RowLost) {
+            return;
+        }
+        let last = found
+            .values_mut()
+            .flatten()
+            .max_by_key(|found| found.rows.len());
+        if last.and_then(|found| found.rows.pop()).is_some() {
+            self.count(PLANTED);
+        }
     }
 
     /// Milliseconds since the run began.

@@ -104,11 +104,6 @@ impl UserDefinedLogicalNodeCore for RowChangeNode {
         Vec::new()
     }
 
-    /// All columns of the input, which then reads no others.
-    fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        Some(vec![(0..self.input.schema().fields().len()).collect()])
-    }
-
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RowChange: {}", self.change)
     }
