@@ -41,8 +41,8 @@ pub(super) struct StagedSnapshot {
     validation: Validation,
     /// Manifest lists written for attempts.
     list_locations: Vec<String>,
-    /// The manifests that the last list names.
-    listed: HashSet<String>,
+    /// What the last attempt came to: its list and the manifests that it names.
+    current: HashSet<String>,
 }
 
 /// The manifests of an attempt.
@@ -80,7 +80,7 @@ impl StagedSnapshot {
             validation: Validation::default(),
             change,
             list_locations: Vec::new(),
-            listed: HashSet::new(),
+            current: HashSet::new(),
         })
     }
 
@@ -138,15 +138,10 @@ impl StagedSnapshot {
             .map(String::as_str)
     }
 
-    /// Manifest lists of attempts before the last one, and manifests that it does not name.
+    /// What was written for attempts before the last one and is not part of it.
     pub(super) fn outdated(&self) -> impl Iterator<Item = &str> {
-        let last = match self.listed.is_empty() {
-            true => None,
-            false => self.list_locations.last(),
-        };
-        self.written().filter(move |location| {
-            last.is_none_or(|last| last != location) && !self.listed.contains(*location)
-        })
+        self.written()
+            .filter(|location| !self.current.contains(*location))
     }
 
     /// Writes the manifest list of this attempt and tells the snapshot on top of `parent`; `None`
@@ -166,7 +161,7 @@ impl StagedSnapshot {
     ) -> Result<Option<Snapshot>> {
         let (storage, metadata) = (table.storage(), table.metadata());
         self.check_table(metadata)?;
-        self.listed.clear();
+        self.current.clear();
         let Some(assembled) = self.assemble(table, parent, cache).await? else {
             return Ok(None);
         };
@@ -176,10 +171,8 @@ impl StagedSnapshot {
             tally,
             processed,
         } = assembled;
-        self.listed = manifests
-            .iter()
-            .map(|file| file.manifest_path.clone())
-            .collect();
+        let manifest_paths = manifests.iter().map(|file| file.manifest_path.clone());
+        self.current.extend(manifest_paths);
         let counts = self
             .counts(table, parent, cache, &manifests, processed)
             .await?;
@@ -193,6 +186,7 @@ impl StagedSnapshot {
         };
         let (bytes, assigned_rows) = manifest::encode_list(header, manifests).await?;
         let location = self.next_list(metadata);
+        self.current.insert(location.clone());
         storage.write_new(&location, bytes).await?;
         storage.sync([location.as_str()]).await?;
 

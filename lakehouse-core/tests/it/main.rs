@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod catalog;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod commit;
 #[cfg(test)]
 mod reader;

@@ -85,18 +85,14 @@ async fn a_value_that_the_table_cannot_hold_leaves_no_file() {
 async fn a_change_of_rows_that_somebody_else_changed_conflicts_and_leaves_no_file() {
     for (version, mode) in all_modes() {
         let fixture = three_files(version, mode).await;
-        let id = if version == FormatVersion::V3 {
-            ", _row_id"
-        } else {
-            ""
-        };
         let rows = format!(
-            "SELECT {} AS action, _file, _pos{id} FROM t WHERE id = 17",
-            action(RowAction::Delete)
+            "SELECT {} AS action, _file, _pos, {}amount FROM t WHERE id = 17",
+            action(RowAction::Update),
+            row_id(version)
         );
         let statement = Statement {
-            kind: RowStatement::Delete,
-            update: &[],
+            kind: RowStatement::Update,
+            update: &["amount"],
             insert: false,
             rows: &rows,
         };

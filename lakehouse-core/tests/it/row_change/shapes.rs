@@ -29,9 +29,11 @@ async fn rows_go_to_their_partition_of_the_current_spec() {
         let fixture = Fixture::partitioned(columns(), spec, version).await;
         set_modes(&fixture, mode).await;
         fixture.append(numbered(0..250)).await;
-        fixture
-            .repartition(by(3, "amount", Transform::Bucket(3)))
-            .await;
+        // In format version 1 fields of a spec stay, as nothing.
+        if version != FormatVersion::V1 {
+            let spec = by(3, "amount_bucket", Transform::Bucket(3));
+            fixture.repartition(spec).await;
+        }
         fixture.append(numbered(250..400)).await;
         // The column that files are partitioned by changes too, in both specs.
         for divisor in [17, 2] {
@@ -251,10 +253,12 @@ async fn a_large_file_is_read_in_parts() {
             let is_updated = |id: i64| id % 1000 == 3 || (350_000..=351_000).contains(&id);
             let updated = (0..ROWS).filter(|id| is_updated(*id)).count() as u64;
             assert_eq!(fixture.run(&statement).await.unwrap(), (0, updated, 0));
-            let wrong = "SELECT id FROM t WHERE id IS DISTINCT FROM _row_id \
-                OR name IS DISTINCT FROM CASE WHEN id % 5 <> 0 THEN 'a name that says ' || id END \
-                OR amount IS DISTINCT FROM CASE WHEN id % 1000 = 3 OR id BETWEEN 350000 AND 351000 \
-                THEN -1 WHEN id % 4 <> 0 THEN id * 10 END";
+            let wrong = "SELECT id FROM t WHERE (id IS DISTINCT FROM _row_id) \
+                OR (name IS DISTINCT FROM \
+                CASE WHEN id % 5 <> 0 THEN concat('a name that says ', id) END) \
+                OR (amount IS DISTINCT FROM \
+                CASE WHEN id % 1000 = 3 OR id BETWEEN 350000 AND 351000 THEN -1 \
+                WHEN id % 4 <> 0 THEN id * 10 END)";
             assert_eq!(fixture.rows(wrong).await, [""; 0], "{mode} {group_bytes}");
             let count = fixture
                 .rows("SELECT count(*), count(DISTINCT id) FROM t")

@@ -1,0 +1,8 @@
+//! Changes of a table's files on a catalog in SQLite and files in a folder, read back by scans.
+
+mod conflicts;
+mod manifests;
+mod operations;
+mod publish;
+mod random;
+mod world;
