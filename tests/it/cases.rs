@@ -3,4 +3,5 @@
 mod evolution;
 mod partitions;
 mod pruning;
+mod row_changes;
 mod writers;

@@ -11,6 +11,8 @@ mod cases;
 #[cfg(test)]
 mod catalogs;
 #[cfg(test)]
+mod changed_rows;
+#[cfg(test)]
 mod column_cache;
 #[cfg(test)]
 mod columns;

@@ -7,6 +7,7 @@
 mod aggregate;
 mod assigned;
 mod expressions;
+mod qualified;
 
 use datafusion::common::TableReference;
 use datafusion::common::format::ExplainFormat;

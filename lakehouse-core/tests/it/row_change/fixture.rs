@@ -316,6 +316,9 @@ impl Fixture {
             branch: None,
             update_columns,
             insert: statement.insert,
+            repeats: false,
+            delete_filter: None,
+            removed: Vec::new(),
             conflict_filter: Predicate::AlwaysTrue,
             isolation: Some(Isolation::Serializable),
             target: FoundTable {

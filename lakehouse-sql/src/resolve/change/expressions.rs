@@ -9,6 +9,7 @@ use iceberg::spec::Schema;
 use lakehouse_core::error::{Error, Result};
 
 use super::assigned::{column_changes, inserted_row};
+use super::qualified::qualify_one_sided;
 use super::{ChangeKind, Clause, ClauseAction};
 use crate::parse::DIALECT;
 use crate::statement::{Delete, Merge, MergeAction, MergeClause, MergeKind, Target, Update};
@@ -73,8 +74,9 @@ pub(super) fn of_merge(
         target: _,
         source,
         on,
-        clauses,
+        mut clauses,
     } = merge;
+    qualify_one_sided(&mut clauses, target, &source);
     let needs = |kind| clauses.iter().any(|clause| clause.kind == kind);
     let on = JoinConstraint::On(on);
     let join_operator = match (
