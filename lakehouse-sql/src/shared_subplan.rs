@@ -42,8 +42,7 @@ pub(crate) struct SharingPlanner {
 
 impl SharingPlanner {
     pub(crate) fn new() -> Self {
-        let planner =
-            DefaultPhysicalPlanner::with_extension_planners(vec![
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
             Arc::new(SharedPlanner),
             Arc::new(RowChangePlanner),
         ]);

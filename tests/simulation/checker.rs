@@ -197,7 +197,10 @@ impl<'a> Checker<'a> {
         self.misses_new_rows
             && matches!(
                 record.statement.action,
-                Action::Delete(_) | Action::Update { .. } | Action::Merge(_)
+                Action::Delete(_)
+                    | Action::DeletePart(_)
+                    | Action::Update { .. }
+                    | Action::Merge(_)
             )
             && record.statement.action.touches(row)
             && row.s != record.statement.id

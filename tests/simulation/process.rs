@@ -76,8 +76,10 @@ impl Process {
             self.world.time.sleep(fault.before).await;
         }
         self.stop_if_crashed().await;
-        let name = fault.kind.name().unwrap_or_default();
-        self.tell(format_args!("{} {what} {name}", call.name()));
+        if !self.world.is_calm() {
+            let name = fault.kind.name().unwrap_or_default();
+            self.tell(format_args!("{} {what} {name}", call.name()));
+        }
         match fault.kind {
             FaultKind::Refused => return Err(Lost::Refused),
             FaultKind::RequestLost => return Err(Lost::Unknown),

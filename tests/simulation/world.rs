@@ -77,9 +77,7 @@ impl World {
 
     /// Whether a planted loss happens now.
     pub(crate) fn loses(&self, planted: Planted) -> bool {
-        let loses = self.planted == Some(planted)
-            && !self.is_calm.load(Ordering::SeqCst)
-            && self.random().chance(300);
+        let loses = self.planted == Some(planted) && !self.is_calm() && self.random().chance(300);
         if loses {
             self.count(PLANTED);
         }
@@ -100,6 +98,11 @@ impl World {
         }
     }
 
+    /// Whether nothing fails now.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.is_calm.load(Ordering::SeqCst)
+    }
+
     /// Milliseconds since the run began.
     pub(crate) fn now_ms(&self) -> u64 {
         self.time.now_ms()
@@ -107,7 +110,7 @@ impl World {
 
     /// What meets the next call of a kind.
     pub(crate) fn fault(&self, call: Call) -> Fault {
-        if self.is_calm.load(Ordering::SeqCst) {
+        if self.is_calm() {
             return Fault::default();
         }
         let fault = self.faults.draw(call, &mut self.random());

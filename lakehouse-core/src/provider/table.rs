@@ -457,7 +457,8 @@ impl TableProvider for LakeTable {
             self.metadata.prune(&mut plan.files, filters, state)?;
         if !self.left_out.is_empty() {
             let before = plan.files.len();
-            plan.files.retain(|file| !self.left_out.contains(file.path()));
+            plan.files
+                .retain(|file| !self.left_out.contains(file.path()));
             plan.counts.files_skipped_metadata += before - plan.files.len();
         }
         timer.done();

@@ -1,6 +1,6 @@
 //! Rows of a table into data files, a set of files for each partition, in bounded memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -103,7 +103,8 @@ pub struct TableWriter {
     names: FileNames,
     memory: Reservation,
     target_file_bytes: u64,
-    open: HashMap<PartitionKey, OpenFile>,
+    /// In order, so that a run of the same rows does the same.
+    open: BTreeMap<PartitionKey, OpenFile>,
     open_bytes: usize,
     steps: u64,
     early_files: usize,
@@ -165,7 +166,7 @@ impl TableWriter {
                 content: DataContentType::Data,
             }),
             memory: options.memory,
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             open_bytes: 0,
             steps: 0,
             early_files: 0,
@@ -201,8 +202,8 @@ impl TableWriter {
     /// # Errors
     /// What the store answers.
     pub async fn close(mut self) -> Result<Vec<WrittenFile>> {
-        let files = self.open.drain().map(|(_, open)| open.file.finish());
-        let files: Vec<_> = files.collect();
+        let open = std::mem::take(&mut self.open);
+        let files: Vec<_> = open.into_values().map(|open| open.file.finish()).collect();
         let mut ended = futures::stream::iter(files).buffer_unordered(CONCURRENT_FILES);
         let mut failed = None;
         while let Some(file) = ended.next().await {
@@ -230,7 +231,7 @@ impl TableWriter {
     /// What the store answers to the first deletion that failed; the others are still tried.
     pub async fn abort(mut self) -> Result<()> {
         let mut outcome = Ok(());
-        for (_, open) in self.open.drain() {
+        for open in std::mem::take(&mut self.open).into_values() {
             outcome = outcome.and(open.file.abort().await);
         }
         let storage = &self.storage;

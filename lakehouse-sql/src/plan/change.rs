@@ -111,7 +111,8 @@ impl Assigner<'_> {
 
     pub(super) fn data_type(&self, column: usize) -> Result<&DataType> {
         let field = self.types.get(column);
-        let field = field.ok_or_else(|| Error::internal("a column that the table does not have"))?;
+        let field =
+            field.ok_or_else(|| Error::internal("a column that the table does not have"))?;
         Ok(field.data_type())
     }
 

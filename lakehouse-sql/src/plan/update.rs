@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::provider::RowAction;
 
-use super::change::{
-    Assigner, ChangedColumns, Found, Planned, code, named_value, place, project,
-};
+use super::change::{Assigner, ChangedColumns, Found, Planned, code, named_value, place, project};
 use super::conflict::Condition;
 use crate::resolve::ColumnChange;
 

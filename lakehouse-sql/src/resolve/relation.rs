@@ -18,10 +18,10 @@ use lakehouse_core::name::quote;
 use lakehouse_core::scan::MetadataColumn;
 use lakehouse_core::table::Version;
 
+use super::change::ChangeTarget;
 use super::column_value::check_values;
 use super::common_table::move_column_names;
 use super::inserted_value::mark_values;
-use super::change::ChangeTarget;
 use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};

@@ -47,8 +47,24 @@ impl AssignedValue {
 
 /// Words that follow a target, and so are no alias of it.
 const BEHIND_TARGET: &[&str] = &[
-    "WHERE", "SET", "USING", "ORDER", "LIMIT", "RETURNING", "FROM", "ON", "WHEN", "FOR", "JOIN",
-    "PARTITION", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL",
+    "WHERE",
+    "SET",
+    "USING",
+    "ORDER",
+    "LIMIT",
+    "RETURNING",
+    "FROM",
+    "ON",
+    "WHEN",
+    "FOR",
+    "JOIN",
+    "PARTITION",
+    "INNER",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "CROSS",
+    "NATURAL",
 ];
 
 /// `name [[AS] alias]`.
@@ -130,7 +146,12 @@ pub(super) fn refuse_clauses(cursor: &Cursor, statement: &str) -> Result<()> {
     ];
     for (words, hint) in refused {
         if cursor.peek_words(words) {
-            return Err(refusal(cursor.location(), &words.join(" "), statement, hint));
+            return Err(refusal(
+                cursor.location(),
+                &words.join(" "),
+                statement,
+                hint,
+            ));
         }
     }
     Ok(())

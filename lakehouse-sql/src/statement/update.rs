@@ -8,9 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use lakehouse_core::error::Result;
 
 use super::Statement;
-use super::change::{
-    Assignment, Target, assignments, condition, refusal, refuse_clauses, target,
-};
+use super::change::{Assignment, Target, assignments, condition, refusal, refuse_clauses, target};
 use crate::parse::Cursor;
 
 /// `UPDATE t [AS a] SET column = value, … [FROM relations] [WHERE condition]`.

@@ -54,7 +54,11 @@ fn merge(sql: &str) -> Box<Merge> {
 fn deletes() {
     for (sql, target, condition) in [
         ("DELETE FROM t", "t", None),
-        ("delete from cat.ns.t where a = 1", "cat.ns.t", Some("a = 1")),
+        (
+            "delete from cat.ns.t where a = 1",
+            "cat.ns.t",
+            Some("a = 1"),
+        ),
         (
             "DELETE FROM t.branch_x AS b WHERE b.\"ä b\" IS NULL",
             "t.branch_x b",
@@ -77,7 +81,10 @@ fn deletes() {
         ("DELETE FROM t WHERE a = 1 LIMIT 1", "LIMIT"),
         ("DELETE FROM t WHERE a = 1 ORDER BY a LIMIT 1", "ORDER BY"),
         ("DELETE FROM t USING u WHERE t.a = u.a", "WHERE EXISTS"),
-        ("DELETE FROM t, u WHERE t.a = u.a", "a DELETE for each table"),
+        (
+            "DELETE FROM t, u WHERE t.a = u.a",
+            "a DELETE for each table",
+        ),
         ("DELETE FROM t WHERE a = 1 RETURNING a", "RETURNING"),
         ("DELETE FROM f(1)", "function as target"),
         ("DELETE FROM t AS x (a, b)", "new names"),
@@ -208,7 +215,10 @@ fn merges_that_are_refused() {
     let behind = |clauses: &str| format!("MERGE INTO t USING s ON t.a = s.a {clauses}");
     for (clauses, part) in [
         ("", "expected WHEN MATCHED"),
-        ("WHEN MATCHED THEN INSERT *", "expected UPDATE SET or DELETE"),
+        (
+            "WHEN MATCHED THEN INSERT *",
+            "expected UPDATE SET or DELETE",
+        ),
         ("WHEN NOT MATCHED THEN DELETE", "expected INSERT"),
         (
             "WHEN NOT MATCHED BY SOURCE THEN INSERT *",
