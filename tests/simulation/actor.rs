@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use lakehouse::core::governance::Principal;
 use lakehouse::{Error, ErrorKind, Lakehouse, Result, Session};
 
-use crate::lake::{number, rows, session_of};
+use crate::direct;
+use crate::lake::{labelled, number, rows};
 use crate::ledger::{Ledger, Outcome, Read, Record, Seen};
 use crate::model::Action;
 use crate::process::Process;
@@ -61,7 +63,7 @@ impl Actor {
         let began_ms = world.now_ms();
         let mut made = None;
         let id = ledger.begin(|id| {
-            let statement = Statement::random(id, &mut world.random());
+            let statement = Statement::random(id, world.by_part(), &mut world.random());
             made = Some(statement.clone());
             Record {
                 writer: self.name.clone(),
@@ -184,7 +186,12 @@ async fn run(
     }
     let sql = statement.sql(target);
     process.tell(format_args!("statement {}: {sql}", statement.id));
-    let session: Session = session_of(lake.lake(), statement.id)?;
+    let labelled = labelled(lake.lake(), statement.id)?;
+    if statement.is_direct() {
+        let table = lake.table(&statement.table()).await?;
+        return direct::run(&labelled, &table, statement).await;
+    }
+    let session = Session::try_new(labelled, Principal::owner())?;
     let answer = session.sql(&sql).await?.collect().await?;
     Ok(number(&answer))
 }

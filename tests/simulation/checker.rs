@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use iceberg::spec::Snapshot;
+use iceberg::spec::{Operation, Snapshot};
 use lakehouse::{ErrorKind, Result};
 
 use crate::history::State;
@@ -118,7 +118,7 @@ impl<'a> Checker<'a> {
         let statement = snapshot.summary().additional_properties.get(STATEMENT_KEY);
         let statement = statement.and_then(|id| id.parse::<i64>().ok());
         let record = statement.and_then(|id| self.records.get(usize::try_from(id - 1).ok()?));
-        let Some(record) = record else {
+        let Some(record) = record.or_else(|| self.gathered(snapshot, after)) else {
             // A branch of an empty table begins with an empty snapshot.
             let is_empty =
                 snapshot.parent_snapshot_id().is_none() && self.rows(Some(id)).is_empty();
@@ -156,6 +156,18 @@ impl<'a> Checker<'a> {
             ));
         }
         self.replay(record, stood, id);
+    }
+
+    /// The statement that gathered manifests: its snapshots carry no name.
+    fn gathered(&self, snapshot: &Snapshot, after: &State) -> Option<&'a Record> {
+        let is_replaced = snapshot.summary().operation == Operation::Replace;
+        self.records.iter().find(|record| {
+            is_replaced
+                && record.statement.action == Action::Gather
+                && !matches!(record.outcome, Outcome::Failed(_))
+                && !self.visible.contains_key(&record.statement.id)
+                && record.began_ms <= after.since_ms
+        })
     }
 
     /// The rows of a snapshot are those of its parent with the statement done to them.
@@ -259,7 +271,9 @@ impl<'a> Checker<'a> {
     fn outcome(&mut self, record: &Record) {
         let id = record.statement.id;
         match &record.outcome {
-            Outcome::Running => self.find(format!("statement {id} has no end")),
+            Outcome::Running => {
+                self.find(format!("statement {id} of {} has no end", record.writer));
+            }
             Outcome::Committed(_) if !self.is_visible(record) => self.find(format!(
                 "statement {id} ({:?}) was committed, and nothing shows it",
                 record.statement.action

@@ -6,7 +6,6 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, UInt64Type};
 use lakehouse::core::catalog::{CatalogParts, PointerCatalog};
 use lakehouse::core::clock::Clock;
-use lakehouse::core::governance::Principal;
 use lakehouse::core::lake::{Lake, LakeParts};
 use lakehouse::core::settings::Durability;
 use lakehouse::core::storage::Storage;
@@ -28,11 +27,12 @@ pub(crate) const STATEMENT_KEY: &str = "simulation.statement";
 /// Opens the lake as a new process does.
 pub(crate) async fn open(process: &Arc<Process>) -> Result<Lakehouse> {
     let world = &process.world;
-    let (ahead_ms, random) = {
+    let (ahead_ms, parallelism, random) = {
         let mut random = world.random();
         // Clocks differ by less than the format crate puts up with.
         let ahead_ms = i64::try_from(random.next() % 2_000).unwrap_or(0) - 1_000;
-        (ahead_ms, Random::of_case(random.next(), 2))
+        let parallelism = *random.pick(&[1, 1, 2]);
+        (ahead_ms, parallelism, Random::of_case(random.next(), 2))
     };
     let clock: Arc<dyn Clock> = Arc::new(SimulatedClock::new(
         Arc::clone(&world.time),
@@ -49,7 +49,7 @@ pub(crate) async fn open(process: &Arc<Process>) -> Result<Lakehouse> {
     );
     let settings = Settings {
         durability: Durability::None,
-        parallelism: Some(2),
+        parallelism: Some(parallelism),
         ..Settings::default()
     };
     Lakehouse::builder()
@@ -61,10 +61,10 @@ pub(crate) async fn open(process: &Arc<Process>) -> Result<Lakehouse> {
         .await
 }
 
-/// A session of a process whose snapshots name a statement.
-pub(crate) fn session_of(lake: &Lake, statement: i64) -> Result<Session> {
+/// The same lake, whose snapshots name a statement.
+pub(crate) fn labelled(lake: &Lake, statement: i64) -> Result<Lake> {
     let key = (STATEMENT_KEY.to_owned(), statement.to_string());
-    let lake = Lake::new(LakeParts {
+    Lake::new(LakeParts {
         settings: lake.settings().clone(),
         clock: Arc::clone(lake.clock()),
         storage: lake.storage().clone(),
@@ -74,8 +74,7 @@ pub(crate) fn session_of(lake: &Lake, statement: i64) -> Result<Session> {
         commits: lake.commits().with_summary([key]),
         scans: lake.scans().clone(),
         policies: Arc::clone(lake.policies()),
-    })?;
-    Session::try_new(lake, Principal::owner())
+    })
 }
 
 /// The rows of a query of `k, p, v, s`, sorted.

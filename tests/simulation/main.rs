@@ -7,6 +7,8 @@ mod checker;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod direct;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod history;

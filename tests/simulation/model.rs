@@ -39,6 +39,8 @@ pub(crate) enum Action {
     Overwrite { part: i64, rows: Vec<Row> },
     /// Replaces the rows of the partitions that get new ones.
     OverwriteDynamic(Vec<Row>),
+    /// Gathers manifests; the rows stay as they are.
+    Gather,
     /// Moves `main` back, by so many snapshots.
     Rollback(usize),
     /// Makes a branch or a tag of the current snapshot.
@@ -58,6 +60,7 @@ impl Action {
             Self::Merge(_) => "merge",
             Self::Overwrite { .. } => "overwrite",
             Self::OverwriteDynamic(_) => "overwrite-dynamic",
+            Self::Gather => "gather",
             Self::Rollback(_) => "rollback",
             Self::Name { .. } => "name",
             Self::Alter(_) => "alter",
@@ -76,7 +79,11 @@ impl Action {
             Self::DeletePart(part) | Self::Overwrite { part, .. } => row.p == *part,
             Self::Merge(rows) => rows.iter().any(|new| new.k == row.k),
             Self::OverwriteDynamic(rows) => rows.iter().any(|new| new.p == row.p),
-            Self::Insert(_) | Self::Rollback(_) | Self::Name { .. } | Self::Alter(_) => false,
+            Self::Insert(_)
+            | Self::Gather
+            | Self::Rollback(_)
+            | Self::Name { .. }
+            | Self::Alter(_) => false,
         }
     }
 

@@ -24,7 +24,9 @@ pub(crate) struct Statement {
 
 impl Statement {
     /// The statement `id`, by chance.
-    pub(crate) fn random(id: i64, random: &mut Random) -> Self {
+    ///
+    /// `by_part` says whether the table is partitioned by `p`, and stays so.
+    pub(crate) fn random(id: i64, by_part: bool, random: &mut Random) -> Self {
         let action = match random.within(0..100) {
             0..38 => Action::Insert(new_rows(id, random)),
             38..48 => Action::Delete(keys(id, random)),
@@ -41,9 +43,10 @@ impl Statement {
                 rows.iter_mut().for_each(|row| row.p = part);
                 Action::Overwrite { part, rows }
             }
-            82..86 => Action::OverwriteDynamic(new_rows(id, random)),
-            86..90 => Action::Rollback(random.within(1..4)),
-            90..94 => {
+            82..86 if by_part => Action::OverwriteDynamic(new_rows(id, random)),
+            82..88 => Action::Gather,
+            88..91 => Action::Rollback(random.within(1..4)),
+            91..95 => {
                 let is_branch = random.chance(700);
                 let (kind, name) = match is_branch {
                     true => ("BRANCH", (*random.pick(&BRANCHES)).to_owned()),
@@ -51,23 +54,38 @@ impl Statement {
                 };
                 Action::Name { kind, name }
             }
-            _ => Action::Alter(alteration(id, random)),
+            _ => Action::Alter(alteration(id, by_part, random)),
         };
         let branch = random.chance(150).then(|| *random.pick(&BRANCHES));
+        let on_main = action.is_of_metadata() || action == Action::Gather;
         Self {
             id,
-            branch: branch.filter(|_| !action.is_of_metadata()),
+            branch: branch.filter(|_| !on_main),
             action,
         }
     }
 
-    /// The statement's SQL; `rollback_to` is the snapshot that a rollback goes to.
-    pub(crate) fn sql(&self, rollback_to: Option<i64>) -> String {
-        let id = self.id;
-        let table = match self.branch {
+    /// Whether it goes below SQL, which has no words for it or not yet.
+    pub(crate) fn is_direct(&self) -> bool {
+        match &self.action {
+            Action::Insert(_) => self.branch.is_some(),
+            Action::Overwrite { .. } | Action::OverwriteDynamic(_) | Action::Gather => true,
+            _ => false,
+        }
+    }
+
+    /// The table's name, or that of its branch.
+    pub(crate) fn table(&self) -> String {
+        match self.branch {
             Some(branch) => format!("t.branch_{branch}"),
             None => "t".to_owned(),
-        };
+        }
+    }
+
+    /// The statement's SQL, or what stands for it in logs; `rollback_to` is the snapshot that a rollback goes to.
+    pub(crate) fn sql(&self, rollback_to: Option<i64>) -> String {
+        let id = self.id;
+        let table = self.table();
         match &self.action {
             Action::Insert(rows) => {
                 format!("INSERT INTO {table} (k, p, v, s) VALUES {}", values(rows))
@@ -95,21 +113,12 @@ impl Statement {
                 values(rows)
             ),
             Action::Overwrite { part, rows } => {
-                let rows: Vec<String> = rows
-                    .iter()
-                    .map(|row| format!("({}, {}, {})", row.k, row.v, row.s))
-                    .collect();
-                format!(
-                    "INSERT OVERWRITE {table} PARTITION (p = {part}) (k, v, s) VALUES {}",
-                    rows.join(", ")
-                )
+                format!("overwrite {table} where p = {part}: {}", values(rows))
             }
             Action::OverwriteDynamic(rows) => {
-                format!(
-                    "INSERT OVERWRITE {table} (k, p, v, s) VALUES {}",
-                    values(rows)
-                )
+                format!("overwrite partitions of {table}: {}", values(rows))
             }
+            Action::Gather => "gather manifests".to_owned(),
             Action::Rollback(_) => format!(
                 "CALL system.rollback_to_snapshot('default.t', {})",
                 rollback_to.unwrap_or_default()
@@ -175,12 +184,13 @@ fn merged_rows(id: i64, random: &mut Random) -> Vec<Row> {
     rows.collect()
 }
 
-fn alteration(id: i64, random: &mut Random) -> String {
-    match random.within(0..5) {
+fn alteration(id: i64, by_part: bool, random: &mut Random) -> String {
+    let kinds = if by_part { 0..3 } else { 0..5 };
+    match random.within(kinds) {
         0 => format!("ADD COLUMN extra_{} BIGINT", id % 3),
         1 => format!("DROP COLUMN extra_{}", id % 3),
-        2 => "ADD PARTITION FIELD bucket(2, k)".to_owned(),
-        3 => "DROP PARTITION FIELD bucket(2, k)".to_owned(),
-        _ => format!("SET TBLPROPERTIES ('note' = '{id}')"),
+        2 => format!("SET TBLPROPERTIES ('note' = '{id}')"),
+        3 => "ADD PARTITION FIELD bucket(2, k)".to_owned(),
+        _ => "DROP PARTITION FIELD bucket(2, k)".to_owned(),
     }
 }

@@ -35,6 +35,7 @@ pub(crate) struct World {
     pub(crate) pointers: MemoryPointers,
     faults: Faults,
     is_calm: AtomicBool,
+    by_part: AtomicBool,
     random: Mutex<Random>,
     log: Mutex<Vec<String>>,
     moves: Mutex<Vec<Moved>>,
@@ -57,6 +58,7 @@ impl World {
             pointers: MemoryPointers::default(),
             faults,
             is_calm: AtomicBool::new(true),
+            by_part: AtomicBool::new(false),
             random: Mutex::new(Random::of_case(seed, 1)),
             log: Mutex::default(),
             moves: Mutex::default(),
@@ -96,6 +98,16 @@ impl World {
         if last.and_then(|found| found.rows.pop()).is_some() {
             self.count(PLANTED);
         }
+    }
+
+    /// Notes that the table is partitioned by `p`.
+    pub(crate) fn set_by_part(&self) {
+        self.by_part.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the table is partitioned by `p`, and stays so.
+    pub(crate) fn by_part(&self) -> bool {
+        self.by_part.load(Ordering::SeqCst)
     }
 
     /// Whether nothing fails now.
