@@ -157,7 +157,8 @@ impl Commits {
             .clone()
             .run(Arc::clone(catalog), ident.clone(), change, caller)
             .instrument(span);
-        runtime::finish(work).await.map_err(lost)?
+        // It is large, and its callers need not be.
+        runtime::finish(Box::pin(work)).await.map_err(lost)?
     }
 
     async fn run(

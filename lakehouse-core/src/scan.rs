@@ -29,6 +29,7 @@ mod summary;
 mod testing;
 mod thrift;
 mod value;
+mod whole_files;
 
 pub(crate) use avro_header::{AvroHeader, partition_fields};
 pub(crate) use column_cache::{ColumnCache, ColumnKey, KeptColumn};
@@ -62,3 +63,4 @@ pub use predicate::{Comparison, Predicate};
 pub(crate) use puffin_footer::{VectorNames, puffin_footer_bytes, vector_names};
 pub use summary::{BoundSummary, ColumnSummary};
 pub(crate) use thrift::PageSizes;
+pub use whole_files::selects_whole_files;

@@ -135,7 +135,7 @@ impl Commits {
             snapshot: None,
             caller,
         };
-        runtime::finish(creation.run().instrument(span))
+        runtime::finish(Box::pin(creation.run().instrument(span)))
             .await
             .map_err(lost)?
     }

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn bins_are_packed_from_the_end() {
         assert!(bins(&[], 10).is_empty());
-        assert_eq!(bins(&[3], 10), [0..1]);
+        assert_eq!(bins(&[3, 8], 10), [0..1, 1..2]);
         assert_eq!(bins(&[3, 3, 3, 3], 10), [0..1, 1..4]);
         assert_eq!(bins(&[3, 20, 3], 10), [0..1, 1..2, 2..3]);
         assert_eq!(bins(&[20, 20], 10), [0..1, 1..2]);

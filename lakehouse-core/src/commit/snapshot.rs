@@ -90,7 +90,7 @@ impl StagedSnapshot {
         self.check_table(table.metadata())?;
         self.write_added(table).await?;
         let change = Arc::clone(&self.change);
-        if matches!(change.kind, Kind::Append | Kind::Manifests(_)) {
+        if matches!(change.kind, Kind::Append | Kind::Manifests(_)) || change.is_empty() {
             return Ok(());
         }
         let (_, head) = change.head(table)?;

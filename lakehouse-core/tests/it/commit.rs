@@ -8,3 +8,4 @@ mod create;
 mod fixture;
 mod outcome;
 mod references;
+mod removal;

@@ -3,13 +3,15 @@
 use iceberg::spec::{
     DataContentType, DataFile, FormatVersion, ManifestContentType, ManifestStatus, Operation,
 };
+use lakehouse_core::catalog::CommitOutcome;
 use lakehouse_core::commit::{FileChange, Isolation, RowStatement};
 use lakehouse_core::error::ErrorKind;
-use lakehouse_core::scan::Predicate;
+use lakehouse_core::scan::{ManifestCache, Predicate, selects_whole_files};
 
 use super::world::{PART, World, id_below, part_is, refused};
 
 const VERSIONS: [FormatVersion; 2] = [FormatVersion::V2, FormatVersion::V3];
+const ALL_VERSIONS: [FormatVersion; 3] = [FormatVersion::V1, FormatVersion::V2, FormatVersion::V3];
 
 /// Rows 1, 2 in `a`; 3, 4 in `b`; 11, 12 in `a` of a later commit.
 async fn filled(version: FormatVersion) -> World {
@@ -23,7 +25,7 @@ async fn filled(version: FormatVersion) -> World {
 
 #[tokio::test]
 async fn d21_a_filter_that_meets_all_rows_of_files_removes_the_files() {
-    for version in VERSIONS {
+    for version in ALL_VERSIONS {
         let world = filled(version).await;
         let before = world.rows_with_ids(&world.table().await).await;
         let change = FileChange::delete_rows(&world.table().await, part_is("a"));
@@ -53,6 +55,18 @@ async fn d21_a_filter_that_meets_all_rows_of_files_removes_the_files() {
 async fn d20_a_partly_matching_file_refuses_the_deletion_and_is_named() {
     let world = filled(FormatVersion::V2).await;
     let table = world.table().await;
+    let cache = ManifestCache::new(0);
+    for (filter, whole) in [
+        (id_below(2), false),
+        (id_below(3), true),
+        (part_is("b"), true),
+    ] {
+        let filter = Predicate::And(vec![filter, id_below(9)]);
+        assert_eq!(
+            selects_whole_files(&table, &filter, &cache).await.unwrap(),
+            whole
+        );
+    }
     let change = FileChange::delete_rows(&table, id_below(2));
     let error = refused(
         world.commit(change).await,
@@ -103,7 +117,7 @@ async fn d22_a_deletion_without_a_condition_removes_everything() {
 
 #[tokio::test]
 async fn an_overwrite_by_filter_replaces_whole_files_only() {
-    for version in VERSIONS {
+    for version in ALL_VERSIONS {
         let world = filled(version).await;
         let table = world.table().await;
         let new = world.write(&[(5, "a")]).await;
@@ -131,7 +145,7 @@ async fn an_overwrite_by_filter_replaces_whole_files_only() {
 
 #[tokio::test]
 async fn a_dynamic_overwrite_replaces_the_partitions_of_its_rows() {
-    for version in VERSIONS {
+    for version in ALL_VERSIONS {
         let world = filled(version).await;
         let table = world.table().await;
         let new = world.write(&[(5, "a"), (6, "c")]).await;
@@ -364,7 +378,7 @@ async fn c14_old_deletes_go_only_when_no_live_file_is_old_enough() {
 
 #[tokio::test]
 async fn c15_c16_entries_carried_on_lose_nothing() {
-    for version in VERSIONS {
+    for version in ALL_VERSIONS {
         let world = filled(version).await;
         let before = world.table().await;
         let files: Vec<_> = world.live(&before).await;
@@ -504,4 +518,85 @@ async fn partitions_are_summed_up_when_the_table_asks_for_it() {
         world.summary("partition-summaries-included").await.unwrap(),
         "true"
     );
+}
+
+#[tokio::test]
+async fn rows_of_before_row_ids_get_them_once() {
+    let world = filled(FormatVersion::V2).await;
+    let table = world.table().await;
+    let upgrade = iceberg::TableUpdate::UpgradeFormatVersion {
+        format_version: FormatVersion::V3,
+    };
+    let done = world
+        .catalog
+        .commit(table.pointer(), Vec::new(), vec![upgrade])
+        .await;
+    assert!(matches!(done, Ok(CommitOutcome::Committed(_))), "{done:?}");
+    let before = world.rows_with_ids(&world.table().await).await;
+    assert!(before.values().all(|row| row.1.is_none()));
+    let file = world.file(&world.table().await, "b").await;
+    let change = FileChange::row_level(&world.table().await, RowStatement::Delete).remove(&file);
+    world.commit(change).await.unwrap();
+    let first = world.rows_with_ids(&world.table().await).await;
+    let ids: std::collections::BTreeSet<_> = first.values().map(|row| row.1.unwrap()).collect();
+    assert_eq!(ids.len(), 4);
+    world.append(&[(20, "b")]).await;
+    world
+        .commit(lakehouse_core::commit::RewriteManifests::default())
+        .await
+        .unwrap();
+    let mut then = world.rows_with_ids(&world.table().await).await;
+    let new = then.remove(&20).unwrap();
+    assert_eq!(then, first);
+    assert!(!ids.contains(&new.1.unwrap()));
+    world.ids().await;
+}
+
+#[tokio::test]
+async fn d18_deletes_stand_under_the_spec_of_their_data_file() {
+    for version in VERSIONS {
+        let world = filled(version).await;
+        let table = world.table().await;
+        let spec = iceberg::spec::UnboundPartitionSpec::builder()
+            .add_partition_field(1, "bucket", iceberg::spec::Transform::Bucket(2))
+            .unwrap()
+            .build();
+        let updates = vec![
+            iceberg::TableUpdate::AddSpec { spec },
+            iceberg::TableUpdate::SetDefaultSpec { spec_id: -1 },
+        ];
+        let done = world
+            .catalog
+            .commit(table.pointer(), Vec::new(), updates)
+            .await;
+        assert!(matches!(done, Ok(CommitOutcome::Committed(_))), "{done:?}");
+        let table = world.table().await;
+        let files = world.files(&table).await;
+        let file = files
+            .iter()
+            .find(|file| super::world::part_of(file) == "b")
+            .unwrap();
+        let change = FileChange::row_level(&table, RowStatement::Update)
+            .add(vec![world.deletes(&table, file, &[0])])
+            .add(world.write(&[(30, "b")]).await)
+            .referencing(file);
+        world.commit(change).await.unwrap();
+        assert_eq!(world.ids().await, [1, 2, 4, 11, 12, 30]);
+        for manifest in world.manifests(&world.table().await).await {
+            let is_old = manifest.partition_spec_id == file.spec_id();
+            let is_new_data = manifest.added_rows_count == Some(1)
+                && manifest.content == ManifestContentType::Data;
+            assert_eq!(is_old, !is_new_data);
+        }
+        // A filter is asked of each file by its own spec.
+        let table = world.table().await;
+        let change = FileChange::delete_rows(&table, part_is("a"));
+        world.commit(change).await.unwrap();
+        assert_eq!(world.ids().await, [4, 30]);
+        // Dynamic overwrites replace partitions of the new spec alone.
+        let table = world.table().await;
+        let change = FileChange::replace_partitions(&table, world.write(&[(30, "z")]).await);
+        world.commit(change).await.unwrap();
+        assert_eq!(world.ids().await, [4, 30]);
+    }
 }

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::spec::{
     DataFile, DataFileBuilder, Datum, FormatVersion, Manifest, ManifestEntryRef, ManifestFile,
     ManifestList, NestedField, PrimitiveType, Schema, Transform, Type, UnboundPartitionSpec,
@@ -19,7 +19,7 @@ use lakehouse_core::commit::{Change, Commits, Committed, FileChange, NewTable, S
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
 use lakehouse_core::provider::LakeTable;
-use lakehouse_core::runtime::Reservation;
+use lakehouse_core::runtime::{Reservation, Runtime};
 use lakehouse_core::scan::{
     Comparison, ManifestCache, MetadataColumn, Predicate, ScanContext, ScanFile, plan,
 };
@@ -38,6 +38,7 @@ pub(super) struct World {
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) commits: Commits,
     pub(super) ident: TableIdent,
+    runtime: Runtime,
     files: AtomicU64,
 }
 
@@ -72,6 +73,7 @@ impl World {
         let clock = Arc::new(SystemClock);
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::new(clock.as_ref(), Durability::None).unwrap();
+        let runtime = Runtime::new(&Settings::default(), &storage, clock.as_ref()).unwrap();
         let options = OpenOptions {
             create: true,
             ..OpenOptions::default()
@@ -85,6 +87,7 @@ impl World {
             catalog: Arc::new(catalog),
             commits: Commits::new(clock),
             ident: TableIdent::from_strs(["n", "t"]).unwrap(),
+            runtime,
             files: AtomicU64::new(0),
         };
         world.make_table(version).await;
@@ -211,19 +214,25 @@ impl World {
         }
     }
 
+    fn context(&self, table: &Table) -> SessionContext {
+        let config = SessionConfig::new().with_target_partitions(1);
+        let env = Arc::clone(self.runtime.env());
+        let context = SessionContext::new_with_config_rt(config, env);
+        let scans = ScanContext::new(&Settings::default());
+        let provider = LakeTable::new(table.clone(), scans).unwrap();
+        let provider = provider.with_metadata_columns(&MetadataColumn::ALL);
+        context
+            .register_table("t", Arc::new(provider.unwrap()))
+            .unwrap();
+        context
+    }
+
     /// Rows by id, with the row id where there is one.
     pub(super) async fn rows_with_ids(
         &self,
         table: &Table,
     ) -> BTreeMap<i64, (String, Option<i64>)> {
-        let context = SessionContext::new();
-        let provider = LakeTable::new(table.clone(), ScanContext::new(&Settings::default()));
-        let provider = provider
-            .unwrap()
-            .with_metadata_columns(&MetadataColumn::ALL);
-        context
-            .register_table("t", Arc::new(provider.unwrap()))
-            .unwrap();
+        let context = self.context(table);
         let is_v3 = table.format_version() == FormatVersion::V3;
         let row_id = if is_v3 {
             "_row_id"
@@ -249,14 +258,7 @@ impl World {
 
     /// The live rows of a file: position and id.
     pub(super) async fn positions(&self, table: &Table, file: &ScanFile) -> Vec<(u64, i64)> {
-        let context = SessionContext::new();
-        let provider = LakeTable::new(table.clone(), ScanContext::new(&Settings::default()));
-        let provider = provider
-            .unwrap()
-            .with_metadata_columns(&MetadataColumn::ALL);
-        context
-            .register_table("t", Arc::new(provider.unwrap()))
-            .unwrap();
+        let context = self.context(table);
         let path = file.path();
         let sql = format!("SELECT _pos, id FROM t WHERE _file = '{path}' ORDER BY _pos");
         let batches = context.sql(&sql).await.unwrap().collect().await.unwrap();
