@@ -40,13 +40,14 @@ impl Actor {
 
     /// Does what is left, in one life of its process.
     pub(crate) async fn run(&mut self, process: &Process, lake: &Lakehouse, ledger: &Ledger) {
+        let session = lake.session().unwrap();
         while self.left > 0 {
             self.left -= 1;
             let pause = process.world.random().next() % 60;
             process.world.time.sleep(Duration::from_millis(pause)).await;
             match self.is_writer {
                 true => self.write(process, lake, ledger).await,
-                false => self.read(process, lake, ledger).await,
+                false => self.read(process, lake, &session, ledger).await,
             }
         }
     }
@@ -112,7 +113,13 @@ impl Actor {
         ledger.end(id, world.now_ms(), outcome);
     }
 
-    async fn read(&mut self, process: &Process, lake: &Lakehouse, ledger: &Ledger) {
+    async fn read(
+        &mut self,
+        process: &Process,
+        lake: &Lakehouse,
+        session: &Session,
+        ledger: &Ledger,
+    ) {
         let world = &process.world;
         let (is_pinned, counts, moves_on) = {
             let mut random = world.random();
@@ -126,7 +133,7 @@ impl Actor {
             };
         }
         let snapshot = self.pinned.filter(|_| is_pinned);
-        let seen = look(lake, snapshot, counts)
+        let seen = look(session, snapshot, counts)
             .await
             .map_err(|error| (error.kind(), error.to_string()));
         if let Err((_, error)) = &seen {
@@ -146,8 +153,7 @@ impl Actor {
     }
 }
 
-async fn look(lake: &Lakehouse, snapshot: Option<i64>, counts: bool) -> Result<Seen> {
-    let session = lake.session()?;
+async fn look(session: &Session, snapshot: Option<i64>, counts: bool) -> Result<Seen> {
     let version = match snapshot {
         Some(id) => format!(" FOR VERSION AS OF {id}"),
         None => String::new(),
@@ -159,7 +165,7 @@ async fn look(lake: &Lakehouse, snapshot: Option<i64>, counts: bool) -> Result<S
         return count.map(Seen::Count);
     }
     let query = format!("SELECT k, p, v, s FROM t{version}");
-    rows(&session, &query).await.map(Seen::Rows)
+    rows(session, &query).await.map(Seen::Rows)
 }
 
 /// Runs one statement to its end; the number of rows that it answers.

@@ -83,7 +83,8 @@ impl Statement {
         }
     }
 
-    /// The statement's SQL, or what stands for it in logs; `rollback_to` is the snapshot that a rollback goes to.
+    /// The statement's SQL, or what stands for it in logs; a rollback goes to the snapshot
+    /// `rollback_to`.
     pub(crate) fn sql(&self, rollback_to: Option<i64>) -> String {
         let id = self.id;
         let table = self.table();

@@ -35,8 +35,8 @@ pub enum Swap {
 /// Names, and one location of a metadata file for each table name.
 ///
 /// An `Err` of any method means that nothing was changed; where that is not sure, the error's kind
-/// is [`ErrorKind::Unknown`] or the answer is [`Swap::Unknown`]. A [`PointerCatalog`] calls these, and
-/// nobody else does.
+/// is [`ErrorKind::Unknown`] or the answer is [`Swap::Unknown`]. A [`PointerCatalog`] calls these,
+/// and nobody else does.
 #[async_trait]
 pub trait PointerStore: Debug + Send + Sync {
     /// As [`Catalog::list_namespaces`].
