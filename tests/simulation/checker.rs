@@ -246,7 +246,10 @@ impl<'a> Checker<'a> {
 
     /// A ref was made or moved without a new snapshot: somebody asked for it.
     fn moved(&mut self, name: &str, stood: Option<i64>, head: i64, after: &State) {
-        let asked = self.records.iter().find(|record| {
+        let mut asked: Vec<&Record> = self.records.iter().collect();
+        // Of several that asked for the same, the one that was told so.
+        asked.sort_by_key(|record| !matches!(record.outcome, Outcome::Committed(_)));
+        let asked = asked.into_iter().find(|record| {
             let is_asked = match &record.statement.action {
                 Action::Rollback(_) => name == "main" && record.target == Some(head),
                 Action::Name { name: asked, .. } => asked == name && stood.is_none(),
