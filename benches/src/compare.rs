@@ -148,9 +148,13 @@ async fn measure(engines: &mut [Engine], number: usize, options: &Options) -> Re
             if measured.note.is_some() {
                 continue;
             }
-            let run = engine.run(sql).await?;
-            measured.runs.push(run.elapsed);
-            measured.peak_bytes = measured.peak_bytes.max(run.peak_bytes);
+            match engine.run(sql).await {
+                Ok(run) => {
+                    measured.runs.push(run.elapsed);
+                    measured.peak_bytes = measured.peak_bytes.max(run.peak_bytes);
+                }
+                Err(error) => measured.note = Some(format!("failed: {error}")),
+            }
         }
     }
     let standard = standard_verdict(number, options.scale, expected.as_ref());

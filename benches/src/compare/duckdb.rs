@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use lakehouse::{Error, ErrorKind, Result};
@@ -12,13 +13,20 @@ use serde_json::{Value, json};
 use super::engine::{Drained, Files, Run};
 use super::machine;
 
+/// A statement may take so long; then the process is killed, because it listens to nothing else
+/// while it works.
+const STATEMENT_MAX: Duration = Duration::from_secs(60);
+
 /// A DuckDB with views on all tables.
 pub(super) struct DuckDb {
     name: &'static str,
     version: String,
     child: Child,
     requests: ChildStdin,
-    responses: BufReader<ChildStdout>,
+    /// The lines of the script; a pipe itself cannot be waited for with an end.
+    responses: Receiver<std::io::Result<String>>,
+    /// Whether a statement took too long, so that there is no process any more.
+    is_killed: bool,
 }
 
 impl DuckDb {
@@ -32,16 +40,23 @@ impl DuckDb {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| Error::from(error).with_context("program", python.display()))?;
-        let (Some(requests), Some(responses)) = (child.stdin.take(), child.stdout.take()) else {
+        let (Some(requests), Some(script_output)) = (child.stdin.take(), child.stdout.take())
+        else {
             return Err(Error::internal("the script's pipes are not there"));
         };
-        let responses = BufReader::new(responses);
+        let (lines, responses) = mpsc::channel();
+        // Ends with the script's output, which `drop` sees to, or when nobody listens.
+        std::thread::spawn(move || {
+            let mut read = BufReader::new(script_output).lines();
+            read.try_for_each(|line| lines.send(line))
+        });
         let mut engine = Self {
             name,
             version: String::new(),
             child,
             requests,
             responses,
+            is_killed: false,
         };
         let tables: Vec<Value> = files
             .0
@@ -112,15 +127,26 @@ impl DuckDb {
     }
 
     fn ask(&mut self, request: &Value) -> Result<Value> {
+        let unavailable = |text: String| Error::new(ErrorKind::Unavailable, text);
+        let seconds = STATEMENT_MAX.as_secs();
+        if self.is_killed {
+            let text = format!("not asked again: a statement took more than {seconds} s");
+            return Err(unavailable(text));
+        }
         writeln!(self.requests, "{request}")?;
         self.requests.flush()?;
-        let mut line = String::new();
-        if self.responses.read_line(&mut line)? == 0 {
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                "the DuckDB script ended",
-            ));
-        }
+        let line = match self.responses.recv_timeout(STATEMENT_MAX) {
+            Ok(line) => line?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(unavailable("the DuckDB script ended".to_owned()));
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                self.is_killed = true;
+                self.child.kill()?;
+                let text = format!("took more than {seconds} s, and was killed");
+                return Err(unavailable(text));
+            }
+        };
         let response: Value = serde_json::from_str(&line)?;
         match response["error"].as_str() {
             Some(error) => Err(Error::invalid(format!("DuckDB: {error}"))),

@@ -52,8 +52,7 @@ impl RowChange {
         if committed.previous_snapshot_id == base {
             return Ok(live_rows(&self.removed));
         }
-        let (Some(filter), Some(previous)) =
-            (&self.delete_filter, committed.previous_snapshot_id)
+        let (Some(filter), Some(previous)) = (&self.delete_filter, committed.previous_snapshot_id)
         else {
             return Ok(0);
         };
