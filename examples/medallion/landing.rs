@@ -118,7 +118,10 @@ impl Landing {
             return self.broken_row(arrives);
         }
         let event = match known.is_empty() {
-            false if roll < 17 => self.sent[self.pick(&known)].clone(),
+            false if roll < 17 => {
+                let again = self.pick(&known);
+                self.sent[again].clone()
+            }
             false if roll < 27 => {
                 let of = self.pick(&known);
                 self.correction(of, only.is_none())
