@@ -132,23 +132,31 @@ async fn throw_away(session: &Session) -> Outcome {
 
 /// Write, audit, publish by an id: there may be any number of loads in the air at once.
 async fn stage(session: &Session) -> Outcome {
-    chapter("Two loads are staged under ids, and the table goes on meanwhile");
+    chapter("Two changes are staged under ids, and the table goes on meanwhile");
     ask(
         session,
         "ALTER TABLE sales SET TBLPROPERTIES ('write.wap.enabled' = 'true')",
     )
     .await?;
     let before = ask(session, TOTALS).await?;
-    for (id, shop, amount) in [("load-7", "Pune", 500), ("load-8", "Rome", 5)] {
+    for (id, change) in [
+        (
+            "load-7",
+            "INSERT INTO sales VALUES (DATE '2026-03-04', 'Pune', 500)",
+        ),
+        (
+            "load-8",
+            "UPDATE sales SET amount = 1.25 * amount WHERE shop = 'Oslo'",
+        ),
+    ] {
         ask(session, &format!("SET lakehouse.wap_id = '{id}'")).await?;
-        let insert = format!("INSERT INTO sales VALUES (DATE '2026-03-04', '{shop}', {amount})");
-        ask(session, &insert).await?;
+        ask(session, change).await?;
     }
     ask(session, "RESET lakehouse.wap_id").await?;
     assert_eq!(ask(session, TOTALS).await?, before);
 
     println!(
-        "A staged load is a snapshot that no branch has; the auditor reads it as a version:\n"
+        "A staged change is a snapshot that no branch has; the auditor reads it as a version:\n"
     );
     let staged = ask(
         session,

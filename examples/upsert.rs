@@ -142,7 +142,7 @@ async fn update_and_delete(session: &Session) -> Outcome {
          WHERE price < (SELECT avg(price) FROM stock)",
     )
     .await?;
-    assert_eq!(updated, ["4"]);
+    assert_eq!(updated, ["3"]);
     let refilled = ask(
         session,
         "UPDATE stock SET pieces = stock.pieces + delivery.pieces\n\

@@ -285,7 +285,7 @@ impl Job {
                 }
                 // Nothing was changed; the next try reads what the other one has committed.
                 Err(error) if error.kind() == ErrorKind::Conflict => {
-                    println!("  somebody else was first: {error}");
+                    println!("  somebody else was first, so once more");
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -111,7 +111,7 @@ impl Landing {
     /// The next row of a file that arrives on a day.
     fn next_row(&mut self, arrives: u32, only: Option<u32>) -> [String; 5] {
         let known: Vec<usize> = (0..self.sent.len())
-            .filter(|&index| only.is_none_or(|day| self.sent[index].day == day))
+            .filter(|&index| only.is_none_or(|day| self.is_all_of(&self.sent[index], day)))
             .collect();
         let roll = self.below(100);
         if roll < 7 {
@@ -139,6 +139,11 @@ impl Landing {
         }
         self.sent.push(event);
         row
+    }
+
+    /// Whether an event was of this day, and still is.
+    fn is_all_of(&self, event: &Event, day: u32) -> bool {
+        event.day == day && self.truth.newest[&event.id].day == day
     }
 
     /// An event that nobody has heard of yet.
