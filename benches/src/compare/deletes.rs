@@ -12,6 +12,7 @@ use lakehouse_testkit::Answer;
 
 use super::duckdb::DuckDb;
 use super::engine::{self, Drained, Engine, Files, without_columns};
+use super::fingerprint::fingerprint;
 use super::{Measured, Options, lake_folder, prepared, within_budget};
 use crate::tpch;
 use tables::{Deletes, VERSIONS};
@@ -138,33 +139,6 @@ fn statements(relation: &str) -> Vec<Statement> {
             is_drained: true,
         },
     ]
-}
-
-/// Something of every column, so that a wrong row anywhere shows.
-pub(super) fn fingerprint(relation: &str) -> String {
-    let numbers = [
-        "l_orderkey",
-        "l_partkey",
-        "l_suppkey",
-        "l_linenumber",
-        "l_quantity",
-        "l_extendedprice",
-        "l_discount",
-        "l_tax",
-    ];
-    let texts = [
-        "l_returnflag",
-        "l_linestatus",
-        "l_shipinstruct",
-        "l_shipmode",
-        "l_comment",
-    ];
-    let dates = ["l_shipdate", "l_commitdate", "l_receiptdate"];
-    let mut columns = vec!["count(*) AS n".to_owned()];
-    columns.extend(numbers.map(|name| format!("sum({name}) AS {name}")));
-    columns.extend(texts.map(|name| format!("sum(length({name})) AS {name}")));
-    columns.extend(dates.map(|name| format!("count(DISTINCT {name}) AS {name}")));
-    format!("SELECT {} FROM {relation}", columns.join(", "))
 }
 
 /// Who says what is right: engines that know nothing of deletes, on the bare data files joined with

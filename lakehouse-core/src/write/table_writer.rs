@@ -1,6 +1,6 @@
 //! Rows of a table into data files, a set of files for each partition, in bounded memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -63,7 +63,8 @@ pub struct TableWriter {
     memory_bytes_max: usize,
     target_file_bytes: u64,
     order: RowOrder,
-    open: HashMap<PartitionKey, OpenFile>,
+    /// In order, so that a run of the same rows does the same.
+    open: BTreeMap<PartitionKey, OpenFile>,
     open_bytes: usize,
     open_files_max: usize,
     /// Partitions whose file was ended because memory was short: what comes for them waits.
@@ -136,7 +137,7 @@ impl TableWriter {
             memory: options.memory,
             memory_bytes_max: row_group_bytes.saturating_mul(2).max(MEMORY_BYTES_MAX),
             order: options.order,
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             open_bytes: 0,
             open_files_max: OPEN_FILES_MAX,
             closed: HashSet::new(),
@@ -208,7 +209,7 @@ impl TableWriter {
     /// What the store answers to the first deletion that failed; the others are still tried.
     pub async fn abort(mut self) -> Result<()> {
         let mut outcome = Ok(());
-        for (_, open) in self.open.drain() {
+        for open in std::mem::take(&mut self.open).into_values() {
             outcome = outcome.and(open.file.abort().await);
         }
         outcome.and(self.ended.delete().await)

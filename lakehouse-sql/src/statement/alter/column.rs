@@ -51,7 +51,7 @@ pub enum ColumnChange {
     /// `DROP NOT NULL`.
     DropNotNull,
     /// `SET DEFAULT expression`.
-    SetDefault(Expr),
+    SetDefault(Box<Expr>),
     /// `DROP DEFAULT`.
     DropDefault,
     /// The new name of `CHANGE a b t`.
@@ -226,7 +226,7 @@ fn changes(cursor: &mut Cursor) -> Result<Vec<ColumnChange>> {
             } else if cursor.accept(&["DROP", "NOT", "NULL"]) {
                 ColumnChange::DropNotNull
             } else if cursor.accept(&["SET", "DEFAULT"]) {
-                ColumnChange::SetDefault(cursor.default_value()?)
+                ColumnChange::SetDefault(Box::new(cursor.default_value()?))
             } else if cursor.accept(&["DROP", "DEFAULT"]) {
                 ColumnChange::DropDefault
             } else if let Some(position) = accept_position(cursor)? {
