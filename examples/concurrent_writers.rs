@@ -60,6 +60,10 @@ async fn main() -> Outcome {
 }
 
 /// Starts all writers, and waits for them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tasks of a program that uses the library, not of the library"
+)]
 async fn write_at_once(lake: &Lakehouse, folder: &Path) -> Outcome {
     chapter("Three processes and four tasks write at once");
     let program = std::env::current_exe()?;
