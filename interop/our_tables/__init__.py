@@ -13,6 +13,8 @@ from lake import Lake
 HERE = Path(__file__).parent
 MODES = {"merge": "merge-on-read", "copy": "copy-on-write", "rule": None}
 """How deletes are written, by the word in a schema's name; none leaves it to what is cheaper for each file."""
+SCHEMAS = ("merge_v", "copy_v", "rule_v", "forms_v", "only_v3")
+"""How the names of all their schemas begin."""
 CHANGED = ("merge_v", "copy_v", "rule_v")
 """How the names of schemas begin whose tables were changed row by row, keys staying as they are."""
 
