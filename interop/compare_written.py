@@ -23,7 +23,7 @@ QUESTIONS = [
         deleted_data_files_count, added_delete_files_count, existing_delete_files_count, deleted_delete_files_count
         FROM {name}.manifests""",
 ]
-TOTALS = """SELECT
+TOTALS = """SELECT {snapshot} AS snapshot_id,
     count_if(content = 0) AS `total-data-files`, count_if(content <> 0) AS `total-delete-files`,
     coalesce(sum(record_count) FILTER (WHERE content = 0), 0) AS `total-records`,
     coalesce(sum(record_count) FILTER (WHERE content = 1), 0) AS `total-position-deletes`,
@@ -39,7 +39,7 @@ PARTS = {
     "total-files-size": ("added-files-size", "removed-files-size"),
 }
 """What a snapshot adds to each sum, and what it takes away."""
-IDENTITY = "SELECT *, _row_id, _last_updated_sequence_number AS _seq FROM {name} FOR VERSION AS OF {snapshot}"
+IDENTITY = "*, _row_id, _last_updated_sequence_number AS _seq"
 
 
 def compare(report, lake: Lake, spark, name: str) -> None:
@@ -49,13 +49,20 @@ def compare(report, lake: Lake, spark, name: str) -> None:
         report.take(f"{name} metadata", sql, problem(lake, spark, sql))
     snapshots = _snapshots(lake, name)
     report.take(f"{name} totals", "the summaries of snapshots", _wrong_totals(spark, name, snapshots))
-    if spark.table(name).spec() is None or "_v3" not in name:
+    if "_v3" not in name:
         return
-    for snapshot in snapshots:
-        sql = IDENTITY.format(name=name, snapshot=snapshot["snapshot_id"])
+    versions = [str(snapshot["snapshot_id"]) for snapshot in snapshots]
+    for sql in at_each(spark, name, IDENTITY, versions):
         report.take(f"{name} identity", sql, problem(lake, spark, sql))
     if name.startswith(our_tables.CHANGED):
-        report.take(f"{name} identity", "rows keep it", _lost_identity(spark, name, snapshots))
+        report.take(f"{name} identity", "rows keep it", _lost_identity(lake, spark, name, versions))
+
+
+def at_each(spark, name: str, columns: str, versions: list[str]) -> list[str]:
+    """Queries for columns at each version: one for all of them, unless the table had other columns before."""
+    asked = [f"SELECT {at} AS _at, {columns} FROM {name} FOR VERSION AS OF {version}"
+             for at, version in enumerate(versions)]
+    return [" UNION ALL ".join(asked)] if asked and spark.table(name).schemas().size() == 1 else asked
 
 
 def problem(lake: Lake, spark, sql: str) -> Problem | None:
@@ -82,8 +89,10 @@ def _wrong_totals(spark, name: str, snapshots: list[dict]) -> Problem | None:
     """Sums that are not what is in the snapshot, or not its parent's with what came and went."""
     summaries = {snapshot["snapshot_id"]: snapshot["summary"] for snapshot in snapshots}
     wrong = []
+    counted = " UNION ALL ".join(TOTALS.format(name=name, snapshot=snapshot) for snapshot in summaries)
+    totals = {row.pop("snapshot_id"): row for row in spark.arrow(counted).to_pylist()}
     for snapshot in snapshots:
-        found = spark.arrow(TOTALS.format(name=name, snapshot=snapshot["snapshot_id"])).to_pylist()[0]
+        found = totals[snapshot["snapshot_id"]]
         summary = snapshot["summary"]
         said = {key: int(summary.get(key, -1)) for key in found}
         if said != found:
@@ -96,22 +105,40 @@ def _wrong_totals(spark, name: str, snapshots: list[dict]) -> Problem | None:
     return Problem("\n  ".join(wrong), refused=False) if wrong else None
 
 
-def _lost_identity(spark, name: str, snapshots: list[dict]) -> Problem | None:
-    """Rows with another id than before; and with a sequence number that does not tell whether they changed."""
-    sequence_numbers = {each.snapshotId(): each.sequenceNumber() for each in spark.table(name).snapshots()}
+def _lost_identity(lake: Lake, spark, name: str, versions: list[str]) -> Problem | None:
+    """Rows with another id than before; and with a sequence number that does not tell whether they changed.
+
+    New rows have the snapshot's number, and so have those that were put in the place of others. What is asked here
+    was compared with Spark's answers before.
+    """
+    numbers = {str(each.snapshotId()): each.sequenceNumber() for each in spark.table(name).snapshots()}
+    states: dict[int, dict] = {at: {} for at in range(len(versions))}
+    for sql in at_each(spark, name, IDENTITY, versions):
+        for row in lake.arrow(sql).to_pylist():
+            states[row.pop("_at")][row["id"]] = row
     wrong, before = [], {}
-    for snapshot in snapshots:
-        sql = IDENTITY.format(name=name, snapshot=snapshot["snapshot_id"])
-        found = {row["id"]: row for row in spark.arrow(sql).to_pylist()}
-        now = sequence_numbers[snapshot["snapshot_id"]]
+    for version, found in zip(versions, states.values()):
+        now = numbers[version]
         for key, row in found.items():
             was = before.get(key)
             if was is None:
                 kept = row["_seq"] == now and row["_row_id"] is not None
             else:
-                changed = any(row.get(column) != value for column, value in was.items() if not column.startswith("_"))
-                kept = row["_row_id"] == was["_row_id"] and row["_seq"] == (now if changed else was["_seq"])
+                kept = row["_row_id"] == was["_row_id"] and row["_seq"] in _numbers(was, row, now)
             if not kept:
-                wrong.append(f"snapshot {snapshot['snapshot_id']}, sequence number {now}: {was} became {row}")
+                wrong.append(f"snapshot {version}, sequence number {now}: {was} became {row}")
         before = found
     return Problem("\n  ".join(wrong[:5]), refused=False) if wrong else None
+
+
+def _numbers(was: dict, row: dict, now: int) -> list[int]:
+    """The sequence numbers that a row may have; where columns changed as well, both that it was changed or not."""
+    if _shape(was) != _shape(row):
+        return [was["_seq"], now]
+    changed = any(row[column] != value for column, value in was.items() if not column.startswith("_"))
+    return [now if changed else was["_seq"]]
+
+
+def _shape(row: dict) -> dict:
+    """The names of a row's columns and of their fields."""
+    return {column: sorted(value) if isinstance(value, dict) else None for column, value in row.items()}
