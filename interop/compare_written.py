@@ -139,6 +139,7 @@ def _numbers(was: dict, row: dict, now: int) -> list[int]:
     return [now if changed else was["_seq"]]
 
 
-def _shape(row: dict) -> dict:
-    """The names of a row's columns and of their fields."""
-    return {column: sorted(value) if isinstance(value, dict) else None for column, value in row.items()}
+def _shape(row: dict) -> list:
+    """The names of a row's columns and of their fields, in their order: one that came again stands elsewhere."""
+    return [(column, list(value) if isinstance(value, dict) else None) for column, value in row.items()
+            if not column.startswith("_")]
