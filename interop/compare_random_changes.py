@@ -36,7 +36,7 @@ REFUSED = Path(__file__).with_name("random_changes_refused.txt")
 REFUSED_SHARE_MAX = 0.1
 IDLE_SHARE_MAX = 0.5
 SEED = 1
-STATEMENTS = 25
+STATEMENTS = 30
 """In each round."""
 WORKERS = 2
 MESSAGE_LINES_MAX = 3

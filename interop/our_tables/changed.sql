@@ -44,7 +44,7 @@ MERGE INTO {schema}.parts AS t
 USING (SELECT value AS id FROM generate_series(0, 260, 13) AS g (value)) AS s ON t.id = s.id
 WHEN MATCHED AND t.grp = 1 THEN DELETE
 WHEN MATCHED THEN UPDATE SET word = 'merged' || t.id, day = DATE '1968-05-01'
-WHEN NOT MATCHED THEN INSERT (id, grp, word) VALUES (s.id, 99, 'new');
+WHEN NOT MATCHED THEN INSERT (id, grp, day, word) VALUES (s.id, 99, DATE '2024-03-01', 'new');
 DELETE FROM {schema}.parts WHERE word IS NULL OR id IN (101, 200, 201);
 
 CREATE TABLE {schema}.evolved (id INT, a VARCHAR, b INT, s STRUCT<x: INT, y: VARCHAR>, f FLOAT, d DECIMAL(5, 2))

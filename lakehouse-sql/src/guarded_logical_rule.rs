@@ -94,9 +94,7 @@ impl OptimizerRule for GuardedRule {
                 Some(join) => Ok(Transformed::yes(join)),
                 None => self.rule.rewrite(plan, config),
             },
-            Guard::Lists => {
-                rewrite_around_lists(plan, |plan| self.rule.rewrite(plan, config))
-            }
+            Guard::Lists => rewrite_around_lists(plan, |plan| self.rule.rewrite(plan, config)),
             Guard::Conditions | Guard::GroupingSets => self.rule.rewrite(plan, config),
         }
     }
