@@ -57,8 +57,8 @@ enum Guard {
     /// taken for one about its subquery, and the NULL that makes all of it unknown is gone: it goes
     /// to the left side alone.
     Filters,
-    /// `x NOT IN (1, 2) OR x NOT IN (3)` becomes true, also where `x` is NULL; so does what a NULL in
-    /// a list says get lost: the rule does not see lists about the same values.
+    /// `x NOT IN (1, 2) OR x NOT IN (3)` becomes true, also where `x` is NULL, and what a NULL in a
+    /// list means is lost: the rule does not see lists about the same values.
     Lists,
 }
 

@@ -1,4 +1,4 @@
-//! Lists of `IN` that a rule takes for functions, so that it does not bring several of them together.
+//! Lists of `IN` that a rule takes for functions, so that it does not make one of several.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::internal_err;
