@@ -1,4 +1,4 @@
-"""Runs queries on DuckDB for the comparison: one JSON request a line in, one JSON response out.
+"""Runs queries on DuckDB for the comparison, by requests as `json_lines` serves them.
 
 The first request names the tables' files and how to read them ("parquet": the bare data files,
 "iceberg": the tables' metadata files); each later one holds a query. A response with "error" says
@@ -7,13 +7,11 @@ what failed.
 
 from __future__ import annotations
 
-import json
-import resource
-import sys
 import time
 
+from json_lines import cells, kind, peak_bytes, serve
+
 EXTENSIONS = ("parquet", "avro", "iceberg")
-EXACT = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER", "DECIMAL")
 
 
 def connect(threads: int):
@@ -54,13 +52,6 @@ def start(request: dict):
     return connection, {"version": version}
 
 
-def kind(column_type: object) -> str:
-    name = str(column_type)
-    if name.startswith(EXACT):
-        return "exact"
-    return "float" if name in ("FLOAT", "DOUBLE") else "text"
-
-
 def run(connection, sql: str) -> dict:
     started = time.perf_counter()
     result = connection.execute(sql)
@@ -72,7 +63,7 @@ def run(connection, sql: str) -> dict:
         "seconds": seconds,
         "names": [column[0] for column in columns],
         "kinds": [kind(column[1]) for column in columns],
-        "rows": [[None if cell is None else str(cell) for cell in row] for row in rows],
+        "rows": cells(rows),
         "peak_bytes": peak_bytes(),
     }
 
@@ -90,16 +81,6 @@ def drain(connection, sql: str) -> dict:
     return {"seconds": time.perf_counter() - started, "count": count}
 
 
-def peak_bytes() -> int:
-    """The most memory this process held; `ru_maxrss` can be that of the process it came from."""
-    try:
-        with open("/proc/self/status", encoding="ascii") as status:
-            held = next(line for line in status if line.startswith("VmHWM:"))
-        return int(held.split()[1]) * 1024
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 try:
     import pyarrow  # noqa: F401  rows stay columns until the time is taken
 
@@ -108,20 +89,18 @@ except ImportError:
     ARROW = False
 
 
-def main() -> None:
+class Answers:
+    """Starts DuckDB by the first request, and runs the queries of the others."""
+
     connection = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            if connection is None:
-                connection, response = start(request)
-            else:
-                answer = drain if request.get("drain") else run
-                response = answer(connection, request["sql"])
-        except Exception as error:  # noqa: BLE001  whatever it is, the other side is told
-            response = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
-        print(json.dumps(response), flush=True)
+
+    def __call__(self, request: dict) -> dict:
+        if self.connection is None:
+            self.connection, response = start(request)
+            return response
+        answer = drain if request.get("drain") else run
+        return answer(self.connection, request["sql"])
 
 
 if __name__ == "__main__":
-    main()
+    serve(Answers())

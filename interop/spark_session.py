@@ -69,8 +69,13 @@ class Spark:
         self.session.stop()
 
 
-def start(lake: Path, folder: Path, scratch: Path, catalog: str = CATALOG) -> Spark:
-    """A session whose default catalog is the lake's file, under the name `catalog`."""
+def start(
+    lake: Path, folder: Path, scratch: Path, catalog: str = CATALOG, changed: dict[str, str] | None = None
+) -> Spark:
+    """A session whose default catalog is the lake's file, under the name `catalog`.
+
+    `changed` are settings that are to be others than these, which suit small queries.
+    """
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     os.environ["PYSPARK_SUBMIT_ARGS"] = "pyspark-shell"
     os.environ["TZ"] = "UTC"
@@ -113,7 +118,7 @@ def start(lake: Path, folder: Path, scratch: Path, catalog: str = CATALOG) -> Sp
         "spark.sql.catalog.spark_catalog.cache-enabled": "false",
     }
     builder = SparkSession.builder.master("local[2]").appName("interop")
-    for key, value in settings.items():
+    for key, value in {**settings, **(changed or {})}.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("FATAL")

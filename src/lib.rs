@@ -59,8 +59,8 @@ use lakehouse_core::name::{Name, NamespaceIdent, parse_name};
 pub mod sql {
     pub use lakehouse_sql::statement;
     pub use lakehouse_sql::{
-        ChangeCounts, MatchedClause, MergeBuilder, NotMatchedClause, QueryResult, Session, Statement,
-        TableChange, UpdateBuilder, parse,
+        ChangeCounts, MatchedClause, MergeBuilder, NotMatchedClause, QueryResult, Session,
+        Statement, TableChange, UpdateBuilder, parse,
     };
 }
 

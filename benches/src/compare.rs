@@ -1,11 +1,15 @@
 //! Several engines on the same files, interleaved in one run: answers first, then times.
 
 mod alone;
+mod changes;
+mod commits;
 mod deletes;
 mod duckdb;
 mod engine;
+mod fingerprint;
 mod first_row;
 mod inserts;
+mod line_process;
 mod machine;
 mod options;
 mod report;
@@ -17,6 +21,8 @@ use lakehouse::{Clock, Error, Lakehouse, Result, Settings, SystemClock};
 use lakehouse_testkit::Answer;
 
 pub use alone::print_peaks;
+pub use changes::serve_changes;
+pub use commits::make_commits;
 pub use first_row::print_first_row;
 pub use options::{Command, Options, Part, USAGE};
 
@@ -76,6 +82,8 @@ pub async fn run(options: Options) -> Result<()> {
             }
             Part::Deletes => deletes::run(&options).await?,
             Part::Insert => inserts::run(&options).await?,
+            Part::Changes => changes::run(&options).await?,
+            Part::Commits => commits::run(&options).await?,
         }
     }
     Ok(())
@@ -148,9 +156,13 @@ async fn measure(engines: &mut [Engine], number: usize, options: &Options) -> Re
             if measured.note.is_some() {
                 continue;
             }
-            let run = engine.run(sql).await?;
-            measured.runs.push(run.elapsed);
-            measured.peak_bytes = measured.peak_bytes.max(run.peak_bytes);
+            match engine.run(sql).await {
+                Ok(run) => {
+                    measured.runs.push(run.elapsed);
+                    measured.peak_bytes = measured.peak_bytes.max(run.peak_bytes);
+                }
+                Err(error) => measured.note = Some(format!("failed: {error}")),
+            }
         }
     }
     let standard = standard_verdict(number, options.scale, expected.as_ref());

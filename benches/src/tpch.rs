@@ -4,12 +4,15 @@
 mod rows;
 
 use lakehouse::core::runtime::blocking;
-use lakehouse::{Lakehouse, Result};
+use lakehouse::{Error, Lakehouse, Result};
 use tpchgen::q_and_a::answers_sf1;
 use tpchgen::text::TextPool;
 
 /// Order lines at scale 1.
 const LINES_AT_SCALE_1: f64 = 6_001_215.0;
+
+/// A scale at which every table has rows, and few.
+const SMALL_SCALE: f64 = 0.001;
 
 /// The names of the tables; a table stands after those its rows refer to.
 pub fn tables() -> impl Iterator<Item = &'static str> {
@@ -75,6 +78,23 @@ pub async fn load(
         }
     }
     Ok(())
+}
+
+/// The columns of a table as `CREATE TABLE` takes them.
+///
+/// # Errors
+/// [`lakehouse::ErrorKind::NotFound`] for a name that is none of [`tables`].
+pub fn definition(name: &str) -> Result<String> {
+    let table = rows::TABLES.iter().find(|table| table.name == name);
+    let table = table.ok_or_else(|| Error::not_found(format!("TPC-H has no table {name}")))?;
+    let source = rows::Source {
+        scale: SMALL_SCALE,
+        text: TextPool::get_or_init_default(),
+    };
+    let batches = table.batches(&source, 1, 1)?;
+    let first = batches.first();
+    let first = first.ok_or_else(|| Error::internal(format!("{name} has no rows")))?;
+    Ok(rows::definition(&first.schema()))
 }
 
 /// In how many commits a table is loaded.

@@ -27,7 +27,7 @@ pub use asked::{AskedSwap, SwapTrace};
 pub use find::{find_metadata_file, load_by_metadata_file};
 pub use memory::{MEMORY_WAREHOUSE, MemoryCatalog, MemoryPointers};
 pub(crate) use metadata_file::to_value as metadata_json;
-pub use pointer::PointerCatalog;
+pub use pointer::{PointerCatalog, PointerStore, Swap};
 #[cfg(test)]
 pub(crate) use sqlite::End;
 pub use sqlite::{

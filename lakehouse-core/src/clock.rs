@@ -1,9 +1,10 @@
 //! The only source of time, identifiers and randomness, so that a run can be repeated from a seed.
 
 use std::fmt::Debug;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use futures::future::BoxFuture;
 use uuid::Uuid;
 
 /// Where time and identifiers come from.
@@ -20,6 +21,11 @@ pub trait Clock: Debug + Send + Sync {
 
     /// A monotonic instant, for durations only.
     fn instant(&self) -> Instant;
+
+    /// Waits so long, as between the attempts of a commit.
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(pause))
+    }
 
     /// A universally unique identifier for files, tables and queries.
     fn new_uuid(&self) -> Uuid;

@@ -29,7 +29,7 @@ mod summary;
 mod tests;
 mod validate;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::oneshot;
@@ -88,6 +88,7 @@ type QueueKey = (String, TableIdent);
 pub struct Commits {
     clock: Arc<dyn Clock>,
     queues: Arc<Mutex<HashMap<QueueKey, Weak<Queue>>>>,
+    summary: Arc<BTreeMap<String, String>>,
     manifests: ManifestCache,
 }
 
@@ -110,6 +111,17 @@ impl Commits {
             clock,
             queues: Arc::default(),
             manifests: ManifestCache::new(OWN_CACHE_BYTES),
+            summary: Arc::default(),
+        }
+    }
+
+    /// The same commits, sharing swaps with these, whose snapshots carry `keys` in their summary:
+    /// who or what made them. They never replace keys of the format or of the change.
+    #[must_use]
+    pub fn with_summary(&self, keys: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self {
+            summary: Arc::new(keys.into_iter().collect()),
+            ..self.clone()
         }
     }
 
@@ -137,7 +149,13 @@ impl Commits {
         ident: &TableIdent,
         change: impl Into<Change>,
     ) -> Result<Committed> {
-        let change = change.into();
+        let mut change = change.into();
+        if let Change::Files(files) = &mut change {
+            let summary = &mut Arc::make_mut(files).summary;
+            for (key, value) in self.summary.iter() {
+                summary.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
         let caller = Arc::new(Caller::default());
         let _presence = Presence(Arc::clone(&caller));
         let span = tracing::debug_span!("commit", table = %ident, change = change.name());

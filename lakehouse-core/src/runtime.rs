@@ -5,6 +5,7 @@ mod reservation;
 mod spill;
 mod spill_file;
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -150,11 +151,29 @@ pub async fn finish<T: Send + 'static>(
 
 /// Starts `work` that nobody waits for, such as cleaning up behind something that was dropped.
 /// Outside of a runtime, and when one is going down, nothing is done.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
 pub(crate) fn detach(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(work);
     }
+}
+
+thread_local! {
+    static IS_IN_PLACE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` so that [`blocking`] work below it is done at once and on this thread.
+///
+/// For runs that are to be repeated: on a runtime of one thread no other thread then has a say in
+/// the order of steps. `work` is what drives the runtime, such as its `block_on`.
+pub fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_IN_PLACE.set(self.0);
+        }
+    }
+    let _restore = Restore(IS_IN_PLACE.replace(true));
+    work()
 }
 
 /// Runs blocking `work` away from the threads that serve queries.
@@ -163,6 +182,9 @@ pub(crate) fn detach(work: impl Future<Output = ()> + Send + 'static) {
 /// When the work panicked or the runtime is going down.
 #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    if IS_IN_PLACE.get() {
+        return Ok(work());
+    }
     tokio::task::spawn_blocking(work).await.map_err(join_error)
 }
 

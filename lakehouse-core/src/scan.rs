@@ -56,7 +56,7 @@ pub use metadata_column::MetadataColumn;
 pub use metadata_table::MetadataTable;
 pub(crate) use metadata_table::{MetadataRead, PartitionUnion, PositionReader, Positions};
 pub use partition::{PartitionColumn, PartitionLayout};
-pub(crate) use placed_file::{PlacedFile, compare_values, is_vector, only, placed_files};
+pub(crate) use placed_file::{PlacedFile, compare_values, is_vector, only, placed_files, promoted};
 pub use plan::{PlanCounts, ScanFile, ScanPlan, plan, plan_limit};
 pub(crate) use planning::Planning;
 pub use predicate::{Comparison, Predicate};

@@ -23,6 +23,7 @@ mod spool;
 mod table_writer;
 pub(crate) mod transform;
 mod vector_files;
+mod write_options;
 
 use iceberg::spec::DataFile;
 
@@ -30,7 +31,8 @@ pub use delete_writer::{DeleteWriter, DeletedPositions};
 pub(crate) use distribution::Distribution;
 pub(crate) use ended::EndedFiles;
 pub(crate) use partition::nested_column;
-pub use table_writer::{RowOrder, TableWriter, WriteOptions};
+pub use table_writer::TableWriter;
+pub use write_options::{RowOrder, WriteOptions};
 
 /// A data or delete file that was written and that no snapshot names yet; deletion vectors share
 /// files.

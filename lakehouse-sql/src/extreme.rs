@@ -1,15 +1,18 @@
-//! `min` and `max` of floats in groups.
+//! `min` and `max` of floats and dates in groups.
 //!
 //! The engine's accumulators of groups compare floats so that a NaN wins or loses by the order of
 //! rows, and know no value beyond the finite ones. Ours take their places: NaN is greater than every
 //! number, as in comparisons and `ORDER BY`.
+//!
+//! Of a group without dates the engine's leave the first or last date there could be, as a NULL; a
+//! cast to a time, which computes with what is under a NULL, then overflows. Ours leave the zero.
 
 mod groups;
 
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type};
+use arrow::datatypes::{DataType, Date32Type, FieldRef, Float16Type, Float32Type, Float64Type};
 use datafusion::common::ScalarValue;
 use datafusion::common::config::ConfigOptions;
 use datafusion::error::Result;
@@ -50,7 +53,8 @@ fn extreme(call: &AggregateCall<'_>) -> Result<Option<Arc<AggregateUDF>>> {
     let [argument] = call.arguments else {
         return Ok(None);
     };
-    if call.is_windowed || !argument.get_type(call.schema)?.is_floating() {
+    let data_type = argument.get_type(call.schema)?;
+    if call.is_windowed || !(data_type.is_floating() || data_type == DataType::Date32) {
         return Ok(None);
     }
     let engine = Arc::clone(call.function);
@@ -112,6 +116,7 @@ impl AggregateUDFImpl for Extreme {
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>> {
         Ok(match args.return_field.data_type() {
+            DataType::Date32 => Box::new(GroupExtremes::<Date32Type>::new(self.kind)),
             DataType::Float16 => Box::new(GroupExtremes::<Float16Type>::new(self.kind)),
             DataType::Float32 => Box::new(GroupExtremes::<Float32Type>::new(self.kind)),
             DataType::Float64 => Box::new(GroupExtremes::<Float64Type>::new(self.kind)),

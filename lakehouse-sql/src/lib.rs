@@ -32,6 +32,7 @@ mod guarded_logical_rule;
 mod guarded_rule;
 mod join_choice;
 mod joined_subqueries;
+mod limited_statistics;
 mod lossy_cast;
 mod mergeable_key;
 mod ntile;

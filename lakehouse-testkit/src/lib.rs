@@ -1,6 +1,6 @@
-//! Test support: a clock moved by hand, stores that fail on purpose, the contracts that every
-//! catalog keeps, delete files as other engines write them, files packed and footers written as they
-//! rarely are, and answers compared with theirs.
+//! Test support: a clock moved by hand, numbers from a seed, stores that fail on purpose, the
+//! contracts that every catalog keeps, delete files as other engines write them, files packed and
+//! footers written as they rarely are, and answers compared with theirs.
 
 mod answer;
 mod avro_file;
@@ -9,6 +9,7 @@ mod delete_files;
 mod failing_store;
 mod fake_clock;
 mod parquet_footer;
+mod random;
 mod row_delta;
 
 pub use answer::{Answer, Kind};
@@ -20,4 +21,5 @@ pub use delete_files::{
 pub use failing_store::{FailingStore, Fault, StoreCall};
 pub use fake_clock::FakeClock;
 pub use parquet_footer::{edit_column_chunks, edit_row_groups};
+pub use random::Random;
 pub use row_delta::RowDelta;

@@ -200,7 +200,11 @@ struct Counts {
 }
 
 /// The rows after a statement and its counts; `None` when a row of the target has several fates.
-fn model(rows: &[Row], source: &[(Cell, Cell)], statement: &Statement) -> Option<(Vec<Row>, Counts)> {
+fn model(
+    rows: &[Row],
+    source: &[(Cell, Cell)],
+    statement: &Statement,
+) -> Option<(Vec<Row>, Counts)> {
     let mut after = Vec::new();
     let mut counts = Counts::default();
     let pair = |row: &Row| Pair {
@@ -259,7 +263,13 @@ fn model(rows: &[Row], source: &[(Cell, Cell)], statement: &Statement) -> Option
                 if !is_matched {
                     fates.extend(first(by_source, &pair(row)).map(|action| (action, pair(row))));
                 }
-                let is_delete = matches!(&matched[..], [Clause { condition: None, action: Action::Delete }]);
+                let is_delete = matches!(
+                    &matched[..],
+                    [Clause {
+                        condition: None,
+                        action: Action::Delete
+                    }]
+                );
                 if fates.len() > 1 && !is_delete {
                     return None;
                 }
@@ -267,7 +277,8 @@ fn model(rows: &[Row], source: &[(Cell, Cell)], statement: &Statement) -> Option
                     None => after.push(*row),
                     Some((Action::Update(key, value), both)) => {
                         counts.updated += 1;
-                        let new = |new: &Option<Value>, old| new.as_ref().map_or(old, |new| new.of(both));
+                        let new =
+                            |new: &Option<Value>, old| new.as_ref().map_or(old, |new| new.of(both));
                         after.push((row.0, new(key, row.1), new(value, row.2)));
                     }
                     Some(_) => counts.deleted += 1,
@@ -323,8 +334,10 @@ fn text(statement: &Statement) -> String {
                             let set = |name: &str, value: &Option<Value>| {
                                 value.as_ref().map(|value| format!("{name} = {value}"))
                             };
-                            let set: Vec<String> =
-                                [set("k", key), set("v", value)].into_iter().flatten().collect();
+                            let set: Vec<String> = [set("k", key), set("v", value)]
+                                .into_iter()
+                                .flatten()
+                                .collect();
                             format!("UPDATE SET {}", set.join(", "))
                         }
                         Action::Insert(key, None) => format!("INSERT (k) VALUES ({key})"),
@@ -352,7 +365,11 @@ fn value(columns: &'static [Column]) -> BoxedStrategy<Value> {
 }
 
 fn condition(columns: &'static [Column], subqueries: bool) -> BoxedStrategy<Condition> {
-    let compare = (value(columns), select(vec!["=", "<>", "<", ">="]), value(columns))
+    let compare = (
+        value(columns),
+        select(vec!["=", "<>", "<", ">="]),
+        value(columns),
+    )
         .prop_map(|(left, operator, right)| Condition::Compare(left, operator, right));
     let leaf = prop_oneof![
         8 => compare,
@@ -361,7 +378,9 @@ fn condition(columns: &'static [Column], subqueries: bool) -> BoxedStrategy<Cond
     ];
     let inner = leaf.prop_recursive(2, 6, 2, |inner| {
         prop_oneof![
-            inner.clone().prop_map(|inner| Condition::Not(Box::new(inner))),
+            inner
+                .clone()
+                .prop_map(|inner| Condition::Not(Box::new(inner))),
             (inner.clone(), inner.clone())
                 .prop_map(|(left, right)| Condition::And(Box::new(left), Box::new(right))),
             (inner.clone(), inner)
@@ -379,7 +398,10 @@ fn condition(columns: &'static [Column], subqueries: bool) -> BoxedStrategy<Cond
 }
 
 /// Up to two clauses, of which the last may go without a condition.
-fn clauses(columns: &'static [Column], action: BoxedStrategy<Action>) -> BoxedStrategy<Vec<Clause>> {
+fn clauses(
+    columns: &'static [Column],
+    action: BoxedStrategy<Action>,
+) -> BoxedStrategy<Vec<Clause>> {
     (
         vec((condition(columns, false), action), 0..3),
         any::<bool>(),
@@ -474,26 +496,36 @@ async fn check(way: (u8, &str), case: &Case) -> Result<(), TestCaseError> {
     for file in files {
         let first = rows.len();
         let number = |index: usize| i64::try_from(first + index).ok();
-        rows.extend(file.iter().enumerate().map(|(index, row)| (number(index), row.0, row.1)));
+        rows.extend(
+            file.iter()
+                .enumerate()
+                .map(|(index, row)| (number(index), row.0, row.1)),
+        );
         let values: Vec<String> = rows[first..]
             .iter()
             .map(|row| format!("({}, {}, {})", shown(row.0), shown(row.1), shown(row.2)))
             .collect();
-        lake.run(&format!("INSERT INTO t VALUES {}", values.join(", "))).await;
+        lake.run(&format!("INSERT INTO t VALUES {}", values.join(", ")))
+            .await;
     }
     let values: Vec<String> = source
         .iter()
         .map(|row| format!("({}, {})", shown(row.0), shown(row.1)))
         .collect();
     if !values.is_empty() {
-        lake.run(&format!("INSERT INTO s VALUES {}", values.join(", "))).await;
+        lake.run(&format!("INSERT INTO s VALUES {}", values.join(", ")))
+            .await;
     }
     for statement in statements {
         let sql = text(statement);
         let ids = row_ids(&lake, version).await;
         match (model(&rows, source, statement), lake.try_rows(&sql).await) {
             (Some((after, counts)), Ok(told)) => {
-                let Counts { inserted, updated, deleted } = counts;
+                let Counts {
+                    inserted,
+                    updated,
+                    deleted,
+                } = counts;
                 let all = inserted + updated + deleted;
                 let expected = match statement {
                     Statement::Merge { .. } => format!("{all}|{inserted}|{updated}|{deleted}"),
@@ -518,7 +550,13 @@ async fn check(way: (u8, &str), case: &Case) -> Result<(), TestCaseError> {
         let found = lake.sorted("SELECT coalesce(CAST(u AS VARCHAR), 'NULL'), coalesce(CAST(k AS VARCHAR), 'NULL'), coalesce(CAST(v AS VARCHAR), 'NULL') FROM t").await;
         prop_assert_eq!(found, expected, "{}", sql);
         for (number, id) in row_ids(&lake, version).await {
-            prop_assert_eq!(Some(&id), ids.get(&number), "the id of row {}: {}", number, sql);
+            prop_assert_eq!(
+                Some(&id),
+                ids.get(&number),
+                "the id of row {}: {}",
+                number,
+                sql
+            );
         }
     }
     Ok(())
@@ -529,7 +567,9 @@ async fn row_ids(lake: &TestLake, version: u8) -> BTreeMap<String, String> {
     if version < 3 {
         return BTreeMap::new();
     }
-    let rows = lake.rows("SELECT u, _row_id FROM t WHERE u IS NOT NULL").await;
+    let rows = lake
+        .rows("SELECT u, _row_id FROM t WHERE u IS NOT NULL")
+        .await;
     let split = |row: &String| {
         let (number, id) = row.split_once('|').expect("two cells");
         (number.to_owned(), id.to_owned())

@@ -10,7 +10,7 @@ use iceberg::spec::{
 };
 use lakehouse::core::commit::NewTable;
 use lakehouse::core::name::TableIdent;
-use lakehouse::core::runtime::Task;
+use lakehouse::core::runtime::{Task, spawn};
 use lakehouse::{ErrorKind, Lakehouse, Settings};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
@@ -124,7 +124,9 @@ async fn files_of_a_sorted_table_hold_ranges_that_do_not_overlap() {
         "",
     )
     .await;
-    lake.run(&format!("INSERT INTO t {ROWS}")).await;
+    let rows = "SELECT (value * 7919) % 200003 AS id, 1 AS p, 'a' AS name \
+                FROM generate_series(1, 200000)";
+    lake.run(&format!("INSERT INTO t {rows}")).await;
     let files = files(&lake).await;
     assert!(files.len() > 3, "{}", files.len());
     let mut ranges = Vec::new();
@@ -139,7 +141,8 @@ async fn files_of_a_sorted_table_hold_ranges_that_do_not_overlap() {
         ranges.windows(2).all(|pair| pair[0].1 < pair[1].0),
         "{ranges:?}"
     );
-    same_rows(&lake).await;
+    let count = "SELECT count(*), count(DISTINCT id) FROM t";
+    assert_eq!(lake.rows(count).await, ["200000|200000"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -223,7 +226,7 @@ async fn a_mode_that_is_not_known_is_refused_before_a_row_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g14_a_thousand_partitions_are_written_within_a_small_budget() {
+async fn a_thousand_partitions_are_written_within_a_small_budget() {
     let settings = Settings {
         memory_budget_bytes: Some(48 << 20),
         ..settings()
@@ -251,8 +254,9 @@ async fn a_cancelled_insert_leaves_no_data_file() {
     make(&lake.lake, &[("p", Transform::Identity)], &[], "").await;
     let sql = "INSERT INTO t SELECT value, CAST(value % 3 AS INT), repeat('x', 100) \
                FROM generate_series(1, 100000000)";
-    let running = lake.session.sql(sql).await.unwrap();
-    let running: Task<_> = lakehouse::core::runtime::spawn(running.collect());
+    let session = lake.lake.session().unwrap();
+    let insert = async move { session.sql(sql).await?.collect().await };
+    let running: Task<lakehouse::Result<_>> = spawn(insert);
     let table = lake.lake.table("t").await.unwrap();
     let stored = async || {
         use futures::TryStreamExt;

@@ -22,7 +22,11 @@ async fn filled() -> TestLake {
 async fn rows_are_deleted_and_updated() {
     let lake = filled().await;
     let change = || async { lake.session.change("t").await.unwrap() };
-    let counts = change().await.delete(col("v").gt_eq(lit(20))).await.unwrap();
+    let counts = change()
+        .await
+        .delete(col("v").gt_eq(lit(20)))
+        .await
+        .unwrap();
     assert_eq!(counts.deleted, 1);
     let update = change().await.update().set("v", col("t.id") + lit(100));
     let update = update.set("s.a", lit(7)).filter(col("id").lt(lit(3)));
@@ -34,7 +38,7 @@ async fn rows_are_deleted_and_updated() {
     assert_eq!(counts, expected);
     assert_eq!(
         lake.sorted("SELECT id, v, s FROM t").await,
-        ["1|101|{a: 7, b: x}", "3||"]
+        ["1|101|{a: 7, b: x}", "3|NULL|NULL"]
     );
     let all = change().await.delete(lit(true)).await.unwrap();
     assert_eq!(all.deleted, 2);
@@ -82,9 +86,17 @@ async fn what_statements_refuse_calls_refuse() {
     let source = || async { lake.session.table("s").await.unwrap() };
     let merge = change().await.merge(source().await, "s");
     let merge = merge.on(col("t.id").eq(col("s.id")));
-    let unreached = merge.clone().when_matched().delete().when_matched().delete();
+    let unreached = merge
+        .clone()
+        .when_matched()
+        .delete()
+        .when_matched()
+        .delete();
     assert!(unreached.execute().await.is_err());
-    let absent = merge.clone().when_not_matched().insert([("id", col("t.id"))]);
+    let absent = merge
+        .clone()
+        .when_not_matched()
+        .insert([("id", col("t.id"))]);
     let error = absent.execute().await.unwrap_err();
     assert!(error.to_string().contains("the target"), "{error}");
     let missing = merge.when_not_matched().insert_all();

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 use lakehouse::{Error, ErrorKind, Result};
 use lakehouse_test_allocator as allocator;
+use lakehouse_testkit::Random;
 
 use crate::change::{Change, Rule, change};
-use crate::random::Random;
 use crate::read::{Rows, read};
 use crate::tables::TestTable;
 

@@ -1,10 +1,10 @@
 //! One change of one file, as a seed says, and what a reader could know of it.
 
 use bytes::Bytes;
+use lakehouse_testkit::Random;
 use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::json;
-use crate::random::Random;
 use crate::tables::{Kind, TableFile, TestTable};
 
 /// A changed file.

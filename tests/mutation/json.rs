@@ -5,10 +5,10 @@ use std::io::{Read, Write};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use lakehouse_testkit::Random;
 use serde_json::{Map, Value, json};
 
 use crate::change::Rule;
-use crate::random::Random;
 
 /// One value removed, repeated or replaced by a value that does not belong there.
 pub(crate) fn edit(bytes: &[u8], random: &mut Random) -> (Vec<u8>, String, Rule) {

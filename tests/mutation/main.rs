@@ -19,8 +19,6 @@ mod change;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
-mod random;
-#[cfg(test)]
 mod read;
 #[cfg(test)]
 mod run;

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use lakehouse_benches::compare::{Command, USAGE, print_first_row, print_peaks, run};
+use lakehouse_benches::compare::{
+    Command, USAGE, make_commits, print_first_row, print_peaks, run, serve_changes,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -13,6 +15,8 @@ async fn main() -> ExitCode {
         }
         Ok(Command::FirstRow(lake)) => print_first_row(&lake).await,
         Ok(Command::Alone(engine, options)) => print_peaks(&engine, &options).await,
+        Ok(Command::Changes(folder, options)) => serve_changes(&folder, &options).await,
+        Ok(Command::Commits(lake)) => make_commits(&lake).await,
         Ok(Command::Compare(options)) => run(options).await,
         Err(error) => Err(error),
     };

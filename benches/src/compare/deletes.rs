@@ -12,6 +12,7 @@ use lakehouse_testkit::Answer;
 
 use super::duckdb::DuckDb;
 use super::engine::{self, Drained, Engine, Files, without_columns};
+use super::fingerprint::fingerprint;
 use super::{Measured, Options, lake_folder, prepared, within_budget};
 use crate::tpch;
 use tables::{Deletes, VERSIONS};
@@ -70,11 +71,15 @@ pub(super) async fn run(options: &Options) -> Result<()> {
         not_run: Vec::new(),
     };
     let mut readers = readers(&lake, &mut found)?;
-    let mut expected = Expected::of(&mut found).await?;
+    let mut expected = Expected::of(&found).await?;
     let mut groups = vec![readers.drain(..VERSIONS.len()).collect::<Vec<_>>()];
     groups.extend((!readers.is_empty()).then_some(readers));
     for statement in 0..statements("").len() {
         measure(&mut groups, statement, &mut expected, &mut found).await?;
+    }
+    if let Err(error) = expected.duckdb {
+        let name = "duckdb-parquet, for answers".to_owned();
+        found.not_run.push((name, error.to_string()));
     }
     report::publish(&found)
 }
@@ -136,58 +141,23 @@ fn statements(relation: &str) -> Vec<Statement> {
     ]
 }
 
-/// Something of every column, so that a wrong row anywhere shows.
-pub(super) fn fingerprint(relation: &str) -> String {
-    let numbers = [
-        "l_orderkey",
-        "l_partkey",
-        "l_suppkey",
-        "l_linenumber",
-        "l_quantity",
-        "l_extendedprice",
-        "l_discount",
-        "l_tax",
-    ];
-    let texts = [
-        "l_returnflag",
-        "l_linestatus",
-        "l_shipinstruct",
-        "l_shipmode",
-        "l_comment",
-    ];
-    let dates = ["l_shipdate", "l_commitdate", "l_receiptdate"];
-    let mut columns = vec!["count(*) AS n".to_owned()];
-    columns.extend(numbers.map(|name| format!("sum({name}) AS {name}")));
-    columns.extend(texts.map(|name| format!("sum(length({name})) AS {name}")));
-    columns.extend(dates.map(|name| format!("count(DISTINCT {name}) AS {name}")));
-    format!("SELECT {} FROM {relation}", columns.join(", "))
-}
-
 /// Who says what is right: engines that know nothing of deletes, on the bare data files joined with
 /// lists of the rows and keys that are deleted.
 struct Expected {
     context: SessionContext,
-    duckdb: Option<Engine>,
+    /// DuckDB, or why it is not asked (any more).
+    duckdb: Result<DuckDb>,
 }
 
 impl Expected {
-    async fn of(found: &mut Found) -> Result<Self> {
+    async fn of(found: &Found) -> Result<Self> {
         let files = found.deletes.bare_files()?;
         let context = engine::bare_datafusion(&files).await?;
-        let mut duckdb = match DuckDb::start("duckdb-parquet", "parquet", &files) {
-            Ok(engine) => Some(Engine::DuckDb(engine)),
-            Err(error) => {
-                let name = "duckdb-parquet, for answers".to_owned();
-                found.not_run.push((name, error.to_string()));
-                None
-            }
-        };
+        let mut duckdb = DuckDb::start("duckdb-parquet", "parquet", &files);
         for version in VERSIONS {
             let view = format!("CREATE VIEW {} AS {}", version.branch, version.without);
             context.sql(&view).await?.collect().await?;
-            if let Some(engine) = &mut duckdb {
-                engine.run(&view).await?;
-            }
+            duckdb = duckdb.and_then(|mut engine| engine.run(&view).map(|_| engine));
         }
         Ok(Self { context, duckdb })
     }
@@ -196,8 +166,11 @@ impl Expected {
     async fn answers(&mut self, sql: &str) -> Result<Vec<Answer>> {
         let batches = self.context.sql(sql).await?.collect().await?;
         let mut answers = vec![Answer::of(&batches)?];
-        if let Some(engine) = &mut self.duckdb {
-            answers.push(engine.run(sql).await?.answer);
+        if let Ok(engine) = &mut self.duckdb {
+            match engine.run(sql) {
+                Ok(run) => answers.push(run.answer),
+                Err(error) => self.duckdb = Err(error),
+            }
         }
         Ok(answers)
     }
@@ -239,7 +212,10 @@ async fn measure(
             for reader in readers {
                 let measured = &mut row.versions[reader.version];
                 if measured.note.is_none() && reader.given_up.is_none() {
-                    measured.runs.push(time(reader, statement).await?);
+                    match time(reader, statement).await {
+                        Ok(elapsed) => measured.runs.push(elapsed),
+                        Err(error) => measured.note = Some(format!("failed: {error}")),
+                    }
                 }
             }
         }

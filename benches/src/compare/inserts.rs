@@ -10,9 +10,9 @@ use lakehouse::sql::Session;
 use lakehouse::{Clock, Error, Lakehouse, Result, Settings, SystemClock};
 use lakehouse_testkit::Answer;
 
-use super::deletes::fingerprint;
 use super::duckdb::DuckDb;
 use super::engine::{Files, TableFiles, data_files};
+use super::fingerprint::fingerprint;
 use super::{Measured, Options, lake_folder, machine, prepared};
 use crate::tpch;
 

@@ -17,6 +17,10 @@ pub enum Command {
     FirstRow(PathBuf),
     /// Run the queries by this engine alone, and tell what memory they took.
     Alone(String, Options),
+    /// Change tables on request, with a lake of its own in this folder.
+    Changes(PathBuf, Options),
+    /// Make commits in this lake beside other processes.
+    Commits(PathBuf),
 }
 
 /// A part of the comparison.
@@ -30,6 +34,10 @@ pub enum Part {
     Deletes,
     /// Rows written into new tables, beside a copy into Parquet files.
     Insert,
+    /// MERGE, UPDATE and DELETE beside other engines that write Iceberg tables.
+    Changes,
+    /// Processes that commit to one table at the same time.
+    Commits,
 }
 
 /// How to compare.
@@ -46,6 +54,8 @@ pub struct Options {
     pub engines: Option<Vec<String>>,
     /// The numbers of the queries.
     pub queries: Vec<usize>,
+    /// Words that are in the names of the changes to measure; all unless given.
+    pub cases: Option<String>,
     /// Where the lake is; below the build folder unless given.
     pub lake: Option<PathBuf>,
     /// Where raw numbers are kept; nowhere unless given.
@@ -57,11 +67,12 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            parts: vec![Part::Tpch, Part::Memory, Part::Deletes, Part::Insert],
+            parts: PARTS.map(|(_, part)| part).to_vec(),
             scale: 1.0,
             runs: 5,
             engines: None,
             queries: (1..=QUERY_COUNT).collect(),
+            cases: None,
             lake: None,
             results: None,
             memory_budget_mib: None,
@@ -69,7 +80,20 @@ impl Default for Options {
     }
 }
 
-/// Every engine there is.
+/// The parts by their names.
+const PARTS: [(&str, Part); 6] = [
+    ("tpch", Part::Tpch),
+    ("memory", Part::Memory),
+    ("deletes", Part::Deletes),
+    ("insert", Part::Insert),
+    ("changes", Part::Changes),
+    ("commits", Part::Commits),
+];
+
+/// The engines that change tables.
+pub(super) const WRITERS: [&str; 4] = ["lakehouse", "spark", "pyiceberg", "duckdb"];
+
+/// Every engine that queries.
 pub(super) const ENGINES: [&str; 6] = [
     "lakehouse",
     "lakehouse-files",
@@ -81,16 +105,21 @@ pub(super) const ENGINES: [&str; 6] = [
 
 /// How the command is used.
 pub const USAGE: &str = "\
-compare [tpch|memory|deletes|insert] [--scale N] [--runs N] [--engines A,B] [--queries 1,6]
-        [--lake FOLDER] [--results FOLDER] [--memory-budget-mib N]
+compare [tpch|memory|deletes|insert|changes|commits] [--scale N] [--runs N]
+        [--engines A,B] [--queries 1,6] [--cases WORDS] [--lake FOLDER] [--results FOLDER]
+        [--memory-budget-mib N]
 
 tpch     the 22 queries by all engines, and from a new process to its first row
 memory   the 22 queries within a memory budget (256 MiB), and the memory they took
 deletes  a table with deletion vectors or equality deletes, beside the same one without
 insert   order lines into new tables, beside DuckDB's COPY of the same rows
+changes  MERGE, UPDATE and DELETE of a hundredth of a table, beside Spark and others
+commits  eight processes that insert into one table, beside bare swaps of its pointer
 
 Without one of these names: all of them. --lake is for one of them only.
-engines: lakehouse, lakehouse-files (keeps no columns in memory), datafusion, iceberg-datafusion, duckdb-parquet, duckdb-iceberg";
+--cases \"DELETE v3\" measures the changes with these words in their names.
+engines: lakehouse, lakehouse-files (keeps no columns in memory), datafusion, iceberg-datafusion, duckdb-parquet, duckdb-iceberg;
+of changes: lakehouse, spark, pyiceberg, duckdb";
 
 impl Command {
     /// Reads the arguments that follow the program's name.
@@ -122,6 +151,9 @@ impl Command {
                     options.memory_budget_mib = Some(number(&name, &value)?);
                 }
                 "--alone" => return Ok(Self::Alone(value, options)),
+                "--cases" => options.cases = Some(value),
+                "--serve-changes" => return Ok(Self::Changes(value.into(), options)),
+                "--make-commits" => return Ok(Self::Commits(value.into())),
                 "--first-row" => return Ok(Self::FirstRow(value.into())),
                 _ => return Err(Error::invalid(format!("there is no {name}\n\n{USAGE}"))),
             }
@@ -136,13 +168,8 @@ impl Command {
 }
 
 fn part(name: &str) -> Option<Part> {
-    match name {
-        "tpch" => Some(Part::Tpch),
-        "memory" => Some(Part::Memory),
-        "deletes" => Some(Part::Deletes),
-        "insert" => Some(Part::Insert),
-        _ => None,
-    }
+    let found = PARTS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, part)| *part)
 }
 
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
@@ -154,12 +181,14 @@ fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
 fn engines(value: &str) -> Result<Vec<String>> {
     let named = value.split(',').map(str::trim);
     named
-        .map(|name| match ENGINES.contains(&name) {
-            true => Ok(name.to_owned()),
-            false => Err(Error::invalid(format!(
-                "there is no engine {name}\n\n{USAGE}"
-            ))),
-        })
+        .map(
+            |name| match ENGINES.contains(&name) || WRITERS.contains(&name) {
+                true => Ok(name.to_owned()),
+                false => Err(Error::invalid(format!(
+                    "there is no engine {name}\n\n{USAGE}"
+                ))),
+            },
+        )
         .collect()
 }
 

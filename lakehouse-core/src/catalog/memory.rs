@@ -36,12 +36,7 @@ pub type MemoryCatalog = PointerCatalog<MemoryPointers>;
 impl MemoryCatalog {
     /// An empty catalog that statements address as `name`; new tables go below `warehouse`.
     pub fn new(name: impl Into<String>, warehouse: impl Into<String>, parts: CatalogParts) -> Self {
-        Self::over(
-            MemoryPointers::default(),
-            name.into(),
-            warehouse.into(),
-            parts,
-        )
+        Self::over(MemoryPointers::default(), name, warehouse, parts)
     }
 }
 

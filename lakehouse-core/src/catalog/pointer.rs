@@ -21,8 +21,9 @@ use crate::storage::Storage;
 use change::{Change, Changed};
 
 /// How a pointer swap ended, when it did not fail before it was asked for.
+#[must_use = "a swap that is not looked at may be lost or unknown"]
 #[derive(Debug)]
-pub(super) enum Swap {
+pub enum Swap {
     /// The pointer stands on the new file.
     Moved,
     /// The pointer did not stand on the expected file and was left alone.
@@ -34,9 +35,10 @@ pub(super) enum Swap {
 /// Names, and one location of a metadata file for each table name.
 ///
 /// An `Err` of any method means that nothing was changed; where that is not sure, the error's kind
-/// is [`ErrorKind::Unknown`] or the answer is [`Swap::Unknown`].
+/// is [`ErrorKind::Unknown`] or the answer is [`Swap::Unknown`]. A [`PointerCatalog`] calls these,
+/// and nobody else does.
 #[async_trait]
-pub(super) trait PointerStore: Debug + Send + Sync {
+pub trait PointerStore: Debug + Send + Sync {
     /// As [`Catalog::list_namespaces`].
     async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>>;
 
@@ -89,10 +91,16 @@ pub struct PointerCatalog<P> {
 }
 
 impl<P> PointerCatalog<P> {
-    pub(super) fn over(pointers: P, name: String, warehouse: String, parts: CatalogParts) -> Self {
+    /// A catalog that statements address as `name`; new tables go below `warehouse`.
+    pub fn over(
+        pointers: P,
+        name: impl Into<String>,
+        warehouse: impl Into<String>,
+        parts: CatalogParts,
+    ) -> Self {
         Self {
-            name,
-            warehouse,
+            name: name.into(),
+            warehouse: warehouse.into(),
             clock: parts.clock,
             files: MetadataFiles::new(parts.storage, parts.metadata_bytes_max),
             pointers,
@@ -105,10 +113,6 @@ impl<P> PointerCatalog<P> {
     }
 }
 
-#[expect(
-    private_bounds,
-    reason = "only the catalogs here are stores of pointers, and these methods are private"
-)]
 impl<P: PointerStore> PointerCatalog<P> {
     async fn pointer_at(&self, ident: &TableIdent, location: String) -> Result<TablePointer> {
         let metadata = self

@@ -475,7 +475,7 @@ impl Leader<'_> {
         .with_source(conflict);
         self.fail_all(lost, error).await;
         if let Some(attempts) = kept.iter().map(|request| request.attempts).min() {
-            tokio::time::sleep(policy.pause(attempts, self.clock)).await;
+            self.clock.sleep(policy.pause(attempts, self.clock)).await;
         }
         kept
     }
@@ -534,7 +534,7 @@ impl Leader<'_> {
             if !policy.allows(checks, elapsed) {
                 break;
             }
-            tokio::time::sleep(policy.pause(checks, self.clock)).await;
+            self.clock.sleep(policy.pause(checks, self.clock)).await;
         }
         for Planned { request, step } in planned {
             let mut unknown = Error::new(

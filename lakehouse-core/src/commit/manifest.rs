@@ -8,13 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use iceberg::io::FileIO;
 use iceberg::spec::{
-    DataContentType, DataFile, FormatVersion, ManifestContentType, ManifestFile,
-    ManifestListWriter, ManifestWriterBuilder, PartitionSpec, PrimitiveLiteral, PrimitiveType,
-    SchemaRef, Snapshot, StructType, TableMetadata,
+    DataContentType, DataFile, DataFileBuilder, FormatVersion, Literal, ManifestContentType,
+    ManifestFile, ManifestListWriter, ManifestWriterBuilder, PartitionSpec, PrimitiveLiteral,
+    PrimitiveType, SchemaRef, Snapshot, Struct, StructType, TableMetadata,
 };
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::scan::{self, ManifestCache, PlacedFile};
+use crate::scan::{self, ManifestCache, PlacedFile, promoted};
 use crate::storage::{Storage, join};
 use crate::write::WrittenFile;
 
@@ -225,7 +225,7 @@ async fn encode(
     };
     for draft in drafts {
         let file = match draft {
-            Draft::Added(file, _) => file.as_ref().clone(),
+            Draft::Added(file, _) => with_promoted_partition(file, spec_id, &partition_type)?,
             Draft::AddedBefore(file) | Draft::Existing(file) | Draft::Deleted(file) => {
                 file.to_data_file(spec, &partition_type)?
             }
@@ -254,6 +254,54 @@ async fn encode(
     manifest.manifest_length = i64::try_from(bytes.len())
         .map_err(|error| Error::internal("a manifest is too long").with_source(error))?;
     Ok((manifest, bytes))
+}
+
+/// The file, with its partition values in the types that their columns have now: a column may have
+/// been widened since the file was written.
+fn with_promoted_partition(
+    file: &DataFile,
+    spec_id: i32,
+    partition_type: &StructType,
+) -> Result<DataFile> {
+    let values = file.partition().fields();
+    let fields = partition_type.fields().iter();
+    let kinds = fields.map(|field| field.field_type.as_primitive_type());
+    let promote = |(value, kind): (&Option<Literal>, Option<&PrimitiveType>)| match (value, kind) {
+        (Some(value), Some(kind)) => Some(promoted(value, kind)),
+        _ => value.clone(),
+    };
+    let partition: Vec<Option<Literal>> = values.iter().zip(kinds).map(promote).collect();
+    if partition == values || partition.len() != values.len() {
+        return Ok(file.clone());
+    }
+    let mut builder = DataFileBuilder::default();
+    builder
+        .content(file.content_type())
+        .file_path(file.file_path().to_owned())
+        .file_format(file.file_format())
+        .partition(Struct::from_iter(partition))
+        .record_count(file.record_count())
+        .file_size_in_bytes(file.file_size_in_bytes())
+        .column_sizes(file.column_sizes().clone())
+        .value_counts(file.value_counts().clone())
+        .null_value_counts(file.null_value_counts().clone())
+        .nan_value_counts(file.nan_value_counts().clone())
+        .lower_bounds(file.lower_bounds().clone())
+        .upper_bounds(file.upper_bounds().clone())
+        .key_metadata(file.key_metadata().map(<[u8]>::to_vec))
+        .split_offsets(file.split_offsets().map(<[i64]>::to_vec))
+        .equality_ids(file.equality_ids())
+        .first_row_id(file.first_row_id())
+        .partition_spec_id(spec_id)
+        .referenced_data_file(file.referenced_data_file())
+        .content_offset(file.content_offset())
+        .content_size_in_bytes(file.content_size_in_bytes());
+    if let Some(order) = file.sort_order_id() {
+        builder.sort_order_id(order);
+    }
+    builder
+        .build()
+        .map_err(|error| Error::internal("a data file must be complete").with_source(error))
 }
 
 /// The format crate's manifest writer panics on what does not fit, so it is refused before.

@@ -96,8 +96,8 @@ impl Validation {
     /// Checks a change against all snapshots between its base and `head`.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] with the check that failed, the snapshot, and the file or filter; also
-    /// when the history does not reach back to the base.
+    /// [`ErrorKind::Conflict`] with the check that failed, the snapshot, and the file or filter;
+    /// also when the history does not reach back to the base.
     pub(super) async fn check(
         &mut self,
         change: &FileChange,

@@ -4,6 +4,8 @@ mod agreement;
 mod assembly;
 mod bloom_filter;
 mod chosen_rows;
+mod compaction;
+mod live_condition;
 mod live_rows;
 mod page_count;
 
@@ -36,6 +38,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use agreement::{check_agreement, to_real_end};
 use assembly::Assembly;
+use live_condition::LiveCondition;
 use live_rows::{LiveRows, check_count};
 use page_count::page_counts;
 
@@ -414,6 +417,13 @@ impl LakeOpener {
         RowFilter::new(self.predicate.as_ref()?, schema, Arc::clone(trial))
     }
 
+    /// What leaves out rows of the columns `needed` together with deleted rows; none with a limit,
+    /// as above.
+    fn live_condition(&self, needed: &[usize], schema: &SchemaRef) -> Option<LiveCondition> {
+        let predicate = self.predicate.as_ref().filter(|_| self.limit.is_none())?;
+        LiveCondition::new(predicate, needed, schema)
+    }
+
     /// The predicate in terms of the file's columns, as far as the file's statistics decide it.
     fn conditions(&self, file: &LakeFile, opened: &Opened) -> Result<Prunable> {
         let Some(predicate) = &self.predicate else {
@@ -576,17 +586,19 @@ impl LakeOpener {
             needed,
             &wanted.roots,
         )?;
-        let assembly = assembly.with_row_filter(|schema| self.row_filter(schema));
+        let assembly = assembly
+            .with_row_filter(|schema| self.row_filter(schema))
+            .with_live_condition(|schema| self.live_condition(needed, schema));
         let reader = opened.reader.metered(&self.counters.data);
         let location = file.data_file().file_path().to_owned();
         // Row numbers are no columns of the file.
         let columns = self.columns_of(&location).filter(|_| !is_numbered);
         let rows = file_rows(reader, metadata, wanted, columns)?;
         let rows = rows.map(move |batch| {
-            let batch = match &mut live {
-                Some(live) => batch.and_then(|batch| live.filter(batch)),
-                None => batch,
-            };
+            let batch = batch.and_then(|batch| {
+                let live = live.as_mut().map(|live| live.next_live(batch.num_rows()));
+                Ok((batch, live.transpose()?.flatten()))
+            });
             assembly.assemble(batch, &keys, &location)
         });
         Ok(Timed::new(rows, self.counters.time_decoding.clone()).boxed())

@@ -328,7 +328,8 @@ impl LakeTable {
                 slot.null_count = summary
                     .null_count
                     .and_then(|count| usize::try_from(count).ok())
-                    .map_or(Precision::Absent, Precision::Exact);
+                    // No more than rows, some of which may be deleted: the engine subtracts.
+                    .map_or(Precision::Absent, |count| Precision::Exact(count.min(rows)));
                 let bounds = (bound(summary.min, data_type), bound(summary.max, data_type));
                 if !spans_type(&bounds.0, &bounds.1) {
                     (slot.min_value, slot.max_value) = bounds;
@@ -495,7 +496,8 @@ impl TableProvider for LakeTable {
             self.metadata.prune(&mut plan.files, filters, state)?;
         if !self.left_out.is_empty() {
             let before = plan.files.len();
-            plan.files.retain(|file| !self.left_out.contains(file.path()));
+            plan.files
+                .retain(|file| !self.left_out.contains(file.path()));
             plan.counts.files_skipped_metadata += before - plan.files.len();
         }
         timer.done();

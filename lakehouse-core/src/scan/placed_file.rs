@@ -208,7 +208,7 @@ pub(crate) fn is_vector(content: DataContentType, format: DataFileFormat) -> boo
 }
 
 /// A value of a column that was promoted since.
-fn promoted(value: &Literal, kind: &PrimitiveType) -> Literal {
+pub(crate) fn promoted(value: &Literal, kind: &PrimitiveType) -> Literal {
     let Literal::Primitive(primitive) = value else {
         return value.clone();
     };

@@ -8,8 +8,8 @@ use super::WrittenFile;
 use super::file_name::FileNames;
 use super::position_files::PositionFiles;
 use super::properties::Properties;
-use super::table_writer::WriteOptions;
 use super::vector_files::VectorFiles;
+use super::write_options::WriteOptions;
 use crate::error::{Error, Result};
 use crate::storage::Storage;
 use crate::table::Table;
@@ -55,7 +55,7 @@ pub struct DeleteWriter {
 
 #[derive(Debug)]
 enum Files {
-    Vectors(VectorFiles),
+    Vectors(Box<VectorFiles>),
     Positions(Box<PositionFiles>),
 }
 
@@ -93,7 +93,7 @@ impl DeleteWriter {
                 let files = PositionFiles::try_new(folder, properties, options.memory)?;
                 Files::Positions(Box::new(files))
             }
-            FormatVersion::V3 => Files::Vectors(VectorFiles::new(folder)),
+            FormatVersion::V3 => Files::Vectors(Box::new(VectorFiles::new(folder))),
         };
         Ok(Self {
             storage: table.storage().clone(),

@@ -94,7 +94,9 @@ impl PositionFiles {
 
     /// Writes what was gathered.
     pub(super) async fn end(&mut self, written: &mut Vec<WrittenFile>) -> Result<()> {
-        for ((spec_id, partition), files) in std::mem::take(&mut self.gathered) {
+        let mut gathered: Vec<_> = std::mem::take(&mut self.gathered).into_iter().collect();
+        gathered.sort_by(|(_, one), (_, other)| one.keys().next().cmp(&other.keys().next()));
+        for ((spec_id, partition), files) in gathered {
             let format = Arc::new(self.format(spec_id)?);
             let mut open: Option<ParquetFile> = None;
             let only = match files.len() {

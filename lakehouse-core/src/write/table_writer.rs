@@ -1,6 +1,6 @@
 //! Rows of a table into data files, a set of files for each partition, in bounded memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -8,7 +8,6 @@ use iceberg::spec::{
     DataContentType, DataFileFormat, NestedField, NestedFieldRef, PrimitiveType, Schema, SortOrder,
     Type,
 };
-use uuid::Uuid;
 
 use super::WrittenFile;
 use super::conform::Conformer;
@@ -21,8 +20,9 @@ use super::parquet_options::{row_group_bytes, writer_options};
 use super::partition::{Group, PartitionKey, Partitioner};
 use super::properties::Properties;
 use super::spool::Spool;
+use super::write_options::{RowOrder, WriteOptions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Reservation, SpillSpace};
+use crate::runtime::Reservation;
 use crate::storage::Storage;
 use crate::table::{Table, write_schema};
 
@@ -46,96 +46,6 @@ const EARLY_FILES_MAX: usize = 10_000;
 /// Size at which a file is ended and another begun, unless the table says otherwise.
 const TARGET_FILE_BYTES: u64 = 512 << 20;
 
-/// What one write is given beside the table.
-#[derive(Debug)]
-pub struct WriteOptions {
-    pub(super) memory: Reservation,
-    pub(super) query_id: Uuid,
-    pub(super) task: u32,
-    pub(super) properties: HashMap<String, String>,
-    has_row_lineage: bool,
-    space: Option<SpillSpace>,
-    order: RowOrder,
-    counts_rows: bool,
-}
-
-/// In which order rows come to a writer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RowOrder {
-    /// In any.
-    #[default]
-    Any,
-    /// By partition: a partition's rows stand together.
-    ByPartition,
-    /// By partition, and within each by the table's sort order, which the files are said to have.
-    Sorted,
-}
-
-impl WriteOptions {
-    /// A write within `memory`, whose file names carry `query_id`.
-    ///
-    /// `query_id` comes from [`crate::clock::Clock::new_uuid`] and is used for one statement only,
-    /// so that no two files ever share a name.
-    pub fn new(memory: Reservation, query_id: Uuid) -> Self {
-        Self {
-            memory,
-            query_id,
-            task: 0,
-            properties: HashMap::new(),
-            has_row_lineage: false,
-            space: None,
-            order: RowOrder::Any,
-            counts_rows: false,
-        }
-    }
-
-    /// Where rows of partitions that have to wait are kept when memory is short. Without it such
-    /// partitions get more and smaller files.
-    #[must_use]
-    pub fn with_spill_space(mut self, space: SpillSpace) -> Self {
-        self.space = Some(space);
-        self
-    }
-
-    /// The order in which rows come. It must be true: files are said to be sorted by it.
-    #[must_use]
-    pub fn with_row_order(mut self, order: RowOrder) -> Self {
-        self.order = order;
-        self
-    }
-
-    /// Says the number of a refused row in errors, counted from one: for a writer that gets all
-    /// rows of a statement in their order.
-    #[must_use]
-    pub fn with_row_numbers(mut self) -> Self {
-        self.counts_rows = true;
-        self
-    }
-
-    /// The number of this writer among those of the same statement.
-    #[must_use]
-    pub fn with_task(mut self, task: u32) -> Self {
-        self.task = task;
-        self
-    }
-
-    /// Says that rows come with their ids and the sequence numbers of their last change, in two
-    /// columns of whole numbers behind the table's own; NULL is what the rows' file gives them. For
-    /// tables of format version 3.
-    #[must_use]
-    pub fn with_row_lineage(mut self) -> Self {
-        self.has_row_lineage = true;
-        self
-    }
-
-    /// A property of this write alone, such as `write.target-file-size-bytes`, before the table's.
-    #[must_use]
-    pub fn with_property(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.properties.insert(key.into(), value.into());
-        self
-    }
-}
-
 /// Writes rows of a table into new data files of its current schema and partition spec.
 ///
 /// Rows may come in any order: each partition has its own file. When there are more partitions than
@@ -153,7 +63,8 @@ pub struct TableWriter {
     memory_bytes_max: usize,
     target_file_bytes: u64,
     order: RowOrder,
-    open: HashMap<PartitionKey, OpenFile>,
+    /// In order, so that a run of the same rows does the same.
+    open: BTreeMap<PartitionKey, OpenFile>,
     open_bytes: usize,
     open_files_max: usize,
     /// Partitions whose file was ended because memory was short: what comes for them waits.
@@ -226,7 +137,7 @@ impl TableWriter {
             memory: options.memory,
             memory_bytes_max: row_group_bytes.saturating_mul(2).max(MEMORY_BYTES_MAX),
             order: options.order,
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             open_bytes: 0,
             open_files_max: OPEN_FILES_MAX,
             closed: HashSet::new(),
@@ -298,7 +209,7 @@ impl TableWriter {
     /// What the store answers to the first deletion that failed; the others are still tried.
     pub async fn abort(mut self) -> Result<()> {
         let mut outcome = Ok(());
-        for (_, open) in self.open.drain() {
+        for open in std::mem::take(&mut self.open).into_values() {
             outcome = outcome.and(open.file.abort().await);
         }
         outcome.and(self.ended.delete().await)

@@ -99,6 +99,43 @@ async fn change(
     state: &SessionState,
 ) -> Result<Planned> {
     Ok(match action {
+        AlterAction::AddPartitionField(term) => {
+            partition_change(PartitionOperation::Add(new_field(&term)), &term)
+        }
+        AlterAction::DropPartitionField(term) => {
+            partition_change(PartitionOperation::Drop(known_field(&term)), &term)
+        }
+        AlterAction::ReplacePartitionField { dropped, added } => {
+            let operation = PartitionOperation::Replace {
+                dropped: known_field(&dropped),
+                added: new_field(&added),
+            };
+            partition_change(operation, &dropped)
+        }
+        AlterAction::Write(order) => sort_order(order),
+        AlterAction::SetProperties(properties) => Change::from(SetProperties {
+            properties: properties.into_iter().collect(),
+        })
+        .into(),
+        AlterAction::UnsetProperties(keys) => Change::from(RemoveProperties { keys }).into(),
+        AlterAction::SetLocation(location) => Change::from(SetLocation { location }).into(),
+        AlterAction::Rename(_) => {
+            return Err(Error::internal("a new name is no change of a table"));
+        }
+        AlterAction::CreateRef { .. }
+        | AlterAction::ReplaceRef { .. }
+        | AlterAction::DropRef { .. } => reference_change(action)?.into(),
+        columns => return column_change(columns, metadata, state).await,
+    })
+}
+
+/// Changes of columns.
+async fn column_change(
+    action: AlterAction,
+    metadata: &TableMetadata,
+    state: &SessionState,
+) -> Result<Planned> {
+    Ok(match action {
         AlterAction::AddColumns(columns) => {
             let mut operations = Vec::with_capacity(columns.len());
             for column in &columns {
@@ -151,32 +188,7 @@ async fn change(
             };
             (operation, place(column))
         })),
-        AlterAction::AddPartitionField(term) => {
-            partition_change(PartitionOperation::Add(new_field(&term)), &term)
-        }
-        AlterAction::DropPartitionField(term) => {
-            partition_change(PartitionOperation::Drop(known_field(&term)), &term)
-        }
-        AlterAction::ReplacePartitionField { dropped, added } => {
-            let operation = PartitionOperation::Replace {
-                dropped: known_field(&dropped),
-                added: new_field(&added),
-            };
-            partition_change(operation, &dropped)
-        }
-        AlterAction::Write(order) => sort_order(order),
-        AlterAction::SetProperties(properties) => Change::from(SetProperties {
-            properties: properties.into_iter().collect(),
-        })
-        .into(),
-        AlterAction::UnsetProperties(keys) => Change::from(RemoveProperties { keys }).into(),
-        AlterAction::SetLocation(location) => Change::from(SetLocation { location }).into(),
-        AlterAction::Rename(_) => {
-            return Err(Error::internal("a new name is no change of a table"));
-        }
-        AlterAction::CreateRef { .. }
-        | AlterAction::ReplaceRef { .. }
-        | AlterAction::DropRef { .. } => reference_change(action)?.into(),
+        _ => return Err(Error::internal("expected a change of columns")),
     })
 }
 

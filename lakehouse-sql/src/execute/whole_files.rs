@@ -54,8 +54,7 @@ fn without_files(
     };
     let provider = source_as_provider(&scan.source)?;
     let table = provider.as_any().downcast_ref::<LakeTable>();
-    let Some(table) =
-        table.filter(|table| table.table().ident() == change.target.table.ident())
+    let Some(table) = table.filter(|table| table.table().ident() == change.target.table.ident())
     else {
         return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
     };

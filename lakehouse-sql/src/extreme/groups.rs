@@ -1,4 +1,4 @@
-//! The least or greatest float of each group.
+//! The least or greatest value of each group.
 
 use std::cmp::Ordering;
 use std::mem::size_of;
@@ -14,7 +14,7 @@ use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
 use super::Kind;
 
-/// One value per group, or none, by the total order of floats.
+/// One value per group, or none, by the total order, which of floats is that of IEEE 754.
 #[derive(Debug)]
 pub(super) struct GroupExtremes<T: ArrowPrimitiveType> {
     /// How a value that takes the place of another compares to it.
@@ -54,7 +54,7 @@ impl<T: ArrowPrimitiveType> GroupsAccumulator for GroupExtremes<T> {
         opt_filter: Option<&BooleanArray>,
         total_num_groups: usize,
     ) -> Result<()> {
-        let values = floats::<T>(values)?;
+        let values = typed::<T>(values)?;
         self.values.resize(total_num_groups, T::Native::default());
         self.has_value.resize(total_num_groups, false);
         let (bests, has_value) = (&mut self.values, &mut self.has_value);
@@ -102,7 +102,7 @@ impl<T: ArrowPrimitiveType> GroupsAccumulator for GroupExtremes<T> {
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let values = floats::<T>(values)?;
+        let values = typed::<T>(values)?;
         let added = added_rows(values, opt_filter);
         let states = PrimitiveArray::<T>::new(values.values().clone(), added);
         Ok(vec![Arc::new(states)])
@@ -132,9 +132,9 @@ fn added_rows<T: ArrowPrimitiveType>(
     NullBuffer::union(values.nulls(), passed.as_ref()).filter(|added| added.null_count() > 0)
 }
 
-fn floats<T: ArrowPrimitiveType>(arrays: &[ArrayRef]) -> Result<&PrimitiveArray<T>> {
+fn typed<T: ArrowPrimitiveType>(arrays: &[ArrayRef]) -> Result<&PrimitiveArray<T>> {
     arrays
         .first()
         .and_then(|array| array.as_primitive_opt::<T>())
-        .ok_or_else(|| internal_datafusion_err!("an extreme of floats is given something else"))
+        .ok_or_else(|| internal_datafusion_err!("an extreme is given values of another type"))
 }

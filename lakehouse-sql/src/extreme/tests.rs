@@ -1,6 +1,6 @@
 //! Extremes of floats, in groups as by the total order of all.
 
-use arrow::array::{AsArray, BooleanArray, Float64Array};
+use arrow::array::{Array, AsArray, BooleanArray, Date32Array, Float64Array};
 use datafusion::logical_expr::EmitTo;
 use proptest::prelude::*;
 
@@ -64,4 +64,15 @@ proptest! {
             prop_assert_eq!(found.map(f64::to_bits), expected(kind, &rows, group));
         }
     }
+}
+
+#[test]
+fn under_the_null_of_a_group_without_dates_is_no_number() {
+    let mut groups = GroupExtremes::<Date32Type>::new(Kind::Max);
+    let values: Vec<arrow::array::ArrayRef> =
+        vec![Arc::new(Date32Array::from(vec![None, Some(-7)]))];
+    groups.update_batch(&values, &[0, 1], None, 2).unwrap();
+    let result = groups.evaluate(EmitTo::All).unwrap();
+    assert_eq!(result.as_primitive::<Date32Type>().values(), &[0, -7]);
+    assert!(result.is_null(0) && result.is_valid(1));
 }

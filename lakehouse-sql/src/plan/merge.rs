@@ -12,9 +12,7 @@ use lakehouse_core::name::{Name, quote};
 use lakehouse_core::provider::RowAction;
 use lakehouse_core::scan::MetadataColumn;
 
-use super::change::{
-    Assigner, ChangedColumns, Found, Planned, code, named_value, place, project,
-};
+use super::change::{Assigner, ChangedColumns, Found, Planned, code, named_value, place, project};
 use super::conflict::Condition;
 use super::update::by_column;
 use crate::exact_cast::assigned;

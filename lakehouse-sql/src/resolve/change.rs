@@ -110,6 +110,18 @@ pub(crate) struct Clause {
     pub(crate) place: Location,
 }
 
+impl Clause {
+    /// A clause that stands in no text.
+    pub(crate) fn of_call(kind: MergeKind, condition: Option<usize>, action: ClauseAction) -> Self {
+        Self {
+            kind,
+            condition,
+            action,
+            place: Location::empty(),
+        }
+    }
+}
+
 /// What a clause does.
 #[derive(Debug)]
 pub(crate) enum ClauseAction {

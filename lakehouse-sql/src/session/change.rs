@@ -73,11 +73,7 @@ impl Session {
         }
         let lake = self.environment.access().lake();
         let found = lake
-            .find_table(
-                &parse_name(name)?,
-                &variables.catalog,
-                &variables.namespace,
-            )
+            .find_table(&parse_name(name)?, &variables.catalog, &variables.namespace)
             .await?;
         let target = named_target(found)?;
         let alias = target.found.table.ident().name().to_owned();
@@ -109,7 +105,7 @@ impl TableChange {
     pub async fn delete(self, condition: Expr) -> Result<ChangeCounts> {
         let kind = ChangeKind::Delete;
         let input = self.scan(&kind)?.filter(condition)?.build()?;
-        self.run(input, Vec::new(), kind).await
+        Box::pin(self.run(input, Vec::new(), kind)).await
     }
 
     /// Begins an update.
@@ -138,13 +134,7 @@ impl TableChange {
         let zone = session_zone(environment.context().state().config_options());
         let key = TableReference::bare(self.alias.clone());
         let privileges = privileges_of(kind);
-        let provider = govern_target(
-            &self.target,
-            &privileges,
-            &key,
-            environment.access(),
-            &zone,
-        )?;
+        let provider = govern_target(&self.target, &privileges, &key, environment.access(), &zone)?;
         Ok(LogicalPlanBuilder::scan(
             key,
             provider_as_source(provider),
@@ -210,7 +200,8 @@ impl Items {
         let mut changes = Vec::with_capacity(assignments.len());
         for (path, value) in assignments {
             let value = self.add(value);
-            let change = column_change(&parse_name(&path)?, &target.alias, value, schema, &changes)?;
+            let change =
+                column_change(&parse_name(&path)?, &target.alias, value, schema, &changes)?;
             changes.push(change);
         }
         Ok(changes)
@@ -264,7 +255,7 @@ impl UpdateBuilder {
             None => scan,
         };
         let input = input.build()?;
-        target.run(input, items.0, kind).await
+        Box::pin(target.run(input, items.0, kind)).await
     }
 }
 
@@ -322,12 +313,7 @@ impl MergeBuilder {
         }
     }
 
-    fn with(
-        mut self,
-        kind: MergeKind,
-        condition: Option<Expr>,
-        action: TypedAction,
-    ) -> Self {
+    fn with(mut self, kind: MergeKind, condition: Option<Expr>, action: TypedAction) -> Self {
         self.clauses.push(TypedClause {
             kind,
             condition,
@@ -383,7 +369,7 @@ impl MergeBuilder {
             .scan(&kind)?
             .join_on(source, join_type, [on])?
             .build()?;
-        target.run(input, items.0, kind).await
+        Box::pin(target.run(input, items.0, kind)).await
     }
 }
 
@@ -409,12 +395,7 @@ fn resolve(clause: TypedClause, items: &mut Items, target: &TableChange) -> Resu
             ClauseAction::Insert(inserted(&changes, target.target.found.table.schema())?)
         }
     };
-    Ok(Clause {
-        kind,
-        condition,
-        action,
-        place: datafusion::sql::sqlparser::tokenizer::Location::empty(),
-    })
+    Ok(Clause::of_call(kind, condition, action))
 }
 
 /// What is done with rows of the target.

@@ -32,7 +32,7 @@ pub enum AssignedValue {
     /// The column's default, or NULL.
     Default,
     /// An expression.
-    Expression(Expr),
+    Expression(Box<Expr>),
 }
 
 impl AssignedValue {
@@ -124,7 +124,8 @@ pub(super) fn assigned_value(cursor: &mut Cursor) -> Result<AssignedValue> {
     if ends && cursor.accept(&["DEFAULT"]) {
         return Ok(AssignedValue::Default);
     }
-    cursor.expression().map(AssignedValue::Expression)
+    let value = cursor.expression()?;
+    Ok(AssignedValue::Expression(Box::new(value)))
 }
 
 /// Refuses the clauses of other databases that would change fewer rows, or show them.

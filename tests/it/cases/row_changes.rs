@@ -31,7 +31,8 @@ async fn lake_with(version: u8, modes: [&str; 3], columns: &str, rest: &str) -> 
 #[tokio::test]
 async fn d15_repeated_deletes_keep_one_vector_per_file() {
     let lake = lake_of((3, "merge-on-read"), "id INT", "").await;
-    lake.run("INSERT INTO t SELECT value FROM range(0, 100)").await;
+    lake.run("INSERT INTO t SELECT value FROM range(0, 100)")
+        .await;
     for (round, id) in [3, 50, 99, 7].into_iter().enumerate() {
         lake.run(&format!("DELETE FROM t WHERE id = {id}")).await;
         let vectors = "SELECT count(*), sum(record_count) FROM t.delete_files";

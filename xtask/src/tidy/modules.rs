@@ -56,6 +56,7 @@ const FLOORS: [Floors; 2] = [
                 "cast_name",
                 "ntile",
                 "join_choice",
+                "limited_statistics",
                 "aggregate_choice",
                 "bounded_batch",
                 "guarded_rule",

@@ -1,6 +1,7 @@
 //! The columns that identify a row.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use iceberg::spec::{PrimitiveType, Type};
 
@@ -48,11 +49,11 @@ fn check_level(
     for field in level {
         if draft.identifiers.contains(&field.id) {
             check(&Found {
-                field: field.clone(),
+                field: Arc::clone(field),
                 parents: parents.clone(),
             })?;
         }
-        parents.push(field.clone());
+        parents.push(Arc::clone(field));
         check_level(draft, &children(&field.field_type), parents)?;
         parents.pop();
     }

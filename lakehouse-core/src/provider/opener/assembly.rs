@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::error::Result as EngineResult;
 use datafusion::physical_expr::projection::{ProjectionExprs, Projector};
@@ -11,7 +12,9 @@ use datafusion::physical_expr::utils::reassign_expr_columns;
 use super::super::equality_delete::KeyFilters;
 use super::super::field_mapping::{ColumnSource, FileMapping};
 use super::super::row_filter::RowFilter;
+use super::compaction::compacted;
 use super::in_file;
+use super::live_condition::LiveCondition;
 use crate::error::{Error, Result};
 
 /// Puts decoded columns together as the table has them, then computes what was asked for.
@@ -21,6 +24,7 @@ pub(super) struct Assembly {
     schema: SchemaRef,
     projector: Projector,
     row_filter: Option<RowFilter>,
+    live_condition: Option<LiveCondition>,
 }
 
 impl Assembly {
@@ -48,6 +52,7 @@ impl Assembly {
             schema,
             projector,
             row_filter: None,
+            live_condition: None,
         })
     }
 
@@ -58,6 +63,29 @@ impl Assembly {
     ) -> Self {
         self.row_filter = make(&self.schema);
         self
+    }
+
+    /// Leaves out rows by what `make` has for the decoded columns, from batches with deleted rows.
+    pub(super) fn with_live_condition(
+        mut self,
+        make: impl FnOnce(&SchemaRef) -> Option<LiveCondition>,
+    ) -> Self {
+        self.live_condition = make(&self.schema);
+        self
+    }
+
+    /// The `live` rows of a decoded batch in the table's form.
+    fn live_batch(&self, batch: RecordBatch, live: BooleanBuffer) -> Result<RecordBatch> {
+        let condition = self.live_condition.as_ref();
+        if let Some(condition) = condition.filter(|condition| condition.pays())
+            // A deleted row may hold what the table does not admit: then it goes first.
+            && let Ok(table) = self.table_batch(&batch)
+            && let Some(met) = condition.met(&table)
+        {
+            drop(batch);
+            return compacted(table, &live & &met);
+        }
+        self.table_batch(&compacted(batch, live)?)
     }
 
     /// A decoded batch in the table's form.
@@ -76,15 +104,19 @@ impl Assembly {
         )
     }
 
-    /// What was asked for of a decoded batch's live rows; errors name the file at `location`.
+    /// What was asked for of a decoded batch and its `live` rows, all of them unless given; errors
+    /// name the file at `location`.
     pub(super) fn assemble(
         &self,
-        batch: Result<RecordBatch>,
+        batch: Result<(RecordBatch, Option<BooleanBuffer>)>,
         deletes: &KeyFilters,
         location: &str,
     ) -> EngineResult<RecordBatch> {
         let table = batch
-            .and_then(|batch| self.table_batch(&batch))
+            .and_then(|(batch, live)| match live {
+                Some(live) => self.live_batch(batch, live),
+                None => self.table_batch(&batch),
+            })
             .and_then(|batch| deletes.apply(batch));
         let mut table = table.map_err(|error| in_file(error, location))?;
         if let Some(filter) = &self.row_filter {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, BooleanBufferBuilder, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::BooleanBuffer;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccess};
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::file::metadata::ParquetMetaData;
@@ -108,10 +108,10 @@ impl LiveRows {
         usize::try_from(read).unwrap_or(usize::MAX)
     }
 
-    /// The live rows of the next batch that the reader gave.
-    pub(super) fn filter(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
-        let mut missing = batch.num_rows() as u64;
-        let mut live = BooleanBufferBuilder::new(batch.num_rows());
+    /// Which of the next `rows` rows that the reader gave are live; `None` when all of them are.
+    pub(super) fn next_live(&mut self, rows: usize) -> Result<Option<BooleanBuffer>> {
+        let mut missing = rows as u64;
+        let mut live = BooleanBufferBuilder::new(rows);
         let mut has_deleted = false;
         while missing > 0 {
             let Some(range) = self.ahead.front_mut() else {
@@ -132,11 +132,7 @@ impl LiveRows {
                 self.ahead.pop_front();
             }
         }
-        if !has_deleted {
-            return Ok(batch);
-        }
-        let live = BooleanArray::new(live.finish(), None);
-        Ok(filter_record_batch(&batch, &live)?)
+        Ok(has_deleted.then(|| live.finish()))
     }
 }
 

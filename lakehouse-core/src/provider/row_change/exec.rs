@@ -179,7 +179,7 @@ impl ExecutionPlan for RowChangeExec {
         let counts = async move {
             // Whoever drops the answer gives the change up; the tasks then clean up behind it.
             let _presence = stop.on_drop();
-            let work = run(change, streams, tasks, stop).instrument(Span::current());
+            let work = Box::pin(run(change, streams, tasks, stop)).instrument(Span::current());
             let counts = runtime::finish(work).await??;
             let all = counts.inserted + counts.updated + counts.deleted;
             let columns = [all, counts.inserted, counts.updated, counts.deleted];

@@ -15,7 +15,7 @@ use super::stop::Stop;
 use super::strategy::{Mode, Strategy, piece_count, pieces, within};
 use super::target::{Target, TargetFile};
 use super::whole_files::live_rows;
-use super::worker::{Piece, Worker, Writers, delete_files};
+use super::worker::{Made, Piece, Worker, Writers, delete_files};
 use crate::commit::{FileChange, FilesOnFailure, RowStatement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{self, Reservation, Task};
@@ -63,14 +63,14 @@ pub(super) async fn run(
     let target = &change.target;
     if let Some(whole) = change.whole_delete() {
         let commit = commits.commit(&target.catalog, target.table.ident(), whole);
-        let committed = stop.or(commit).await??;
+        let committed = stop.or(Box::pin(commit)).await??;
         let deleted = change.rows_of_whole_delete(&committed).await?;
         return Ok(RowCounts { deleted, ..counts });
     }
     let files = file_change(&change, touched, files, copied);
     // From here on the commit says what becomes of the files.
     let commit = commits.commit(&target.catalog, target.table.ident(), files);
-    stop.or(commit).await??;
+    stop.or(Box::pin(commit)).await??;
     Ok(counts)
 }
 
@@ -171,6 +171,16 @@ async fn apply(
         .collect();
     // Or those who send would wait for ever when all workers have failed.
     drop(receiver);
+    gathered(change, gatherers, workers, stop).await
+}
+
+/// What all tasks of a change did, once all have ended.
+async fn gathered(
+    change: &RowChange,
+    gatherers: Vec<Task<Result<Touched>>>,
+    workers: Vec<Task<Result<Made>>>,
+    stop: &Stop,
+) -> Result<(Touched, Vec<WrittenFile>, u64)> {
     let mut touched = Touched::default();
     touched.removed.clone_from(&change.removed);
     touched.counts.deleted = live_rows(&change.removed);

@@ -125,6 +125,8 @@ pub(super) fn within(all: &RoaringTreemap, range: &Range<u64>) -> RoaringTreemap
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::single_range_in_vec_init, reason = "a run of rows is a range")]
+
     use super::*;
 
     #[test]

@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use datafusion::prelude::{SessionConfig, SessionContext};
+
 use super::RowChange;
 use crate::commit::{Committed, FileChange};
 use crate::error::Result;
-use crate::scan::{self, ScanFile};
+use crate::provider::LakeTable;
+use crate::scan::{self, Predicate, ScanFile};
 use crate::table::{Table, Version};
 
 impl RowChange {
@@ -52,14 +55,31 @@ impl RowChange {
         if committed.previous_snapshot_id == base {
             return Ok(live_rows(&self.removed));
         }
-        let (Some(filter), Some(previous)) =
-            (&self.delete_filter, committed.previous_snapshot_id)
+        let (Some(filter), Some(previous)) = (&self.delete_filter, committed.previous_snapshot_id)
         else {
             return Ok(0);
         };
         let before: Table = committed.table.at(Version::Snapshot(previous))?;
-        let plan = scan::plan(&before, filter, self.lake.scans().manifests()).await?;
-        Ok(live_rows(&plan.files))
+        let manifests = self.lake.scans().manifests();
+        let plan = scan::plan(&before, filter, manifests).await?;
+        if plan.files.iter().all(|file| file.live_rows().1) {
+            return Ok(live_rows(&plan.files));
+        }
+        let all = scan::plan(&before, &Predicate::AlwaysTrue, manifests).await?;
+        let gone: HashSet<&str> = plan.files.iter().map(ScanFile::path).collect();
+        let others = all.files.iter().map(ScanFile::path);
+        let others = others.filter(|path| !gone.contains(path));
+        let others = others.map(ToOwned::to_owned).collect();
+        self.count_rows(before, others).await
+    }
+
+    /// Counts the live rows of a table without those of some files, by reading their deletes.
+    async fn count_rows(&self, table: Table, others: HashSet<String>) -> Result<u64> {
+        let rows = LakeTable::new(table, self.lake.scans().clone())?.without_files(Arc::new(others));
+        let environment = Arc::clone(self.lake.runtime().env());
+        let context = SessionContext::new_with_config_rt(SessionConfig::new(), environment);
+        let count = context.read_table(Arc::new(rows))?.count().await?;
+        Ok(count as u64)
     }
 }
 

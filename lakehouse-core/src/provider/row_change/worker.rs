@@ -49,8 +49,10 @@ pub(super) struct Writers {
 
 impl Writers {
     fn options(&self, task: u32) -> WriteOptions {
-        let memory = self.lake.runtime().reserve("changed rows");
-        WriteOptions::new(memory, self.query_id).with_task(task)
+        let runtime = self.lake.runtime();
+        WriteOptions::new(runtime.reserve("changed rows"), self.query_id)
+            .with_task(task)
+            .with_spill_space(runtime.spill_space())
     }
 
     /// What writes rows.

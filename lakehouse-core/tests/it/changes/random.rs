@@ -295,7 +295,11 @@ fn static_part(file: &ScanFile) -> &'static str {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 12,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn random_changes_of_several_writers_agree_with_a_map(

@@ -131,6 +131,35 @@ async fn d09_deletes_apply_whatever_columns_are_read() {
 }
 
 #[tokio::test]
+async fn a_condition_fails_for_live_rows_only() {
+    let mut made = made(FormatVersion::V3);
+    let file = data(&mut made, 0..100, 100, 100);
+    let vector = [(file.path.as_str(), vec![3..5, 50..51])];
+    let vector = write_deletion_vectors(&made.path("v.puffin"), &vector).unwrap();
+    let mut delta = made.delta().add(file.data_file());
+    for mut vector in vector {
+        delta = delta.add(built(&mut vector));
+    }
+    made.commit_delta(delta).await;
+    let context = made.context(SessionConfig::new());
+    let ids = |condition: &str| {
+        let sql = format!("SELECT id FROM t WHERE {condition}");
+        let context = context.clone();
+        async move { rows(&context, &sql).await }
+    };
+    // The row with the id 50 is deleted.
+    assert_eq!(ids("1000 / (id - 50) >= 500").await, ["51", "52"]);
+    assert_eq!(ids("part = 3 AND id < 20").await, ["10", "17"]);
+    assert_eq!(ids("part IS NULL AND NOT id > 15").await, ["0", "14", "7"]);
+    assert_eq!(
+        ids("id % 50 = 1 OR part > 5 AND id < 7").await,
+        ["1", "51", "6"]
+    );
+    let frame = context.sql("SELECT id FROM t WHERE 1000 / (id - 51) >= 500");
+    assert!(frame.await.unwrap().collect().await.is_err());
+}
+
+#[tokio::test]
 async fn d09_deletes_apply_when_only_partition_columns_are_read() {
     let columns = schema(vec![
         optional(1, "id", PrimitiveType::Long),

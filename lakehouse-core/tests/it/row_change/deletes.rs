@@ -55,7 +55,7 @@ async fn delete_by_hand(fixture: &Fixture, version: FormatVersion) -> BTreeSet<i
 }
 
 #[tokio::test]
-async fn rows_that_were_deleted_before_do_not_come_back() {
+async fn d19_rows_that_were_deleted_before_do_not_come_back() {
     for version in [FormatVersion::V2, FormatVersion::V3] {
         for mode in [None, Some("copy-on-write"), Some("merge-on-read")] {
             let fixture = three_files(version, mode).await;
@@ -108,7 +108,7 @@ async fn rows_that_were_deleted_before_do_not_come_back() {
 }
 
 #[tokio::test]
-async fn a_new_vector_holds_what_old_deletes_hold() {
+async fn d15_a_new_vector_holds_what_old_deletes_hold() {
     let fixture = three_files(FormatVersion::V3, Some("merge-on-read")).await;
     delete_by_hand(&fixture, FormatVersion::V3).await;
     let rows = format!(

@@ -23,7 +23,7 @@ fn by(source: i32, name: &str, transform: Transform) -> UnboundPartitionSpec {
 }
 
 #[tokio::test]
-async fn rows_go_to_their_partition_of_the_current_spec() {
+async fn d18_rows_go_to_their_partition_of_the_current_spec() {
     for (version, mode) in all_modes() {
         let spec = by(1, "hundred", Transform::Truncate(100));
         let fixture = Fixture::partitioned(columns(), spec, version).await;

@@ -44,7 +44,7 @@ fn in_batches() -> Vec<RecordBatch> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g14_a_thousand_partitions_in_little_memory_get_a_file_each() {
+async fn a_thousand_partitions_in_little_memory_get_a_file_each() {
     let expected: Vec<_> = (0..40_000).map(Some).collect();
     for bytes in [1 << 20, 1 << 30] {
         let table = partitioned();
@@ -62,7 +62,7 @@ async fn g14_a_thousand_partitions_in_little_memory_get_a_file_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g14_without_a_place_to_spill_partitions_get_more_files() {
+async fn without_a_place_to_spill_partitions_get_more_files() {
     let table = partitioned();
     let files = write_within(&table, in_batches(), Space::NotSpilled(4 << 20)).await;
     let files = files.unwrap();

@@ -122,19 +122,20 @@ pub(crate) fn column_change(
 /// Fields of structs, required columns without a value.
 pub(crate) fn inserted(changes: &[ColumnChange], schema: &Schema) -> Result<Vec<Value>> {
     let fields = schema.as_struct().fields().iter().enumerate();
-    let values = fields.map(|(column, field)| {
-        match changes.iter().find(|change| change.column == column) {
-            Some(change) if change.fields.is_empty() => Ok(change.value),
-            Some(_) => Err(Error::invalid(format!(
-                "an inserted row gives column {} a whole value, not one of its fields",
-                quote(&field.name)
-            ))),
-            None => {
-                refuse_missing(Value::Default, field, Location::empty())?;
-                Ok(Value::Default)
-            }
-        }
-    });
+    let values =
+        fields.map(
+            |(column, field)| match changes.iter().find(|change| change.column == column) {
+                Some(change) if change.fields.is_empty() => Ok(change.value),
+                Some(_) => Err(Error::invalid(format!(
+                    "an inserted row gives column {} a whole value, not one of its fields",
+                    quote(&field.name)
+                ))),
+                None => {
+                    refuse_missing(Value::Default, field, Location::empty())?;
+                    Ok(Value::Default)
+                }
+            },
+        );
     values.collect()
 }
 
@@ -185,7 +186,7 @@ fn assigned(
         AssignedValue::Expression(mut value) => {
             check_value(&mut value, field)?;
             exact(&mut value);
-            Ok(Value::Item(add(value)))
+            Ok(Value::Item(add(*value)))
         }
     }
 }

@@ -41,7 +41,7 @@ pub enum ColumnPosition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnChange {
     /// `TYPE t`, `SET DATA TYPE t`, and the type of `CHANGE a b t`.
-    Type(DataType),
+    Type(Box<DataType>),
     /// `COMMENT '…'`.
     Comment(String),
     /// `FIRST` or `AFTER x`.
@@ -202,7 +202,7 @@ pub(super) fn change(cursor: &mut Cursor) -> Result<AlterAction> {
         return Ok(AlterAction::AlterColumn { column, changes });
     }
     let name = cursor.identifier("the new name of the column")?;
-    let mut changes = vec![ColumnChange::Type(data_type(cursor)?)];
+    let mut changes = vec![ColumnChange::Type(Box::new(data_type(cursor)?))];
     if cursor.accept(&["COMMENT"]) {
         changes.push(ColumnChange::Comment(cursor.string("a comment")?));
     }
@@ -218,7 +218,7 @@ fn changes(cursor: &mut Cursor) -> Result<Vec<ColumnChange>> {
     while changes.is_empty() || !cursor.at_end() {
         changes.push(
             if cursor.accept(&["TYPE"]) || cursor.accept(&["SET", "DATA", "TYPE"]) {
-                ColumnChange::Type(data_type(cursor)?)
+                ColumnChange::Type(Box::new(data_type(cursor)?))
             } else if cursor.accept(&["COMMENT"]) {
                 ColumnChange::Comment(cursor.string("a comment")?)
             } else if cursor.accept(&["SET", "NOT", "NULL"]) {
