@@ -73,7 +73,8 @@ class Report:
         for reason, count in self.refused.most_common():
             print(f"  {count} refused: {reason}")
         print(f"{self.asked} statements made at random, {self.changing} changed rows, {self.refused.total()} refused, "
-              f"{self.both_refuse} that both refuse, {self.unanswered} without an answer of DuckDB's; {self.compared} states of tables compared, {len(self.wrong)} wrong")
+              f"{self.both_refuse} that both refuse, {self.unanswered} without an answer of DuckDB's; "
+              f"{self.compared} states of tables compared, {len(self.wrong)} wrong")
         compares_nothing = self.refused.total() + self.unanswered
         shares = [("are refused or without an answer", compares_nothing / max(self.asked, 1), REFUSED_SHARE_MAX),
                   ("change nothing", 1 - self.changing / max(self.asked, 1), IDLE_SHARE_MAX)]

@@ -151,8 +151,9 @@ def _in_turn(report: Report, lake: Lake, spark, name: str) -> None:
     """We change what Spark changed, Spark what we changed, and we once more."""
     ours = [f"DELETE FROM {name} WHERE id IN (4, 13, 1002)", f"UPDATE {name} SET id = id + 2000 WHERE id IN (5, 14)",
             MERGE.format(name=name, step=0)]
-    rounds = [("we", ours, lake), ("Spark", [MERGE.format(name=name, step=3), f"DELETE FROM {name} WHERE id = 16"], spark),
-              ("we again", [f"DELETE FROM {name} WHERE id % 5 = 2", MERGE.format(name=name, step=1)], lake)]
+    theirs_then = [MERGE.format(name=name, step=3), f"DELETE FROM {name} WHERE id = 16"]
+    ours_again = [f"DELETE FROM {name} WHERE id % 5 = 2", MERGE.format(name=name, step=1)]
+    rounds = [("we", ours, lake), ("Spark", theirs_then, spark), ("we again", ours_again, lake)]
     for who, statements, engine in rounds:
         if engine is spark:
             spark.sql(*statements)
