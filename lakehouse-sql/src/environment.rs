@@ -30,7 +30,6 @@ use crate::guarded_logical_rule::logical_rules;
 use crate::joined_subqueries::JoinedSubqueries;
 use crate::ntile::ntile;
 use crate::physical_rules::physical_rules;
-use crate::resolve::OverwriteMode;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
 use crate::set_operation::SetOperationRule;
@@ -63,6 +62,32 @@ const BATCH_ROWS: &str = "datafusion.execution.batch_size";
 
 /// The engine's name of the choice between hashing and merging, for all joins.
 const HASH_JOINS: &str = "datafusion.optimizer.prefer_hash_join";
+
+/// Which rows an INSERT OVERWRITE replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum OverwriteMode {
+    /// Those with the fixed partition values, all without any.
+    #[default]
+    Static,
+    /// Those of the partitions that get rows.
+    Dynamic,
+}
+
+impl OverwriteMode {
+    /// The mode of a text.
+    ///
+    /// # Errors
+    /// For other texts.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "static" => Ok(Self::Static),
+            "dynamic" => Ok(Self::Dynamic),
+            _ => Err(Error::invalid(format!(
+                "{OVERWRITE_MODE} is static or dynamic, found {text:?}"
+            ))),
+        }
+    }
+}
 
 /// One session's parts.
 pub(crate) struct Environment {

@@ -38,11 +38,12 @@ pub(crate) use change::{
     column_change, inserted, named_target, privileges_of,
 };
 pub(crate) use command::{Command, NamespaceTarget, SettingValue, Show, TableTarget};
-pub(crate) use insert::{InsertForm, OverwriteMode};
+pub(crate) use insert::InsertForm;
 pub(crate) use inserted_value::exact;
 pub(crate) use relation::pin;
 pub(crate) use session_table::SessionTable;
 
+use crate::environment::OverwriteMode;
 use crate::statement::Statement;
 
 /// A statement whose names are resolved: each table is loaded once and pinned to one snapshot.

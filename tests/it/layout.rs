@@ -317,8 +317,8 @@ proptest! {
         parts in 1..4,
         rows in 0..1_500,
     ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.unwrap().block_on(async move {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(2).enable_all().build().unwrap().block_on(async move {
             let lake = TestLake::memory().await;
             make(&lake.lake, PARTITIONS[partitions], ORDERS[order], MODES[mode]).await;
             let part = |part: i32| format!("(SELECT * FROM ({ROWS}) WHERE id % {parts} = {part} \

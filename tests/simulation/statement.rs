@@ -140,7 +140,8 @@ fn values(rows: &[Row]) -> String {
 }
 
 fn part(random: &mut Random) -> i64 {
-    i64::try_from(random.within(0..PARTS.cast_unsigned() as usize)).unwrap()
+    let parts = usize::try_from(PARTS).unwrap();
+    i64::try_from(random.within(0..parts)).unwrap()
 }
 
 fn number(random: &mut Random, end: i64) -> i64 {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use lakehouse::Result;
 use serde_json::{Value, json};
@@ -56,7 +57,7 @@ impl DuckDb {
 
     /// Runs a query; the time is the script's, without the way through the pipe.
     pub(super) fn run(&mut self, sql: &str) -> Result<Run> {
-        let response = self.process.ask(&json!({ "sql": sql }))?;
+        let response = self.ask(&json!({ "sql": sql }))?;
         Ok(Run {
             elapsed: line_process::elapsed(&response)?,
             answer: line_process::answer(&response)?,
@@ -66,11 +67,15 @@ impl DuckDb {
 
     /// Runs a query whose rows the script counts and drops.
     pub(super) fn drain(&mut self, sql: &str) -> Result<Drained> {
-        let response = self.process.ask(&json!({ "sql": sql, "drain": true }))?;
+        let response = self.ask(&json!({ "sql": sql, "drain": true }))?;
         let rows = response["count"].as_u64();
         Ok(Drained {
             elapsed: line_process::elapsed(&response)?,
             rows: rows.ok_or_else(|| misunderstood("count"))?,
         })
+    }
+
+    fn ask(&mut self, request: &Value) -> Result<Value> {
+        self.process.ask_within(request, STATEMENT_MAX)
     }
 }

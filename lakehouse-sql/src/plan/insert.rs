@@ -22,9 +22,10 @@ use lakehouse_core::name::{hint, quote};
 use lakehouse_core::provider::{InsertInto, InsertMode, LakeTable, filter_predicate};
 use lakehouse_core::scan::{Comparison, Predicate};
 
+use crate::environment::OverwriteMode;
 use crate::exact_cast::cast_type;
 use crate::govern::GovernedTables;
-use crate::resolve::{InsertForm, OverwriteMode};
+use crate::resolve::InsertForm;
 use crate::uuid_text::{may_be_uuid, uuid_of_text};
 
 /// The insert of a statement, also below an `EXPLAIN`.

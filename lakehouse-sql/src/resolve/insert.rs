@@ -15,7 +15,7 @@ use super::inserted_value::mark_values;
 use super::relation::{Found, at_place, context_table, idents, path_text, pin};
 use super::{Scope, name, names, refuse_writes_in_the_past};
 use crate::constant::Constants;
-use crate::environment::{OVERWRITE_MODE, WAP_ID};
+use crate::environment::{OverwriteMode, WAP_ID};
 use crate::statement::{InsertRows, Statement};
 
 /// The table property that lets writes be staged for an audit.
@@ -40,32 +40,6 @@ impl InsertForm {
     /// What the policies are asked beside inserting.
     pub(crate) fn privilege(&self) -> Option<Privilege> {
         self.overwrite.map(|_| Privilege::Delete)
-    }
-}
-
-/// Which rows an INSERT OVERWRITE replaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum OverwriteMode {
-    /// Those with the fixed partition values, all without any.
-    #[default]
-    Static,
-    /// Those of the partitions that get rows.
-    Dynamic,
-}
-
-impl OverwriteMode {
-    /// The mode of a text.
-    ///
-    /// # Errors
-    /// For other texts.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        match text.trim().to_ascii_lowercase().as_str() {
-            "static" => Ok(Self::Static),
-            "dynamic" => Ok(Self::Dynamic),
-            _ => Err(Error::invalid(format!(
-                "{OVERWRITE_MODE} is static or dynamic, found {text:?}"
-            ))),
-        }
     }
 }
 

@@ -75,7 +75,8 @@ impl RowChange {
 
     /// Counts the live rows of a table without those of some files, by reading their deletes.
     async fn count_rows(&self, table: Table, others: HashSet<String>) -> Result<u64> {
-        let rows = LakeTable::new(table, self.lake.scans().clone())?.without_files(Arc::new(others));
+        let rows =
+            LakeTable::new(table, self.lake.scans().clone())?.without_files(Arc::new(others));
         let environment = Arc::clone(self.lake.runtime().env());
         let context = SessionContext::new_with_config_rt(SessionConfig::new(), environment);
         let count = context.read_table(Arc::new(rows))?.count().await?;

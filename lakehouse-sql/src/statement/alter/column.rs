@@ -41,7 +41,7 @@ pub enum ColumnPosition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnChange {
     /// `TYPE t`, `SET DATA TYPE t`, and the type of `CHANGE a b t`.
-    Type(Box<DataType>),
+    Type(DataType),
     /// `COMMENT '…'`.
     Comment(String),
     /// `FIRST` or `AFTER x`.
@@ -51,7 +51,7 @@ pub enum ColumnChange {
     /// `DROP NOT NULL`.
     DropNotNull,
     /// `SET DEFAULT expression`.
-    SetDefault(Expr),
+    SetDefault(Box<Expr>),
     /// `DROP DEFAULT`.
     DropDefault,
     /// The new name of `CHANGE a b t`.
@@ -202,7 +202,7 @@ pub(super) fn change(cursor: &mut Cursor) -> Result<AlterAction> {
         return Ok(AlterAction::AlterColumn { column, changes });
     }
     let name = cursor.identifier("the new name of the column")?;
-    let mut changes = vec![ColumnChange::Type(Box::new(data_type(cursor)?))];
+    let mut changes = vec![ColumnChange::Type(data_type(cursor)?)];
     if cursor.accept(&["COMMENT"]) {
         changes.push(ColumnChange::Comment(cursor.string("a comment")?));
     }
@@ -218,7 +218,7 @@ fn changes(cursor: &mut Cursor) -> Result<Vec<ColumnChange>> {
     while changes.is_empty() || !cursor.at_end() {
         changes.push(
             if cursor.accept(&["TYPE"]) || cursor.accept(&["SET", "DATA", "TYPE"]) {
-                ColumnChange::Type(Box::new(data_type(cursor)?))
+                ColumnChange::Type(data_type(cursor)?)
             } else if cursor.accept(&["COMMENT"]) {
                 ColumnChange::Comment(cursor.string("a comment")?)
             } else if cursor.accept(&["SET", "NOT", "NULL"]) {
@@ -226,7 +226,7 @@ fn changes(cursor: &mut Cursor) -> Result<Vec<ColumnChange>> {
             } else if cursor.accept(&["DROP", "NOT", "NULL"]) {
                 ColumnChange::DropNotNull
             } else if cursor.accept(&["SET", "DEFAULT"]) {
-                ColumnChange::SetDefault(cursor.default_value()?)
+                ColumnChange::SetDefault(Box::new(cursor.default_value()?))
             } else if cursor.accept(&["DROP", "DEFAULT"]) {
                 ColumnChange::DropDefault
             } else if let Some(position) = accept_position(cursor)? {

@@ -69,7 +69,7 @@ fn defaults_are_widened_with_their_column() {
         // What is written can be read again.
         let json = serde_json::to_string(&after).unwrap();
         let again: TableMetadata = serde_json::from_str(&json).unwrap();
-        let field = again.current_schema().field_by_name("r").unwrap().clone();
+        let field = again.current_schema().field_by_name("r").unwrap();
         assert_eq!(field.initial_default, field.write_default);
         field.initial_default.clone().unwrap()
     };
