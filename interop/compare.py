@@ -1,7 +1,7 @@
 """Compares our answers with those other engines gave.
 
     python compare.py theirs LAKE_COMMAND FOLDER   tables by PyIceberg and DuckDB, read by us
-    python compare.py ours LAKE_COMMAND FOLDER     tables by us, read by PyIceberg and DuckDB
+    python compare.py ours LAKE_COMMAND FOLDER     tables by us, read and changed by PyIceberg, read by DuckDB
 
 FOLDER is the one `write_tables.py` filled. Ends with exit code 1 if anything differs.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 import canonical
+import our_tables
 import read_tables
 from lake import Lake, LakeError, rows_from_arrow
 from questions import ask, difference
@@ -50,6 +51,7 @@ def ours(command: str, folder: Path) -> int:
     shutil.rmtree(path, ignore_errors=True)
     lake = Lake(command, path)
     lake.run("--create", "-f", str(OUR_SCRIPT))
+    our_tables.make(lake, 2)
     wrong = 0
     names = read_tables.table_names(path)
     for name in names:

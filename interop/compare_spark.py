@@ -16,9 +16,10 @@ import sqlite3
 import sys
 from pathlib import Path
 
-import canonical
-from lake import Lake, LakeError, rows_from_arrow
-from questions import Problem, ask, difference
+import compare_written
+import our_tables
+from lake import Lake
+from questions import Problem, ask
 
 HERE = Path(__file__).parent
 OUR_SCRIPTS = ["our_lake.sql", "our_lake_for_spark.sql"]
@@ -87,7 +88,7 @@ def theirs(command: str, folder: Path) -> int:
 
 
 def ours(command: str, folder: Path) -> int:
-    """Makes a lake with our engine; Spark reads it, adds rows and deletes some, and we read again."""
+    """Makes a lake with our engine; Spark reads it and changes it, then we and Spark in turn, and both read again."""
     import spark_session  # only here is Spark needed
 
     path, scratch = folder / "our-lake", folder / "scratch"
@@ -95,6 +96,8 @@ def ours(command: str, folder: Path) -> int:
     lake = Lake(command, path)
     for script in OUR_SCRIPTS:
         lake.run("--create", "-f", str(HERE / script))
+    for version in (2, 3):
+        our_tables.make(lake, version)
     with sqlite3.connect(path / "catalog.db") as connection:
         found = connection.execute("SELECT catalog_name, table_namespace, table_name FROM iceberg_tables").fetchall()
     catalog = found[0][0]
@@ -103,48 +106,64 @@ def ours(command: str, folder: Path) -> int:
     for _, namespace, table in sorted(found):
         name = f"{namespace}.{table}"
         _readings(report, lake, spark, name)
+        if name.startswith(our_tables.SCHEMAS):
+            compare_written.compare(report, lake, spark, name)
         _changes(report, lake, spark, name)
     spark.stop()
     return report.finish("readings of our tables by Spark and us")
 
 
 def _readings(report: Report, lake: Lake, spark, name: str) -> None:
-    """All rows, at every snapshot and tag."""
-    table = spark.table(name)
-    clauses = [f" FOR VERSION AS OF {snapshot}" for snapshot, _ in spark.log(name)]
-    clauses += [f" FOR VERSION AS OF '{ref}'" for ref in table.refs() if table.refs()[ref].isTag()]
-    for clause in ["", *clauses]:
-        _compare(report, lake, spark, f"{name}{clause or ' now'}", f"SELECT * FROM {name}{clause}")
+    """All rows, now and at every snapshot, tag and branch."""
+    _compare(report, lake, spark, f"{name} now", f"SELECT * FROM {name}")
+    versions = [str(snapshot) for snapshot, _ in spark.log(name)]
+    versions += [f"'{ref}'" for ref in spark.table(name).refs() if ref != "main"]
+    for sql in compare_written.at_each(spark, name, "*", versions):
+        _compare(report, lake, spark, f"{name} in the past", sql)
 
 
 def _changes(report: Report, lake: Lake, spark, name: str) -> None:
-    """Spark adds all rows once more, and takes some away as each format version does."""
+    """Spark adds all rows once more, and takes some away as each format version does; then we do; then Spark."""
     spark.sql(f"INSERT INTO {name} SELECT * FROM {name}")
     _compare(report, lake, spark, f"{name} after an append", f"SELECT * FROM {name}")
     if spark.table(name).schema().findField("id") is None:
         return
-    modes = ", ".join(f"'write.{change}.mode' = 'merge-on-read'" for change in ("delete", "update"))
+    modes = ", ".join(f"'write.{change}.mode' = 'merge-on-read'" for change in ("delete", "update", "merge"))
     spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({modes})", f"DELETE FROM {name} WHERE id IN (1, 3, 11)",
               f"UPDATE {name} SET id = id + 1000 WHERE id IN (2, 12)")
     _compare(report, lake, spark, f"{name} after deletes", f"SELECT * FROM {name}")
     _compare(report, lake, spark, f"{name} after deletes, filtered", f"SELECT * FROM {name} WHERE id > 4")
+    if name in IN_TURN:
+        _in_turn(report, lake, spark, name)
+
+
+IN_TURN = {"merge_v2.again", "merge_v3.again", "rule_v2.parts", "rule_v3.parts", "copy_v3.again", "only_v3.upgraded",
+           "forms_v3.branched"}
+MERGE = """MERGE INTO {name} AS t USING (SELECT DISTINCT id + {step} AS id FROM {name} WHERE id < 9) AS s
+ON t.id = s.id
+WHEN MATCHED AND s.id % 2 = 0 THEN DELETE
+WHEN MATCHED THEN UPDATE SET id = s.id + 500
+WHEN NOT MATCHED BY SOURCE AND t.id > 1000 THEN UPDATE SET id = t.id + 1"""
+"""Both engines run it, on what the other one has written."""
+
+
+def _in_turn(report: Report, lake: Lake, spark, name: str) -> None:
+    """We change what Spark changed, Spark what we changed, and we once more."""
+    ours = [f"DELETE FROM {name} WHERE id IN (4, 13, 1002)", f"UPDATE {name} SET id = id + 2000 WHERE id IN (5, 14)",
+            MERGE.format(name=name, step=0)]
+    theirs_then = [MERGE.format(name=name, step=3), f"DELETE FROM {name} WHERE id = 16"]
+    ours_again = [f"DELETE FROM {name} WHERE id % 5 = 2", MERGE.format(name=name, step=1)]
+    rounds = [("we", ours, lake), ("Spark", theirs_then, spark), ("we again", ours_again, lake)]
+    for who, statements, engine in rounds:
+        if engine is spark:
+            spark.sql(*statements)
+        else:
+            lake.run(";\n".join(statements))
+        _compare(report, lake, spark, f"{name} after {who} changed it in turn", f"SELECT * FROM {name}")
 
 
 def _compare(report: Report, lake: Lake, spark, label: str, sql: str) -> None:
-    report.take(label, sql, _problem(lake, spark, sql))
-
-
-def _problem(lake: Lake, spark, sql: str) -> Problem | None:
-    try:
-        _, kinds, rows = canonical.rows_of(lake.arrow(sql))
-    except LakeError as error:
-        return Problem(str(error), refused=True)
-    try:
-        theirs_found = rows_from_arrow(spark.arrow(sql), kinds)
-    except Exception as error:  # noqa: BLE001 - whatever it is, Spark does not read what we wrote
-        return Problem(f"Spark: {str(error)[:1500]}", refused=False)
-    text = difference(canonical.sorted_rows(theirs_found), canonical.sorted_rows(rows))
-    return None if text is None else Problem(f"ours against Spark's: {text}", refused=False)
+    report.take(label, sql, compare_written.problem(lake, spark, sql))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+
 import duckdb
 import pyarrow as pa
 from duckdb_extensions import import_extension
 
 
+ONE_AT_A_TIME = threading.Lock()
+"""The extensions are put in their place through DuckDB's one default connection, which no two threads may share."""
+
+
 def connect() -> duckdb.DuckDBPyConnection:
     """A connection in UTC with `iceberg_scan` loaded."""
-    for name in ("parquet", "avro", "iceberg"):
-        import_extension(name)
+    with ONE_AT_A_TIME:
+        for name in ("parquet", "avro", "iceberg"):
+            import_extension(name)
     connection = duckdb.connect()
     connection.execute("LOAD icu; LOAD parquet; LOAD avro; LOAD iceberg; SET TimeZone = 'UTC'")
     connection.execute("SET arrow_lossless_conversion = true")  # UUIDs stay UUIDs

@@ -39,12 +39,31 @@ class Lake:
             raise LakeError(done.stderr.strip() or f"exit code {done.returncode}")
         return done.stdout
 
+    def script(self, statements: list[str], *arguments: str) -> tuple[str, LakeError | None]:
+        """Runs statements in one process until one fails: what they told, and the error.
+
+        Nothing runs where one cannot be read; those before it are run by themselves then.
+        """
+        with tempfile.NamedTemporaryFile("w", suffix=".sql", encoding="utf-8") as script:
+            script.writelines(f"{statement};\n" for statement in statements)
+            script.flush()
+            command = [*self._command, *arguments, "-f", script.name]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout, None
+        error = LakeError(done.stderr.strip() or f"exit code {done.returncode}")
+        unread = UNREAD.match(str(error))
+        if not done.stdout and unread is not None and int(unread.group(1)) > 1:
+            before, earlier = self.script(statements[: int(unread.group(1)) - 1], *arguments)
+            return before, earlier or error
+        return done.stdout, error
+
     def arrow(self, sql: str) -> pa.Table:
         """The result of one query with its types, through an Arrow file."""
         with tempfile.TemporaryDirectory() as scratch:
             target = Path(scratch) / "result.arrow"
             self.run("--format", "arrow", "--output", str(target), sql)
-            return _read_arrow(target)
+            return read_arrow(target)
 
     def json_lines(self, sqls: list[str]) -> list[list[dict] | LakeError]:
         """The results of many queries, in as few processes as errors allow.
@@ -81,7 +100,7 @@ class Lake:
         return results[:-1], LakeError(message)
 
 
-def _read_arrow(path: Path) -> pa.Table:
+def read_arrow(path: Path) -> pa.Table:
     """Either kind of Arrow IPC: a file, or a stream."""
     with pa.memory_map(str(path)) as source:
         try:

@@ -26,6 +26,8 @@ import duck
 
 DuckDBError = duckdb.Error
 FILTER_VALUES_MAX = 6
+NARROWER_DECIMAL = "does not fit into precision"
+"""PyIceberg cannot compare the decimals of a file with a value that only the widened column holds."""
 COMPARED = (int, str, decimal.Decimal, datetime.date, datetime.datetime)
 """Python types of the columns that filters compare: those whose order is the same everywhere."""
 
@@ -79,7 +81,12 @@ class Readers:
         rows = self.by_pyiceberg(None)
         problems = []
         for row_filter, expected in self._filters(rows):
-            found = self._table.scan(row_filter=row_filter).to_arrow().num_rows
+            try:
+                found = self._table.scan(row_filter=row_filter).to_arrow().num_rows
+            except pa.ArrowInvalid as error:
+                if NARROWER_DECIMAL in str(error):
+                    continue
+                raise
             if found != expected:
                 problems.append((row_filter, f"{found} rows instead of {expected}"))
         return problems

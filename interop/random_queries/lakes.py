@@ -72,7 +72,7 @@ def _write_by_pyiceberg(folder: Path, table: RandomTable) -> None:
 
 def reference(tables: list[RandomTable]) -> duckdb.DuckDBPyConnection:
     """DuckDB with the same rows."""
-    connection = _connection()
+    connection = connect()
     for table in tables:
         _fill(connection, table.name, pa.Table.from_pylist(table.rows(), schema=SCHEMA))
     return connection
@@ -80,7 +80,7 @@ def reference(tables: list[RandomTable]) -> duckdb.DuckDBPyConnection:
 
 def copy_of(lake: Lake, names: list[str]) -> tuple[duckdb.DuckDBPyConnection, list[Table]]:
     """DuckDB with what our engine reads in a lake of others; that this is right, others compare."""
-    connection = _connection()
+    connection = connect()
     tables = []
     for name in names:
         rows = lake.arrow(f"SELECT * FROM {name}")
@@ -90,7 +90,8 @@ def copy_of(lake: Lake, names: list[str]) -> tuple[duckdb.DuckDBPyConnection, li
     return connection, tables
 
 
-def _connection() -> duckdb.DuckDBPyConnection:
+def connect() -> duckdb.DuckDBPyConnection:
+    """DuckDB that answers as our engine is to."""
     connection = duck.connect()
     connection.execute("SET arrow_lossless_conversion = false")  # sums of integers are decimals then
     # Its optimizer finds NULLs where `date_trunc('month', t) <> '2020-01-02'`; without it, it does not.

@@ -133,8 +133,11 @@ def _split(rows: list[dict], parts: int) -> list[list[dict]]:
 
 
 def _stored(rng: random.Random, column: Stored, at: int, null_share: float):
-    if column.name == KEY:
-        return at
+    return at if column.name == KEY else stored(rng, column, null_share)
+
+
+def stored(rng: random.Random, column: Stored, null_share: float):
+    """A value of a column that is no key."""
     if rng.random() < null_share:
         return None
     if column.name == BOTH_ZEROS:

@@ -2,7 +2,10 @@
 //!
 //! A join has one equality for all its keys: NULL equals NULL, or nothing. Two rules of the engine
 //! bring keys of several conditions together without a look at it. Two others forget that an
-//! aggregate of all rows has a row also where there are none.
+//! aggregate of all rows has a row also where there are none, and one of them that a NULL among the
+//! rows of `NOT IN` decides all. And what brings lists of `IN` together forgets NULL altogether.
+
+mod sealed_list;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,12 +13,14 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, JoinType, NullEquality};
 use datafusion::error::Result;
-use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
-    Aggregate, Expr, Extension, Join, LogicalPlan, UserDefinedLogicalNodeCore,
+    Aggregate, Expr, Extension, Filter, Join, LogicalPlan, UserDefinedLogicalNodeCore,
 };
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use sealed_list::rewrite_around_lists;
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
@@ -29,7 +34,8 @@ fn guarded(rule: Rule) -> Rule {
         "eliminate_cross_join" => Guard::Chains,
         "extract_equijoin_predicate" => Guard::Conditions,
         "propagate_empty_relation" => Guard::GroupingSets,
-        "push_down_filter" => Guard::Aggregates,
+        "push_down_filter" => Guard::Filters,
+        "simplify_expressions" => Guard::Lists,
         _ => return rule,
     };
     Arc::new(GuardedRule { rule, guard })
@@ -47,8 +53,13 @@ enum Guard {
     /// A grouped aggregate of no rows becomes no rows, but the grouping set `()` has one.
     GroupingSets,
     /// A condition without columns goes below every aggregate, but one of all rows has a row also
-    /// where the condition leaves it none: it stays above.
-    Aggregates,
+    /// where the condition leaves it none: it stays above. One about the left side of `NOT IN` is
+    /// taken for one about its subquery, and the NULL that makes all of it unknown is gone: it goes
+    /// to the left side alone.
+    Filters,
+    /// `x NOT IN (1, 2) OR x NOT IN (3)` becomes true, also where `x` is NULL, and what a NULL in a
+    /// list means is lost: the rule does not see lists about the same values.
+    Lists,
 }
 
 /// A rule with its guard.
@@ -78,10 +89,13 @@ impl OptimizerRule for GuardedRule {
                 Ok(Transformed::no(plan))
             }
             Guard::GroupingSets if has_grouping_sets(&plan) => Ok(Transformed::no(plan)),
-            Guard::Aggregates if filters_all_rows(&plan) => Ok(Transformed::no(plan)),
-            Guard::Conditions | Guard::GroupingSets | Guard::Aggregates => {
-                self.rule.rewrite(plan, config)
-            }
+            Guard::Filters if filters_all_rows(&plan) => Ok(Transformed::no(plan)),
+            Guard::Filters => match filtered_left_of_not_in(&plan)? {
+                Some(join) => Ok(Transformed::yes(join)),
+                None => self.rule.rewrite(plan, config),
+            },
+            Guard::Lists => rewrite_around_lists(plan, |plan| self.rule.rewrite(plan, config)),
+            Guard::Conditions | Guard::GroupingSets => self.rule.rewrite(plan, config),
         }
     }
 }
@@ -155,6 +169,28 @@ fn filters_all_rows(plan: &LogicalPlan) -> bool {
     }
 }
 
+/// The join of a `NOT IN` with the conditions above it on its left side, which all of its columns
+/// are from; nothing where there are none, or no such join.
+fn filtered_left_of_not_in(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    let (mut below, mut conditions) = (plan, Vec::new());
+    while let LogicalPlan::Filter(filter) = below {
+        conditions.push(filter.predicate.clone());
+        below = &filter.input;
+    }
+    let LogicalPlan::Join(join) = below else {
+        return Ok(None);
+    };
+    let Some(predicate) = conjunction(conditions) else {
+        return Ok(None);
+    };
+    if !join.null_aware || join.join_type != JoinType::LeftAnti {
+        return Ok(None);
+    }
+    let mut join = join.clone();
+    join.left = Arc::new(LogicalPlan::Filter(Filter::try_new(predicate, join.left)?));
+    Ok(Some(LogicalPlan::Join(join)))
+}
+
 /// A join that a rule takes for any input.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Hash)]
 struct SealedJoin {
@@ -198,7 +234,7 @@ mod tests {
             .iter()
             .map(|rule| format!("{rule:?}"))
             .collect();
-        for guard in ["Chains", "Conditions", "GroupingSets", "Aggregates"] {
+        for guard in ["Chains", "Conditions", "GroupingSets", "Filters", "Lists"] {
             assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
         }
     }

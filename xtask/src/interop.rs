@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<bool, String> {
 }
 
 /// Adds the steps: the environment, the tables, both directions of reading, queries made at random,
-/// with the `lake` that was built before.
+/// and changes, with the `lake` that was built before.
 pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
     let target = workspace::target_folder()?;
     let venv = target.join("interop-venv");
@@ -42,7 +42,7 @@ pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
     Ok(())
 }
 
-/// Queries made at random, also about the tables that Spark has left.
+/// Queries made at random, also about the tables that Spark has left; then changes of rows.
 fn add_random(steps: &mut Steps, venv: &Path, target: &Path, lake: &Path) {
     let mut command = script_of(venv, "compare_random.py");
     command.arg(lake).arg(target.join("interop-random"));
@@ -50,6 +50,9 @@ fn add_random(steps: &mut Steps, venv: &Path, target: &Path, lake: &Path) {
         .arg("--spark")
         .arg(target.join("interop-spark").join("lake"));
     steps.command("interop: queries made at random", &mut command);
+    let mut command = script_of(venv, "compare_random_changes.py");
+    command.arg(lake).arg(target.join("interop-random-changes"));
+    steps.command("interop: changes made at random", &mut command);
 }
 
 /// PyIceberg and DuckDB.
