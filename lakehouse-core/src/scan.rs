@@ -22,6 +22,7 @@ mod placed_file;
 mod plan;
 mod planning;
 mod predicate;
+mod predicate_text;
 mod puffin_footer;
 mod strict;
 mod summary;
@@ -60,6 +61,7 @@ pub(crate) use placed_file::{PlacedFile, compare_values, is_vector, only, placed
 pub use plan::{PlanCounts, ScanFile, ScanPlan, plan, plan_limit};
 pub(crate) use planning::Planning;
 pub use predicate::{Comparison, Predicate};
+pub(crate) use predicate_text::predicate_text;
 pub(crate) use puffin_footer::{VectorNames, puffin_footer_bytes, vector_names};
 pub use summary::{BoundSummary, ColumnSummary};
 pub(crate) use thrift::PageSizes;

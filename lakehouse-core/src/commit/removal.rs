@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{
     DeleteKind, MANIFEST_READS_MAX, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate,
     ReadManifest, delete_must_match, manifest_may_hold, manifest_may_match, matched_rows,
-    placed_files, read_manifests,
+    placed_files, predicate_text, read_manifests,
 };
 use crate::table::Table;
 
@@ -298,7 +298,7 @@ impl Removal {
                      the filter; change its rows with DELETE, UPDATE or MERGE",
                 )
                 .with_context("file", file.path())
-                .with_context("filter", format!("{filter:?}")))
+                .with_context("filter", predicate_text(filter, ground.table.metadata())))
             }
         }
     }

@@ -14,35 +14,35 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{
     DeleteIndex, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate, ReadManifest,
     ScanFile, delete_may_match, is_vector, manifest_may_match, matched_rows, only, placed_files,
-    read_manifests,
+    predicate_text, read_manifests,
 };
 use crate::table::Table;
 
 /// The rows that a check is about.
 #[derive(Debug)]
 enum Scope<'a> {
-    Rows(&'a Predicate),
+    Rows(&'a Predicate, &'a TableMetadata),
     Partitions(&'a PartitionSet),
 }
 
 impl Scope<'_> {
     fn may_list(&self, manifest: &ManifestFile, metadata: &TableMetadata) -> bool {
         match self {
-            Self::Rows(filter) => manifest_may_match(filter, manifest, metadata),
+            Self::Rows(filter, _) => manifest_may_match(filter, manifest, metadata),
             Self::Partitions(partitions) => partitions.may_be_in(manifest),
         }
     }
 
     fn may_hold(&self, file: &PlacedFile) -> bool {
         match self {
-            Self::Rows(filter) => matched_rows(filter, file) != Matched::None,
+            Self::Rows(filter, _) => matched_rows(filter, file) != Matched::None,
             Self::Partitions(partitions) => partitions.holds(file) != Some(false),
         }
     }
 
     fn may_delete(&self, file: &PlacedFile, metadata: &TableMetadata) -> bool {
         match self {
-            Self::Rows(filter) => delete_may_match(filter, file, metadata),
+            Self::Rows(filter, _) => delete_may_match(filter, file, metadata),
             // Equality deletes without partition fields are for all, and some writers list
             // position deletes under the newest spec.
             Self::Partitions(partitions) => {
@@ -56,7 +56,9 @@ impl Scope<'_> {
     /// For the error of a check that failed.
     fn named(&self, error: Error) -> Error {
         match self {
-            Self::Rows(filter) => error.with_context("filter", format!("{filter:?}")),
+            Self::Rows(filter, metadata) => {
+                error.with_context("filter", predicate_text(filter, metadata))
+            }
             Self::Partitions(_) => error.with_context("filter", "the replaced partitions"),
         }
     }
@@ -159,9 +161,10 @@ impl<'a> Checks<'a> {
     fn of(
         change: &'a FileChange,
         partitions: Option<&'a PartitionSet>,
-        table: &Table,
+        table: &'a Table,
         everything: &'a Predicate,
     ) -> Result<Self> {
+        let metadata = table.metadata();
         let mut checks = Self {
             replaced: change
                 .removed
@@ -176,7 +179,7 @@ impl<'a> Checks<'a> {
             Kind::Rewrite => checks.ignores_equality = true,
             Kind::OverwriteRows(rows) => {
                 let level = change.isolation.unwrap_or(Isolation::Serializable);
-                checks.overwrite(level, || Scope::Rows(filter.unwrap_or(rows)));
+                checks.overwrite(level, || Scope::Rows(filter.unwrap_or(rows), metadata));
             }
             Kind::ReplacePartitions | Kind::CherryPick(_) => {
                 let level = change.isolation.unwrap_or(Isolation::Serializable);
@@ -192,12 +195,12 @@ impl<'a> Checks<'a> {
                 let filter = filter.unwrap_or(everything);
                 let is_delete = *statement == RowStatement::Delete;
                 if level == Isolation::Serializable {
-                    checks.no_new_rows = Some(Scope::Rows(filter));
+                    checks.no_new_rows = Some(Scope::Rows(filter, metadata));
                 }
                 let mut deletes = change.added.iter().map(|file| &file.data_file);
                 let adds_deletes = deletes.any(|file| file.content_type() != DataContentType::Data);
                 if adds_deletes && !is_delete && level != Isolation::None {
-                    checks.no_new_deletes = Some(Scope::Rows(filter));
+                    checks.no_new_deletes = Some(Scope::Rows(filter, metadata));
                 }
                 checks.referenced = change.referenced.iter().map(ScanFile::path).collect();
                 checks.ignores_deletions = is_delete;

@@ -248,7 +248,7 @@ impl DisplayAs for InsertExec {
             "InsertExec: table={}.{}{}",
             self.target.catalog_name,
             self.target.table.ident(),
-            self.into
+            self.into.text(&self.target.table)
         )
     }
 }

@@ -1,10 +1,8 @@
 //! How the rows of an insert take their place among those of a table.
 
-use std::fmt;
-
 use crate::commit::{FileChange, FilesOnFailure, Isolation};
 use crate::error::{Error, Result};
-use crate::scan::Predicate;
+use crate::scan::{Predicate, predicate_text};
 use crate::table::{MAIN_BRANCH, ReferenceKind, Table, Version};
 use crate::write::WrittenFile;
 
@@ -32,6 +30,22 @@ pub struct InsertInto {
 }
 
 impl InsertInto {
+    /// What a plan says of it, behind the table's name.
+    pub(super) fn text(&self, table: &Table) -> String {
+        let mut text = match &self.mode {
+            InsertMode::Append => String::new(),
+            InsertMode::OverwriteRows(filter) => {
+                format!(", overwrite=[{}]", predicate_text(filter, table.metadata()))
+            }
+            InsertMode::ReplacePartitions => ", overwrite=[partitions]".to_owned(),
+        };
+        if let Some(id) = &self.wap_id {
+            text.push_str(", wap.id=");
+            text.push_str(id);
+        }
+        text
+    }
+
     /// The change that makes written files part of the table; none when there is nothing to do.
     ///
     /// # Errors
@@ -63,21 +77,6 @@ impl InsertInto {
             change = change.staged(Some(id.clone()));
         }
         Ok(Some(change))
-    }
-}
-
-impl fmt::Display for InsertInto {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.mode {
-            InsertMode::Append => Ok(()),
-            InsertMode::OverwriteRows(Predicate::AlwaysTrue) => f.write_str(", overwrite=all rows"),
-            InsertMode::OverwriteRows(filter) => write!(f, ", overwrite={filter:?}"),
-            InsertMode::ReplacePartitions => f.write_str(", overwrite=partitions"),
-        }?;
-        match &self.wap_id {
-            Some(id) => write!(f, ", wap.id={id}"),
-            None => Ok(()),
-        }
     }
 }
 
