@@ -227,7 +227,7 @@ impl Model {
         let kind = KINDS[usize::from(which) % KINDS.len()];
         let id = self.fresh();
         let (sql, initial) = kind.value(id);
-        let default = which % 2 == 0;
+        let default = which.is_multiple_of(2);
         self.columns.push(Column {
             id,
             name,

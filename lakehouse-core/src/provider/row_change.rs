@@ -94,6 +94,8 @@ pub struct RowChange {
     pub conflict_filter: Predicate,
     /// What must not have happened meanwhile; by the table's properties without one.
     pub isolation: Option<Isolation>,
+    /// The id by which the snapshot is published later: it is staged, and no branch moves to it.
+    pub wap_id: Option<String>,
 }
 
 impl RowChange {

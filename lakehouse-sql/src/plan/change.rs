@@ -239,6 +239,7 @@ pub(super) fn plan_found(
         found: target,
         branch,
         columns: _,
+        wap_id,
     } = target;
     let statement = match kind {
         ChangeKind::Delete => RowStatement::Delete,
@@ -257,6 +258,7 @@ pub(super) fn plan_found(
         removed: Vec::new(),
         conflict_filter: Predicate::AlwaysTrue,
         isolation: None,
+        wap_id,
     };
     change.check()?;
     let table = change.target.table.clone();

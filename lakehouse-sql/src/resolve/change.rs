@@ -21,6 +21,7 @@ use lakehouse_core::name::quote;
 use lakehouse_core::scan::MetadataColumn;
 use lakehouse_core::table::Version;
 
+use super::insert::staged_as;
 use super::relation::{at_place, context_table, path_text, pin, resolve_query_over};
 use super::{Intent, Resolved, Scope, names, refuse_writes_in_the_past};
 pub(crate) use assigned::{column_change, inserted};
@@ -201,6 +202,8 @@ pub(crate) struct NamedTarget {
     pub(crate) branch: Option<String>,
     /// The metadata columns by which its rows are changed.
     pub(crate) columns: Vec<MetadataColumn>,
+    /// The id by which the snapshot is published later, when it is staged.
+    pub(crate) wap_id: Option<String>,
 }
 
 /// What a name found, as a table whose rows may be changed: in its current state, or that of a
@@ -209,7 +212,7 @@ pub(crate) struct NamedTarget {
 /// # Errors
 /// Versions and metadata tables, which can only be read; branches that do not exist; columns of its
 /// own that hide those by which rows are told apart.
-pub(crate) fn named_target(found: FoundTable) -> Result<NamedTarget> {
+pub(crate) fn named_target(found: FoundTable, wap_id: Option<&str>) -> Result<NamedTarget> {
     let branch = match &found.selector {
         None => None,
         Some(Selector::Version(Version::Branch(branch))) => Some(branch.clone()),
@@ -223,10 +226,12 @@ pub(crate) fn named_target(found: FoundTable) -> Result<NamedTarget> {
     };
     let found = pin(found, None, None)?;
     let columns = row_columns(&found)?;
+    let wap_id = staged_as(&found.table, wap_id)?;
     Ok(NamedTarget {
         found,
         branch,
         columns,
+        wap_id,
     })
 }
 
@@ -264,7 +269,8 @@ async fn find_target(written: &Target, scope: &Scope<'_>) -> Result<ChangeTarget
         .find_table(&names(path), &scope.catalog, &scope.namespace)
         .await
         .map_err(|error| at_place(error, path))?;
-    let named = named_target(found.clone()).map_err(|error| at_place(error, path))?;
+    let named = named_target(found.clone(), scope.wap_id.as_deref())
+        .map_err(|error| at_place(error, path))?;
     Ok(ChangeTarget {
         path: path.clone(),
         found,

@@ -135,19 +135,19 @@ fn form_of(rows: &InsertRows, table: &FoundTable, scope: &Scope<'_>) -> Result<I
         fixed,
         overwrite: rows.overwrite.then_some(mode),
         isolation,
-        wap_id: staged_as(&table.table, scope)?,
+        wap_id: staged_as(&table.table, scope.wap_id.as_deref())?,
     })
 }
 
 /// The id by which what is written to a table is published later, when the table asks for audits and
 /// the session has one.
-pub(super) fn staged_as(table: &Table, scope: &Scope<'_>) -> Result<Option<String>> {
+pub(super) fn staged_as(table: &Table, wap_id: Option<&str>) -> Result<Option<String>> {
     let is_audited = table
         .properties()
         .get(WAP_PROPERTY)
         .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
-    match &scope.wap_id {
-        Some(id) if is_audited && table.version().is_none() => Ok(Some(id.clone())),
+    match wap_id {
+        Some(id) if is_audited && table.version().is_none() => Ok(Some(id.to_owned())),
         Some(id) if is_audited => Err(Error::invalid(format!(
             "{WAP_ID} is set to {id:?}, which stages what is written to the table itself; a branch \
              is audited by itself: RESET {WAP_ID} to write to it"

@@ -103,6 +103,9 @@ impl fmt::Display for RowChange {
         if let Some(branch) = &self.branch {
             write!(f, ", branch={branch}")?;
         }
+        if let Some(id) = &self.wap_id {
+            write!(f, ", wap.id={id}")?;
+        }
         match self.removed.len() {
             0 => Ok(()),
             files => write!(f, ", files deleted whole={files}"),

@@ -98,6 +98,9 @@ fn file_change(
     if let Some(branch) = &change.branch {
         files = files.with_branch(branch);
     }
+    if let Some(id) = &change.wap_id {
+        files = files.staged(Some(id.clone()));
+    }
     match change.statement {
         RowStatement::Merge => files.with_summary(merge_summary(&touched.counts, copied)),
         RowStatement::Delete | RowStatement::Update => files,

@@ -45,6 +45,9 @@ impl RowChange {
         if let Some(branch) = &self.branch {
             change = change.with_branch(branch);
         }
+        if let Some(id) = &self.wap_id {
+            change = change.staged(Some(id.clone()));
+        }
         Some(change)
     }
 

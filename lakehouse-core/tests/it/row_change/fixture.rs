@@ -348,6 +348,7 @@ impl Fixture {
             removed: Vec::new(),
             conflict_filter: Predicate::AlwaysTrue,
             isolation: Some(Isolation::Serializable),
+            wap_id: None,
             target: FoundTable {
                 catalog_name: "c".to_owned(),
                 catalog: Arc::clone(&self.catalog),
