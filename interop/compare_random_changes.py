@@ -15,6 +15,7 @@ import argparse
 import collections
 import concurrent.futures
 import itertools
+import multiprocessing
 import random
 import shutil
 import sys
@@ -286,7 +287,9 @@ def main(arguments: argparse.Namespace) -> bool:
     warnings.filterwarnings("ignore", message="PyIceberg does not yet support")
     numbers = range(arguments.rounds) if arguments.only is None else [arguments.only]
     report = Report()
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as workers:
+    # Processes, not threads: DuckDB with extensions has been seen to crash in two threads of one.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(WORKERS, context) as workers:
         for found in workers.map(Round.run, [Round(arguments, number) for number in numbers]):
             report.add(found)
     well = report.finish()
