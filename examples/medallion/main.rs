@@ -1,13 +1,13 @@
 //! Raw files become tables that can be trusted: bronze is what arrived, silver is typed, valid and
-//! without duplicates, gold is what people ask for. Jobs crash, run twice and run at once, files come
-//! late, and every row is accounted for.
+//! without duplicates, gold is what people ask for. Jobs crash, run twice and run at once, files
+//! come late, and every row is accounted for.
 //!
 //! ```text
 //! cargo run --example medallion
 //! ```
 //!
-//! The job is in `job.rs`; what it is fed, and what should come of it, in `landing.rs`. Jobs of other
-//! processes are this program again. Every claim that is printed is also asserted.
+//! The job is in `job.rs`; what it is fed, and what should come of it, in `landing.rs`. Jobs of
+//! other processes are this program again. Every claim that is printed is also asserted.
 
 mod job;
 mod landing;

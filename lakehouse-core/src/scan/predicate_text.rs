@@ -48,12 +48,12 @@ impl Shown<'_> {
             if index > 0 {
                 write!(f, " {word} ")?;
             }
-            Shown {
+            let part = Shown {
                 predicate,
                 metadata: self.metadata,
                 is_inner: true,
-            }
-            .fmt(f)?;
+            };
+            write!(f, "{part}")?;
         }
         if self.is_inner {
             f.write_str(")")?;

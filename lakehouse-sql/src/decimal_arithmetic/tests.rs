@@ -136,7 +136,8 @@ proptest! {
         match (values_of(&own, &batch), values_of(&engine, &batch)) {
             (Err(own), Ok(engine)) => {
                 prop_assert!(own.contains("leaves DECIMAL"), "{}", own);
-                prop_assert!(!is_in_precision(&engine));
+                // Two literals are computed with though there is no row.
+                prop_assert!(rows == 0 || !is_in_precision(&engine));
             }
             (Ok(own), Ok(engine)) => {
                 prop_assert_eq!(&own, &engine);

@@ -88,9 +88,14 @@ fn insert_is_plain() {
         assert!(matches!(read(sql), Statement::Insert(_)), "{sql}");
     }
     for (sql, part) in [
-        ("INSERT OVERWRITE t SELECT 1", "INSERT OVERWRITE"),
-        ("INSERT OVERWRITE TABLE t SELECT 1", "INSERT OVERWRITE"),
-        ("INSERT INTO t PARTITION (a = 1) SELECT 1", "PARTITION"),
+        (
+            "INSERT OVERWRITE DIRECTORY '/x' SELECT 1",
+            "INSERT OVERWRITE DIRECTORY",
+        ),
+        (
+            "INSERT INTO t PARTITION (a = 1) IF NOT EXISTS SELECT 1",
+            "IF NOT EXISTS",
+        ),
         (
             "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING",
             "ON CONFLICT",
@@ -100,6 +105,47 @@ fn insert_is_plain() {
     ] {
         assert_refused(ErrorKind::Unsupported, part, &[sql]);
     }
+}
+
+#[test]
+fn inserts_have_forms() {
+    let form = |sql: &str| match read(sql) {
+        Statement::Insert(rows) => rows,
+        Statement::Explain(explain) => match *explain.statement {
+            Statement::Insert(rows) => rows,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    let rows = form("EXPLAIN INSERT OVERWRITE TABLE a.t PARTITION (x = 1 + 1, Y) BY NAME SELECT 1");
+    assert!(rows.overwrite && rows.by_name);
+    let partition: Vec<String> = rows
+        .partition
+        .iter()
+        .map(|(name, value)| match value {
+            Some(value) => format!("{name}={value}"),
+            None => name.to_string(),
+        })
+        .collect();
+    assert_eq!(partition, ["x=1 + 1", "Y"]);
+    assert_eq!(rows.insert.to_string(), "INSERT INTO a.t SELECT 1");
+
+    let rows = form("INSERT OVERWRITE t WITH ('isolation-level' = 'none') (a, b) VALUES (1, 2)");
+    assert_eq!(rows.isolation.as_deref(), Some("none"));
+    assert_eq!(rows.insert.columns.len(), 2);
+    // Names that are words of the clauses.
+    let rows = form("INSERT INTO table (partition) VALUES (1)");
+    assert!(rows.partition.is_empty() && !rows.overwrite);
+    let rows = form("INSERT INTO TABLE overwrite WITH c AS (SELECT 1) SELECT * FROM c");
+    assert_eq!(
+        rows.insert.to_string(),
+        "INSERT INTO overwrite WITH c AS (SELECT 1) SELECT * FROM c"
+    );
+    assert_refused(
+        ErrorKind::InvalidInput,
+        "partition column a is named twice",
+        &["INSERT INTO t PARTITION (a = 1, a = 2) SELECT 1"],
+    );
 }
 
 #[test]
