@@ -14,6 +14,7 @@ use crate::scan::{
     placed_files, predicate_text, read_manifests,
 };
 use crate::table::Table;
+use crate::write::WrittenFile;
 
 /// A delete file: its location, and where in it a deletion vector lies.
 type DeleteKey = (String, Option<i64>);
@@ -86,7 +87,13 @@ impl Removal {
             }
             Kind::ReplacePartitions => {
                 let mut partitions = PartitionSet::new(metadata);
-                if metadata.default_partition_spec().is_unpartitioned() {
+                // By the spec that the files were written with: the table's own may be another one
+                // by now.
+                let is_unpartitioned = |file: &WrittenFile| {
+                    let spec = metadata.partition_spec_by_id(file.spec_id);
+                    spec.is_some_and(|spec| spec.is_unpartitioned())
+                };
+                if !change.added.is_empty() && change.added.iter().all(is_unpartitioned) {
                     partitions.set_all();
                 }
                 for file in &change.added {
@@ -368,18 +375,18 @@ impl Removal {
     }
 
     fn deletes_go(&self, file: &PlacedFile, removed: &HashSet<String>) -> bool {
-        self.superseded.contains(&delete_key(file))
-            || file
-                .referenced_path()
-                .is_some_and(|path| removed.contains(&path))
-            || self
-                .filter
-                .as_ref()
-                .is_some_and(|filter| delete_must_match(filter, file))
-            || self
-                .partitions
-                .as_ref()
-                .is_some_and(|partitions| partitions.holds(file) == Some(true))
+        if self.superseded.contains(&delete_key(file)) {
+            return true;
+        }
+        // Some writers list the deletes of one file under another spec than the file's: they go with
+        // it, and stay with it.
+        if let Some(path) = file.referenced_path() {
+            return removed.contains(&path);
+        }
+        let filter = self.filter.as_ref();
+        let partitions = self.partitions.as_ref();
+        filter.is_some_and(|filter| delete_must_match(filter, file))
+            || partitions.is_some_and(|partitions| partitions.holds(file) == Some(true))
     }
 
     /// The least data sequence number that a live data file has after the change, or less: deletes

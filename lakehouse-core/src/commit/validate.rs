@@ -78,6 +78,9 @@ struct Checks<'a> {
     /// Whether new equality deletes of replaced files do not matter, because they apply to the
     /// files that replace them too.
     ignores_equality: bool,
+    /// Data files with updated rows, which must have no new deletes: else both updates of a row
+    /// would stay.
+    updated: Vec<&'a ScanFile>,
     /// Data files that added deletes point to.
     referenced: HashSet<&'a str>,
     /// Whether a referenced file may have gone by a deletion of all its rows.
@@ -202,6 +205,10 @@ impl<'a> Checks<'a> {
                 if adds_deletes && !is_delete && level != Isolation::None {
                     checks.no_new_deletes = Some(Scope::Rows(filter, metadata));
                 }
+                // At other levels no new deletes are allowed anywhere the filter reaches.
+                if !is_delete && level == Isolation::None {
+                    checks.updated = change.referenced.iter().collect();
+                }
                 checks.referenced = change.referenced.iter().map(ScanFile::path).collect();
                 checks.ignores_deletions = is_delete;
             }
@@ -270,6 +277,7 @@ impl<'a> Checks<'a> {
                 file.has_added_files()
                     && (self.no_new_deletes.is_some()
                         || !self.replaced.is_empty()
+                        || !self.updated.is_empty()
                         || !self.vectors.is_empty())
             }
         }
@@ -350,8 +358,9 @@ impl<'a> Checks<'a> {
                 .with_context("data file", path));
             }
         }
-        // What a rewrite adds was deleted before.
-        if self.replaced.is_empty() || is_rewrite {
+        // What a rewrite adds was deleted before, unless by an equality delete that did not matter.
+        let is_known = is_rewrite && !self.ignores_equality;
+        if is_known || self.replaced.is_empty() && self.updated.is_empty() {
             return Ok(());
         }
         let new = only(read, |file| {
@@ -359,14 +368,14 @@ impl<'a> Checks<'a> {
             is_new(file) && !(is_equality && self.ignores_equality)
         })?;
         let index = DeleteIndex::new(&[new], metadata)?;
-        for replaced in self.replaced.values() {
-            if let Some(delete) = replaced.deletes_in(&index)?.iter().next() {
+        for file in self.replaced.values().chain(&self.updated) {
+            if let Some(delete) = file.deletes_in(&index)?.iter().next() {
                 return Err(Error::new(
                     ErrorKind::Conflict,
                     "cannot commit, found new deletes for a replaced data file",
                 )
                 .with_context("file", delete.path())
-                .with_context("data file", replaced.path()));
+                .with_context("data file", file.path()));
             }
         }
         Ok(())

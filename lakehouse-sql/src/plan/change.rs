@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{Column, ScalarValue, TableReference};
+use datafusion::common::{Column, TableReference};
 use datafusion::execution::session_state::SessionState;
 use datafusion::functions::core::expr_ext::FieldAccessor;
 use datafusion::functions::core::named_struct;
@@ -16,7 +16,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, Projection};
 use datafusion::prelude::{Expr, lit};
 use datafusion::sql::planner::SqlToRel;
 use datafusion::sql::sqlparser::ast;
-use iceberg::spec::NestedFieldRef;
+use iceberg::spec::{NestedFieldRef, Type};
 use lakehouse_core::commit::RowStatement;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::Lake;
@@ -116,7 +116,10 @@ impl Assigner<'_> {
             .iter()
             .map(|change| (change.fields.as_slice(), change.value))
             .collect();
-        let changed = self.with_fields(Expr::Column(current), data_type, &parts)?;
+        let field = self.fields.get(column);
+        let field = field.ok_or_else(|| Error::internal("a field of no column is assigned"))?;
+        let changed =
+            self.with_fields(Expr::Column(current), data_type, &field.field_type, &parts)?;
         Ok(assigned(changed, data_type))
     }
 
@@ -146,13 +149,14 @@ impl Assigner<'_> {
         &self,
         current: Expr,
         data_type: &DataType,
+        field_type: &Type,
         changes: &[(&[usize], Value)],
     ) -> Result<Expr> {
-        let DataType::Struct(fields) = data_type else {
+        let (DataType::Struct(fields), Type::Struct(nested)) = (data_type, field_type) else {
             return Err(Error::internal("a field is assigned of what has none"));
         };
         let mut arguments = Vec::with_capacity(fields.len() * 2);
-        for (index, field) in fields.iter().enumerate() {
+        for (index, (field, of_table)) in fields.iter().zip(nested.fields()).enumerate() {
             let inner: Vec<(&[usize], Value)> = changes
                 .iter()
                 .filter_map(|(path, value)| match path.split_first() {
@@ -167,9 +171,9 @@ impl Assigner<'_> {
                     assigned(self.found.item(*item)?.clone(), field.data_type())
                 }
                 [([], Value::Default)] => {
-                    Expr::Literal(ScalarValue::try_from(field.data_type())?, None)
+                    Expr::Literal(write_default(of_table, field.data_type())?, None)
                 }
-                inner => self.with_fields(old(), field.data_type(), inner)?,
+                inner => self.with_fields(old(), field.data_type(), &of_table.field_type, inner)?,
             };
             arguments.push(lit(field.name().as_str()));
             arguments.push(value);

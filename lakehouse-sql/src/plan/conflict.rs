@@ -34,6 +34,17 @@ impl Condition {
         })
     }
 
+    /// Whether there is a `WHERE`, or surely none: a plan of another form says neither.
+    pub(super) fn is_known(input: &LogicalPlan) -> bool {
+        matches!(
+            input,
+            LogicalPlan::Filter(_)
+                | LogicalPlan::TableScan(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::Projection(_)
+        )
+    }
+
     /// What an `ON` says.
     pub(super) fn of_join(input: &LogicalPlan) -> Self {
         Self(match input {

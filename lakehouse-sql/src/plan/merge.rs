@@ -74,6 +74,15 @@ fn refuse_absent_side(clause: &Clause, found: &Found) -> Result<()> {
         MergeKind::NotMatched => (found.target(), "the target"),
         MergeKind::NotMatchedBySource => (found.others(), "the source"),
     };
+    let takes_source_row = matches!(
+        clause.action,
+        ClauseAction::UpdateAll | ClauseAction::InsertAll
+    );
+    if clause.kind == MergeKind::NotMatchedBySource && takes_source_row {
+        let message =
+            "UPDATE SET * takes a row of the source, and the rows of this clause have none";
+        return Err(invalid_at(clause.place, message));
+    }
     let absent: HashSet<Column> = absent.into_iter().collect();
     for item in items_of(clause) {
         let item = found.item(item)?;

@@ -1,8 +1,11 @@
 //! INSERT with its target looked up, and how its rows take their place there.
 
+use std::collections::HashSet;
+
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{Ident, Insert, TableObject};
-use iceberg::spec::{NestedFieldRef, Schema, Transform};
+use iceberg::spec::{NestedFieldRef, PrimitiveType, Schema, Transform};
 use lakehouse_core::commit::Isolation;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Privilege;
@@ -16,6 +19,7 @@ use super::relation::{Found, at_place, context_table, idents, path_text, pin};
 use super::{Scope, name, names, refuse_writes_in_the_past};
 use crate::constant::Constants;
 use crate::environment::{OverwriteMode, WAP_ID};
+use crate::session_zone::{is_utc, session_zone};
 use crate::statement::{InsertRows, Statement};
 
 /// The table property that lets writes be staged for an audit.
@@ -64,10 +68,11 @@ pub(super) async fn resolve_target(
     refuse_writes_in_the_past(scope)?;
     let path = idents(target)?;
     if let Some(provider) = context_table(&path, scope).await? {
-        if rows.overwrite || !rows.partition.is_empty() {
+        let has_options = rows.isolation.is_some() || rows.overwrite_mode.is_some();
+        if rows.overwrite || !rows.partition.is_empty() || has_options {
             let message = format!(
-                "{} belongs to this session or is a file; only rows of the lake's tables are \
-                 replaced",
+                "{} belongs to this session or is a file; OVERWRITE, PARTITION and WITH are offered \
+                 for the lake's tables",
                 path_text(&path)
             );
             return Err(at_place(Error::unsupported(message), &path));
@@ -129,6 +134,11 @@ fn form_of(rows: &InsertRows, table: &FoundTable, scope: &Scope<'_>) -> Result<I
         Some(text) => OverwriteMode::parse(text)?,
         None => scope.overwrite_mode,
     };
+    if rows.isolation.is_some() && !rows.overwrite {
+        return Err(Error::invalid(
+            "'isolation-level' is an option of INSERT OVERWRITE: rows that are added never conflict",
+        ));
+    }
     let isolation = rows.isolation.as_deref().map(str::parse).transpose()?;
     Ok(InsertForm {
         by_name: rows.by_name,
@@ -164,13 +174,44 @@ fn fixed_values(
 ) -> Result<Vec<(String, ScalarValue)>> {
     let constants = Constants::try_new(scope.state, scope.instant, scope.parameters)?;
     let mut fixed = Vec::new();
+    let mut seen = HashSet::new();
     for (column, value) in &rows.partition {
         let field = partition_column(column, table)?;
+        if !seen.insert(field.id) {
+            let message = format!("partition column {} is named twice", quote(&field.name));
+            return Err(at_column(Error::invalid(message), column));
+        }
         if let Some(value) = value {
-            fixed.push((field.name.clone(), constants.evaluate(value)?));
+            let value = constants.evaluate(value)?;
+            refuse_local_time(&value, field, scope).map_err(|error| at_column(error, column))?;
+            fixed.push((field.name.clone(), value));
         }
     }
     Ok(fixed)
+}
+
+/// What is replaced and what is written must be the same instant, which a time without a zone is not
+/// in a session of another zone than UTC, nor one with a zone for a column without.
+fn refuse_local_time(value: &ScalarValue, field: &NestedFieldRef, scope: &Scope<'_>) -> Result<()> {
+    let is_zoned = match field.field_type.as_primitive_type() {
+        Some(PrimitiveType::Timestamptz | PrimitiveType::TimestamptzNs) => true,
+        Some(PrimitiveType::Timestamp | PrimitiveType::TimestampNs | PrimitiveType::Date) => false,
+        _ => return Ok(()),
+    };
+    let has_zone = matches!(value.data_type(), DataType::Timestamp(_, Some(_)));
+    let zone = session_zone(scope.state.config_options());
+    if is_utc(&zone) || value.is_null() || has_zone == is_zoned {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "the value of column {} in PARTITION depends on the session's zone {zone}: give a {}, or SET \
+         TIME ZONE 'UTC'",
+        quote(&field.name),
+        match is_zoned {
+            true => "TIMESTAMPTZ with its offset",
+            false => "value without a zone",
+        }
+    )))
 }
 
 /// The column that a name in `PARTITION (…)` means: one that the table is partitioned by as it is.

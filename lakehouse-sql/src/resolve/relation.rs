@@ -282,6 +282,8 @@ async fn look_up(
                 .find_table(&names(&written.path), &scope.catalog, &scope.namespace)
                 .await
                 .map_err(|error| at_place(error, &written.path))?;
+            // Another spelling of a table's name reads the same state of it.
+            let table = found.as_loaded(table);
             found.loaded.insert(path_key(&written.path), table.clone());
             table
         }
@@ -511,7 +513,9 @@ impl Found {
                 && known.table.ident() == table.table.ident()
                 && known.table.version().is_none()
         };
-        if let Some(known) = self.loaded.values().find(is_it) {
+        if table.table.version().is_none()
+            && let Some(known) = self.loaded.values().find(is_it)
+        {
             table.table = known.table.clone();
         }
         table

@@ -64,7 +64,12 @@ pub(super) async fn run(
     if let Some(whole) = change.whole_delete() {
         let commit = commits.commit(&target.catalog, target.table.ident(), whole);
         let committed = stop.or(Box::pin(commit)).await??;
-        let deleted = change.rows_of_whole_delete(&committed).await?;
+        // The change has taken place: what cannot be counted any more does not undo it.
+        let counted = change.rows_of_whole_delete(&committed).await;
+        let deleted = counted.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the rows of a committed delete could not be counted");
+            live_rows(&change.removed)
+        });
         return Ok(RowCounts { deleted, ..counts });
     }
     let files = file_change(&change, touched, files, copied);
