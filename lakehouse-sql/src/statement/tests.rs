@@ -128,18 +128,18 @@ fn inserts_have_forms() {
         })
         .collect();
     assert_eq!(partition, ["x=1 + 1", "Y"]);
-    assert_eq!(rows.insert.to_string(), "INSERT INTO a.t SELECT 1");
+    assert_eq!(rows.insert.to_string(), "INSERT INTO TABLE a.t SELECT 1");
 
     let rows = form("INSERT OVERWRITE t WITH ('isolation-level' = 'none') (a, b) VALUES (1, 2)");
     assert_eq!(rows.isolation.as_deref(), Some("none"));
     assert_eq!(rows.insert.columns.len(), 2);
     // Names that are words of the clauses.
-    let rows = form("INSERT INTO table (partition) VALUES (1)");
+    let rows = form("INSERT INTO partition (name) VALUES (1)");
     assert!(rows.partition.is_empty() && !rows.overwrite);
     let rows = form("INSERT INTO TABLE overwrite WITH c AS (SELECT 1) SELECT * FROM c");
     assert_eq!(
         rows.insert.to_string(),
-        "INSERT INTO overwrite WITH c AS (SELECT 1) SELECT * FROM c"
+        "INSERT INTO TABLE overwrite WITH c AS (SELECT 1) SELECT * FROM c"
     );
     assert_refused(
         ErrorKind::InvalidInput,
