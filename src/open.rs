@@ -9,7 +9,7 @@ use lakehouse_core::catalog::{
 };
 use lakehouse_core::lake::DEFAULT_NAMESPACE;
 use lakehouse_core::name::NamespaceIdent;
-use lakehouse_core::settings::CatalogSettings;
+use lakehouse_core::settings::{CatalogSettings, GlueSettings};
 
 use crate::location::LakeLocation;
 use crate::{Error, Result};
@@ -79,6 +79,7 @@ pub(crate) async fn open_catalog(
     parts: CatalogParts,
 ) -> Result<Arc<dyn Catalog>> {
     match settings {
+        CatalogSettings::Glue(settings) => open_glue(name, settings, parts).await,
         CatalogSettings::Memory { warehouse } => {
             let warehouse = warehouse.as_deref().unwrap_or(MEMORY_WAREHOUSE);
             with_default_namespace(Arc::new(MemoryCatalog::new(name, warehouse, parts))).await
@@ -104,6 +105,30 @@ pub(crate) async fn open_catalog(
             }
         }
     }
+}
+
+#[cfg(feature = "aws")]
+async fn open_glue(
+    name: &str,
+    settings: &GlueSettings,
+    parts: CatalogParts,
+) -> Result<Arc<dyn Catalog>> {
+    let catalog = lakehouse_aws::open_glue(name, settings, parts).await;
+    let catalog = catalog.map_err(|error| error.with_context("catalog", name))?;
+    Ok(Arc::new(catalog))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn open_glue(
+    name: &str,
+    _settings: &GlueSettings,
+    _parts: CatalogParts,
+) -> Result<Arc<dyn Catalog>> {
+    Err(Error::unsupported(
+        "the settings describe a Glue catalog, and this program is built without AWS; build it with \
+         the feature `aws` of the crate `lakehouse`",
+    )
+    .with_context("catalog", name))
 }
 
 /// Two programs may make the same lake at once: the namespace may be there already.

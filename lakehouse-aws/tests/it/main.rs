@@ -1,0 +1,4 @@
+//! The Glue catalog and S3 against emulators of AWS.
+
+mod contract;
+mod emulated;
