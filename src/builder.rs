@@ -13,9 +13,9 @@ use lakehouse_core::scan::ScanContext;
 use lakehouse_core::settings::CatalogSettings;
 use lakehouse_core::storage::Storage;
 
-use crate::open::{open_catalog, open_location};
 #[cfg(feature = "aws")]
 use crate::GlueSettings;
+use crate::open::{open_catalog, open_location};
 use crate::{Clock, Error, Lakehouse, Result, Settings, SystemClock};
 
 /// Puts a [`Lakehouse`] together: settings are data, catalogs and clock are parts.
@@ -151,7 +151,12 @@ impl LakehouseBuilder {
     fn with_glue(mut self) -> Result<Self> {
         for (name, settings) in std::mem::take(&mut self.glue) {
             let settings = CatalogSettings::Glue(Box::new(settings));
-            if self.settings.catalogs.insert(name.clone(), settings).is_some() {
+            if self
+                .settings
+                .catalogs
+                .insert(name.clone(), settings)
+                .is_some()
+            {
                 return Err(two_catalogs(&name));
             }
         }

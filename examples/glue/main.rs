@@ -33,7 +33,8 @@ const RAW: &str = r#"{"event_id": 1, "kind": "card", "customer_id": 7, "amount":
 #[tokio::main]
 async fn main() -> Outcome {
     let bucket = std::env::args().nth(1);
-    let bucket = bucket.ok_or("name a bucket: cargo run --features aws --example glue -- BUCKET")?;
+    let bucket =
+        bucket.ok_or("name a bucket: cargo run --features aws --example glue -- BUCKET")?;
     // The books of January, so that what is asked is the same each time; a program leaves it out.
     let day = Arc::new(Day::of_january_2025(13));
     let settings = GlueSettings {
@@ -63,14 +64,22 @@ async fn main() -> Outcome {
     travel(&session).await?;
 
     for table in ["bronze.events", "silver.transactions"] {
-        session.sql(&format!("DROP TABLE glue_catalog.{table}")).await?;
+        session
+            .sql(&format!("DROP TABLE glue_catalog.{table}"))
+            .await?;
     }
     Ok(())
 }
 
 async fn batch_job(session: &Session, raw: &str) -> Outcome {
-    ask(session, "CREATE NAMESPACE IF NOT EXISTS glue_catalog.bronze").await?;
-    session.sql("DROP TABLE IF EXISTS glue_catalog.bronze.events").await?;
+    ask(
+        session,
+        "CREATE NAMESPACE IF NOT EXISTS glue_catalog.bronze",
+    )
+    .await?;
+    session
+        .sql("DROP TABLE IF EXISTS glue_catalog.bronze.events")
+        .await?;
     ask(
         session,
         "CREATE TABLE glue_catalog.bronze.events (
@@ -97,8 +106,14 @@ FROM '{raw}'"
 }
 
 async fn make_transactions(session: &Session) -> Outcome {
-    ask(session, "CREATE NAMESPACE IF NOT EXISTS glue_catalog.silver").await?;
-    session.sql("DROP TABLE IF EXISTS glue_catalog.silver.transactions").await?;
+    ask(
+        session,
+        "CREATE NAMESPACE IF NOT EXISTS glue_catalog.silver",
+    )
+    .await?;
+    session
+        .sql("DROP TABLE IF EXISTS glue_catalog.silver.transactions")
+        .await?;
     ask(
         session,
         "CREATE TABLE glue_catalog.silver.transactions (
@@ -139,7 +154,11 @@ ADD COLUMN customer_segment STRING AFTER customer_id",
     .await?;
     assert_eq!(
         rows,
-        ["1 | 7 |  | 12.50", "2 | 8 |  | 3.00", "3 | 9 | vip | 1000000.00"]
+        [
+            "1 | 7 |  | 12.50",
+            "2 | 8 |  | 3.00",
+            "3 | 9 | vip | 1000000.00"
+        ]
     );
     Ok(())
 }
@@ -168,9 +187,7 @@ FOR SYSTEM_TIME AS OF '2025-01-14 00:00:00' ORDER BY transaction_id LIMIT 10",
     assert_eq!(rows, ["2"]);
     ask(
         session,
-        &format!(
-            "CALL glue_catalog.system.rollback_to_snapshot('silver.transactions', {good})"
-        ),
+        &format!("CALL glue_catalog.system.rollback_to_snapshot('silver.transactions', {good})"),
     )
     .await?;
     let rows = ask(

@@ -89,7 +89,13 @@ where
     match error {
         SdkError::ServiceError(answer) => {
             let (raw, answer) = (answer.raw(), answer.err());
-            said(&call, place, raw.status().as_u16(), answer.code(), answer.message())
+            said(
+                &call,
+                place,
+                raw.status().as_u16(),
+                answer.code(),
+                answer.message(),
+            )
         }
         SdkError::ConstructionFailure(_) => unsent(&call, error),
         SdkError::TimeoutError(_) => lost(format!(
@@ -110,13 +116,30 @@ where
     }
 }
 
+/// An answer of success that is not AWS'.
+pub(crate) fn unacknowledged(operation: &str, what: &str, place: &str) -> Failure {
+    let call = format!("{operation} of {what}");
+    Failure {
+        error: Error::new(ErrorKind::Unavailable, foreign_answer(&call, place, 200)),
+        effect: Effect::Possible,
+        is_passing: true,
+        code: None,
+    }
+}
+
 /// A call that was never sent.
 fn unsent(call: &str, error: &(dyn StdError + 'static)) -> Failure {
     let error = match missing_credentials(error) {
-        Some(text) => Error::new(ErrorKind::PermissionDenied, format!("{call} failed: {text}")),
+        Some(text) => Error::new(
+            ErrorKind::PermissionDenied,
+            format!("{call} failed: {text}"),
+        ),
         None => Error::new(
             ErrorKind::InvalidInput,
-            format!("{call} could not be asked: {}; is a region set?", innermost(error)),
+            format!(
+                "{call} could not be asked: {}; is a region set?",
+                innermost(error)
+            ),
         ),
     };
     Failure {

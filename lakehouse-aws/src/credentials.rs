@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_credential_types::Credentials;
 use lakehouse_core::clock::Clock;
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use object_store::CredentialProvider;
@@ -126,7 +126,10 @@ impl RenewedCredentials {
     /// # Errors
     /// [`ErrorKind::PermissionDenied`] with what to do.
     pub async fn check(&self) -> Result<()> {
-        self.current().await.map(|_| ()).map_err(|error| not_found(&error))
+        self.current()
+            .await
+            .map(|_| ())
+            .map_err(|error| not_found(&error))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod connector;
 mod region;
 mod store;
 

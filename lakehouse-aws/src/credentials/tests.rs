@@ -98,7 +98,11 @@ async fn they_are_renewed_before_they_end_and_kept_while_they_cannot_be() {
     assert_eq!(world.key().await, "AKIA0", "still valid for minutes");
     assert_eq!(world.asked.load(Ordering::SeqCst), 2);
     assert_eq!(world.key().await, "AKIA0");
-    assert_eq!(world.asked.load(Ordering::SeqCst), 2, "a pause between questions");
+    assert_eq!(
+        world.asked.load(Ordering::SeqCst),
+        2,
+        "a pause between questions"
+    );
     world.clock.advance_ms(RENEWED_AHEAD_MS);
     let error = Error::from(world.credentials.get_credential().await.unwrap_err());
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);

@@ -4,11 +4,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_glue::operation::RequestId;
 use aws_sdk_glue::types::{Database, DatabaseInput, Table, TableInput};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lakehouse_core::clock::Clock;
 use lakehouse_core::error::{Error, ErrorKind, Result};
 
-use crate::answer::{Effect, Failure, failure};
+use crate::answer::{Effect, Failure, failure, unacknowledged};
 
 /// Attempts of a call, the first included.
 const ATTEMPTS_MAX: u32 = 8;
@@ -92,6 +96,25 @@ impl Calls {
         }
     }
 
+    /// Whether Glue says that it has done what was asked. Success has an empty body, so only the id
+    /// that Glue gives each request tells it from a page of somebody else's.
+    fn acknowledged<T, E>(
+        &self,
+        operation: &str,
+        what: &str,
+        sent: Result<T, SdkError<E, HttpResponse>>,
+    ) -> Result<(), Failure>
+    where
+        T: RequestId,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match sent {
+            Ok(answer) if answer.request_id().is_some() => Ok(()),
+            Ok(_) => Err(unacknowledged(operation, what, &self.place)),
+            Err(error) => Err(failure(operation, what, &self.place, &error)),
+        }
+    }
+
     /// Waits before attempt `attempts + 1`: doubled each time, half of it by chance.
     pub(super) async fn pause(&self, attempts: u32) {
         let doublings = attempts.saturating_sub(1).min(16);
@@ -105,7 +128,11 @@ impl Calls {
         let found = self.read(|| async {
             let call = self.client.get_table();
             let call = call.set_catalog_id(at.catalog_id.clone());
-            let sent = call.database_name(&at.database).name(&at.table).send().await;
+            let sent = call
+                .database_name(&at.database)
+                .name(&at.table)
+                .send()
+                .await;
             sent.map_err(|error| failure("GetTable", &at.shown(), &self.place, &error))
         });
         match found.await {
@@ -115,20 +142,15 @@ impl Calls {
         }
     }
 
-    pub(super) async fn create_table(
-        &self,
-        at: &Place,
-        input: &TableInput,
-    ) -> Result<(), Failure> {
+    pub(super) async fn create_table(&self, at: &Place, input: &TableInput) -> Result<(), Failure> {
         self.change(|| async {
             let call = self.client.create_table();
             let call = call.set_catalog_id(at.catalog_id.clone());
             let call = call.database_name(&at.database).table_input(input.clone());
             let sent = call.send().await;
-            sent.map_err(|error| failure("CreateTable", &at.shown(), &self.place, &error))
+            self.acknowledged("CreateTable", &at.shown(), sent)
         })
         .await
-        .map(|_| ())
     }
 
     /// Replaces a table where it still has the version that was read.
@@ -148,21 +170,23 @@ impl Calls {
                 .version_id(version)
                 .skip_archive(skip_archive);
             let sent = call.send().await;
-            sent.map_err(|error| failure("UpdateTable", &at.shown(), &self.place, &error))
+            self.acknowledged("UpdateTable", &at.shown(), sent)
         })
         .await
-        .map(|_| ())
     }
 
     pub(super) async fn delete_table(&self, at: &Place) -> Result<(), Failure> {
         self.change(|| async {
             let call = self.client.delete_table();
             let call = call.set_catalog_id(at.catalog_id.clone());
-            let sent = call.database_name(&at.database).name(&at.table).send().await;
-            sent.map_err(|error| failure("DeleteTable", &at.shown(), &self.place, &error))
+            let sent = call
+                .database_name(&at.database)
+                .name(&at.table)
+                .send()
+                .await;
+            self.acknowledged("DeleteTable", &at.shown(), sent)
         })
         .await
-        .map(|_| ())
     }
 
     /// The tables of a database, page by page; `None` when there is no such database. With
@@ -250,10 +274,9 @@ impl Calls {
             let call = self.client.create_database();
             let call = call.set_catalog_id(catalog_id.map(str::to_owned));
             let sent = call.database_input(input.clone()).send().await;
-            sent.map_err(|error| failure("CreateDatabase", &what, &self.place, &error))
+            self.acknowledged("CreateDatabase", &what, sent)
         })
         .await
-        .map(|_| ())
     }
 
     pub(super) async fn delete_database(
@@ -266,10 +289,9 @@ impl Calls {
             let call = self.client.delete_database();
             let call = call.set_catalog_id(catalog_id.map(str::to_owned));
             let sent = call.name(database).send().await;
-            sent.map_err(|error| failure("DeleteDatabase", &what, &self.place, &error))
+            self.acknowledged("DeleteDatabase", &what, sent)
         })
         .await
-        .map(|_| ())
     }
 }
 

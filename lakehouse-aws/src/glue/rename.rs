@@ -35,7 +35,9 @@ pub(super) async fn rename(
     if !other::is_iceberg(&seen.table) {
         return Err(other::refused(&seen.table, &place.shown()));
     }
-    let new = pointers.place(to).ok_or_else(|| no_namespace(to.namespace()))?;
+    let new = pointers
+        .place(to)
+        .ok_or_else(|| no_namespace(to.namespace()))?;
     make(pointers, &seen, &new, to).await?;
     if let Err(failure) = mark(pointers, &seen, &new).await {
         return Err(undo(pointers, &seen, &new, failure).await);
@@ -126,12 +128,7 @@ async fn mark(pointers: &GluePointers, seen: &SeenTable, new: &Place) -> Result<
 }
 
 /// Takes the new entry back, after the old one could not be turned into a remainder.
-async fn undo(
-    pointers: &GluePointers,
-    seen: &SeenTable,
-    new: &Place,
-    failure: Failure,
-) -> Error {
+async fn undo(pointers: &GluePointers, seen: &SeenTable, new: &Place, failure: Failure) -> Error {
     let both = |failure: Failure| {
         let message = format!(
             "the renaming was cut off: {} and {} stand on the same metadata file; drop one of them \

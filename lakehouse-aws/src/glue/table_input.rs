@@ -118,7 +118,10 @@ fn point(parameters: &mut HashMap<String, String>, previous: Option<String>, to:
     parameters.insert(METADATA_LOCATION.to_owned(), to.to_owned());
 }
 
-fn described(now: Option<&StorageDescriptor>, metadata: &TableMetadata) -> Result<StorageDescriptor> {
+fn described(
+    now: Option<&StorageDescriptor>,
+    metadata: &TableMetadata,
+) -> Result<StorageDescriptor> {
     let mut descriptor = now.map_or_else(|| StorageDescriptor::builder().build(), Clone::clone);
     let is_same_place = descriptor.location().is_some_and(|location| {
         location.trim_end_matches('/') == metadata.location().trim_end_matches('/')

@@ -7,6 +7,7 @@ use lakehouse_core::error::{Error, Result};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 
+use super::connector::CheckedConnector;
 use crate::chain::CONNECT_MS_MAX;
 use crate::credentials::RenewedCredentials;
 
@@ -74,6 +75,7 @@ impl Access {
             .with_virtual_hosted_style_request(!self.path_style)
             .with_request_payer(self.requester_pays)
             .with_client_options(self.client_options())
+            .with_http_connector(CheckedConnector::default())
             .with_retry(retry);
         if let Some(endpoint) = &self.endpoint {
             let endpoint = match self.path_style {

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 
 use lakehouse_core::error::{Error, ErrorKind};
 
+use super::connector::FOREIGN_ANSWER;
+
 /// What went wrong, as far as the request's maker can do something about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -144,10 +146,9 @@ fn meaning(
                  account must allow it too",
             )
         }
-        _ if text.contains("ETag") && text.contains("eader") => (
+        _ if text.contains(FOREIGN_ANSWER) => (
             ErrorKind::Unavailable,
-            "; the answer is not one of S3, as a proxy or a sign-in page would give it: check the \
-             endpoint",
+            ", as a proxy or a sign-in page would give one: check the endpoint",
         ),
         _ => (
             ErrorKind::Unavailable,

@@ -39,7 +39,9 @@ pub(super) async fn region_of(bucket: &str, access: &Access) -> Result<String> {
         return Ok(region);
     }
     match answer.status().as_u16() {
-        404 => Err(Error::not_found(format!("bucket {bucket:?} does not exist"))),
+        404 => Err(Error::not_found(format!(
+            "bucket {bucket:?} does not exist"
+        ))),
         status => Err(unasked(format!(
             "HTTP {status} without a region; set the region in the settings"
         ))),

@@ -214,8 +214,7 @@ impl ObjectStore for BucketStore {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let list =
-            |store: Arc<AmazonS3>| async move { store.list_with_delimiter(prefix).await };
+        let list = |store: Arc<AmazonS3>| async move { store.list_with_delimiter(prefix).await };
         self.ask("listing", list).await
     }
 

@@ -6,10 +6,10 @@ use lakehouse_core::catalog::Catalog;
 
 use crate::emulated::Emulated;
 
-async fn make() -> (Arc<dyn Catalog>, Emulated) {
-    let emulated = Emulated::start().await;
+async fn make() -> Option<(Arc<dyn Catalog>, Emulated)> {
+    let emulated = Emulated::start().await?;
     let catalog = emulated.catalog().await;
-    (Arc::new(catalog), emulated)
+    Some((Arc::new(catalog), emulated))
 }
 
 lakehouse_testkit::catalog_contract!(make, lower_case);

@@ -47,7 +47,10 @@ impl ObjectStoreRegistry for LakeStores {
             false => None,
         };
         let found = self.given.get_store(url);
-        match (found, bucket.and_then(|bucket| self.storage.bucket_store(bucket))) {
+        match (
+            found,
+            bucket.and_then(|bucket| self.storage.bucket_store(bucket)),
+        ) {
             (Err(_), Some(store)) => Ok(store),
             (found, _) => found,
         }

@@ -88,11 +88,18 @@ fn j03_a_new_table_is_one_that_athena_reads() {
     let columns = descriptor.columns();
     assert_eq!(
         told(columns),
-        [("id", "1", "true"), ("gone", "2", "true"), ("kept", "3", "true")]
+        [
+            ("id", "1", "true"),
+            ("gone", "2", "true"),
+            ("kept", "3", "true")
+        ]
     );
     assert_eq!(columns[0].r#type(), Some("bigint"));
     assert_eq!(columns[0].comment(), Some("key"));
-    assert_eq!(columns[0].parameters.as_ref().unwrap()[FIELD_OPTIONAL], "true");
+    assert_eq!(
+        columns[0].parameters.as_ref().unwrap()[FIELD_OPTIONAL],
+        "true"
+    );
 }
 
 /// What Athena, Terraform and people wrote into the Glue table survives a commit: trino#23870,
