@@ -71,6 +71,7 @@ impl S3Stores {
         };
         let usual = Access {
             credentials: Arc::clone(&chain.credentials),
+            clock: Arc::clone(clock),
             region: chain.region().map(str::to_owned),
             path_style: settings.path_style.unwrap_or(endpoint.is_some()),
             endpoint,
@@ -127,6 +128,7 @@ async fn prefix(
         (None, None) => usual.path_style,
     };
     let access = Access {
+        clock: Arc::clone(clock),
         credentials: own.map_or_else(|| Arc::clone(&usual.credentials), |chain| chain.credentials),
         region,
         path_style,

@@ -4,6 +4,7 @@
 
 mod answer;
 mod avro_file;
+mod aws_account;
 pub mod catalog_contract;
 mod delete_files;
 mod emulators;
@@ -16,6 +17,7 @@ mod row_delta;
 
 pub use answer::{Answer, Kind};
 pub use avro_file::repack_avro;
+pub use aws_account::AwsAccount;
 pub use delete_files::{
     PATH_ID, POSITION_ID, PositionDeletes, vector_blob, write_deletion_vectors,
     write_equality_deletes,

@@ -5,6 +5,8 @@
 
 // The lints know test code by this attribute.
 #[cfg(test)]
+mod aws;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod cases;

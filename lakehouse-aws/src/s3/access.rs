@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lakehouse_core::clock::Clock;
 use lakehouse_core::error::{Error, Result};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
@@ -24,6 +25,7 @@ const REGION_OF_LAST_RESORT: &str = "us-east-1";
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     pub(super) credentials: Arc<RenewedCredentials>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<String>,
     pub(super) path_style: bool,

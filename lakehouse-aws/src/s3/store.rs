@@ -5,12 +5,13 @@ use std::fmt;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use lakehouse_core::error::Result as OurResult;
+use lakehouse_core::error::{Error, ErrorKind, Result as OurResult};
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{
@@ -21,6 +22,10 @@ use object_store::{
 use super::access::Access;
 use super::answer::{self, Cause};
 use super::region::region_of;
+
+/// Attempts to make a new object whose answers were lost, and the first pause between them.
+const WRITE_ATTEMPTS_MAX: u32 = 4;
+const WRITE_PAUSE_MS: u64 = 100;
 
 /// The largest object that is read back to find out whether it was this writer who made it.
 const READ_BACK_BYTES_MAX: usize = 64 << 20;
@@ -101,8 +106,7 @@ impl BucketStore {
         Ok(store)
     }
 
-    /// Whether the object holds these very bytes. A request that makes an object only where there is
-    /// none may be carried out and its answer be lost; sent again, it finds what it made itself.
+    /// Whether the object holds these very bytes.
     async fn holds(&self, path: &Path, payload: &PutPayload) -> bool {
         if payload.content_length() > READ_BACK_BYTES_MAX {
             return false;
@@ -117,6 +121,18 @@ impl BucketStore {
             Ok(found) => found == Bytes::from(payload.clone()),
             Err(_) => false,
         }
+    }
+}
+
+/// Whether an object may have been made by a request that failed so.
+fn may_be_made(error: &object_store::Error) -> bool {
+    use object_store::Error as Store;
+    match error {
+        Store::AlreadyExists { .. } => true,
+        Store::Generic { source, .. } => source
+            .downcast_ref::<Error>()
+            .is_some_and(|error| error.kind() == ErrorKind::Unavailable),
+        _ => false,
     }
 }
 
@@ -139,16 +155,31 @@ impl ObjectStore for BucketStore {
             let (payload, options) = (payload.clone(), options.clone());
             async move { store.put_opts(path, payload, options).await }
         };
-        match self.ask("writing", put).await {
-            Err(object_store::Error::AlreadyExists { .. })
-                if is_new && self.holds(path, &payload).await =>
-            {
-                Ok(PutResult {
-                    e_tag: None,
-                    version: None,
-                })
+        if !is_new {
+            return self.ask("writing", put).await;
+        }
+        // A request that makes an object only where there is none may be carried out and its answer
+        // be lost; sent again, it finds what it made itself. The client does not send it again.
+        let mut attempts = 1;
+        loop {
+            match self.ask("writing", &put).await {
+                Err(error) if may_be_made(&error) => {
+                    if self.holds(path, &payload).await {
+                        return Ok(PutResult {
+                            e_tag: None,
+                            version: None,
+                        });
+                    }
+                    let is_taken = matches!(error, object_store::Error::AlreadyExists { .. });
+                    if is_taken || attempts == WRITE_ATTEMPTS_MAX {
+                        return Err(error);
+                    }
+                    let pause = Duration::from_millis(WRITE_PAUSE_MS << attempts);
+                    self.access.clock.sleep(pause).await;
+                    attempts += 1;
+                }
+                ended => return ended,
             }
-            ended => ended,
         }
     }
 

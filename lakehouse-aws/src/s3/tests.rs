@@ -10,6 +10,7 @@ fn access(name: &str) -> Access {
     let provider = SharedCredentialsProvider::new(keys);
     Access {
         credentials: Arc::new(RenewedCredentials::new(provider, Arc::new(SystemClock))),
+        clock: Arc::new(SystemClock),
         region: Some("eu-central-1".to_owned()),
         endpoint: Some(format!("http://{name}")),
         path_style: true,

@@ -8,9 +8,9 @@ use lakehouse_aws::{GlueSettings, S3PrefixSettings, open_glue_with};
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::error::{Error, ErrorKind};
 use lakehouse_core::name::NamespaceIdent;
-use lakehouse_testkit::{HttpCalls, HttpFault};
+use lakehouse_testkit::{AwsAccount, HttpCalls, HttpFault};
 
-use crate::emulated::{Emulated, SECRET, ident, make_table, parts};
+use crate::emulated::{Emulated, ident, make_table, parts};
 
 /// An error with everything that anybody could print of it.
 fn shown(error: &Error) -> String {
@@ -87,7 +87,7 @@ async fn no_error_and_no_debug_form_holds_a_secret() {
         &catalog.storage().read(&elsewhere).await.unwrap_err(),
     ));
     for text in texts {
-        assert!(!text.contains(SECRET), "{text}");
+        assert!(!text.contains(AwsAccount::SECRET), "{text}");
     }
 }
 
@@ -199,5 +199,5 @@ async fn missing_databases_are_named() {
 }
 
 fn keys() -> aws_credential_types::Credentials {
-    aws_credential_types::Credentials::new("AKIA", SECRET, None, None, "test")
+    aws_credential_types::Credentials::new("AKIA", AwsAccount::SECRET, None, None, "test")
 }

@@ -1,14 +1,12 @@
 //! An emulated AWS for one test: an account and a bucket of its own, behind a proxy that may fail.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
 use futures::future::BoxFuture;
-use http::Method;
-use http::header::AUTHORIZATION;
 use iceberg::TableUpdate;
 use iceberg::spec::{
     FormatVersion, NestedField, PartitionSpec, PrimitiveType, Schema, SortOrder,
@@ -20,62 +18,32 @@ use lakehouse_core::clock::{Clock, SystemClock};
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
 use lakehouse_core::settings::Durability;
 use lakehouse_core::storage::Storage;
-use lakehouse_testkit::{Emulators, FaultProxy};
-use object_store::ClientOptions;
-use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
+use lakehouse_testkit::AwsAccount;
 use uuid::Uuid;
 
-pub(crate) const REGION: &str = "us-east-1";
-
-/// The secret of every account; it must never be seen.
-pub(crate) const SECRET: &str = "hush-secret-key";
-
 /// One account of the emulator that nobody else uses.
+#[derive(Debug)]
 pub(crate) struct Emulated {
-    pub(crate) proxy: FaultProxy,
-    pub(crate) account: String,
-    pub(crate) bucket: String,
+    account: AwsAccount,
+}
+
+impl Deref for Emulated {
+    type Target = AwsAccount;
+
+    fn deref(&self) -> &AwsAccount {
+        &self.account
+    }
 }
 
 impl Emulated {
     pub(crate) async fn start() -> Option<Self> {
-        let emulators = Emulators::shared().unwrap()?;
-        static ACCOUNTS: AtomicU64 = AtomicU64::new(0);
-        // The emulator takes a key of twelve digits for an account.
-        let number = ACCOUNTS.fetch_add(1, Ordering::Relaxed);
-        let emulated = Self {
-            proxy: FaultProxy::start(emulators.ministack(), 7).unwrap(),
-            account: format!("{:012}", 100_000_000_000 + number),
-            bucket: format!("lake-{}", Uuid::new_v4().simple()),
-        };
-        emulated.make_bucket(&emulated.bucket).await;
-        emulated.proxy.forget();
-        Some(emulated)
-    }
-
-    async fn make_bucket(&self, bucket: &str) {
-        let url = format!("{}/{bucket}", self.proxy.endpoint());
-        let options = ClientOptions::new().with_allow_http(true);
-        let client = ReqwestConnector::default().connect(&options).unwrap();
-        let mut request = HttpRequest::new(HttpRequestBody::empty());
-        *request.method_mut() = Method::PUT;
-        *request.uri_mut() = url.parse().unwrap();
-        // It reads the account off the key and checks no signature.
-        let signed = format!(
-            "AWS4-HMAC-SHA256 Credential={}/20260101/{REGION}/s3/aws4_request, \
-             SignedHeaders=host, Signature=0",
-            self.account
-        );
-        request
-            .headers_mut()
-            .insert(AUTHORIZATION, signed.parse().unwrap());
-        let answer = client.execute(request).await.unwrap();
-        assert!(answer.status().is_success(), "{}", answer.status());
+        let account = AwsAccount::start().unwrap()?;
+        Some(Self { account })
     }
 
     pub(crate) fn settings(&self) -> GlueSettings {
         GlueSettings {
-            region: Some(REGION.to_owned()),
+            region: Some(self.region.clone()),
             warehouse: Some(format!("s3://{}/warehouse/", self.bucket)),
             endpoint: Some(self.proxy.endpoint()),
             s3_endpoint: Some(self.proxy.endpoint()),
@@ -94,14 +62,14 @@ impl Emulated {
     }
 
     pub(crate) fn credentials(&self) -> Credentials {
-        Credentials::new(&self.account, SECRET, None, None, "test")
+        Credentials::new(&self.key, AwsAccount::SECRET, None, None, "test")
     }
 
     /// A client of Glue beside the library, as another engine would have one.
     pub(crate) fn glue(&self) -> aws_sdk_glue::Client {
         let config = aws_sdk_glue::Config::builder()
             .behavior_version(aws_sdk_glue::config::BehaviorVersion::latest())
-            .region(aws_sdk_glue::config::Region::new(REGION))
+            .region(aws_sdk_glue::config::Region::new(self.region.clone()))
             .credentials_provider(self.credentials())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .endpoint_url(self.proxy.endpoint())

@@ -6,3 +6,5 @@ mod emulated;
 mod foreign_tables;
 mod lost_answers;
 mod objects;
+mod scripted;
+mod shared_catalogs;

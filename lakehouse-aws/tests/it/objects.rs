@@ -29,6 +29,27 @@ async fn a_new_object_is_made_once_even_when_its_answer_is_lost() {
         Bytes::from_static(b"one")
     );
 
+    for (number, fault) in [
+        HttpFault::AnswerLost,
+        HttpFault::RequestLost,
+        HttpFault::Html,
+        HttpFault::Unavailable,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        emulated.proxy.heal();
+        let puts = HttpCalls::of("s3", "PutObject");
+        emulated.proxy.fail_nth(puts, 1, fault);
+        let location = format!("s3://{}/{number}", emulated.bucket);
+        let written = storage
+            .write_new(&location, Bytes::from_static(b"own"))
+            .await;
+        assert!(written.is_ok(), "{fault:?} {written:?}");
+        let found = storage.read(&location).await.unwrap();
+        assert_eq!(found, Bytes::from_static(b"own"), "{fault:?}");
+    }
+    emulated.proxy.heal();
     let puts = HttpCalls::of("s3", "PutObject");
     emulated
         .proxy
