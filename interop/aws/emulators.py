@@ -2,12 +2,12 @@
 
     python3 emulators.py install            their environments, in the build folder
     python3 emulators.py run -- COMMAND …   starts them, runs the command with their variables, stops them
-    python3 emulators.py up                 starts them for other shells, prints `export` lines
+    python3 emulators.py up                 starts them for other shells, prints lines for the shell
     python3 emulators.py down               stops those
     python3 emulators.py serve              for programs: prints one line of JSON, stops when its input ends
 
 `--only ministack` (or `moto`) starts one of them. Exit codes: 3 what is needed is missing, 4 an
-emulator did not come up, 2 wrong arguments; `run` ends as the command does.
+emulator or environment did not come up, 2 wrong arguments; `run` ends as the command does.
 """
 
 from __future__ import annotations
@@ -157,10 +157,15 @@ def up(chosen: tuple[processes.Emulator, ...]) -> int:
         deadline = time.monotonic() + len(chosen) * processes.READY_S_MAX + UP_S_MAX
         while kept.told() is None and keeper.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
+        if kept.told() is None and keeper.poll() is None:
+            keeper.terminate()
     told = kept.told()
     if told is None:
         printed = kept.log.read_text(errors="replace") if kept.log.is_file() else ""
         raise processes.FailedError(printed or "the emulators are being started or stopped by somebody else")
+    for name in sorted(os.environ):
+        if name.startswith("AWS_") and name not in told["variables"]:
+            print(f"unset {name}")
     for name, value in told["variables"].items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
@@ -212,7 +217,7 @@ def main(arguments: list[str]) -> int:
     except environments.MissingError as error:
         print(f"emulators: {error}", file=sys.stderr)
         return MISSING
-    except processes.FailedError as error:
+    except (environments.InstallError, processes.FailedError) as error:
         print(f"emulators: {error}", file=sys.stderr)
         return FAILED
 

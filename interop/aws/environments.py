@@ -25,6 +25,10 @@ class MissingError(Exception):
     """The machine lacks what the emulators need: says what to do."""
 
 
+class InstallError(Exception):
+    """An environment could not be made; what went wrong has been printed."""
+
+
 def target_folder() -> Path:
     """The build folder, by the rule that cargo has."""
     named = os.environ.get("CARGO_TARGET_DIR")
@@ -77,7 +81,7 @@ def _make(folder: Path, requirements: Path) -> None:
     for command in ([sys.executable, "-m", "venv", "--clear", str(folder)], [*pip, "-r", str(requirements)]):
         done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=INSTALL_S_MAX, check=False)
         if done.returncode != 0:
-            raise MissingError(f"{folder.name} could not be made: {' '.join(command)} ended with {done.returncode}")
+            raise InstallError(f"{folder.name} could not be made: {' '.join(command)} ended with {done.returncode}")
     (folder / STAMP).write_text(requirements.read_text(encoding="utf-8"), encoding="utf-8")
 
 

@@ -2,8 +2,7 @@
 //!
 //! `fault_proxy http://127.0.0.1:4566 [SEED [PORT]]` prints its endpoint, and stops when its standard
 //! input ends, so that it never outlives whoever started it. Faults and journal are asked for under
-//! `/_fault_proxy/` of that endpoint; a rule is
-//! `{"calls": {"service": "glue", "operation": "UpdateTable"}, "when": {"nth": 2}, "faults": ["answer_lost"]}`.
+//! `/_fault_proxy/` of that endpoint: `interop/aws/README.md` shows how.
 
 use std::io::{self, Write};
 

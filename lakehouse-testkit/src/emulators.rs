@@ -202,6 +202,28 @@ mod tests {
         assert!(!endpoints.iter().any(|endpoint| answers(endpoint)));
     }
 
+    /// Elsewhere the kernel has no such way.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn emulators_end_with_a_keeper_that_was_killed() {
+        if Emulators::shared().unwrap().is_none() {
+            return;
+        }
+        let mut emulators = Emulators::start().unwrap();
+        let endpoints = [
+            emulators.ministack().to_owned(),
+            emulators.moto().to_owned(),
+        ];
+        emulators.keeper.kill().unwrap();
+        for _ in 0..100 {
+            if !endpoints.iter().any(|endpoint| answers(endpoint)) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("they still answer: {endpoints:?}");
+    }
+
     #[test]
     fn what_is_missing_and_what_fails_are_told_apart() {
         let folder = std::env::temp_dir().join(format!("emulators-test-{}", std::process::id()));

@@ -28,12 +28,13 @@ const CONNECTIONS_MAX: usize = 512;
 
 /// A reverse proxy for HTTP/1.1 on the loopback that fails as it was told.
 ///
-/// It stands in front of an emulator of AWS and passes requests on as they are, `Host` and signature
-/// included, each exactly once and on a connection of its own. A fault is of one request: it is lost,
-/// late, refused, or done and answered wrongly ([`HttpFault`]). The journal tells what the server was
-/// asked and what the clients were told, so that a test can hold one against the other; the counts
-/// tell how many requests something took. It has threads of its own, so that tests of every kind
-/// can use it, and stops when it is dropped; what was to be done late is not done then.
+/// It stands in front of an emulator of AWS and passes requests on as they are, `Host` and
+/// signature included, each exactly once and on a connection of its own. A fault is of one request:
+/// it is lost, late, refused, or done and answered wrongly ([`HttpFault`]). The journal tells what
+/// the server was asked and what the clients were told, so that a test can hold one against the
+/// other; the counts tell how many requests something took. It has threads of its own, so that
+/// tests of every kind can use it, and stops when it is dropped; what was to be done late is not
+/// done then.
 ///
 /// ```no_run
 /// use lakehouse_testkit::{FaultProxy, HttpCalls, HttpFault};
@@ -125,7 +126,7 @@ impl FaultProxy {
         });
     }
 
-    /// Adds a rule behind those there are: a request meets the fault of the first that has one for it.
+    /// Adds a rule behind those there are: a request meets the fault of the first that has one.
     pub fn add(&self, rule: HttpRule) {
         self.shared.plan.add(rule);
     }

@@ -1,6 +1,7 @@
 //! Test support: a clock moved by hand, numbers from a seed, stores and servers that fail on
 //! purpose, emulated AWS, the contracts that every catalog keeps, delete files as other engines
-//! write them, files packed and footers written as they rarely are, and answers compared with theirs.
+//! write them, files packed and footers written as they rarely are, and answers compared with
+//! theirs.
 
 mod answer;
 mod avro_file;

@@ -8,6 +8,8 @@ use crate::{interop, workspace};
 /// Runs all steps; true if nothing failed.
 pub(crate) fn run() -> Result<bool, String> {
     let mut steps = Steps::default();
+    // First: the tests of what speaks to AWS want the emulators.
+    interop::install_emulators(&mut steps)?;
     let mut cargo = |name: &str, arguments: &str| {
         let mut command = workspace::cargo();
         command.args(arguments.split_whitespace());

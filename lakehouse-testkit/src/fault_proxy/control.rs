@@ -79,6 +79,8 @@ fn add_rules(shared: &Shared, body: &[u8]) -> serde_json::Result<usize> {
 
 fn counts(shared: &Shared) -> Value {
     let counts = shared.journal.counts();
-    let one = |(service, operation, host, count): (&str, &str, &str, u64)| json!({"service": service, "operation": operation, "host": host, "count": count});
-    counts.iter().map(one).collect()
+    let found = counts.iter().map(|(service, operation, host, count)| {
+        json!({"service": service, "operation": operation, "host": host, "count": count})
+    });
+    found.collect()
 }

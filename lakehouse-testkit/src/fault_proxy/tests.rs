@@ -12,10 +12,13 @@ use super::*;
 const WAIT: Duration = Duration::from_secs(10);
 const BODY: &str = "0123456789";
 
+/// The heads and bodies a server got.
+type Seen = Mutex<Vec<(Head, Vec<u8>)>>;
+
 /// A server that answers everything with [`BODY`], and remembers the requests.
 struct Server {
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<(Head, Vec<u8>)>>>,
+    seen: Arc<Seen>,
     done: Arc<AtomicU64>,
 }
 
@@ -46,7 +49,7 @@ impl Server {
     }
 }
 
-fn answer(client: &TcpStream, seen: &Mutex<Vec<(Head, Vec<u8>)>>, done: &AtomicU64) {
+fn answer(client: &TcpStream, seen: &Seen, done: &AtomicU64) {
     let mut reader = BufReader::new(client);
     let Some(head) = Head::read(&mut reader).unwrap() else {
         return;
