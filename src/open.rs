@@ -124,11 +124,16 @@ async fn open_glue(
     _settings: &GlueSettings,
     _parts: CatalogParts,
 ) -> Result<Arc<dyn Catalog>> {
-    Err(Error::unsupported(
+    Err(without_aws(name))
+}
+
+#[cfg(any(test, not(feature = "aws")))]
+fn without_aws(name: &str) -> Error {
+    Error::unsupported(
         "the settings describe a Glue catalog, and this program is built without AWS; build it with \
          the feature `aws` of the crate `lakehouse`",
     )
-    .with_context("catalog", name))
+    .with_context("catalog", name)
 }
 
 /// Two programs may make the same lake at once: the namespace may be there already.
@@ -141,5 +146,21 @@ async fn with_default_namespace(catalog: Arc<dyn Catalog>) -> Result<Arc<dyn Cat
         Ok(()) => Ok(catalog),
         Err(error) if error.kind() == crate::ErrorKind::AlreadyExists => Ok(catalog),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_without_aws_says_how_to_have_it() {
+        let error = without_aws("glue_catalog");
+        assert_eq!(error.kind(), crate::ErrorKind::Unsupported);
+        let text = error.to_string();
+        assert!(
+            text.contains("feature `aws`") && text.contains("glue_catalog"),
+            "{text}"
+        );
     }
 }

@@ -35,7 +35,8 @@ impl OnAws {
         let storage = Storage::new(&SystemClock, Durability::None).unwrap();
         let parts = CatalogParts::new(storage, Arc::new(SystemClock));
         let keys = Credentials::new(&self.account.key, AwsAccount::SECRET, None, None, "test");
-        let catalog = lakehouse_aws::open_glue_with("glue", &self.settings(), parts, keys);
+        let settings = self.settings();
+        let catalog = lakehouse_aws::open_glue_with("glue", &settings, parts, keys);
         let lake = Lakehouse::builder()
             .catalog("glue", Arc::new(catalog.await.unwrap()))
             .location("memory:")

@@ -3,6 +3,8 @@
 mod aws;
 mod spark;
 
+pub(crate) use aws::EXAMPLE as AWS_EXAMPLE;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -24,6 +26,10 @@ pub(crate) fn run(parts: &[String]) -> Result<bool, String> {
                 "lakehouse-cli",
                 "--package",
                 "lakehouse-testkit",
+                "--package",
+                "lakehouse",
+                "--features",
+                "lakehouse/aws",
             ];
             build(
                 &mut steps,
@@ -33,10 +39,16 @@ pub(crate) fn run(parts: &[String]) -> Result<bool, String> {
         }
         ["aws"] => {
             install_emulators(&mut steps)?;
-            build(
-                &mut steps,
-                &["--package", "lakehouse-testkit", "--examples"],
-            );
+            let built = [
+                "--package",
+                "lakehouse-testkit",
+                "--package",
+                "lakehouse",
+                "--features",
+                "lakehouse/aws",
+                "--examples",
+            ];
+            build(&mut steps, &built);
             aws::add_to(&mut steps, &workspace::target_folder()?);
         }
         other => return Err(format!("no part {other:?} of interop: name none, or aws")),

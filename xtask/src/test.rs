@@ -28,8 +28,11 @@ pub(crate) fn run() -> Result<bool, String> {
     // The tests' step has built the examples and `lake`. Asking cargo for one package alone would
     // choose other features of shared dependencies and compile nearly everything once more.
     let built = workspace::target_folder()?.join("debug");
-    for example in examples()? {
-        let program = built.join("examples").join(&example);
+    let examples = examples()?;
+    // That one is run beside the emulators.
+    let alone = |example: &&String| example.as_str() != interop::AWS_EXAMPLE;
+    for example in examples.iter().filter(alone) {
+        let program = built.join("examples").join(example);
         steps.command(&format!("example {example}"), &mut Command::new(program));
     }
     interop::add_to(&mut steps)?;

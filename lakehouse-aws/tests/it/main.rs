@@ -6,5 +6,6 @@ mod emulated;
 mod foreign_tables;
 mod lost_answers;
 mod objects;
+mod requests;
 mod scripted;
 mod shared_catalogs;

@@ -9,6 +9,9 @@ use crate::workspace;
 
 const EMULATORS: &str = "interop/aws/emulators.py";
 
+/// The example that speaks to AWS, and is run beside the emulators.
+pub(crate) const EXAMPLE: &str = "glue";
+
 /// Adds the step that makes the emulators' Python environments in the target folder.
 pub(super) fn install(steps: &mut Steps, target: &Path) {
     steps.work("aws: install the emulators", || {
@@ -31,10 +34,14 @@ pub(super) fn add_to(steps: &mut Steps, target: &Path) {
         });
         return;
     }
-    let proxy = target.join("debug").join("examples").join("fault_proxy");
+    let examples = target.join("debug").join("examples");
     steps.command(
         "aws: the emulators are as we know them",
-        beside_emulators(target, "check_emulators.py").arg(proxy),
+        beside_emulators(target, "check_emulators.py").arg(examples.join("fault_proxy")),
+    );
+    steps.command(
+        &format!("example {EXAMPLE}"),
+        beside_emulators(target, "in_bucket.py").arg(examples.join(EXAMPLE)),
     );
 }
 

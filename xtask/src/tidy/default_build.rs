@@ -13,7 +13,14 @@ const OF_FEATURES: [&str; 3] = ["aws-", "lakehouse-aws", "rustls"];
 pub(super) fn check() -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for package in PACKAGES {
-        let tree = ["tree", "--locked", "--edges", "normal,build", "--prefix", "none"];
+        let tree = [
+            "tree",
+            "--locked",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+        ];
         let output = workspace::cargo()
             .args(tree)
             .args(["--package", package])
@@ -40,7 +47,9 @@ fn named(package: &str, tree: &str) -> Vec<Finding> {
     found.dedup();
     found
         .into_iter()
-        .map(|name| format!("{package}: its default build compiles {name}; put it behind a feature"))
+        .map(|name| {
+            format!("{package}: its default build compiles {name}; put it behind a feature")
+        })
         .collect()
 }
 

@@ -28,7 +28,13 @@ const FLOORS: [Floors; 3] = [
     },
     Floors {
         package: "lakehouse-aws",
-        floors: &[&["credentials"], &["answer"], &["chain"], &["s3"], &["glue"]],
+        floors: &[
+            &["credentials"],
+            &["answer"],
+            &["chain"],
+            &["s3"],
+            &["glue"],
+        ],
     },
     Floors {
         package: "lakehouse-sql",
