@@ -1,11 +1,13 @@
 //! A Glue data catalog as a catalog of the lakehouse.
 
 mod calls;
+mod find;
 mod hive_type;
 mod names;
 mod other;
 mod pointers;
 mod rename;
+mod settle;
 mod table_input;
 
 use std::sync::Arc;

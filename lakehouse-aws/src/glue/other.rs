@@ -7,6 +7,8 @@ use lakehouse_core::error::Error;
 pub(super) const TABLE_TYPE: &str = "table_type";
 /// The parameter that names the current metadata file.
 pub(super) const METADATA_LOCATION: &str = "metadata_location";
+/// The parameter that names the metadata file before.
+pub(super) const PREVIOUS_METADATA_LOCATION: &str = "previous_metadata_location";
 /// Left under the old name of a table whose renaming was cut off; names the new one.
 pub(super) const RENAMED_TO: &str = "lakehouse.renamed-to";
 

@@ -13,11 +13,10 @@ use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
 
 use super::calls::{Calls, Place};
+use super::settle::AskedUpdate;
 use super::{names, other, rename, table_input};
 use crate::answer::{Effect, Failure};
 
-/// How often a change whose answer was lost is looked for, and sent again when it was not made.
-const SETTLE_ATTEMPTS_MAX: u32 = 4;
 /// The property of a namespace that is the database's location.
 const LOCATION: &str = "location";
 /// The property of a namespace that is the database's description.
@@ -27,8 +26,8 @@ const COMMENT: &str = "comment";
 #[derive(Debug)]
 pub struct GluePointers {
     pub(super) calls: Calls,
-    catalog_id: Option<String>,
-    region: Option<String>,
+    pub(super) catalog_id: Option<String>,
+    pub(super) region: Option<String>,
     pub(super) skip_archive: bool,
 }
 
@@ -63,233 +62,9 @@ impl GluePointers {
         }
     }
 
-    fn account(&self) -> Option<&str> {
+    pub(super) fn account(&self) -> Option<&str> {
         self.catalog_id.as_deref()
     }
-
-    /// Where a name would be in this catalog; `None` for a name that Glue cannot have.
-    pub(super) fn place(&self, ident: &TableIdent) -> Option<Place> {
-        let (database, table) = names::table(ident)?;
-        Some(Place {
-            catalog_id: self.catalog_id.clone(),
-            database,
-            table,
-        })
-    }
-
-    /// The Glue table of a name, of whatever kind, behind links of tables and databases.
-    pub(super) async fn find(&self, ident: &TableIdent) -> Result<Option<SeenTable>> {
-        match self.place(ident) {
-            Some(place) => self.find_at(place).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn find_at(&self, place: Place) -> Result<Option<SeenTable>> {
-        let mut place = place;
-        let mut found = self.asked(&place).await?;
-        if found.is_none()
-            && let Some(linked) = self.linked_database(&place).await?
-        {
-            place = linked;
-            found = self.asked(&place).await?;
-        }
-        let Some(table) = found else {
-            return Ok(None);
-        };
-        let Some(target) = table.target_table() else {
-            return Ok(Some(SeenTable {
-                table: Box::new(table),
-                place,
-            }));
-        };
-        self.check_region(&place.shown(), target.region())?;
-        let aimed = Place {
-            catalog_id: target.catalog_id().map(str::to_owned),
-            database: target.database_name().unwrap_or_default().to_owned(),
-            table: target.name().unwrap_or_default().to_owned(),
-        };
-        match self.asked(&aimed).await? {
-            Some(table) => Ok(Some(SeenTable {
-                table: Box::new(table),
-                place: aimed,
-            })),
-            None => Err(Error::not_found(format!(
-                "{} is a link to {}, which does not exist or is not shared with this identity",
-                place.shown(),
-                aimed.shown()
-            ))),
-        }
-    }
-
-    async fn asked(&self, place: &Place) -> Result<Option<Table>> {
-        let found = self.calls.get_table(place).await;
-        found.map_err(|failure| failure.error)
-    }
-
-    /// The same name in the database that a link stands for; `None` when it is no link.
-    async fn linked_database(&self, place: &Place) -> Result<Option<Place>> {
-        let account = place.catalog_id.as_deref();
-        let found = self.calls.get_database(account, &place.database).await?;
-        let Some((catalog_id, database)) = self.target(found.as_ref())? else {
-            return Ok(None);
-        };
-        Ok(Some(Place {
-            catalog_id,
-            database,
-            table: place.table.clone(),
-        }))
-    }
-
-    /// Account and name of the database that a link stands for.
-    fn target(&self, database: Option<&Database>) -> Result<Option<(Option<String>, String)>> {
-        let Some(database) = database else {
-            return Ok(None);
-        };
-        let Some(target) = database.target_database() else {
-            return Ok(None);
-        };
-        let shown = format!("database {:?}", database.name());
-        self.check_region(&shown, target.region())?;
-        let name = target.database_name().unwrap_or_default().to_owned();
-        Ok(Some((target.catalog_id().map(str::to_owned), name)))
-    }
-
-    fn check_region(&self, shown: &str, region: Option<&str>) -> Result<()> {
-        match (region, self.region.as_deref()) {
-            (Some(there), Some(here)) if there != here => Err(Error::unsupported(format!(
-                "{shown} is a link to region {there}, and this catalog is in {here}; open a catalog \
-                 with region = {there:?} for it"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// The database of a namespace, behind a link; `None` when there is none.
-    async fn database(&self, namespace: &NamespaceIdent) -> Result<Option<FoundDatabase>> {
-        let Some(name) = names::database(namespace) else {
-            return Ok(None);
-        };
-        let found = self.calls.get_database(self.account(), &name).await?;
-        let Some(database) = found else {
-            return Ok(None);
-        };
-        let (catalog_id, name) = match self.target(Some(&database))? {
-            Some(target) => target,
-            None => (self.catalog_id.clone(), name),
-        };
-        Ok(Some(FoundDatabase {
-            database,
-            catalog_id,
-            name,
-        }))
-    }
-
-    async fn tables(&self, namespace: &NamespaceIdent) -> Result<Option<Vec<Table>>> {
-        let Some(found) = self.database(namespace).await? else {
-            return Ok(None);
-        };
-        let account = found.catalog_id.as_deref();
-        self.calls.get_tables(account, &found.name, false).await
-    }
-
-    /// What became of a swap whose answer was lost. The version makes it safe to ask for it again:
-    /// of two requests from one version one is carried out at most.
-    async fn settle(&self, asked: &AskedUpdate<'_>, lost: Failure) -> Result<Swap> {
-        let mut lost = lost;
-        for attempt in 1..=SETTLE_ATTEMPTS_MAX {
-            self.calls.pause(attempt).await;
-            let now = match self.calls.get_table(&asked.seen.place).await {
-                Ok(Some(now)) => now,
-                Ok(None) | Err(_) => break,
-            };
-            if other::parameter(&now, other::METADATA_LOCATION) == Some(asked.location) {
-                return Ok(Swap::Moved);
-            }
-            if now.version_id() != Some(asked.version) {
-                // Somebody committed, on top of ours or instead of it: the history tells.
-                break;
-            }
-            match self.update(asked).await {
-                Ok(()) => return Ok(Swap::Moved),
-                Err(failure) if failure.effect == Effect::None && !failure.is_stale() => {
-                    lost = failure;
-                    break;
-                }
-                Err(failure) => lost = failure,
-            }
-        }
-        Ok(Swap::Unknown(lost.error))
-    }
-
-    /// A swap that was refused because the version has gone. Something between us and Glue may have
-    /// sent it twice, and the refusal be that of the second: then the table stands on our file.
-    async fn refused(&self, asked: &AskedUpdate<'_>, failure: Failure) -> Result<Swap> {
-        match self.calls.get_table(&asked.seen.place).await {
-            Ok(Some(now)) => Ok(made_by(&now, asked.location)),
-            Ok(None) => Ok(Swap::Stale),
-            Err(_) => Ok(Swap::Unknown(failure.error)),
-        }
-    }
-
-    async fn update(&self, asked: &AskedUpdate<'_>) -> Result<(), Failure> {
-        let (place, archive) = (&asked.seen.place, self.skip_archive);
-        self.calls
-            .update_table(place, &asked.input, asked.version, archive)
-            .await
-    }
-
-    /// What became of a creation whose answer was lost, or that found the name taken: by itself,
-    /// when an earlier attempt was carried out.
-    pub(super) async fn settle_creation(
-        &self,
-        place: &Place,
-        location: &str,
-        input: &aws_sdk_glue::types::TableInput,
-        lost: Failure,
-    ) -> Result<Swap> {
-        let mut lost = lost;
-        for attempt in 1..=SETTLE_ATTEMPTS_MAX {
-            self.calls.pause(attempt).await;
-            match self.calls.get_table(place).await {
-                Ok(Some(now)) => return Ok(made_by(&now, location)),
-                Ok(None) => {}
-                Err(failure) => return Ok(Swap::Unknown(failure.error)),
-            }
-            match self.calls.create_table(place, input).await {
-                Ok(()) => return Ok(Swap::Moved),
-                Err(failure) if failure.effect == Effect::Possible => lost = failure,
-                Err(failure) if failure.is("AlreadyExistsException") => lost = failure,
-                // The first request may still be carried out.
-                Err(failure) => return Ok(Swap::Unknown(failure.error)),
-            }
-        }
-        Ok(Swap::Unknown(lost.error))
-    }
-}
-
-/// Whether a table that was found is the one that was to be made: nobody else knows the name of its
-/// metadata file.
-fn made_by(now: &Table, location: &str) -> Swap {
-    match other::parameter(now, other::METADATA_LOCATION) == Some(location) {
-        true => Swap::Moved,
-        false => Swap::Stale,
-    }
-}
-
-/// A database, and where its tables are.
-struct FoundDatabase {
-    database: Database,
-    catalog_id: Option<String>,
-    name: String,
-}
-
-/// An update that was asked for.
-struct AskedUpdate<'a> {
-    seen: &'a SeenTable,
-    version: &'a str,
-    input: aws_sdk_glue::types::TableInput,
-    location: &'a str,
 }
 
 /// The error of a change: unknown when it may have been carried out all the same.

@@ -11,9 +11,8 @@ use lakehouse_core::catalog::NewPointer;
 use lakehouse_core::error::{Error, Result};
 
 use super::hive_type::hive_type;
-use super::other::{METADATA_LOCATION, TABLE_TYPE};
+use super::other::{METADATA_LOCATION, PREVIOUS_METADATA_LOCATION, TABLE_TYPE};
 
-const PREVIOUS_METADATA_LOCATION: &str = "previous_metadata_location";
 const EXTERNAL_TABLE: &str = "EXTERNAL_TABLE";
 const FIELD_ID: &str = "iceberg.field.id";
 const FIELD_OPTIONAL: &str = "iceberg.field.optional";

@@ -2,6 +2,7 @@
 //! every store of pointers.
 
 mod change;
+mod refusal;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -21,6 +22,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::{NamespaceIdent, TableIdent};
 use crate::storage::Storage;
 use change::{Change, Changed};
+use refusal::moved_by_others;
+pub use refusal::{namespace_exists, namespace_not_empty, no_namespace, no_table, table_exists};
 
 /// How a pointer swap ended, when it did not fail before it was asked for.
 #[must_use = "a swap that is not looked at may be lost or unknown"]
@@ -465,58 +468,4 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
             .map_err(|error| error.with_context("table", &base.ident))?;
         self.swap(&current.ident, stored, file, changed).await
     }
-}
-
-/// That there is no such namespace.
-pub fn no_namespace(namespace: &NamespaceIdent) -> Error {
-    Error::not_found(format!(
-        "namespace {:?} does not exist",
-        namespace.join(".")
-    ))
-}
-
-/// That a new namespace's name is taken.
-pub fn namespace_exists(namespace: &NamespaceIdent) -> Error {
-    Error::new(
-        ErrorKind::AlreadyExists,
-        format!("namespace {:?} exists already", namespace.join(".")),
-    )
-}
-
-/// That a namespace cannot go yet; `holds` names what is in it.
-pub fn namespace_not_empty(namespace: &NamespaceIdent, holds: &str) -> Error {
-    Error::invalid(format!(
-        "namespace {:?} is not empty: it holds {holds}; drop them first",
-        namespace.join(".")
-    ))
-}
-
-/// That there is no such table.
-pub fn no_table(ident: &TableIdent) -> Error {
-    Error::not_found(format!("table {} does not exist", shown(ident)))
-}
-
-/// That a new table's name is taken.
-pub fn table_exists(ident: &TableIdent) -> Error {
-    Error::new(
-        ErrorKind::AlreadyExists,
-        format!("table {} exists already", shown(ident)),
-    )
-}
-
-fn moved_by_others(ident: &TableIdent) -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        format!(
-            "somebody else committed to table {} at the same time; read it again",
-            shown(ident)
-        ),
-    )
-}
-
-fn shown(ident: &TableIdent) -> String {
-    format!(
-        "{:?}",
-        format!("{}.{}", ident.namespace().join("."), ident.name())
-    )
 }
