@@ -16,7 +16,11 @@ from botocore.config import Config
 def main(program: str) -> int:
     """Makes the bucket and runs the program; its exit code."""
     bucket = f"lake-{uuid.uuid4().hex}"
-    boto3.client("s3", config=Config(s3={"addressing_style": "path"})).create_bucket(Bucket=bucket)
+    client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+    region = client.meta.region_name
+    # The oldest region is the one that must not be named.
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    client.create_bucket(Bucket=bucket, **where)
     return subprocess.run([program, bucket], check=False).returncode
 
 

@@ -29,6 +29,7 @@ pub(crate) struct Identity<'a> {
     pub(crate) role_arn: Option<&'a str>,
     pub(crate) role_session_name: Option<&'a str>,
     pub(crate) external_id: Option<&'a str>,
+    pub(crate) sts_endpoint: Option<&'a str>,
 }
 
 impl<'a> Identity<'a> {
@@ -39,18 +40,23 @@ impl<'a> Identity<'a> {
             role_arn: settings.role_arn.as_deref(),
             role_session_name: settings.role_session_name.as_deref(),
             external_id: settings.external_id.as_deref(),
+            sts_endpoint: settings.sts_endpoint.as_deref(),
         }
     }
 
     /// Of a prefix; `None` when it names neither profile nor role, and so is the catalog's.
-    pub(crate) fn of_prefix(settings: &'a S3PrefixSettings) -> Option<Self> {
+    pub(crate) fn of_prefix(
+        settings: &'a S3PrefixSettings,
+        catalog: &'a GlueSettings,
+    ) -> Option<Self> {
         let own = settings.profile.is_some() || settings.role_arn.is_some();
         own.then_some(Self {
-            region: settings.region.as_deref(),
+            region: settings.region.as_deref().or(catalog.region.as_deref()),
             profile: settings.profile.as_deref(),
             role_arn: settings.role_arn.as_deref(),
             role_session_name: settings.role_session_name.as_deref(),
             external_id: settings.external_id.as_deref(),
+            sts_endpoint: catalog.sts_endpoint.as_deref(),
         })
     }
 
@@ -125,6 +131,12 @@ impl Chain {
         })
     }
 
+    /// These credentials in the place of others.
+    pub(crate) fn provider(&self) -> SharedCredentialsProvider {
+        let shared: Arc<dyn ProvideCredentials> = Arc::clone(&self.credentials) as _;
+        SharedCredentialsProvider::new(shared)
+    }
+
     /// The region, where one is known.
     pub(crate) fn region(&self) -> Option<&str> {
         self.config.region().map(AsRef::as_ref)
@@ -142,9 +154,16 @@ async fn assumed(
              AWS_REGION, or a region in the profile"
         )));
     }
+    let config = match identity.sts_endpoint {
+        Some(url) => {
+            let url = checked_endpoint(url)?;
+            config.clone().into_builder().endpoint_url(url).build()
+        }
+        None => config.clone(),
+    };
     let session = identity.role_session_name.unwrap_or(SESSION_NAME);
     let mut builder = AssumeRoleProvider::builder(role)
-        .configure(config)
+        .configure(&config)
         .session_name(session);
     if let Some(id) = identity.external_id {
         builder = builder.external_id(id);

@@ -81,7 +81,7 @@ impl S3Stores {
         };
         let mut prefixes = Vec::new();
         for one in &settings.prefixes {
-            prefixes.push(prefix(one, &usual, clock).await?);
+            prefixes.push(prefix(one, settings, chain, &usual).await?);
         }
         prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.key.len()));
         Ok(Self {
@@ -94,9 +94,11 @@ impl S3Stores {
 
 async fn prefix(
     settings: &S3PrefixSettings,
+    catalog: &GlueSettings,
+    chain: &Chain,
     usual: &Access,
-    clock: &Arc<dyn Clock>,
 ) -> Result<Prefix> {
+    let clock = &usual.clock;
     let at = |error: Error| error.with_context("prefix", &settings.prefix);
     let location = Location::parse(&settings.prefix).map_err(at)?;
     if location.scheme() != Scheme::S3 {
@@ -105,12 +107,12 @@ async fn prefix(
         )));
     }
     let key = location.path().map_err(at)?;
-    let own = match Identity::of_prefix(settings) {
-        Some(identity) => Some(
-            Chain::load(identity, usual.call_ms_max, None, clock)
-                .await
-                .map_err(at)?,
-        ),
+    let own = match Identity::of_prefix(settings, catalog) {
+        Some(identity) => {
+            let given = settings.profile.is_none().then(|| chain.provider());
+            let own = Chain::load(identity, usual.call_ms_max, given, clock).await;
+            Some(own.map_err(at)?)
+        }
         None => None,
     };
     let region = settings

@@ -58,11 +58,20 @@ impl AwsAccount {
     /// When the emulator does not answer, or refuses.
     pub fn make_bucket(&self, bucket: &str) -> Result<()> {
         let (key, region) = (&self.key, &self.region);
+        let body = match region.as_str() {
+            // The oldest region is the one that must not be named.
+            "us-east-1" => String::new(),
+            other => format!(
+                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                 <LocationConstraint>{other}</LocationConstraint></CreateBucketConfiguration>"
+            ),
+        };
+        let length = body.len();
         let request = format!(
-            "PUT /{bucket} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\
+            "PUT /{bucket} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\
              Connection: close\r\nAuthorization: AWS4-HMAC-SHA256 \
              Credential={key}/20260101/{region}/s3/aws4_request, SignedHeaders=host, \
-             Signature=0\r\n\r\n"
+             Signature=0\r\n\r\n{body}"
         );
         let endpoint = self.proxy.endpoint();
         let address = endpoint.trim_start_matches("http://");

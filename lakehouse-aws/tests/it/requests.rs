@@ -183,6 +183,57 @@ async fn refusals_are_told_with_what_to_do() {
     }
 }
 
+/// A role is assumed under the name and with the id that the settings give, with the catalog's own
+/// credentials, and its keys and token sign the requests below its prefix alone.
+#[tokio::test]
+async fn a_prefix_is_read_in_a_role() {
+    let server = Server::start(|request| match request.line.as_str() {
+        "POST /" => Answer::new(
+            200,
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials>\
+             <AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>hush-role</SecretAccessKey>\
+             <SessionToken>role-token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
+             </Credentials><AssumedRoleUser><AssumedRoleId>a:b</AssumedRoleId><Arn>arn:aws:sts::1:x\
+             </Arn></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>",
+        ),
+        _ => Answer::object("x"),
+    });
+    let settings = GlueSettings {
+        sts_endpoint: Some(server.endpoint.clone()),
+        prefixes: vec![S3PrefixSettings {
+            prefix: "s3://partner/".to_owned(),
+            role_arn: Some("arn:aws:iam::111122223333:role/reader".to_owned()),
+            role_session_name: Some("nightly".to_owned()),
+            external_id: Some("shared-id".to_owned()),
+            ..S3PrefixSettings::default()
+        }],
+        ..GlueSettings::default()
+    };
+    let catalog = server.buckets(settings).await;
+    for location in ["s3://partner/a", "s3://partner/b", LOCATION] {
+        catalog.storage().read(location).await.unwrap();
+    }
+    let [asked, first, second, own] = server.requests().try_into().unwrap();
+    for said in [
+        "RoleSessionName=nightly",
+        "ExternalId=shared-id",
+        "role%2Freader",
+    ] {
+        assert!(asked.text().contains(said), "{}", asked.text());
+    }
+    assert!(asked.header("authorization").contains("Credential=AKIA/"));
+    for request in [first, second] {
+        assert!(
+            request
+                .header("authorization")
+                .contains("Credential=ASIAROLE/")
+        );
+        assert_eq!(request.header("x-amz-security-token"), "role-token");
+    }
+    assert!(own.header("authorization").contains("Credential=AKIA/"));
+    assert!(!format!("{catalog:?}").contains("hush"));
+}
+
 /// Where the bucket stands in the host's name, and where in the path.
 #[tokio::test]
 async fn buckets_are_in_the_path_of_other_endpoints_unless_told() {

@@ -28,6 +28,10 @@ impl Request {
         found.map_or("", |(_, value)| value)
     }
 
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// The region that the request was signed for.
     pub(crate) fn region(&self) -> &str {
         let signed = self.header("authorization").split("Credential=").nth(1);

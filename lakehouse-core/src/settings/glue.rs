@@ -37,6 +37,9 @@ pub struct GlueSettings {
     /// The URL of S3; AWS' own when unset, or what `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL`
     /// say.
     pub s3_endpoint: Option<String>,
+    /// The URL of STS, which gives the credentials of roles; AWS' own when unset, or what
+    /// `AWS_ENDPOINT_URL_STS` and `AWS_ENDPOINT_URL` say.
+    pub sts_endpoint: Option<String>,
     /// Whether the bucket is a part of the path and not of the host; unset, it is where the URL of
     /// S3 is not AWS' own.
     pub path_style: Option<bool>,
@@ -65,6 +68,7 @@ impl Default for GlueSettings {
             skip_archive: true,
             endpoint: None,
             s3_endpoint: None,
+            sts_endpoint: None,
             path_style: None,
             kms_key: None,
             requester_pays: false,
@@ -74,8 +78,8 @@ impl Default for GlueSettings {
     }
 }
 
-/// How the objects below a prefix are reached. Nothing is taken over from the catalog's settings
-/// but what is unset here: its region, its credentials, its endpoint and its key.
+/// How the objects below a prefix are reached. What is unset here is as the catalog's settings say; a
+/// role without a profile is assumed with the catalog's credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3PrefixSettings {
