@@ -141,9 +141,9 @@ pub async fn tables_of_inner_namespaces_are_their_own(catalog: Arc<dyn Catalog>)
     let outer = make_table(catalog.as_ref(), &["n", "t"]).await?;
     let inner = make_table(catalog.as_ref(), &["n", "inner", "t"]).await?;
     let listed = catalog.list_tables(&namespace(&["n"])?).await?;
-    assert_eq!(listed, [outer.ident.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&outer.ident));
     let listed = catalog.list_tables(&namespace(&["n", "inner"])?).await?;
-    assert_eq!(listed, [inner.ident.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&inner.ident));
     let loaded = catalog.load_table(&inner.ident).await?;
     assert_eq!(loaded.metadata.uuid(), inner.metadata.uuid());
     Ok(())
