@@ -1,7 +1,8 @@
 //! From a location to its object store: one stack for metadata and data.
 //!
 //! A location is the string that Iceberg metadata holds: an absolute path, a `file:` URL, a
-//! `memory:` URL, or an `s3:` URL where the storage was given stores for those. It is kept byte for byte; only the way to the store is derived from it.
+//! `memory:` URL, or an `s3:` URL where the storage was given stores for those. It is kept byte
+//! for byte; only the way to the store is derived from it.
 
 mod counted;
 mod location;
@@ -183,8 +184,8 @@ impl Storage {
         Arc::new(RoutingStore::new(self.clone()))
     }
 
-    /// One store for the engine whose paths are the keys of a bucket; `None` when this storage has no
-    /// remote stores. It reads only.
+    /// One store for the engine whose paths are the keys of a bucket; `None` when this storage has
+    /// no remote stores. It reads only.
     pub fn bucket_store(&self, bucket: &str) -> Option<Arc<dyn ObjectStore>> {
         self.stores.remote.as_ref()?;
         let store = RoutingStore::of_bucket(self.clone(), bucket.to_owned());

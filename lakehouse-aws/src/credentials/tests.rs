@@ -1,3 +1,5 @@
+//! Credentials of a provider that is told when to fail, on a clock moved by hand.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 

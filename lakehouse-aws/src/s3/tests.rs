@@ -1,3 +1,5 @@
+//! Which settings hold for which object.
+
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use lakehouse_core::clock::SystemClock;

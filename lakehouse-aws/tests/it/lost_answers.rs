@@ -287,8 +287,8 @@ async fn demand_26_many_writers_behind_a_failing_proxy_lose_nothing() {
     assert_eq!(now.metadata.metadata_log().len(), found.len().min(100));
 }
 
-/// Commits as `commit` does: again after a conflict, and after an unknown outcome by what the history
-/// tells. False when it cannot be told.
+/// Commits as `commit` does: again after a conflict, and after an unknown outcome by what the
+/// history tells. False when it cannot be told.
 async fn commit_until_known(catalog: &dyn Catalog, key: &str) -> Result<bool> {
     let name = ident("silver", "t");
     'again: for _ in 0..1_000 {

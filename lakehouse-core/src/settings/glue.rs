@@ -78,8 +78,8 @@ impl Default for GlueSettings {
     }
 }
 
-/// How the objects below a prefix are reached. What is unset here is as the catalog's settings say; a
-/// role without a profile is assumed with the catalog's credentials.
+/// How the objects below a prefix are reached. What is unset here is as the catalog's settings say;
+/// a role without a profile is assumed with the catalog's credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3PrefixSettings {

@@ -40,8 +40,8 @@ pub struct Location {
 }
 
 impl Location {
-    /// Takes apart an absolute path, a `file:` URL, a `memory:` URL, or an `s3:` URL with its bucket;
-    /// `s3a:` and `s3n:` mean the same.
+    /// Takes apart an absolute path, a `file:` URL, a `memory:` URL, or an `s3:` URL with its
+    /// bucket; `s3a:` and `s3n:` mean the same.
     ///
     /// The path of a URL is taken as it stands, without percent decoding: that is how Iceberg
     /// engines read and write their locations.
@@ -152,8 +152,8 @@ impl Location {
     /// The path inside the store.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::InvalidInput`] for a path with `.` or `..` segments, and outside of
-    /// the local file system for one with an empty segment, which the store cannot express.
+    /// [`crate::error::ErrorKind::InvalidInput`] for a path with `.` or `..` segments, and outside
+    /// of the local file system for one with an empty segment, which the store cannot express.
     pub fn path(&self) -> Result<Path> {
         let key = match self.scheme {
             // The operating system reads `a//b` as `a/b`.

@@ -1,3 +1,5 @@
+//! Glue tables as they are made and moved, beside what others wrote into them.
+
 use aws_sdk_glue::types::SerDeInfo;
 use iceberg::spec::{
     FormatVersion, PartitionSpec, PrimitiveType, Schema, SortOrder, TableMetadataBuilder, Type,
