@@ -67,6 +67,7 @@ scripts!(
     partitions,
     qualifiers,
     refs,
+    rewritten_files,
     rollback,
     set_operations,
     settings,

@@ -24,12 +24,22 @@ pub(super) struct Patch {
 pub(super) struct PatchShape {
     /// The columns that are updated, by position in the table.
     pub(super) update_columns: Vec<usize>,
+    /// Which of a patch's columns of values each of them gets.
+    pub(super) values: Vec<usize>,
     /// How many columns the table has; behind them is each row's place in its file.
     pub(super) width: usize,
     /// What comes out: the table's columns, and the rows' lineage where tables have it.
     pub(super) schema: SchemaRef,
     /// Whether the id of each row and the sequence number of its last change follow its place.
     pub(super) has_row_lineage: bool,
+}
+
+impl PatchShape {
+    /// The columns that are updated, each with the patch's column of its values.
+    fn updates(&self) -> impl Iterator<Item = (usize, usize)> {
+        let columns = self.update_columns.iter().copied();
+        columns.zip(self.values.iter().copied())
+    }
 }
 
 impl Patch {
@@ -85,13 +95,10 @@ impl Patch {
         let end = self.positions.partition_point(|position| position <= last);
         let updated = &self.positions[start..end];
         if !updated.is_empty() {
-            if shape.update_columns.len() != self.values.len() {
-                return Err(Error::internal("a column that is updated was not read"));
-            }
             let sequence_number = shape.width + 1;
             if updated == &places[..] {
-                for (column, values) in shape.update_columns.iter().zip(&self.values) {
-                    columns[*column] = values.slice(start, updated.len());
+                for (column, values) in shape.updates() {
+                    columns[column] = self.values[values].slice(start, updated.len());
                 }
                 if shape.has_row_lineage {
                     let none = Int64Array::new_null(updated.len());
@@ -104,8 +111,9 @@ impl Patch {
                 for (row, value) in rows.iter().zip(start..) {
                     sources[*row] = (1, value);
                 }
-                for (column, values) in shape.update_columns.iter().zip(&self.values) {
-                    columns[*column] = interleave(&[&columns[*column], values], &sources)?;
+                for (column, values) in shape.updates() {
+                    let values = &self.values[values];
+                    columns[column] = interleave(&[&columns[column], values], &sources)?;
                 }
                 if shape.has_row_lineage {
                     let is_updated = sources.iter().map(|(source, _)| Some(*source == 1));
@@ -174,6 +182,7 @@ mod tests {
         }
         PatchShape {
             update_columns: vec![1],
+            values: vec![0],
             width: 2,
             schema: Arc::new(Schema::new(fields)),
             has_row_lineage,

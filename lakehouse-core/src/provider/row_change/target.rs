@@ -131,6 +131,7 @@ impl Target {
             files: Mutex::new(files.collect()),
             shape: PatchShape {
                 update_columns: change.update_columns.clone(),
+                values: (0..change.update_columns.len()).collect(),
                 width: own,
                 schema: Arc::new(ArrowSchema::new(patched.collect::<Vec<_>>())),
                 has_row_lineage: change.has_row_lineage(),
@@ -185,16 +186,21 @@ impl Target {
         let fields = columns
             .iter()
             .map(|column| shape.schema.field(*column).clone());
-        let updated = shape.update_columns.iter();
+        let updated = shape.update_columns.iter().enumerate();
+        let (values, update_columns) = updated
+            .filter_map(|(values, column)| {
+                let at = own.iter().position(|known| known == column)?;
+                Some((values, at))
+            })
+            .unzip();
         let schema = &self.opener.shape.columns.read;
         let opener = LakeOpener {
             projection: ProjectionExprs::from_indices(&read, schema),
             ..self.opener.clone()
         };
         let patched = PatchShape {
-            update_columns: updated
-                .filter_map(|column| own.iter().position(|known| known == column))
-                .collect(),
+            update_columns,
+            values,
             width: own.len(),
             schema: Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>())),
             has_row_lineage: shape.has_row_lineage,

@@ -1,12 +1,13 @@
 //! The dictionary page of a column chunk, and what new values add to it.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use bytes::Bytes;
+use datafusion::common::HashMap;
 
 use super::bounds::Bounds;
 use super::edits::NewValues;
-use super::values::{Stored, plain_values};
+use super::values::{Stored, value_ends};
 
 /// Distinct values by their place.
 #[derive(Debug)]
@@ -31,7 +32,9 @@ enum Values {
 /// Values of any length, and how they compare.
 #[derive(Debug)]
 struct Texts {
-    values: Vec<Bytes>,
+    page: Bytes,
+    /// Where in the page they stand.
+    values: Vec<Range<usize>>,
     /// The rank of each value among all; equal values have ranks next to each other.
     ranks: Vec<u32>,
     /// The values by rank.
@@ -42,51 +45,54 @@ impl Dictionary {
     /// Reads a dictionary page of `count` values and adds the new ones that it lacks; `None` when it
     /// does not hold so many.
     pub(super) fn read(stored: Stored, page: Bytes, count: u32, new: &NewValues) -> Option<Self> {
-        let known = match stored {
-            Stored::Bytes => plain_values(stored, &page, count as usize)?,
-            _ if new.values().is_empty() => Vec::new(),
-            _ => plain_values(stored, &page, count as usize)?,
-        };
-        let mut dictionary = Self {
-            values: Values::Int32(Vec::new()),
-            new: Vec::with_capacity(new.values().len()),
-            page,
-            count,
-        };
-        let mut texts = known.clone();
-        if !new.values().is_empty() {
-            let mut places: HashMap<&[u8], u32> = HashMap::with_capacity(known.len());
-            for (place, value) in (0..).zip(&known) {
-                places.entry(value).or_insert(place);
+        let mut ends = value_ends(stored, &page, count as usize)?;
+        // New values are fewer than those that are there, so that these are looked up.
+        let mut places: HashMap<&[u8], Option<u32>> = HashMap::with_capacity(new.values().len());
+        places.extend(new.values().iter().map(|value| (&value[..], None)));
+        let mut start = 0;
+        for (place, end) in (0..).zip(&ends) {
+            if places.is_empty() {
+                break;
             }
-            let held: usize = known.iter().map(Bytes::len).sum();
-            let mut bytes = dictionary.page.get(..held)?.to_vec();
-            for value in new.values() {
-                let place = *places.entry(value).or_insert_with(|| {
-                    bytes.extend_from_slice(value);
-                    texts.push(value.clone());
-                    dictionary.count += 1;
-                    dictionary.count - 1
-                });
-                dictionary.new.push(place);
+            if let Some(found) = places.get_mut(&page[start..*end]) {
+                found.get_or_insert(place);
             }
-            dictionary.page = Bytes::from(bytes);
+            start = *end;
         }
-        let (page, count) = (&dictionary.page, dictionary.count as usize);
-        dictionary.values = match stored {
-            Stored::Int32 => {
-                let values = page.get(..count.checked_mul(4)?)?.as_chunks::<4>().0;
-                let values = values.iter().map(|bytes| i32::from_le_bytes(*bytes));
-                Values::Int32(values.collect())
-            }
-            Stored::Int64 => {
-                let values = page.get(..count.checked_mul(8)?)?.as_chunks::<8>().0;
-                let values = values.iter().map(|bytes| i64::from_le_bytes(*bytes));
-                Values::Int64(values.collect())
-            }
-            Stored::Bytes => Values::Bytes(Texts::new(texts)?),
-        };
-        Some(dictionary)
+        let held = ends.last().copied().unwrap_or(0);
+        let mut bytes = page.slice(..held);
+        let mut added = Vec::new();
+        let mut new_places = Vec::with_capacity(new.values().len());
+        for value in new.values() {
+            let place = places.get_mut(&value[..])?;
+            let next = u32::try_from(ends.len()).ok()?;
+            let place = *place.get_or_insert_with(|| {
+                added.extend_from_slice(value);
+                ends.push(held + added.len());
+                next
+            });
+            new_places.push(place);
+        }
+        if !added.is_empty() {
+            bytes = Bytes::from([&bytes[..], &added].concat());
+        }
+        let count = u32::try_from(ends.len()).ok()?;
+        Some(Self {
+            values: match stored {
+                Stored::Int32 => {
+                    let values = bytes.as_chunks::<4>().0.iter();
+                    Values::Int32(values.map(|bytes| i32::from_le_bytes(*bytes)).collect())
+                }
+                Stored::Int64 => {
+                    let values = bytes.as_chunks::<8>().0.iter();
+                    Values::Int64(values.map(|bytes| i64::from_le_bytes(*bytes)).collect())
+                }
+                Stored::Bytes => Values::Bytes(Texts::new(bytes.clone(), &ends)?),
+            },
+            new: new_places,
+            page: bytes,
+            count,
+        })
     }
 
     /// The place of a new value; `None` when there is none such.
@@ -108,12 +114,7 @@ impl Dictionary {
             }
             Values::Bytes(texts) => {
                 let (low, high) = range(places, &texts.ranks)?;
-                let value = |rank: u32| {
-                    let place = *texts.ranked.get(rank as usize)?;
-                    // Behind its length.
-                    Some(texts.values.get(place as usize)?.get(4..)?.to_vec())
-                };
-                Some(Bounds::Bytes(value(low)?, value(high)?))
+                Some(Bounds::Bytes(texts.of_rank(low)?, texts.of_rank(high)?))
             }
         }
     }
@@ -134,18 +135,31 @@ fn range<T: Copy + Ord>(places: &[u32], values: &[T]) -> Option<(T, T)> {
 }
 
 impl Texts {
-    fn new(values: Vec<Bytes>) -> Option<Self> {
+    /// `ends` says where each value ends, which begins with its length.
+    fn new(page: Bytes, ends: &[usize]) -> Option<Self> {
+        let starts = [0].into_iter().chain(ends.iter().copied());
+        let values: Vec<Range<usize>> = starts
+            .zip(ends)
+            .map(|(start, end)| start + 4..*end)
+            .collect();
         let mut ranked: Vec<u32> = (0..u32::try_from(values.len()).ok()?).collect();
-        let value = |place: &u32| values[*place as usize].get(4..);
-        ranked.sort_unstable_by(|one, other| value(one).cmp(&value(other)));
+        let value = |place: &u32| &page[values[*place as usize].clone()];
+        ranked.sort_unstable_by(|one, other| value(one).cmp(value(other)));
         let mut ranks = vec![0; values.len()];
         for (rank, place) in (0..).zip(&ranked) {
             ranks[*place as usize] = rank;
         }
         Some(Self {
+            page,
             values,
             ranks,
             ranked,
         })
+    }
+
+    fn of_rank(&self, rank: u32) -> Option<Vec<u8>> {
+        let place = *self.ranked.get(rank as usize)?;
+        let value = self.values.get(place as usize)?.clone();
+        Some(self.page.get(value)?.to_vec())
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::values::{Stored, plain_values};
+use super::values::{Stored, value_ends};
 
 /// A row that goes or gets a new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +42,14 @@ impl NewValues {
             count += u32::from(value.is_some());
             of_rows.push((level, value));
         }
+        let ends = value_ends(stored, bytes, count as usize)?;
+        let starts = [0].into_iter().chain(ends.iter().copied());
         Some(Self {
             rows: of_rows,
-            values: plain_values(stored, bytes, count as usize)?,
+            values: starts
+                .zip(&ends)
+                .map(|(start, end)| bytes.slice(start..*end))
+                .collect(),
         })
     }
 

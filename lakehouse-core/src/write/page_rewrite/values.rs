@@ -1,7 +1,5 @@
 //! The values of a data page after some of them were edited.
 
-use bytes::Bytes;
-
 use super::bounds::Bounds;
 use super::dictionary::Dictionary;
 use super::edits::{NewValues, Part, ValueEdit, parts};
@@ -43,22 +41,19 @@ fn end_of(bytes: &[u8], from: usize) -> Option<usize> {
     (end <= bytes.len()).then_some(end)
 }
 
-/// `count` values in plain form, one by one; `None` when the bytes do not hold so many.
-pub(super) fn plain_values(stored: Stored, bytes: &Bytes, count: usize) -> Option<Vec<Bytes>> {
-    let mut values = Vec::with_capacity(count.min(bytes.len() / 4));
+/// Where each of `count` values in plain form ends; `None` when the bytes do not hold so many.
+pub(super) fn value_ends(stored: Stored, bytes: &[u8], count: usize) -> Option<Vec<usize>> {
+    if let Some(width) = stored.width() {
+        let is_held = count.checked_mul(width)? <= bytes.len();
+        return is_held.then(|| (1..=count).map(|place| place * width).collect());
+    }
+    let mut ends = Vec::with_capacity(count.min(bytes.len() / 4));
     let mut from = 0;
     for _ in 0..count {
-        let end = match stored.width() {
-            Some(width) => from + width,
-            None => end_of(bytes, from)?,
-        };
-        if end > bytes.len() {
-            return None;
-        }
-        values.push(bytes.slice(from..end));
-        from = end;
+        from = end_of(bytes, from)?;
+        ends.push(from);
     }
-    Some(values)
+    Some(ends)
 }
 
 /// `count` values in plain form after their edits; `None` when the bytes do not hold so many.
