@@ -67,6 +67,7 @@ scripts!(
     partitions,
     qualifiers,
     refs,
+    replace_table,
     rollback,
     set_operations,
     settings,

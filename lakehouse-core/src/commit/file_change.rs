@@ -1,8 +1,11 @@
 //! One change of a branch's files as one snapshot: what it adds, removes and must find unchanged.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use iceberg::spec::{DataContentType, FormatVersion, Operation, Snapshot};
+use iceberg::spec::{
+    DataContentType, FormatVersion, Operation, SchemaRef, Snapshot, TableMetadata,
+};
 use uuid::Uuid;
 
 use super::change::FilesOnFailure;
@@ -10,9 +13,9 @@ use super::isolation::{Isolation, RowStatement};
 use super::references::{find, not_found};
 use super::rewrite_manifests::RewriteManifests;
 use super::summary::Tally;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{DeleteFile, Predicate, ScanFile, is_vector};
-use crate::table::{MAIN_BRANCH, ReferenceKind, Table};
+use crate::table::{MAIN_BRANCH, ReferenceKind, Table, ancestor_ids};
 use crate::write::WrittenFile;
 
 /// Adds and removes files of a branch as one snapshot.
@@ -27,6 +30,8 @@ pub struct FileChange {
     pub(super) base_snapshot_id: Option<i64>,
     /// The sequence number of that snapshot.
     pub(super) base_sequence_number: i64,
+    /// The columns that added files have.
+    base_schema: SchemaRef,
     pub(super) branch: String,
     pub(super) kind: Kind,
     pub(super) added: Vec<WrittenFile>,
@@ -67,6 +72,7 @@ impl FileChange {
             table_uuid: table.metadata().uuid(),
             base_snapshot_id: base.map(|base| base.snapshot_id()),
             base_sequence_number: base.map_or(0, |base| base.sequence_number()),
+            base_schema: Arc::clone(table.metadata().current_schema()),
             branch: MAIN_BRANCH.to_owned(),
             kind,
             added: Vec::new(),
@@ -332,6 +338,41 @@ impl FileChange {
             )));
         }
         Ok(())
+    }
+
+    /// Refuses files that were written for a definition which has been replaced as a whole: their
+    /// columns would be read as missing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`].
+    pub(super) fn check_definition(
+        &self,
+        metadata: &TableMetadata,
+        head: Option<&Snapshot>,
+    ) -> Result<()> {
+        let (base, current) = (&self.base_schema, metadata.current_schema());
+        if self.added.is_empty() || base.schema_id() == current.schema_id() {
+            return Ok(());
+        }
+        let is_replaced = match self.base_snapshot_id {
+            Some(id) => {
+                let head = head.map(Snapshot::snapshot_id);
+                !ancestor_ids(metadata, head).any(|ancestor| ancestor == id)
+            }
+            // What others made of an empty table: the same columns, whatever their names are now,
+            // or others of their names.
+            None => base.as_struct().fields().iter().any(|field| {
+                current.field_by_id(field.id).is_none()
+                    && current.field_by_name(&field.name).is_some()
+            }),
+        };
+        match is_replaced {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::Conflict,
+                "the table's columns were replaced by others while rows were written to it",
+            )),
+        }
     }
 
     /// The branch as stored, and its head.

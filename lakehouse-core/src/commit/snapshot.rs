@@ -270,6 +270,7 @@ impl StagedSnapshot {
         if self.change.is_empty() {
             return Ok(None);
         }
+        self.change.check_definition(table.metadata(), parent)?;
         self.validate(table, parent, cache).await?;
         let mut remaining = self.remove(table, parent, cache).await?;
         let mut tally = self.tally.clone();

@@ -1,4 +1,4 @@
-//! New tables, with the rows of a query or without.
+//! New tables and new definitions of tables, with the rows of a query or without.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use iceberg::spec::{
 };
 use lakehouse_core::commit::{FileChange, FilesOnFailure, NewTable};
 use lakehouse_core::error::{Error, Result};
+use lakehouse_core::lake::{FoundTable, Lake};
 use lakehouse_core::name::{hint, quote};
-use lakehouse_core::provider::write_plan;
+use lakehouse_core::provider::{WrittenRows, write_plan};
 use lakehouse_core::table::{Table, iceberg_schema, read_schema};
 
 use super::QueryResult;
@@ -39,36 +40,15 @@ pub(super) async fn create_table(
     session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
-    let mut properties = properties(&definition)?;
-    let format = format_version(&mut properties)?;
-    let schema = match &source {
-        Some(source) => source_schema(source, &definition.columns, format)?,
-        None => defined_schema(&definition.columns, format, state).await?,
-    };
-    let partition_spec = partition_spec(&definition.partitioned_by, &schema)?;
-    let new = NewTable {
-        schema,
-        partition_spec,
-        sort_order: None,
-        properties,
-        location: definition.location,
-        format_version: format,
-    };
+    let new = new_table(definition, source.as_ref(), FormatVersion::V2, state).await?;
     let lake = session.access().lake();
-    let staged = lake
-        .commits()
-        .stage(&target.catalog, &target.ident, new)
-        .await?;
+    let commits = lake.commits();
+    let staged = commits.stage(&target.catalog, &target.ident, new).await?;
     let Some(source) = source else {
-        let _ = lake
-            .commits()
-            .create(&target.catalog, &staged, None)
-            .await?;
+        let _ = commits.create(&target.catalog, &staged, None).await?;
         return Ok(QueryResult::empty());
     };
-    let plan = source_plan(source, &staged, state).await?;
-    let context = state.task_ctx();
-    let written = write_plan(lake, &staged, plan, HashMap::new(), &context).await?;
+    let written = write_source(source, &staged, lake, state).await?;
     let rows = written.rows;
     let first = match written.files.is_empty() {
         true => None,
@@ -77,11 +57,69 @@ pub(super) async fn create_table(
                 .with_files_on_failure(FilesOnFailure::Delete),
         ),
     };
-    let _ = lake
-        .commits()
-        .create(&target.catalog, &staged, first)
-        .await?;
+    let _ = commits.create(&target.catalog, &staged, first).await?;
     count_of(rows)
+}
+
+/// Puts another definition and the rows of a source, or none, in the place of a table's, in one
+/// commit.
+pub(super) async fn replace_table(
+    found: &FoundTable,
+    definition: CreateTable,
+    source: Option<LogicalPlan>,
+    session: &Environment,
+    state: &SessionState,
+) -> Result<QueryResult> {
+    let base = &found.table;
+    let new = new_table(definition, source.as_ref(), base.format_version(), state).await?;
+    let lake = session.access().lake();
+    let commits = lake.commits();
+    let mut replacement = commits.stage_replacement(base, new).await?;
+    let mut rows = None;
+    if let Some(source) = source {
+        let written = write_source(source, replacement.staged(), lake, state).await?;
+        rows = Some(written.rows);
+        replacement = replacement.with_files(written.files);
+    }
+    let _ = commits
+        .commit(&found.catalog, base.ident(), replacement)
+        .await?;
+    rows.map_or_else(|| Ok(QueryResult::empty()), count_of)
+}
+
+/// A definition as the lake takes it, in `format` unless it says another.
+async fn new_table(
+    definition: CreateTable,
+    source: Option<&LogicalPlan>,
+    format: FormatVersion,
+    state: &SessionState,
+) -> Result<NewTable> {
+    let mut properties = properties(&definition)?;
+    let format = format_version(&mut properties)?.unwrap_or(format);
+    let schema = match source {
+        Some(source) => source_schema(source, &definition.columns, format)?,
+        None => defined_schema(&definition.columns, format, state).await?,
+    };
+    let partition_spec = partition_spec(&definition.partitioned_by, &schema)?;
+    Ok(NewTable {
+        schema,
+        partition_spec,
+        sort_order: None,
+        properties,
+        location: definition.location,
+        format_version: format,
+    })
+}
+
+async fn write_source(
+    source: LogicalPlan,
+    staged: &Table,
+    lake: &Lake,
+    state: &SessionState,
+) -> Result<WrittenRows> {
+    let plan = source_plan(source, staged, state).await?;
+    let context = state.task_ctx();
+    write_plan(lake, staged, plan, HashMap::new(), &context).await
 }
 
 fn count_of(rows: u64) -> Result<QueryResult> {
@@ -104,14 +142,14 @@ fn properties(definition: &CreateTable) -> Result<HashMap<String, String>> {
 }
 
 /// Takes the format version out of the properties: it is never stored as one.
-fn format_version(properties: &mut HashMap<String, String>) -> Result<FormatVersion> {
+fn format_version(properties: &mut HashMap<String, String>) -> Result<Option<FormatVersion>> {
     let Some(text) = properties.remove(FORMAT_VERSION) else {
-        return Ok(FormatVersion::V2);
+        return Ok(None);
     };
     match text.trim() {
-        "1" => Ok(FormatVersion::V1),
-        "2" => Ok(FormatVersion::V2),
-        "3" => Ok(FormatVersion::V3),
+        "1" => Ok(Some(FormatVersion::V1)),
+        "2" => Ok(Some(FormatVersion::V2)),
+        "3" => Ok(Some(FormatVersion::V3)),
         other => Err(Error::unsupported(format!(
             "format-version {other:?} is not offered; expected 1, 2 or 3"
         ))),

@@ -82,13 +82,17 @@ pub(super) async fn resolve_rows(mut statement: Statement, scope: &Scope<'_>) ->
     })
 }
 
-/// Resolves the query that a new table's rows come from.
+/// Resolves the query that a new table's rows come from; what it reads of the table that is
+/// replaced, which is `loaded`, is read in the same state.
 pub(super) async fn resolve_source(
     query: Box<ast::Query>,
+    loaded: Option<(&[Ident], FoundTable)>,
     scope: &Scope<'_>,
 ) -> Result<(Box<ast::Query>, Vec<ResolvedTable>)> {
     let mut statement = Statement::Query(query);
     let mut found = Found::default();
+    let loaded = loaded.map(|(path, table)| (path_key(path), table));
+    found.loaded.extend(loaded);
     resolve_tables(&mut statement, scope, Repeated::Refused, &mut found).await?;
     Ok((query_of(statement)?, found.tables))
 }
