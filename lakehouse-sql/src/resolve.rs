@@ -4,6 +4,7 @@ mod change;
 mod column_value;
 mod command;
 mod common_table;
+mod copied_file;
 mod dialect_call;
 mod information_schema;
 mod insert;

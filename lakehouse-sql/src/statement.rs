@@ -6,6 +6,7 @@
 mod alter;
 mod call;
 mod change;
+mod copy;
 mod create;
 mod data_type;
 mod delete;
@@ -33,6 +34,7 @@ pub use alter::{
 };
 pub use call::{Argument, Call};
 pub use change::{AssignedValue, Assignment, Target};
+pub use copy::{CopiedFile, CopyFormat, CsvForm};
 pub use create::{ColumnDefinition, CreateMode, CreateTable};
 pub(crate) use data_type::DEPTH_MAX as TYPE_DEPTH_MAX;
 pub use delete::Delete;
@@ -215,7 +217,7 @@ pub(crate) fn read(cursor: &mut Cursor) -> Result<Statement> {
         "SET" => set::set(cursor),
         "RESET" => set::reset(cursor),
         "USE" => set::use_namespace(cursor),
-        "COPY" => query::copy(cursor),
+        "COPY" => copy::copy(cursor),
         _ => Err(unknown(cursor, &leading)),
     }
 }

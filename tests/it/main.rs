@@ -19,6 +19,8 @@ mod columns;
 #[cfg(test)]
 mod copy;
 #[cfg(test)]
+mod copy_from;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod evolution;

@@ -14,6 +14,7 @@ use lakehouse_core::name::{hint, quote};
 use lakehouse_core::table::{Table, Version};
 
 use super::column_value::check_values;
+use super::copied_file;
 use super::inserted_value::mark_values;
 use super::relation::{Found, at_place, context_table, idents, path_text, pin};
 use super::{Scope, name, names, refuse_writes_in_the_past};
@@ -38,6 +39,8 @@ pub(crate) struct InsertForm {
     pub(crate) isolation: Option<Isolation>,
     /// The id by which the snapshot is published later, when it is staged.
     pub(crate) wap_id: Option<String>,
+    /// The file that the rows are copied from, as written.
+    pub(crate) file: Option<String>,
 }
 
 impl InsertForm {
@@ -54,6 +57,35 @@ pub(super) fn insert_of(statement: &mut Statement) -> Option<&mut InsertRows> {
         Statement::Explain(explain) => insert_of(&mut explain.statement),
         _ => None,
     }
+}
+
+/// Opens the file of a `COPY … FROM`, whose columns follow from those of the target.
+pub(super) async fn open_file(
+    rows: &mut InsertRows,
+    scope: &Scope<'_>,
+    found: &mut Found,
+) -> Result<()> {
+    let (Some(file), TableObject::TableName(target)) = (&rows.file, &rows.insert.table) else {
+        return Ok(());
+    };
+    let path = idents(target)?;
+    if context_table(&path, scope).await?.is_some() {
+        let message = format!(
+            "{} belongs to this session or is a file; files are copied into the lake's tables",
+            path_text(&path)
+        );
+        return Err(at_place(Error::unsupported(message), &path));
+    }
+    let table = scope
+        .lake
+        .find_table(&names(&path), &scope.catalog, &scope.namespace)
+        .await
+        .map_err(|error| at_place(error, &path))?;
+    let columns = &rows.insert.columns;
+    let opened = copied_file::open(file, columns, &table.table, scope.state).await?;
+    rows.by_name = opened.by_name;
+    found.add_file(&file.location, opened.provider);
+    Ok(())
 }
 
 /// Looks up the table an insert writes to: in its current state or at a branch, never a version.
@@ -146,6 +178,7 @@ fn form_of(rows: &InsertRows, table: &FoundTable, scope: &Scope<'_>) -> Result<I
         overwrite: rows.overwrite.then_some(mode),
         isolation,
         wap_id: staged_as(&table.table, scope.wap_id.as_deref())?,
+        file: rows.file.as_ref().map(|file| file.location.clone()),
     })
 }
 

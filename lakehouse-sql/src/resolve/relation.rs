@@ -20,7 +20,7 @@ use lakehouse_core::table::Version;
 
 use super::change::ChangeTarget;
 use super::common_table::move_column_names;
-use super::insert::{InsertForm, insert_of, resolve_target};
+use super::insert::{InsertForm, insert_of, open_file, resolve_target};
 use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
@@ -57,6 +57,8 @@ pub(super) struct Found {
     offers: HashMap<String, Offer>,
     /// Each table is loaded once for a statement, however often it is named.
     loaded: HashMap<String, FoundTable>,
+    /// The files that the statement copies, by the names that stand for them.
+    files: HashMap<String, Arc<dyn TableProvider>>,
     /// Metadata columns that are needed though the statement does not name them.
     wanted: Wanted,
     /// How the rows of the statement's insert take their place.
@@ -145,6 +147,9 @@ async fn resolve_tables(
     repeated: Repeated,
     found: &mut Found,
 ) -> Result<()> {
+    if let Some(insert) = insert_of(statement) {
+        open_file(insert, scope, found).await?;
+    }
     name_repeated_columns(statement, None);
     rename_hiding_common_tables(statement);
     let mut written = Vec::new();
@@ -268,6 +273,10 @@ async fn look_up(
         let pinned =
             pin(table, version, scope.as_of_ms).map_err(|error| at_place(error, &written.path))?;
         return found.add_lake_table(&[], pinned, Privilege::Select);
+    }
+    if let Some(file) = found.files.get(&path_key(&written.path)) {
+        let provider = Arc::clone(file);
+        return Ok(found.add_context_table(&written.path, provider));
     }
     if let Some(provider) = context_table(&written.path, scope).await? {
         if version.is_some() {
@@ -452,6 +461,12 @@ impl Found {
             name,
             alias: path.last().cloned(),
         }
+    }
+
+    /// Lets a name stand for a file.
+    pub(super) fn add_file(&mut self, location: &str, provider: Arc<dyn TableProvider>) {
+        let path = [Ident::with_quote('"', location)];
+        self.files.insert(path_key(&path), provider);
     }
 
     /// Gives a table of the lake a key of the statement.

@@ -8,8 +8,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 use lakehouse_core::error::Result;
 
-use super::Statement;
-use super::properties;
+use super::{CopiedFile, Statement, properties};
 use crate::parse::{Cursor, invalid_at, unsupported_at, word_token};
 
 /// Options of one insert, `WITH ('key' = 'value')` behind the table's name.
@@ -31,6 +30,8 @@ pub struct InsertRows {
     pub isolation: Option<String>,
     /// `'overwrite-mode'`, as written.
     pub overwrite_mode: Option<String>,
+    /// The file that the rows come from: `COPY … FROM`, which is such an insert.
+    pub file: Option<CopiedFile>,
 }
 
 /// The clauses of an insert that sqlparser does not know, or reads otherwise.
@@ -70,6 +71,7 @@ pub(super) fn insert(cursor: &mut Cursor) -> Result<Statement> {
         by_name: head.by_name,
         isolation: head.isolation,
         overwrite_mode: head.overwrite_mode,
+        file: None,
     })))
 }
 
