@@ -226,6 +226,10 @@ impl Commits {
         let Change::Files(change) = &request.change else {
             return Ok(());
         };
+        if change.columns.is_some() {
+            // Its manifests need the new columns, whose swap it has to itself.
+            return Ok(());
+        }
         let pointer = catalog.load_table(ident).await?;
         if pointer.metadata.uuid() != change.table_uuid {
             return Err(Error::new(

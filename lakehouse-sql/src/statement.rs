@@ -22,6 +22,7 @@ mod set;
 mod show;
 mod truncate;
 mod update;
+mod write_option;
 
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::Query;
@@ -47,6 +48,7 @@ pub use query::Explain;
 pub use set::{Reset, Set, SetValue, Use};
 pub use show::{Describe, ShowTarget};
 pub use update::Update;
+pub use write_option::WriteOptions;
 
 use crate::parse::{Cursor, nearest};
 

@@ -59,6 +59,7 @@ scripts!(
     join_filters,
     joins,
     merge,
+    merge_schema,
     metadata_tables,
     metadata_tables_versions,
     named_joins,
@@ -79,7 +80,9 @@ scripts!(
     time_zones,
     types,
     update,
+    wap_branch,
     windows,
+    write_options,
 );
 
 fn folder() -> PathBuf {

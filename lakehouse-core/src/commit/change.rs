@@ -122,10 +122,8 @@ impl Change {
             Self::FastForward(change) => change.branch.eq_ignore_ascii_case(MAIN_BRANCH),
             Self::SetReference(change) => change.name.eq_ignore_ascii_case(MAIN_BRANCH),
             Self::SetProperties(change) => change.raises_version(),
-            Self::Files(_)
-            | Self::RewriteManifests(_)
-            | Self::DropReference(_)
-            | Self::RemoveProperties(_) => false,
+            Self::Files(change) => change.columns.is_some(),
+            Self::RewriteManifests(_) | Self::DropReference(_) | Self::RemoveProperties(_) => false,
         }
     }
 }

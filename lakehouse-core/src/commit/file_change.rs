@@ -9,6 +9,7 @@ use iceberg::spec::{
 use uuid::Uuid;
 
 use super::change::FilesOnFailure;
+use super::evolution::{EvolveSchema, SchemaOperation};
 use super::isolation::{Isolation, RowStatement};
 use super::references::{find, not_found};
 use super::rewrite_manifests::RewriteManifests;
@@ -32,6 +33,10 @@ pub struct FileChange {
     pub(super) base_sequence_number: i64,
     /// The columns that added files have.
     base_schema: SchemaRef,
+    /// Changes of the columns that are committed with the files.
+    pub(super) columns: Option<Columns>,
+    /// Whether the branch is made where there is none.
+    makes_branch: bool,
     pub(super) branch: String,
     pub(super) kind: Kind,
     pub(super) added: Vec<WrittenFile>,
@@ -59,6 +64,31 @@ pub(super) enum Kind {
     Manifests(RewriteManifests),
 }
 
+/// Changes of a table's columns, and the definition that they were planned on.
+#[derive(Debug, Clone)]
+pub(super) struct Columns {
+    before: Arc<TableMetadata>,
+    pub(super) evolve: EvolveSchema,
+}
+
+impl Columns {
+    /// Refuses another definition: the files have the ids that the columns get on this one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`].
+    pub(super) fn check(&self, now: &TableMetadata) -> Result<()> {
+        let parts = |of: &TableMetadata| (of.current_schema_id(), of.last_column_id());
+        match parts(&self.before) == parts(now) {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Conflict,
+                "somebody else changed the table's columns while rows with other columns were \
+                 written to it; nothing was changed, try again",
+            )),
+        }
+    }
+}
+
 /// A snapshot that no ref names yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stage {
@@ -81,6 +111,8 @@ impl FileChange {
             referenced: Vec::new(),
             isolation: None,
             conflict_filter: None,
+            columns: None,
+            makes_branch: false,
             stage: None,
             summary: BTreeMap::new(),
             on_failure: FilesOnFailure::Keep,
@@ -163,6 +195,25 @@ impl FileChange {
     #[must_use]
     pub fn with_branch(mut self, branch: impl Into<String>) -> Self {
         self.branch = branch.into();
+        self
+    }
+
+    /// Changes this branch; where there is none, it is made on top of what `main` has.
+    #[must_use]
+    pub fn with_new_branch(mut self, branch: impl Into<String>) -> Self {
+        self.branch = branch.into();
+        self.makes_branch = true;
+        self
+    }
+
+    /// Changes the columns in the same commit. The change is one of a table with these columns
+    /// already; `before` is the table without them, and another definition than its conflicts.
+    #[must_use]
+    pub fn with_columns(mut self, before: &Table, operations: Vec<SchemaOperation>) -> Self {
+        self.columns = Some(Columns {
+            before: Arc::clone(before.metadata()),
+            evolve: EvolveSchema { operations },
+        });
         self
     }
 
@@ -382,8 +433,13 @@ impl FileChange {
             let head = metadata.current_snapshot().map(AsRef::as_ref);
             return Ok((MAIN_BRANCH.to_owned(), head));
         }
-        let branch = find(table, &self.branch)?
-            .ok_or_else(|| not_found(table, &self.branch, Some(ReferenceKind::Branch)))?;
+        let Some(branch) = find(table, &self.branch)? else {
+            if self.makes_branch && !self.branch.is_empty() {
+                let head = metadata.current_snapshot().map(AsRef::as_ref);
+                return Ok((self.branch.clone(), head));
+            }
+            return Err(not_found(table, &self.branch, Some(ReferenceKind::Branch)));
+        };
         if branch.kind != ReferenceKind::Branch {
             return Err(Error::invalid(format!(
                 "{:?} is a tag: a tag stays at its snapshot, rows are added to branches",

@@ -367,6 +367,16 @@ impl Leader<'_> {
         change: Arc<FileChange>,
         state: &Table,
     ) -> Result<(Step, Table)> {
+        let (evolved, mut updates) = match &change.columns {
+            None => (state.clone(), Vec::new()),
+            Some(columns) => {
+                columns.check(state.metadata())?;
+                let updates = columns.evolve.updates(state.metadata())?;
+                let after = change::apply(state.metadata(), &updates)?;
+                (self.state(state, after), updates)
+            }
+        };
+        let state = &evolved;
         let staged = match staged {
             Some(staged) => staged,
             None => staged.insert(StagedSnapshot::new(state, self.clock, change)?),
@@ -379,7 +389,7 @@ impl Leader<'_> {
             .await?;
         let Some(snapshot) = snapshot else {
             let step = Step {
-                updates: Vec::new(),
+                updates,
                 previous_snapshot_id,
                 snapshot_id: previous_snapshot_id,
             };
@@ -393,8 +403,9 @@ impl Leader<'_> {
             None => builder.set_branch_snapshot(snapshot, &branch)?,
         };
         let built = built.build()?;
+        updates.extend(built.changes);
         let step = Step {
-            updates: built.changes,
+            updates,
             previous_snapshot_id,
             snapshot_id,
         };

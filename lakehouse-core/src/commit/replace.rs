@@ -78,6 +78,13 @@ impl ReplaceTable {
         self
     }
 
+    /// Adds keys to the snapshot's summary; they never replace keys of the format.
+    #[must_use]
+    pub fn with_summary(mut self, keys: impl IntoIterator<Item = (String, String)>) -> Self {
+        Arc::make_mut(&mut self.rows).summary.extend(keys);
+        self
+    }
+
     /// The metadata with the new definition, and `main` where it was.
     ///
     /// # Errors

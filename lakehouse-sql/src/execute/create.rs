@@ -16,7 +16,7 @@ use iceberg::spec::{
 };
 use lakehouse_core::commit::{FileChange, FilesOnFailure, NewTable};
 use lakehouse_core::error::{Error, Result};
-use lakehouse_core::lake::{FoundTable, Lake};
+use lakehouse_core::lake::FoundTable;
 use lakehouse_core::name::{hint, quote};
 use lakehouse_core::provider::{WrittenRows, write_plan};
 use lakehouse_core::table::{Table, iceberg_schema, read_schema};
@@ -26,7 +26,7 @@ use super::default_value::default_value;
 use crate::environment::Environment;
 use crate::exact_cast::{cast_type, exact_casts};
 use crate::resolve::{TableTarget, name};
-use crate::sql_type::TypeReader;
+use crate::sql_type::{TypeReader, stored_type};
 use crate::statement::{CreateTable, PartitionTerm, TYPE_DEPTH_MAX};
 
 /// The property of a statement that chooses the Iceberg format version.
@@ -48,12 +48,13 @@ pub(super) async fn create_table(
         let _ = commits.create(&target.catalog, &staged, None).await?;
         return Ok(QueryResult::empty());
     };
-    let written = write_source(source, &staged, lake, state).await?;
+    let written = write_source(source, &staged, session, state).await?;
     let rows = written.rows;
     let first = match written.files.is_empty() {
         true => None,
         false => Some(
             FileChange::append(&staged, written.files)
+                .with_summary(session.variables().write.summary)
                 .with_files_on_failure(FilesOnFailure::Delete),
         ),
     };
@@ -77,10 +78,11 @@ pub(super) async fn replace_table(
     let mut replacement = commits.stage_replacement(base, new).await?;
     let mut rows = None;
     if let Some(source) = source {
-        let written = write_source(source, replacement.staged(), lake, state).await?;
+        let written = write_source(source, replacement.staged(), session, state).await?;
         rows = Some(written.rows);
         replacement = replacement.with_files(written.files);
     }
+    let replacement = replacement.with_summary(session.variables().write.summary);
     let _ = commits
         .commit(&found.catalog, base.ident(), replacement)
         .await?;
@@ -114,12 +116,14 @@ async fn new_table(
 async fn write_source(
     source: LogicalPlan,
     staged: &Table,
-    lake: &Lake,
+    session: &Environment,
     state: &SessionState,
 ) -> Result<WrittenRows> {
+    let (lake, write) = (session.access().lake(), session.variables().write);
     let plan = source_plan(source, staged, state).await?;
     let context = state.task_ctx();
-    write_plan(lake, staged, plan, HashMap::new(), &context).await
+    let properties = write.properties.clone().into_iter().collect();
+    write_plan(lake, staged, plan, properties, &context).await
 }
 
 fn count_of(rows: u64) -> Result<QueryResult> {
@@ -221,18 +225,6 @@ fn source_schema(
         .collect();
     let schema = iceberg_schema(&ArrowSchema::new(fields), format)?;
     checked_schema(schema.as_struct().fields().to_vec())
-}
-
-/// A column without a type (`NULL AS x`) and what only this version cannot hold.
-fn stored_type(data_type: &DataType, format: FormatVersion) -> DataType {
-    use arrow::datatypes::TimeUnit;
-    match data_type {
-        // The engine's own timestamps are nanoseconds; format 3 alone has them.
-        DataType::Timestamp(TimeUnit::Nanosecond, zone) if format != FormatVersion::V3 => {
-            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-        }
-        other => other.clone(),
-    }
 }
 
 /// Names must differ in more than case, or no unquoted name could mean them; types must be shallow

@@ -11,13 +11,11 @@ use lakehouse_core::governance::Privilege;
 use lakehouse_core::lake::{FoundTable, Selector};
 use lakehouse_core::name::Name;
 
-use super::insert::staged_as;
 use super::relation::{at_place, resolve_source};
 use super::{
-    Intent, Resolved, Scope, SessionTable, names, refuse_writes_in_the_past, session_table,
+    Intent, Resolved, Scope, SessionTable, audit, names, refuse_writes_in_the_past, session_table,
 };
 use crate::constant::Constants;
-use crate::environment::WAP_ID;
 use crate::statement::{
     AlterAction, AlterTable, Call, CreateMode, CreateNamespace, CreateTable, Describe,
     DropNamespace, DropTable, SetValue, ShowTarget, Statement, Use,
@@ -421,12 +419,7 @@ async fn replaced_table(definition: &CreateTable, scope: &Scope<'_>) -> Result<O
             .await
             .map_err(|error| at_place(error, &definition.name))?,
     };
-    if staged_as(&table.table, scope.wap_id.as_deref())?.is_some() {
-        return Err(Error::unsupported(format!(
-            "{WAP_ID} is set, but a new definition cannot be staged: RESET {WAP_ID} to replace the \
-             table at once"
-        )));
-    }
+    audit::refuse(&table.table, &scope.wap, "a new definition")?;
     Ok(Some(table))
 }
 

@@ -18,6 +18,7 @@ use lakehouse_core::name::quote;
 use lakehouse_core::scan::MetadataColumn;
 use lakehouse_core::table::Version;
 
+use super::audit;
 use super::change::ChangeTarget;
 use super::common_table::move_column_names;
 use super::insert::{InsertForm, insert_of, open_file, resolve_target};
@@ -301,8 +302,12 @@ async fn look_up(
             table
         }
     };
-    let pinned =
-        pin(table, version, scope.as_of_ms).map_err(|error| at_place(error, &written.path))?;
+    let table = match (&version, scope.as_of_ms) {
+        (None, None) => audit::view(table, &scope.wap),
+        _ => Ok(table),
+    };
+    let pinned = table.and_then(|table| pin(table, version, scope.as_of_ms));
+    let pinned = pinned.map_err(|error| at_place(error, &written.path))?;
     found.add_lake_table(&written.path, pinned, Privilege::Select)
 }
 

@@ -8,8 +8,8 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use lakehouse_core::error::{Error, ErrorKind, Result};
 
-use super::Statement;
 use super::insert::InsertRows;
+use super::{Statement, WriteOptions};
 use crate::parse::{Cursor, DIALECT};
 pub use options::{CopyFormat, CsvForm};
 
@@ -112,8 +112,7 @@ fn copy_from(cursor: &mut Cursor) -> Result<Statement> {
         overwrite: false,
         partition: Vec::new(),
         by_name: false,
-        isolation: None,
-        overwrite_mode: None,
+        options: WriteOptions::default(),
         file: Some(CopiedFile {
             location,
             format,
