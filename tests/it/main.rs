@@ -57,6 +57,8 @@ mod session_tables;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
+mod sql_pages;
+#[cfg(test)]
 mod streamed;
 #[cfg(test)]
 mod tpch;

@@ -80,6 +80,7 @@ scripts!(
     time_zones,
     types,
     update,
+    uuid_partitions,
     wap_branch,
     windows,
     write_options,

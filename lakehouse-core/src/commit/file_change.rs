@@ -15,7 +15,7 @@ use super::references::{find, not_found};
 use super::rewrite_manifests::RewriteManifests;
 use super::summary::Tally;
 use crate::error::{Error, ErrorKind, Result};
-use crate::scan::{DeleteFile, Predicate, ScanFile, is_vector};
+use crate::scan::{DeleteFile, Predicate, ScanFile, is_vector, predicate_text, surely_matches};
 use crate::table::{MAIN_BRANCH, ReferenceKind, Table, ancestor_ids};
 use crate::write::WrittenFile;
 
@@ -372,6 +372,28 @@ impl FileChange {
             }
         }
         self.check_rewrite()
+    }
+
+    /// Refuses rows beside those that an overwrite by a filter replaces: doing it once more would
+    /// not replace them, and others who overwrite them would not be found.
+    pub(super) fn check_replacing(&self, metadata: &TableMetadata) -> Result<()> {
+        let Kind::OverwriteRows(filter) = &self.kind else {
+            return Ok(());
+        };
+        let outside = self
+            .added
+            .iter()
+            .find(|WrittenFile { data_file, spec_id }| {
+                !surely_matches(filter, metadata, *spec_id, data_file)
+            });
+        match outside {
+            None => Ok(()),
+            Some(file) => Err(Error::invalid(
+                "a file that is added may hold rows which do not match the filter of the overwrite",
+            )
+            .with_context("file", file.data_file.file_path())
+            .with_context("filter", predicate_text(filter, metadata))),
+        }
     }
 
     /// A rewrite of files leaves rows out that are deleted, and has none of its own.

@@ -62,6 +62,7 @@ impl StagedSnapshot {
         let metadata = table.metadata();
         refuse_encryption(metadata)?;
         change.check(metadata.format_version())?;
+        change.check_replacing(metadata)?;
         let mut snapshot_id = new_snapshot_id(clock);
         while snapshot_id == 0 || metadata.snapshot_by_id(snapshot_id).is_some() {
             snapshot_id = new_snapshot_id(clock);
