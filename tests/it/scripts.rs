@@ -80,7 +80,6 @@ scripts!(
     time_zones,
     types,
     update,
-    uuid_partitions,
     wap_branch,
     windows,
     write_options,

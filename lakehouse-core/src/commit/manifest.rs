@@ -1,7 +1,6 @@
 //! Manifests and manifest lists: made in memory by the format crate, written through our storage.
 
 mod avro_names;
-mod uuid_values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -213,12 +212,10 @@ async fn encode(
         )
     })?;
     let (schema, partition_type) = schema_of(metadata, spec)?;
-    let stored = uuid_values::as_bytes(&schema, spec, &partition_type)?;
     let memory = FileIO::new_with_memory();
     let output = memory.new_output("memory:/manifest.avro")?;
-    let told = stored.as_ref().map_or(&schema, |(schema, _)| schema);
-    let told = (Arc::clone(told), spec.as_ref().clone());
-    let builder = ManifestWriterBuilder::new(output, Some(snapshot_id), told.0, told.1);
+    let builder =
+        ManifestWriterBuilder::new(output, Some(snapshot_id), schema, spec.as_ref().clone());
     let mut writer = match (metadata.format_version(), content) {
         (FormatVersion::V1, _) => builder.build_v1(),
         (FormatVersion::V2, ManifestContentType::Data) => builder.build_v2_data(),
@@ -235,10 +232,6 @@ async fn encode(
         };
         check_tuple(&file, spec_id, &partition_type)
             .map_err(|error| error.with_context("file", draft.path()))?;
-        let file = match &stored {
-            Some((_, stored_type)) => with_promoted_partition(&file, spec_id, stored_type)?,
-            None => file,
-        };
         match draft {
             Draft::Added(_, number) => writer.add_file(file, *number)?,
             Draft::AddedBefore(placed) => writer.add_file(file, placed.sequence_number)?,
@@ -258,10 +251,6 @@ async fn encode(
     let mut manifest = writer.write_manifest_file().await?;
     let bytes = memory.new_input("memory:/manifest.avro")?.read().await?;
     let bytes = avro_names::with_avro_names(bytes);
-    let bytes = match stored {
-        Some(_) => uuid_values::with_uuids(&bytes, &schema, &partition_type)?,
-        None => bytes,
-    };
     manifest.manifest_length = i64::try_from(bytes.len())
         .map_err(|error| Error::internal("a manifest is too long").with_source(error))?;
     Ok((manifest, bytes))
@@ -329,6 +318,12 @@ fn check_tuple(file: &DataFile, spec_id: i32, partition_type: &StructType) -> Re
     for (value, field) in values.iter().zip(fields) {
         let Some(value) = value else { continue };
         let expected = field.field_type.as_primitive_type();
+        if expected == Some(&PrimitiveType::Uuid) {
+            return Err(Error::unsupported(format!(
+                "partition field {:?} has UUID values, which cannot be written into a manifest",
+                field.name
+            )));
+        }
         let fits = expected
             .zip(value.as_primitive_literal())
             .is_some_and(|(expected, literal)| {

@@ -19,6 +19,7 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use iceberg::spec::{NestedFieldRef, PrimitiveType, Type};
 
 use super::insert_into::InsertInto;
 use super::write_layout::WriteLayout;
@@ -87,6 +88,7 @@ async fn write_all(
     streams: Vec<SendableRecordBatchStream>,
     writes: Writes,
 ) -> Result<WrittenRows> {
+    refuse_uuid_partitions(table)?;
     let query_id = lake.clock().new_uuid();
     // Rows that are dealt out or sorted have no number that anybody knows.
     let is_numbered = streams.len() == 1 && writes.order == RowOrder::Any;
@@ -135,6 +137,23 @@ async fn write_all(
         tracing::warn!(error = %left, "files of a failed write were left behind");
     }
     Err(error)
+}
+
+/// The format crate cannot write a partition value of this type into a manifest.
+pub(super) fn refuse_uuid_partitions(table: &Table) -> Result<()> {
+    let values = table
+        .partition_spec()
+        .partition_type(table.metadata().current_schema())?;
+    let is_uuid =
+        |field: &&NestedFieldRef| *field.field_type == Type::Primitive(PrimitiveType::Uuid);
+    match values.fields().iter().find(is_uuid) {
+        None => Ok(()),
+        Some(field) => Err(Error::unsupported(format!(
+            "partition field {:?} has UUID values, which are not written; partition by \
+             bucket(n, …) of the column",
+            field.name
+        ))),
+    }
 }
 
 async fn write_stream(

@@ -24,6 +24,7 @@ use iceberg::spec::FormatVersion;
 pub use exec::RowChangeExec;
 pub use node::{RowChangeNode, RowChangePlanner};
 
+use super::insert::refuse_uuid_partitions;
 use super::write_terms::WriteTerms;
 use crate::catalog::foreign_type::refuse_write;
 use crate::commit::RowStatement;
@@ -149,7 +150,8 @@ impl RowChange {
                 "the updated columns of a change are not in the order of the table's",
             )));
         }
-        refuse_write(self.table().metadata()).map_err(of)
+        refuse_write(self.table().metadata()).map_err(of)?;
+        refuse_uuid_partitions(self.table()).map_err(of)
     }
 
     /// Whether the rows were found at the head of the branch that is changed.

@@ -217,9 +217,6 @@ pub(crate) fn promoted(value: &Literal, kind: &PrimitiveType) -> Literal {
         (PrimitiveType::Double, PrimitiveLiteral::Float(v)) => {
             PrimitiveLiteral::Double(f64::from(v.0).into())
         }
-        (PrimitiveType::Fixed(16), PrimitiveLiteral::UInt128(v)) => {
-            PrimitiveLiteral::Binary(v.to_be_bytes().to_vec())
-        }
         _ => primitive.clone(),
     })
 }
