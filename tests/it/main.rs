@@ -19,6 +19,8 @@ mod columns;
 #[cfg(test)]
 mod copy;
 #[cfg(test)]
+mod copy_from;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod evolution;
@@ -54,6 +56,8 @@ mod scripts;
 mod session_tables;
 #[cfg(test)]
 mod sharing;
+#[cfg(test)]
+mod sql_pages;
 #[cfg(test)]
 mod streamed;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::change::{self, Change, FilesOnFailure, Sent, Step};
 use super::file_change::FileChange;
 use super::publish::{CherryPick, Route};
 use super::references::ReferencePlan;
+use super::replace::ReplaceTable;
 use super::retry::RetryPolicy;
 use super::snapshot::StagedSnapshot;
 use super::{Committed, cleanup};
@@ -77,8 +78,8 @@ impl Request {
 
     async fn clean_up(&self, storage: &Storage) {
         let own = self.staged.iter().flat_map(StagedSnapshot::written);
-        let data: &[_] = match &self.change {
-            Change::Files(change) if change.on_failure == FilesOnFailure::Delete => &change.added,
+        let data: &[_] = match self.change.files() {
+            Some(change) if change.on_failure == FilesOnFailure::Delete => &change.added,
             _ => &[],
         };
         let data = data.iter().map(|file| file.data_file.file_path());
@@ -325,6 +326,12 @@ impl Leader<'_> {
                 let change = Arc::new(change.change(state));
                 return self.plan_files(&mut request.staged, change, state).await;
             }
+            Change::Replace(change) => {
+                let change = Arc::clone(change);
+                return self
+                    .plan_replacement(&mut request.staged, &change, state)
+                    .await;
+            }
             Change::SetReference(change) => match change.plan(state)? {
                 ReferencePlan::Step(step) => step,
                 ReferencePlan::EmptyBranch(retention) => {
@@ -360,6 +367,16 @@ impl Leader<'_> {
         change: Arc<FileChange>,
         state: &Table,
     ) -> Result<(Step, Table)> {
+        let (evolved, mut updates) = match &change.columns {
+            None => (state.clone(), Vec::new()),
+            Some(columns) => {
+                columns.check(state.metadata())?;
+                let updates = columns.evolve.updates(state.metadata())?;
+                let after = change::apply(state.metadata(), &updates)?;
+                (self.state(state, after), updates)
+            }
+        };
+        let state = &evolved;
         let staged = match staged {
             Some(staged) => staged,
             None => staged.insert(StagedSnapshot::new(state, self.clock, change)?),
@@ -372,7 +389,7 @@ impl Leader<'_> {
             .await?;
         let Some(snapshot) = snapshot else {
             let step = Step {
-                updates: Vec::new(),
+                updates,
                 previous_snapshot_id,
                 snapshot_id: previous_snapshot_id,
             };
@@ -386,8 +403,9 @@ impl Leader<'_> {
             None => builder.set_branch_snapshot(snapshot, &branch)?,
         };
         let built = built.build()?;
+        updates.extend(built.changes);
         let step = Step {
-            updates: built.changes,
+            updates,
             previous_snapshot_id,
             snapshot_id,
         };
@@ -413,6 +431,29 @@ impl Leader<'_> {
                 self.plan_files(staged, change, state).await
             }
         }
+    }
+
+    /// Another definition on `state` with a first snapshot of its own, and the state after it.
+    async fn plan_replacement(
+        &self,
+        staged: &mut Option<StagedSnapshot>,
+        change: &ReplaceTable,
+        state: &Table,
+    ) -> Result<(Step, Table)> {
+        let replaced = self.state(state, change.definition(state)?);
+        let staged = match staged {
+            Some(staged) => staged,
+            None => {
+                let rows = Arc::clone(&change.rows);
+                staged.insert(StagedSnapshot::new(&replaced, self.clock, rows)?)
+            }
+        };
+        let snapshot = staged
+            .produce(&replaced, self.manifests, None, self.clock.now_ms())
+            .await?
+            .ok_or_else(|| Error::internal("an append makes a snapshot"))?;
+        let (step, after) = change.step(replaced.metadata(), snapshot)?;
+        Ok((step, self.state(state, after)))
     }
 
     async fn plan_empty_branch(

@@ -62,6 +62,7 @@ impl StagedSnapshot {
         let metadata = table.metadata();
         refuse_encryption(metadata)?;
         change.check(metadata.format_version())?;
+        change.check_replacing(metadata)?;
         let mut snapshot_id = new_snapshot_id(clock);
         while snapshot_id == 0 || metadata.snapshot_by_id(snapshot_id).is_some() {
             snapshot_id = new_snapshot_id(clock);
@@ -270,6 +271,7 @@ impl StagedSnapshot {
         if self.change.is_empty() {
             return Ok(None);
         }
+        self.change.check_definition(table.metadata(), parent)?;
         self.validate(table, parent, cache).await?;
         let mut remaining = self.remove(table, parent, cache).await?;
         let mut tally = self.tally.clone();

@@ -26,8 +26,9 @@ pub use exec::RowChangeExec;
 pub use node::{RowChangeNode, RowChangePlanner};
 
 use super::insert::refuse_uuid_partitions;
+use super::write_terms::WriteTerms;
 use crate::catalog::foreign_type::refuse_write;
-use crate::commit::{Isolation, RowStatement};
+use crate::commit::RowStatement;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake, Selector};
 use crate::scan::{MetadataColumn, Predicate, ScanFile};
@@ -93,10 +94,8 @@ pub struct RowChange {
     /// What is true of every row that the change looks at; it says which files of others conflict
     /// with it, and which files it may touch.
     pub conflict_filter: Predicate,
-    /// What must not have happened meanwhile; by the table's properties without one.
-    pub isolation: Option<Isolation>,
-    /// The id by which the snapshot is published later: it is staged, and no branch moves to it.
-    pub wap_id: Option<String>,
+    /// How it is written.
+    pub terms: WriteTerms,
 }
 
 impl RowChange {

@@ -178,6 +178,9 @@ fn bloom_size(properties: Properties<'_>, column: &str) -> Result<(f64, u64)> {
         &format!("write.parquet.bloom-filter-ndv.column.{column}"),
         1,
     )?;
+    // Every filter is folded to the values that it got; this one begins as large as it may be.
+    let is_adaptive = properties.switch("write.parquet.bloom-filter-adaptive-enabled")?;
+    let ndv = ndv.filter(|_| is_adaptive != Some(true));
     let bytes = properties.number("write.parquet.bloom-filter-max-bytes", 1)?;
     // A split-block filter of so many bits holds so many values at this rate: -bits/8 * ln(...).
     let bits_per_value = -8.0 / (1.0 - fpp.powf(1.0 / 8.0)).ln();

@@ -243,7 +243,7 @@ pub(super) fn plan_found(
         found: target,
         branch,
         columns: _,
-        wap_id,
+        terms,
     } = target;
     let statement = match kind {
         ChangeKind::Delete => RowStatement::Delete,
@@ -261,8 +261,7 @@ pub(super) fn plan_found(
         delete_filter: None,
         removed: Vec::new(),
         conflict_filter: Predicate::AlwaysTrue,
-        isolation: None,
-        wap_id,
+        terms,
     };
     change.check()?;
     let table = change.target.table.clone();

@@ -98,15 +98,10 @@ fn file_change(
     for deletes in &touched.superseded {
         files = files.supersede(deletes);
     }
-    if let Some(isolation) = change.isolation {
-        files = files.with_isolation(isolation);
-    }
     if let Some(branch) = &change.branch {
         files = files.with_branch(branch);
     }
-    if let Some(id) = &change.wap_id {
-        files = files.staged(Some(id.clone()));
-    }
+    files = change.terms.apply(files);
     match change.statement {
         RowStatement::Merge => files.with_summary(merge_summary(&touched.counts, copied)),
         RowStatement::Delete | RowStatement::Update => files,
@@ -144,6 +139,7 @@ async fn apply(
         table: change.table().clone(),
         query_id: change.lake.clock().new_uuid(),
         has_row_lineage: change.has_row_lineage(),
+        properties: change.terms.properties.clone(),
     };
     // What is not written is refused before there is work.
     let options = writers.rows(0)?.file_options().clone();

@@ -1,5 +1,6 @@
 //! Reads, patches and writes the pieces of a change.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, new_null_array};
@@ -49,14 +50,20 @@ pub(super) struct Writers {
     pub(super) table: Table,
     pub(super) query_id: Uuid,
     pub(super) has_row_lineage: bool,
+    /// Properties of this write, before the table's.
+    pub(super) properties: HashMap<String, String>,
 }
 
 impl Writers {
     fn options(&self, task: u32) -> WriteOptions {
         let runtime = self.lake.runtime();
-        WriteOptions::new(runtime.reserve("changed rows"), self.query_id)
+        let options = WriteOptions::new(runtime.reserve("changed rows"), self.query_id)
             .with_task(task)
-            .with_spill_space(runtime.spill_space())
+            .with_spill_space(runtime.spill_space());
+        let properties = self.properties.iter();
+        properties.fold(options, |options, (key, value)| {
+            options.with_property(key, value)
+        })
     }
 
     /// What writes rows.
