@@ -74,7 +74,11 @@ pub(crate) fn plan(governed: Governed, lake: &Lake, state: &SessionState) -> Res
     let work = match intent {
         Intent::Rows { statement, insert } => {
             let form = insert.unwrap_or_default();
-            Work::Rows(Box::new(plan_rows(*statement, &form, &planner, &context)?))
+            let rows = plan_rows(*statement, &form, &planner, &context)?;
+            Work::Rows(Box::new(match form.overwrite {
+                Some(_) => insert::with_reads(rows, state)?,
+                None => rows,
+            }))
         }
         Intent::Changes(mut changes) => {
             let explanation = changes.explain.take();

@@ -35,6 +35,7 @@ pub struct FileChange {
     pub(super) referenced: Vec<ScanFile>,
     pub(super) isolation: Option<Isolation>,
     pub(super) conflict_filter: Option<Predicate>,
+    pub(super) read_filter: Option<Predicate>,
     pub(super) stage: Option<Stage>,
     pub(super) summary: BTreeMap<String, String>,
     pub(super) on_failure: FilesOnFailure,
@@ -75,6 +76,7 @@ impl FileChange {
             referenced: Vec::new(),
             isolation: None,
             conflict_filter: None,
+            read_filter: None,
             stage: None,
             summary: BTreeMap::new(),
             on_failure: FilesOnFailure::Keep,
@@ -187,6 +189,15 @@ impl FileChange {
     #[must_use]
     pub fn with_conflict_filter(mut self, filter: Predicate) -> Self {
         self.conflict_filter = Some(filter);
+        self
+    }
+
+    /// Says which rows of the branch the change has read beside those that it is about, as a
+    /// subquery does: with [`Isolation::Serializable`], others may neither add nor change nor
+    /// delete such rows.
+    #[must_use]
+    pub fn with_read_filter(mut self, filter: Predicate) -> Self {
+        self.read_filter = Some(filter);
         self
     }
 

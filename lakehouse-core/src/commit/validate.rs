@@ -12,11 +12,15 @@ use super::isolation::{Isolation, RowStatement};
 use super::manifest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{
-    DeleteIndex, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate, ReadManifest,
+    DeleteIndex, MANIFEST_READS_MAX, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate, ReadManifest,
     ScanFile, delete_may_match, is_vector, manifest_may_match, matched_rows, only, placed_files,
     predicate_text, read_manifests,
 };
 use crate::table::Table;
+
+/// What is said where rows that a subquery read are others by now.
+const READ_ROWS: &str = "another commit added, changed or deleted rows of the table that the statement read beside \
+                         those it changes, as in a subquery (serializable isolation)";
 
 /// The rows that a check is about.
 #[derive(Debug)]
@@ -73,6 +77,9 @@ struct Checks<'a> {
     no_new_deletes: Option<Scope<'a>>,
     /// No data file was removed that may hold such rows.
     no_removed_rows: Option<Scope<'a>>,
+    /// Rows that the change read beside those that it is about: nobody added, changed or deleted
+    /// such rows.
+    read: Option<Scope<'a>>,
     /// Data files that the change removes: still there, with no new deletes.
     replaced: HashMap<&'a str, &'a ScanFile>,
     /// Whether new equality deletes of replaced files do not matter, because they apply to the
@@ -177,18 +184,27 @@ impl<'a> Checks<'a> {
             ..Self::default()
         };
         let filter = change.conflict_filter.as_ref();
+        let read = |level: Isolation| match level {
+            Isolation::Serializable => {
+                let read = change.read_filter.as_ref();
+                read.map(|read| Scope::Rows(read, metadata))
+            }
+            Isolation::Snapshot | Isolation::None => None,
+        };
         match &change.kind {
             Kind::Append | Kind::DeleteRows(_) | Kind::Manifests(_) => {}
             Kind::Rewrite => checks.ignores_equality = true,
             Kind::OverwriteRows(rows) => {
                 let level = change.isolation.unwrap_or(Isolation::Serializable);
                 checks.overwrite(level, || Scope::Rows(filter.unwrap_or(rows), metadata));
+                checks.read = read(level);
             }
             Kind::ReplacePartitions | Kind::CherryPick(_) => {
                 let level = change.isolation.unwrap_or(Isolation::Serializable);
                 if let Some(partitions) = partitions {
                     checks.overwrite(level, || Scope::Partitions(partitions));
                 }
+                checks.read = read(level);
             }
             Kind::RowLevel(statement) => {
                 let level = match change.isolation {
@@ -200,6 +216,7 @@ impl<'a> Checks<'a> {
                 if level == Isolation::Serializable {
                     checks.no_new_rows = Some(Scope::Rows(filter, metadata));
                 }
+                checks.read = read(level);
                 let mut deletes = change.added.iter().map(|file| &file.data_file);
                 let adds_deletes = deletes.any(|file| file.content_type() != DataContentType::Data);
                 if adds_deletes && !is_delete && level != Isolation::None {
@@ -235,6 +252,7 @@ impl<'a> Checks<'a> {
         self.no_new_rows.is_none()
             && self.no_new_deletes.is_none()
             && self.no_removed_rows.is_none()
+            && self.read.is_none()
             && self.replaced.is_empty()
             && self.referenced.is_empty()
             && self.vectors.is_empty()
@@ -248,12 +266,14 @@ impl<'a> Checks<'a> {
             .filter(|file| self.wants(file, snapshot, table.metadata()))
             .cloned()
             .collect();
-        let read = read_manifests(table.storage(), wanted, cache).await?;
-        for read in &read {
-            match read.file.content {
-                ManifestContentType::Data => self.check_data(read, snapshot)?,
-                ManifestContentType::Deletes => {
-                    self.check_deletes(read, snapshot, table.metadata())?;
+        for chunk in wanted.chunks(MANIFEST_READS_MAX) {
+            let read = read_manifests(table.storage(), chunk.to_vec(), cache).await?;
+            for read in &read {
+                match read.file.content {
+                    ManifestContentType::Data => self.check_data(read, snapshot)?,
+                    ManifestContentType::Deletes => {
+                        self.check_deletes(read, snapshot, table.metadata())?;
+                    }
                 }
             }
         }
@@ -266,16 +286,19 @@ impl<'a> Checks<'a> {
             let scope = scope.as_ref();
             scope.is_some_and(|scope| scope.may_list(file, metadata))
         };
+        let is_read = !is_rewrite(snapshot) && scoped(&self.read);
         match file.content {
             ManifestContentType::Data => {
                 let adds = adds_rows(snapshot) && file.has_added_files();
                 let is_named = !self.replaced.is_empty() || !self.referenced.is_empty();
-                adds && scoped(&self.no_new_rows)
-                    || file.has_deleted_files() && (is_named || scoped(&self.no_removed_rows))
+                adds && (is_read || scoped(&self.no_new_rows))
+                    || file.has_deleted_files()
+                        && (is_named || is_read || scoped(&self.no_removed_rows))
             }
             ManifestContentType::Deletes => {
                 file.has_added_files()
                     && (self.no_new_deletes.is_some()
+                        || self.read.is_some()
                         || !self.replaced.is_empty()
                         || !self.updated.is_empty()
                         || !self.vectors.is_empty())
@@ -287,6 +310,10 @@ impl<'a> Checks<'a> {
         let is_deletion = snapshot.summary().operation == Operation::Delete;
         for file in own(placed_files(read)?, snapshot) {
             let path = file.path();
+            if file.status() != ManifestStatus::Existing && !is_rewrite(snapshot) {
+                let scope = self.read.as_ref().filter(|scope| scope.may_hold(&file));
+                refuse(scope, &file, READ_ROWS)?;
+            }
             match file.status() {
                 ManifestStatus::Added if adds_rows(snapshot) => {
                     refuse(
@@ -336,8 +363,11 @@ impl<'a> Checks<'a> {
         let is_new = |file: &PlacedFile| {
             file.status() == ManifestStatus::Added && file.snapshot_id == snapshot.snapshot_id()
         };
-        let is_rewrite = snapshot.summary().operation == Operation::Replace;
+        let is_rewrite = is_rewrite(snapshot);
         for file in placed_files(read)?.into_iter().filter(is_new) {
+            let scope = self.read.as_ref();
+            let scope = scope.filter(|scope| !is_rewrite && scope.may_delete(&file, metadata));
+            refuse(scope, &file, READ_ROWS)?;
             let scope = self.no_new_deletes.as_ref();
             refuse(
                 scope.filter(|scope| !is_rewrite && scope.may_delete(&file, metadata)),
@@ -386,6 +416,11 @@ impl<'a> Checks<'a> {
 fn own(files: Vec<PlacedFile>, snapshot: &Snapshot) -> impl Iterator<Item = PlacedFile> {
     let id = snapshot.snapshot_id();
     files.into_iter().filter(move |file| file.snapshot_id == id)
+}
+
+/// Rewrites move rows and leave the table's contents as they are.
+fn is_rewrite(snapshot: &Snapshot) -> bool {
+    snapshot.summary().operation == Operation::Replace
 }
 
 /// Rewrites add files and no rows.

@@ -25,6 +25,9 @@ pub struct InsertInto {
     pub mode: InsertMode,
     /// What must not have happened meanwhile where rows are replaced; serializable without one.
     pub isolation: Option<Isolation>,
+    /// Where rows are replaced: what is true of every row of the table that the inserted rows were
+    /// computed from; none where they were computed from others.
+    pub read_filter: Option<Predicate>,
     /// Makes the snapshot without moving the branch to it, to be published by this id.
     pub wap_id: Option<String>,
 }
@@ -70,6 +73,9 @@ impl InsertInto {
         let mut change = change
             .with_branch(branch)
             .with_files_on_failure(FilesOnFailure::Delete);
+        if let Some(read) = self.read_filter.as_ref() {
+            change = change.with_read_filter(read.clone());
+        }
         if let Some(isolation) = self.isolation {
             change = change.with_isolation(isolation);
         }

@@ -92,6 +92,9 @@ pub struct RowChange {
     /// What is true of every row that the change looks at; it says which files of others conflict
     /// with it, and which files it may touch.
     pub conflict_filter: Predicate,
+    /// What is true of every row of the target that the input reads beside those that it looks at,
+    /// as in a subquery; none where it reads no others.
+    pub read_filter: Option<Predicate>,
     /// What must not have happened meanwhile; by the table's properties without one.
     pub isolation: Option<Isolation>,
     /// The id by which the snapshot is published later: it is staged, and no branch moves to it.
