@@ -27,6 +27,8 @@ mod explain;
 #[cfg(test)]
 mod function_pruning;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod layout;

@@ -1,6 +1,6 @@
 //! One change of a branch's files as one snapshot: what it adds, removes and must find unchanged.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use iceberg::spec::{DataContentType, FormatVersion, Operation, Snapshot};
 use uuid::Uuid;
@@ -267,6 +267,17 @@ impl FileChange {
     pub(super) fn data_sequence_number(&self, version: FormatVersion) -> Option<i64> {
         let is_old = self.kind == Kind::Rewrite && version != FormatVersion::V1;
         is_old.then_some(self.base_sequence_number)
+    }
+
+    /// The added files but for deletes of data files that are gone, and those.
+    pub(super) fn without_deletes_of(
+        &self,
+        gone: &BTreeSet<String>,
+    ) -> (Vec<WrittenFile>, Vec<WrittenFile>) {
+        self.added.iter().cloned().partition(|file| {
+            let referenced = file.data_file.referenced_data_file();
+            referenced.is_none_or(|path| !gone.contains(&path))
+        })
     }
 
     /// Whether the change adds a deletion vector of a data file.

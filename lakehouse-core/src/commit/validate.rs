@@ -1,6 +1,6 @@
 //! What a change must find unchanged: checks of the snapshots that were committed since its base.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use iceberg::spec::{
     DataContentType, ManifestContentType, ManifestFile, ManifestStatus, Operation, Snapshot,
@@ -12,9 +12,9 @@ use super::isolation::{Isolation, RowStatement};
 use super::manifest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{
-    DeleteIndex, MANIFEST_READS_MAX, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate, ReadManifest,
-    ScanFile, delete_may_match, is_vector, manifest_may_match, matched_rows, only, placed_files,
-    predicate_text, read_manifests,
+    DeleteIndex, MANIFEST_READS_MAX, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate,
+    ReadManifest, ScanFile, delete_may_match, is_vector, manifest_may_match, matched_rows, only,
+    placed_files, predicate_text, read_manifests,
 };
 use crate::table::Table;
 
@@ -101,11 +101,14 @@ struct Checks<'a> {
 pub(super) struct Validation {
     /// By the location of the manifest list: a snapshot of a swap that failed comes back with
     /// another one.
-    passed: HashSet<String>,
+    /// With each the data files, referred to by the change, that it removed without that being a
+    /// conflict.
+    passed: HashMap<String, Vec<String>>,
 }
 
 impl Validation {
-    /// Checks a change against all snapshots between its base and `head`.
+    /// Checks a change against all snapshots between its base and `head`; tells the data files that
+    /// are gone with all their rows, so that the change need not delete any of them.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] with the check that failed, the snapshot, and the file or filter;
@@ -117,23 +120,27 @@ impl Validation {
         table: &Table,
         head: Option<&Snapshot>,
         cache: &ManifestCache,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<String>> {
         let everything = Predicate::AlwaysTrue;
         let checks = Checks::of(change, partitions, table, &everything)?;
+        let mut all_gone = BTreeSet::new();
         if checks.is_empty() {
-            return Ok(());
+            return Ok(all_gone);
         }
         for snapshot in since(change.base_snapshot_id, table.metadata(), head)? {
-            if self.passed.contains(snapshot.manifest_list()) {
+            if let Some(gone) = self.passed.get(snapshot.manifest_list()) {
+                all_gone.extend(gone.iter().cloned());
                 continue;
             }
-            checks
+            let gone = checks
                 .check(snapshot, table, cache)
                 .await
                 .map_err(|error| error.with_context("snapshot", snapshot.snapshot_id()))?;
-            self.passed.insert(snapshot.manifest_list().to_owned());
+            all_gone.extend(gone.iter().cloned());
+            self.passed
+                .insert(snapshot.manifest_list().to_owned(), gone);
         }
-        Ok(())
+        Ok(all_gone)
     }
 }
 
@@ -258,7 +265,14 @@ impl<'a> Checks<'a> {
             && self.vectors.is_empty()
     }
 
-    async fn check(&self, snapshot: &Snapshot, table: &Table, cache: &ManifestCache) -> Result<()> {
+    /// Tells the referenced files that are gone, where that is no conflict.
+    async fn check(
+        &self,
+        snapshot: &Snapshot,
+        table: &Table,
+        cache: &ManifestCache,
+    ) -> Result<Vec<String>> {
+        let mut gone = Vec::new();
         let list = manifest::read_list(table.storage(), snapshot, cache).await?;
         let wanted: Vec<ManifestFile> = list
             .iter()
@@ -270,14 +284,16 @@ impl<'a> Checks<'a> {
             let read = read_manifests(table.storage(), chunk.to_vec(), cache).await?;
             for read in &read {
                 match read.file.content {
-                    ManifestContentType::Data => self.check_data(read, snapshot)?,
+                    ManifestContentType::Data => {
+                        gone.extend(self.check_data(read, snapshot)?);
+                    }
                     ManifestContentType::Deletes => {
                         self.check_deletes(read, snapshot, table.metadata())?;
                     }
                 }
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// Whether a manifest that the snapshot wrote can matter.
@@ -306,7 +322,8 @@ impl<'a> Checks<'a> {
         }
     }
 
-    fn check_data(&self, read: &ReadManifest, snapshot: &Snapshot) -> Result<()> {
+    fn check_data(&self, read: &ReadManifest, snapshot: &Snapshot) -> Result<Vec<String>> {
+        let mut gone = Vec::new();
         let is_deletion = snapshot.summary().operation == Operation::Delete;
         for file in own(placed_files(read)?, snapshot) {
             let path = file.path();
@@ -333,12 +350,15 @@ impl<'a> Checks<'a> {
                              (missing required files to delete)",
                         ));
                     }
-                    if self.referenced.contains(path) && !(is_deletion && self.ignores_deletions) {
-                        return Err(conflict(
-                            &file,
-                            "a data file whose rows the change deletes was removed by another \
-                             commit (missing data files)",
-                        ));
+                    if self.referenced.contains(path) {
+                        if !(is_deletion && self.ignores_deletions) {
+                            return Err(conflict(
+                                &file,
+                                "a data file whose rows the change deletes was removed by another \
+                                 commit (missing data files)",
+                            ));
+                        }
+                        gone.push(path.to_owned());
                     }
                     let scope = self.no_removed_rows.as_ref();
                     refuse(
@@ -351,7 +371,7 @@ impl<'a> Checks<'a> {
                 ManifestStatus::Added | ManifestStatus::Existing => {}
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
     fn check_deletes(

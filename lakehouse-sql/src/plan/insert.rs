@@ -9,9 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
-use datafusion::common::tree_node::{
-    Transformed, TransformedResult, TreeNode, TreeNodeRecursion,
-};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
@@ -105,7 +103,11 @@ pub(super) fn with_reads(plan: LogicalPlan, state: &SessionState) -> Result<Logi
             };
             dml.target = provider_as_source(Arc::new(target.clone().with_insert_into(into)));
         }
-        Ok(Transformed::new(LogicalPlan::Dml(dml), true, TreeNodeRecursion::Stop))
+        Ok(Transformed::new(
+            LogicalPlan::Dml(dml),
+            true,
+            TreeNodeRecursion::Stop,
+        ))
     });
     Ok(aimed.data()?)
 }
