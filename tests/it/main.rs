@@ -3,6 +3,11 @@
 //! SQL scripts stand in `tests/slt`; `LAKE_COMPLETE=1 cargo test -p lakehouse-tests scripts` writes
 //! what the engine answers into them, to be read before it is believed.
 
+/// Memory is counted, for tests that have a process of their own.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: lakehouse_test_allocator::Counting = lakehouse_test_allocator::Counting;
+
 // The lints know test code by this attribute.
 #[cfg(test)]
 mod bad_input;
@@ -32,6 +37,8 @@ mod isolation;
 mod lake;
 #[cfg(test)]
 mod layout;
+#[cfg(test)]
+mod many_manifests;
 #[cfg(test)]
 mod many_writers;
 #[cfg(test)]
