@@ -64,6 +64,8 @@ mod session_tables;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
+mod spellings;
+#[cfg(test)]
 mod streamed;
 #[cfg(test)]
 mod tpch;
