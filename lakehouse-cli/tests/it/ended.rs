@@ -15,7 +15,8 @@ const KILLS: u32 = 10;
 const STATEMENTS: [(&str, &str); 3] = [
     (
         "UPDATE t SET v = v + 1 WHERE id % 3 = 0",
-        "SELECT count(*), count(DISTINCT id), sum(CASE WHEN id % 3 = 0 THEN v + 1 ELSE v END) FROM t",
+        "SELECT count(*), count(DISTINCT id), sum(v + CASE WHEN id % 3 = 0 THEN 1 ELSE 0 END) \
+         FROM t",
     ),
     (
         "DELETE FROM t WHERE id % 50 = (SELECT min(id % 50) FROM t)",
@@ -123,8 +124,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// A folder that holds few bytes: a file system of its own where we may mount one, else one in which
-/// no file may be large.
+/// A folder that holds few bytes: a file system of its own where we may mount one, else one in
+/// which no file may be large.
 struct Small {
     folder: PathBuf,
     is_mounted: bool,
@@ -233,12 +234,14 @@ fn a_change_of_rows_on_a_full_disk_leaves_everything_as_it_was() {
             "UPDATE t SET b = sha512(b)".to_owned(),
             "UPDATE t SET b = sha512(b) WHERE id % 10 > 0".to_owned(),
             format!(
-                "MERGE INTO t USING (SELECT value, {large} AS b FROM generate_series(1, 28000)) AS s \
+                "MERGE INTO t USING (SELECT value, {large} AS b FROM generate_series(1, 28000)) \
+                 AS s \
                  ON t.id = s.value WHEN MATCHED THEN UPDATE SET b = s.b \
                  WHEN NOT MATCHED THEN INSERT (id, b) VALUES (s.value, s.b)"
             ),
             format!(
-                "MERGE INTO t USING (SELECT value, {large} AS b FROM generate_series(1, 28000)) AS s \
+                "MERGE INTO t USING (SELECT value, {large} AS b FROM generate_series(1, 28000)) \
+                 AS s \
                  ON t.id = s.value WHEN NOT MATCHED THEN INSERT (id, b) VALUES (s.value, s.b) \
                  WHEN MATCHED AND t.id < 100 THEN DELETE"
             ),

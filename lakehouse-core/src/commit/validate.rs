@@ -20,7 +20,7 @@ use crate::table::Table;
 
 /// What is said where rows that a subquery read are others by now.
 const READ_ROWS: &str = "another commit added, changed or deleted rows of the table that the statement read beside \
-                         those it changes, as in a subquery (serializable isolation)";
+     those it changes, as in a subquery (serializable isolation)";
 
 /// The rows that a check is about.
 #[derive(Debug)]
