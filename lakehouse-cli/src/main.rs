@@ -21,11 +21,6 @@ use clap::Parser;
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 
-/// Buffers of batches come and go in all threads; the system's allocator gives many of them back to
-/// the kernel and gets them again page by page.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// How long the end of the process waits for threads that read a terminal or a pipe.
 const SHUTDOWN_MAX: Duration = Duration::from_millis(100);
 

@@ -81,7 +81,11 @@ pub(crate) fn plan(governed: Governed, lake: &Lake, state: &SessionState) -> Res
         Intent::Rows { statement, insert } => {
             let mut form = insert.unwrap_or_default();
             let file = form.file.take();
-            let plan = Box::new(plan_rows(*statement, &form, &planner, &context)?);
+            let rows = plan_rows(*statement, &form, &planner, &context)?;
+            let plan = Box::new(match form.overwrite {
+                Some(_) => insert::with_reads(rows, state)?,
+                None => rows,
+            });
             match file {
                 Some(file) => Work::Copied { plan, file },
                 None => Work::Rows(plan),

@@ -6,10 +6,6 @@ use lakehouse_benches::compare::{
     Command, USAGE, make_commits, print_first_row, print_peaks, run, serve_changes,
 };
 
-/// That of `lake`, for all engines of this process; others bring their own as well.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Command::parse(std::env::args().skip(1)) {

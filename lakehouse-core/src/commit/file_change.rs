@@ -1,6 +1,6 @@
 //! One change of a branch's files as one snapshot: what it adds, removes and must find unchanged.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use iceberg::spec::{
@@ -45,6 +45,7 @@ pub struct FileChange {
     pub(super) referenced: Vec<ScanFile>,
     pub(super) isolation: Option<Isolation>,
     pub(super) conflict_filter: Option<Predicate>,
+    pub(super) read_filter: Option<Predicate>,
     pub(super) stage: Option<Stage>,
     pub(super) summary: BTreeMap<String, String>,
     pub(super) on_failure: FilesOnFailure,
@@ -113,6 +114,7 @@ impl FileChange {
             conflict_filter: None,
             columns: None,
             makes_branch: false,
+            read_filter: None,
             stage: None,
             summary: BTreeMap::new(),
             on_failure: FilesOnFailure::Keep,
@@ -247,6 +249,15 @@ impl FileChange {
         self
     }
 
+    /// Says which rows of the branch the change has read beside those that it is about, as a
+    /// subquery does: with [`Isolation::Serializable`], others may neither add nor change nor
+    /// delete such rows.
+    #[must_use]
+    pub fn with_read_filter(mut self, filter: Predicate) -> Self {
+        self.read_filter = Some(filter);
+        self
+    }
+
     /// Makes the snapshot without moving the branch to it; `wap_id` is what publishing it asks for.
     #[must_use]
     pub fn staged(mut self, wap_id: Option<String>) -> Self {
@@ -313,6 +324,17 @@ impl FileChange {
     pub(super) fn data_sequence_number(&self, version: FormatVersion) -> Option<i64> {
         let is_old = self.kind == Kind::Rewrite && version != FormatVersion::V1;
         is_old.then_some(self.base_sequence_number)
+    }
+
+    /// The added files but for deletes of data files that are gone, and those.
+    pub(super) fn without_deletes_of(
+        &self,
+        gone: &BTreeSet<String>,
+    ) -> (Vec<WrittenFile>, Vec<WrittenFile>) {
+        self.added.iter().cloned().partition(|file| {
+            let referenced = file.data_file.referenced_data_file();
+            referenced.is_none_or(|path| !gone.contains(&path))
+        })
     }
 
     /// Whether the change adds a deletion vector of a data file.

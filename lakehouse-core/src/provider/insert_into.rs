@@ -26,6 +26,9 @@ pub struct InsertInto {
     pub mode: InsertMode,
     /// How it is written.
     pub terms: WriteTerms,
+    /// Where rows are replaced: what is true of every row of the table that the inserted rows were
+    /// computed from; none where they were computed from others.
+    pub read_filter: Option<Predicate>,
     /// Columns that the table gets with the rows; see [`super::LakeTable::with_added_columns`].
     pub(super) columns: Option<AddedColumns>,
 }
@@ -45,6 +48,7 @@ impl InsertInto {
         Self {
             mode,
             terms,
+            read_filter: None,
             columns: None,
         }
     }
@@ -90,6 +94,9 @@ impl InsertInto {
             .with_files_on_failure(FilesOnFailure::Delete);
         if let Some(columns) = &self.columns {
             change = change.with_columns(&columns.before, columns.operations.clone());
+        }
+        if let Some(read) = &self.read_filter {
+            change = change.with_read_filter(read.clone());
         }
         Ok(Some(self.terms.apply(change)))
     }

@@ -94,6 +94,9 @@ pub struct RowChange {
     /// What is true of every row that the change looks at; it says which files of others conflict
     /// with it, and which files it may touch.
     pub conflict_filter: Predicate,
+    /// What is true of every row of the target that the input reads beside those that it looks at,
+    /// as in a subquery; none where it reads no others.
+    pub read_filter: Option<Predicate>,
     /// How it is written.
     pub terms: WriteTerms,
 }

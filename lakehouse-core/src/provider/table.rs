@@ -160,6 +160,11 @@ impl LakeTable {
         })
     }
 
+    /// How inserted rows take their place, for a table that rows may be inserted into.
+    pub fn insert_into_mode(&self) -> Option<&InsertInto> {
+        self.target.as_ref().map(|target| &target.into)
+    }
+
     /// Holds at most about `bytes` of deleted keys in memory within one scan; equality deletes
     /// beyond that are applied by a join that spills. A quarter of the session's memory budget when
     /// this is not called.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::planner::ContextProvider;
 use datafusion::logical_expr::{ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource};
@@ -23,6 +25,7 @@ use lakehouse_core::name::{hint, quote};
 use lakehouse_core::provider::{InsertInto, InsertMode, LakeTable, WriteTerms, filter_predicate};
 use lakehouse_core::scan::{Comparison, Predicate};
 
+use super::conflict::read_again;
 use crate::environment::OverwriteMode;
 use crate::exact_cast::cast_type;
 use crate::govern::GovernedTables;
@@ -73,6 +76,35 @@ pub(super) fn aim(
     let into = InsertInto::new(mode, form.terms.clone());
     *source = provider_as_source(Arc::new(target.clone().with_insert_into(into)));
     Ok(tables)
+}
+
+/// Tells an overwrite which rows of its target the inserted ones are computed from.
+///
+/// # Errors
+/// Those of planning the rows.
+pub(super) fn with_reads(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    let aimed = plan.transform_down(|node| {
+        let LogicalPlan::Dml(mut dml) = node else {
+            return Ok(Transformed::no(node));
+        };
+        let provider = source_as_provider(&dml.target)?;
+        let target = provider.as_any().downcast_ref::<LakeTable>();
+        if let Some(target) = target
+            && let Some(into) = target.insert_into_mode()
+            && into.mode != InsertMode::Append
+        {
+            let read_filter = read_again(&dml.input, 0, target.table(), state)?;
+            let mut into = into.clone();
+            into.read_filter = read_filter;
+            dml.target = provider_as_source(Arc::new(target.clone().with_insert_into(into)));
+        }
+        Ok(Transformed::new(
+            LogicalPlan::Dml(dml),
+            true,
+            TreeNodeRecursion::Stop,
+        ))
+    });
+    Ok(aimed.data()?)
 }
 
 /// The rows that a static overwrite replaces: those with the fixed values.

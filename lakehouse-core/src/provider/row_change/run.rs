@@ -98,6 +98,9 @@ fn file_change(
     for deletes in &touched.superseded {
         files = files.supersede(deletes);
     }
+    if let Some(read) = &change.read_filter {
+        files = files.with_read_filter(read.clone());
+    }
     if let Some(branch) = &change.branch {
         files = files.with_branch(branch);
     }

@@ -345,6 +345,7 @@ impl Fixture {
             insert: statement.insert,
             repeats: false,
             delete_filter: None,
+            read_filter: None,
             removed: Vec::new(),
             conflict_filter: Predicate::AlwaysTrue,
             terms: WriteTerms {
