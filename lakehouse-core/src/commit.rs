@@ -20,6 +20,7 @@ mod publish;
 mod purge;
 mod references;
 mod removal;
+mod replace;
 mod retry;
 mod rewrite_manifests;
 mod rollback;
@@ -48,6 +49,7 @@ pub use properties::{RemoveProperties, SetProperties};
 pub use publish::{CherryPick, FastForward, PublishChanges};
 pub use purge::Purged;
 pub use references::{DropReference, ReferenceMode, Retention, SetReference};
+pub use replace::ReplaceTable;
 pub use rewrite_manifests::RewriteManifests;
 pub use rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
 
@@ -150,8 +152,8 @@ impl Commits {
         change: impl Into<Change>,
     ) -> Result<Committed> {
         let mut change = change.into();
-        if let Change::Files(files) = &mut change {
-            let summary = &mut Arc::make_mut(files).summary;
+        if let Some(files) = change.files_mut() {
+            let summary = &mut files.summary;
             for (key, value) in self.summary.iter() {
                 summary.entry(key.clone()).or_insert_with(|| value.clone());
             }
@@ -224,6 +226,10 @@ impl Commits {
         let Change::Files(change) = &request.change else {
             return Ok(());
         };
+        if change.columns.is_some() {
+            // Its manifests need the new columns, whose swap it has to itself.
+            return Ok(());
+        }
         let pointer = catalog.load_table(ident).await?;
         if pointer.metadata.uuid() != change.table_uuid {
             return Err(Error::new(

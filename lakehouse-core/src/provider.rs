@@ -36,11 +36,12 @@ mod transform_value;
 mod values;
 mod write_default;
 mod write_layout;
+mod write_terms;
 
 pub use access::Access;
 pub use catalog::{LakeCatalog, LocalTable};
 pub use insert::{WrittenRows, write_plan, write_streams};
-pub use insert_into::{InsertInto, InsertMode};
+pub use insert_into::{AddedColumns, InsertInto, InsertMode};
 pub use predicate::{exact_predicate, filter_predicate};
 pub use row_change::{RowAction, RowChange, RowChangeExec, RowChangeNode, RowChangePlanner};
 pub use row_filter::RowFilterRule;
@@ -49,3 +50,4 @@ pub use streamed_scan::StreamedPlanning;
 pub use table::LakeTable;
 pub use transform_function::transform_functions;
 pub use write_default::write_default;
+pub use write_terms::WriteTerms;

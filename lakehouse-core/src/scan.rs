@@ -1,6 +1,7 @@
 //! From a predicate and a snapshot to a plan of files to read: pure planning over manifests that
 //! were read before.
 
+mod added_file;
 mod avro_blocks;
 mod avro_header;
 mod column_cache;
@@ -32,6 +33,7 @@ mod thrift;
 mod value;
 mod whole_files;
 
+pub(crate) use added_file::surely_matches;
 pub(crate) use avro_header::{AvroHeader, partition_fields};
 pub(crate) use column_cache::{ColumnCache, ColumnKey, KeptColumn};
 pub use context::ScanContext;

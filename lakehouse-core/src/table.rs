@@ -85,6 +85,19 @@ impl Table {
         })
     }
 
+    /// The same view of a table whose definition has changed: the snapshot and version stay, the
+    /// schema is the current one of `metadata`.
+    #[must_use]
+    pub(crate) fn with_definition(&self, metadata: TableMetadata) -> Self {
+        let mut inner = Inner::clone(&self.inner);
+        inner.schema = Arc::clone(metadata.current_schema());
+        inner.pointer.metadata = Arc::new(metadata);
+        inner.refs = Arc::default();
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
     /// The same view with its requests counted for one statement.
     #[must_use]
     pub fn with_storage(&self, storage: Storage) -> Self {

@@ -50,6 +50,52 @@ impl AnalyzerRule for CorrelationRule {
     }
 }
 
+/// The columns of the query around that the subqueries of an expression refer to, however deep they
+/// stand.
+pub(crate) fn outer_columns(expr: &Expr) -> Result<Vec<Column>> {
+    let mut found = Vec::new();
+    expr.apply(|expr| {
+        if let Some(subquery) = subquery_of(expr) {
+            found.extend(free_columns(&subquery.subquery)?);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// The columns that a subquery's plan refers to and that no query inside of it has.
+fn free_columns(plan: &LogicalPlan) -> Result<Vec<Column>> {
+    let mut found = Vec::new();
+    plan.apply(|node| {
+        let inputs = node.inputs();
+        let is_there = |column: &Column| inputs.iter().any(|at| at.schema().has_column(column));
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                match expr {
+                    Expr::OuterReferenceColumn(_, column) => found.push(column.clone()),
+                    expr => {
+                        let inner = subquery_of(expr).map(|inner| free_columns(&inner.subquery));
+                        let inner = inner.transpose()?.unwrap_or_default();
+                        found.extend(inner.into_iter().filter(|column| !is_there(column)));
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
+}
+
+fn subquery_of(expr: &Expr) -> Option<&Subquery> {
+    match expr {
+        Expr::ScalarSubquery(subquery)
+        | Expr::Exists(Exists { subquery, .. })
+        | Expr::InSubquery(InSubquery { subquery, .. }) => Some(subquery),
+        Expr::SetComparison(comparison) => Some(&comparison.subquery),
+        _ => None,
+    }
+}
+
 /// Refuses subqueries that refer to a query beyond the one right around them.
 fn check_reach(node: &LogicalPlan) -> Result<()> {
     let inputs = node.inputs();

@@ -9,6 +9,7 @@ use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingF
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::NamespaceIdent;
+use lakehouse_core::commit::Isolation;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Principal;
 use lakehouse_core::lake::{DEFAULT_NAMESPACE, Lake, dotted};
@@ -34,6 +35,7 @@ use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
 use crate::set_operation::SetOperationRule;
 use crate::shared_subplan::SharingPlanner;
+use crate::statement::WriteOptions;
 use crate::subquery_value::SubqueryValueRule;
 use crate::truth_test::TruthTestRule;
 use crate::typed_call::TypedCallRule;
@@ -44,10 +46,37 @@ pub(crate) const AS_OF: &str = "lakehouse.as_of";
 pub(crate) const OVERWRITE_MODE: &str = "lakehouse.partition_overwrite_mode";
 /// The variable of the id that stages what is written to tables with `write.wap.enabled`.
 pub(crate) const WAP_ID: &str = "lakehouse.wap_id";
+/// The variable of the branch that what is written to such tables goes to, and is read from.
+pub(crate) const WAP_BRANCH: &str = "lakehouse.wap_branch";
+/// Variables of a session that stand for options of its writes.
+const WRITE_OPTIONS: &[(&str, &str)] = &[
+    ("lakehouse.app_id", "app-id"),
+    ("lakehouse.compression_codec", "compression-codec"),
+    ("lakehouse.compression_level", "compression-level"),
+    ("lakehouse.distribution_mode", "distribution-mode"),
+    ("lakehouse.isolation_level", "isolation-level"),
+    ("lakehouse.merge_schema", "merge-schema"),
+    ("lakehouse.target_file_size_bytes", "target-file-size-bytes"),
+];
 /// What other engines call variables of ours, in lower case.
 const ALIASES: &[(&str, &str)] = &[
     ("spark.sql.sources.partitionoverwritemode", OVERWRITE_MODE),
     ("spark.wap.id", WAP_ID),
+    ("spark.wap.branch", WAP_BRANCH),
+    ("spark.app.id", "lakehouse.app_id"),
+    (
+        "spark.sql.iceberg.compression-codec",
+        "lakehouse.compression_codec",
+    ),
+    (
+        "spark.sql.iceberg.compression-level",
+        "lakehouse.compression_level",
+    ),
+    (
+        "spark.sql.iceberg.distribution-mode",
+        "lakehouse.distribution_mode",
+    ),
+    ("spark.sql.iceberg.merge-schema", "lakehouse.merge_schema"),
 ];
 /// The variable of `SET TIME ZONE`.
 const TIME_ZONE: &str = "time zone";
@@ -108,8 +137,19 @@ pub(crate) struct Variables {
     pub(crate) as_of_ms: Option<i64>,
     /// Which rows an INSERT OVERWRITE replaces.
     pub(crate) overwrite_mode: OverwriteMode,
-    /// The id that stages what is written to tables with `write.wap.enabled`.
-    pub(crate) wap_id: Option<String>,
+    /// Where what is written to tables with `write.wap.enabled` goes.
+    pub(crate) wap: Wap,
+    /// How statements write that do not say it.
+    pub(crate) write: WriteOptions,
+}
+
+/// Where a session lets its writes be audited.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wap {
+    /// The id by which a staged snapshot is published.
+    pub(crate) id: Option<String>,
+    /// The branch that is written to, and read where it exists.
+    pub(crate) branch: Option<String>,
 }
 
 impl Environment {
@@ -163,7 +203,8 @@ impl Environment {
             namespace,
             as_of_ms: None,
             overwrite_mode: OverwriteMode::default(),
-            wap_id: None,
+            wap: Wap::default(),
+            write: WriteOptions::default(),
         });
         Ok(Self {
             access,
@@ -243,7 +284,16 @@ impl Environment {
                         "{WAP_ID} must not be empty; RESET {WAP_ID} ends staging"
                     )));
                 }
-                self.lock_variables().wap_id = value;
+                self.lock_variables().wap.id = value;
+                Ok(())
+            }
+            (WAP_BRANCH, value) => {
+                if value.as_deref().is_some_and(|name| name.trim().is_empty()) {
+                    return Err(Error::invalid(format!(
+                        "{WAP_BRANCH} must not be empty; RESET {WAP_BRANCH} goes back to main"
+                    )));
+                }
+                self.lock_variables().wap.branch = value;
                 Ok(())
             }
             (TIME_ZONE | ENGINE_TIME_ZONE, value) => {
@@ -269,11 +319,26 @@ impl Environment {
                 self.set_engine_option(engine, &value)
             }
             (engine, None) if engine.starts_with("datafusion.") => self.reset_engine_option(engine),
-            (other, _) => Err(Error::invalid(format!(
-                "there is no variable {other:?}{}",
-                hint(other, [AS_OF, OVERWRITE_MODE, WAP_ID, TIME_ZONE])
-            ))),
+            (other, value) => self.set_write_option(other, value.as_deref()),
         }
+    }
+
+    fn set_write_option(&self, name: &str, value: Option<&str>) -> Result<()> {
+        let Some((_, option)) = WRITE_OPTIONS.iter().find(|(known, _)| *known == name) else {
+            let own = [AS_OF, OVERWRITE_MODE, WAP_ID, WAP_BRANCH, TIME_ZONE];
+            let known = own
+                .into_iter()
+                .chain(WRITE_OPTIONS.iter().map(|(known, _)| *known));
+            return Err(Error::invalid(format!(
+                "there is no variable {name:?}{}",
+                hint(name, known)
+            )));
+        };
+        if let ("isolation-level", Some(level)) = (*option, value) {
+            level.parse::<Isolation>()?;
+        }
+        let set = self.lock_variables().write.set(option, value);
+        set.unwrap_or_else(|| Err(Error::internal("a variable of no option")))
     }
 
     fn set_engine_option(&self, name: &str, value: &str) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod alter;
 mod command;
+mod copied_rows;
 mod copy;
 mod create;
 mod default_value;
@@ -148,10 +149,14 @@ pub(crate) async fn execute(
             if is_query {
                 return Ok(QueryResult::rows(run_query(&logical, state).await?, true));
             }
-            let stream = run_rows(&logical, &state).await?;
-            // A write is done when the statement is, not when somebody reads its count.
-            let batches: Vec<RecordBatch> = stream.map_err(Error::from).try_collect().await?;
-            counts(&logical, &batches)
+            write(&logical, &state).await
+        }
+        Work::Copied { plan, file } => {
+            let logical = with_parameters(*plan, parameters)?;
+            match write(&logical, &state).await {
+                Ok(answer) => Ok(answer),
+                Err(error) => Err(copied_rows::locate(error, &logical, &file, &state).await),
+            }
         }
         Work::Command { command, source } => {
             let source = source
@@ -160,6 +165,14 @@ pub(crate) async fn execute(
             command::run(*command, source, session, &state).await
         }
     }
+}
+
+/// Runs a plan that changes a table.
+async fn write(logical: &LogicalPlan, state: &SessionState) -> Result<QueryResult> {
+    let stream = run_rows(logical, state).await?;
+    // A write is done when the statement is, not when somebody reads its count.
+    let batches: Vec<RecordBatch> = stream.map_err(Error::from).try_collect().await?;
+    counts(logical, &batches)
 }
 
 /// Whether a plan changes a table, so that it is run to its end and answers with counts.

@@ -72,7 +72,7 @@ pub(crate) fn govern(resolved: Resolved, access: &Access, zone: &Arc<str>) -> Re
     let (intent, resolved_tables) = resolved.into_parts();
     let mut tables: GovernedTables = HashMap::with_capacity(resolved_tables.len());
     let also = match &intent {
-        Intent::Rows { insert, .. } => insert.as_ref().and_then(InsertForm::privilege),
+        Intent::Rows { insert, .. } => insert.as_ref().map(InsertForm::privileges),
         _ => None,
     };
     for table in resolved_tables {
@@ -90,8 +90,8 @@ pub(crate) fn govern(resolved: Resolved, access: &Access, zone: &Arc<str>) -> Re
                 in_zone(&table.key, provider, zone)?
             }
             TableOrigin::Lake { found, .. } => {
-                if let Some(privilege) = also {
-                    access.check(privilege, &found)?;
+                for privilege in also.iter().flatten() {
+                    access.check(*privilege, &found)?;
                 }
                 access.target(*found)?
             }

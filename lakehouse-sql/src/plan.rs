@@ -47,6 +47,12 @@ pub struct Plan {
 pub(crate) enum Work {
     /// A query, an insert or an explanation.
     Rows(Box<LogicalPlan>),
+    /// An insert of the rows of a file.
+    Copied {
+        plan: Box<LogicalPlan>,
+        /// The file, as written.
+        file: String,
+    },
     /// A change of definitions, refs or the session; a lookup of names.
     Command {
         /// What to do.
@@ -73,8 +79,17 @@ pub(crate) fn plan(governed: Governed, lake: &Lake, state: &SessionState) -> Res
     let planner = SqlToRel::new_with_options(&context, parser_options(state));
     let work = match intent {
         Intent::Rows { statement, insert } => {
-            let form = insert.unwrap_or_default();
-            Work::Rows(Box::new(plan_rows(*statement, &form, &planner, &context)?))
+            let mut form = insert.unwrap_or_default();
+            let file = form.file.take();
+            let rows = plan_rows(*statement, &form, &planner, &context)?;
+            let plan = Box::new(match form.overwrite {
+                Some(_) => insert::with_reads(rows, state)?,
+                None => rows,
+            });
+            match file {
+                Some(file) => Work::Copied { plan, file },
+                None => Work::Rows(plan),
+            }
         }
         Intent::Changes(mut changes) => {
             let explanation = changes.explain.take();

@@ -1,9 +1,11 @@
 //! From names to tables pinned to a snapshot: the only stage that asks the catalog.
 
+mod audit;
 mod change;
 mod column_value;
 mod command;
 mod common_table;
+mod copied_file;
 mod dialect_call;
 mod information_schema;
 mod insert;
@@ -33,6 +35,7 @@ use lakehouse_core::name::Name;
 use lakehouse_core::provider::LakeCatalog;
 use lakehouse_core::scan::MetadataColumn;
 
+pub(crate) use audit::view as audit_view;
 pub(crate) use change::{
     ChangeKind, Changes, Clause, ClauseAction, ColumnChange, Explanation, NamedTarget, Value,
     column_change, inserted, named_target, privileges_of,
@@ -43,8 +46,8 @@ pub(crate) use inserted_value::exact;
 pub(crate) use relation::pin;
 pub(crate) use session_table::SessionTable;
 
-use crate::environment::OverwriteMode;
-use crate::statement::Statement;
+use crate::environment::{OverwriteMode, Wap};
+use crate::statement::{Statement, WriteOptions};
 
 /// A statement whose names are resolved: each table is loaded once and pinned to one snapshot.
 #[derive(Debug)]
@@ -121,8 +124,10 @@ pub(crate) struct Scope<'a> {
     pub(crate) as_of_ms: Option<i64>,
     /// Which rows an INSERT OVERWRITE replaces, unless it says so itself.
     pub(crate) overwrite_mode: OverwriteMode,
-    /// The id by which written snapshots of tables with `write.wap.enabled` are published later.
-    pub(crate) wap_id: Option<String>,
+    /// Where what is written to tables with `write.wap.enabled` goes.
+    pub(crate) wap: Wap,
+    /// How statements write that do not say it.
+    pub(crate) write: WriteOptions,
     /// One instant per statement: what `current_timestamp` answers.
     pub(crate) instant: DateTime<Utc>,
     pub(crate) parameters: Option<&'a ParamValues>,

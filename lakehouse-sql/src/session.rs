@@ -26,7 +26,7 @@ use crate::execute::{QueryResult, execute};
 use crate::govern::govern;
 use crate::parse::parse;
 use crate::plan::plan;
-use crate::resolve::{Scope, pin, resolve};
+use crate::resolve::{Scope, audit_view, pin, resolve};
 use crate::session_zone::session_zone;
 use crate::statement::Statement;
 
@@ -115,7 +115,8 @@ impl Session {
             namespace: variables.namespace,
             as_of_ms: variables.as_of_ms,
             overwrite_mode: variables.overwrite_mode,
-            wap_id: variables.wap_id,
+            wap: variables.wap,
+            write: variables.write,
             instant,
             parameters: parameters.as_ref(),
         };
@@ -168,6 +169,10 @@ impl Session {
         let found = lake
             .find_table(&parts, &variables.catalog, &variables.namespace)
             .await?;
+        let found = match variables.as_of_ms {
+            None => audit_view(found, &variables.wap)?,
+            Some(_) => found,
+        };
         pin(found, None, variables.as_of_ms)
     }
 

@@ -6,6 +6,7 @@
 mod alter;
 mod call;
 mod change;
+mod copy;
 mod create;
 mod data_type;
 mod delete;
@@ -21,6 +22,7 @@ mod set;
 mod show;
 mod truncate;
 mod update;
+mod write_option;
 
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::Query;
@@ -33,7 +35,8 @@ pub use alter::{
 };
 pub use call::{Argument, Call};
 pub use change::{AssignedValue, Assignment, Target};
-pub use create::{ColumnDefinition, CreateTable};
+pub use copy::{CopiedFile, CopyFormat, CsvForm};
+pub use create::{ColumnDefinition, CreateMode, CreateTable};
 pub(crate) use data_type::DEPTH_MAX as TYPE_DEPTH_MAX;
 pub use delete::Delete;
 pub use drop::{DropNamespace, DropTable};
@@ -45,6 +48,7 @@ pub use query::Explain;
 pub use set::{Reset, Set, SetValue, Use};
 pub use show::{Describe, ShowTarget};
 pub use update::Update;
+pub use write_option::WriteOptions;
 
 use crate::parse::{Cursor, nearest};
 
@@ -67,7 +71,7 @@ pub enum Statement {
     CreateNamespace(CreateNamespace),
     /// `DROP SCHEMA`, `DATABASE` or `NAMESPACE`.
     DropNamespace(DropNamespace),
-    /// `CREATE TABLE`, with or without a query.
+    /// `CREATE TABLE` and `REPLACE TABLE`, with or without a query.
     CreateTable(CreateTable),
     /// `DROP TABLE`.
     DropTable(DropTable),
@@ -120,12 +124,11 @@ impl Statement {
 const LEADING_WORDS: &[&str] = &[
     "SELECT", "WITH", "VALUES", "FROM", "EXPLAIN", "INSERT", "CREATE", "DROP", "ALTER", "CALL",
     "SHOW", "DESCRIBE", "DESC", "SET", "RESET", "USE", "COPY", "MERGE", "UPDATE", "DELETE",
-    "TRUNCATE",
+    "TRUNCATE", "REPLACE",
 ];
 
 /// Leading words of statements that are SQL, but not offered, and what to say about each.
 const NOT_OFFERED: &[(&str, &str)] = &[
-    ("REPLACE", "REPLACE is not offered yet"),
     ("GRANT", "GRANT is not offered yet"),
     ("REVOKE", "REVOKE is not offered yet"),
     ("DENY", "DENY is not offered yet"),
@@ -207,6 +210,7 @@ pub(crate) fn read(cursor: &mut Cursor) -> Result<Statement> {
         "MERGE" => merge::merge(cursor),
         "TRUNCATE" => truncate::truncate(cursor),
         "CREATE" => create::create(cursor),
+        "REPLACE" => create::replace(cursor),
         "DROP" => drop::drop(cursor),
         "ALTER" => alter::alter(cursor),
         "CALL" => call::call(cursor),
@@ -215,7 +219,7 @@ pub(crate) fn read(cursor: &mut Cursor) -> Result<Statement> {
         "SET" => set::set(cursor),
         "RESET" => set::reset(cursor),
         "USE" => set::use_namespace(cursor),
-        "COPY" => query::copy(cursor),
+        "COPY" => copy::copy(cursor),
         _ => Err(unknown(cursor, &leading)),
     }
 }

@@ -37,6 +37,7 @@ pub struct RowDelta {
     drop: Option<Box<Which>>,
     spec_id: Option<i32>,
     sequence_number: i64,
+    operation: Operation,
 }
 
 /// A location in the local file system, without the scheme it may have.
@@ -64,7 +65,14 @@ impl RowDelta {
             drop: None,
             spec_id: None,
             sequence_number: INHERITED,
+            operation: Operation::Overwrite,
         }
+    }
+
+    /// What the snapshot says that it did, if not an overwrite.
+    pub fn as_operation(mut self, operation: Operation) -> Self {
+        self.operation = operation;
+        self
     }
 
     /// The partition spec of the files that are added from here on.
@@ -145,7 +153,7 @@ impl RowDelta {
             .with_timestamp_ms(metadata.last_updated_ms() + 1)
             .with_manifest_list(list)
             .with_summary(Summary {
-                operation: Operation::Overwrite,
+                operation: self.operation.clone(),
                 additional_properties: Default::default(),
             })
             .with_schema_id(metadata.current_schema_id());

@@ -3,6 +3,11 @@
 //! SQL scripts stand in `tests/slt`; `LAKE_COMPLETE=1 cargo test -p lakehouse-tests scripts` writes
 //! what the engine answers into them, to be read before it is believed.
 
+/// Memory is counted, for tests that have a process of their own.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: lakehouse_test_allocator::Counting = lakehouse_test_allocator::Counting;
+
 // The lints know test code by this attribute.
 #[cfg(test)]
 mod aws;
@@ -21,6 +26,8 @@ mod columns;
 #[cfg(test)]
 mod copy;
 #[cfg(test)]
+mod copy_from;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod evolution;
@@ -29,9 +36,13 @@ mod explain;
 #[cfg(test)]
 mod function_pruning;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod lake;
 #[cfg(test)]
 mod layout;
+#[cfg(test)]
+mod many_manifests;
 #[cfg(test)]
 mod many_writers;
 #[cfg(test)]
@@ -56,6 +67,10 @@ mod scripts;
 mod session_tables;
 #[cfg(test)]
 mod sharing;
+#[cfg(test)]
+mod spellings;
+#[cfg(test)]
+mod sql_pages;
 #[cfg(test)]
 mod streamed;
 #[cfg(test)]

@@ -59,6 +59,7 @@ scripts!(
     join_filters,
     joins,
     merge,
+    merge_schema,
     metadata_tables,
     metadata_tables_versions,
     named_joins,
@@ -67,6 +68,8 @@ scripts!(
     partitions,
     qualifiers,
     refs,
+    replace_table,
+    rewritten_files,
     rollback,
     set_operations,
     settings,
@@ -78,7 +81,9 @@ scripts!(
     time_zones,
     types,
     update,
+    wap_branch,
     windows,
+    write_options,
 );
 
 fn folder() -> PathBuf {

@@ -1,7 +1,11 @@
 //! Changes of rows by calls: the same as the statements.
 
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
 use lakehouse::ErrorKind;
-use lakehouse::datafusion::prelude::{col, lit};
+use lakehouse::datafusion::logical_expr::out_ref_col;
+use lakehouse::datafusion::prelude::{col, exists, lit};
 use lakehouse::sql::ChangeCounts;
 
 use crate::lake::TestLake;
@@ -98,6 +102,18 @@ async fn what_statements_refuse_calls_refuse() {
         .when_not_matched()
         .insert([("id", col("t.id"))]);
     let error = absent.execute().await.unwrap_err();
+    assert!(error.to_string().contains("the target"), "{error}");
+    let by_source = merge.clone().when_not_matched_by_source().update_all();
+    let error = by_source.execute().await.unwrap_err();
+    assert!(
+        error.to_string().contains("takes a row of the source"),
+        "{error}"
+    );
+    let named = lake.session.table("s").await.unwrap();
+    let named = named.filter(col("v").eq(out_ref_col(DataType::Int32, "t.v")));
+    let named = exists(Arc::new(named.unwrap().into_unoptimized_plan()));
+    let absent = merge.clone().when_not_matched().and(named);
+    let error = absent.insert([("id", lit(1))]).execute().await.unwrap_err();
     assert!(error.to_string().contains("the target"), "{error}");
     let missing = merge.when_not_matched().insert_all();
     let error = missing.execute().await.unwrap_err();

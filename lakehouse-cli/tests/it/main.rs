@@ -1,6 +1,9 @@
 //! The command `lake` as its users meet it: the real binary, its output and its exit codes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[cfg(test)]
+mod ended;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

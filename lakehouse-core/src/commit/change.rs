@@ -12,6 +12,7 @@ use super::file_change::FileChange;
 use super::properties::{RemoveProperties, SetProperties};
 use super::publish::{CherryPick, FastForward, PublishChanges};
 use super::references::{DropReference, SetReference};
+use super::replace::ReplaceTable;
 use super::rewrite_manifests::RewriteManifests;
 use super::rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
 use crate::catalog::{AskedSwap, SwapTrace, TablePointer};
@@ -55,6 +56,8 @@ pub enum Change {
     UpgradeFormat(UpgradeFormat),
     /// Lets new files go elsewhere.
     SetLocation(SetLocation),
+    /// Puts another definition and other rows in the place of all there are.
+    Replace(Arc<ReplaceTable>),
 }
 
 impl Change {
@@ -78,6 +81,25 @@ impl Change {
             Self::SetSortOrder(_) => "set-sort-order",
             Self::UpgradeFormat(_) => "upgrade-format",
             Self::SetLocation(_) => "set-location",
+            Self::Replace(_) => "replace-table",
+        }
+    }
+
+    /// The files that the change adds, where it knows them.
+    pub(super) fn files(&self) -> Option<&FileChange> {
+        match self {
+            Self::Files(change) => Some(change),
+            Self::Replace(change) => Some(&change.rows),
+            _ => None,
+        }
+    }
+
+    /// The same to be changed before the change is planned.
+    pub(super) fn files_mut(&mut self) -> Option<&mut FileChange> {
+        match self {
+            Self::Files(change) => Some(Arc::make_mut(change)),
+            Self::Replace(change) => Some(Arc::make_mut(&mut Arc::make_mut(change).rows)),
+            _ => None,
         }
     }
 
@@ -95,14 +117,13 @@ impl Change {
             | Self::EvolvePartitions(_)
             | Self::SetSortOrder(_)
             | Self::UpgradeFormat(_)
-            | Self::SetLocation(_) => true,
+            | Self::SetLocation(_)
+            | Self::Replace(_) => true,
             Self::FastForward(change) => change.branch.eq_ignore_ascii_case(MAIN_BRANCH),
             Self::SetReference(change) => change.name.eq_ignore_ascii_case(MAIN_BRANCH),
             Self::SetProperties(change) => change.raises_version(),
-            Self::Files(_)
-            | Self::RewriteManifests(_)
-            | Self::DropReference(_)
-            | Self::RemoveProperties(_) => false,
+            Self::Files(change) => change.columns.is_some(),
+            Self::RewriteManifests(_) | Self::DropReference(_) | Self::RemoveProperties(_) => false,
         }
     }
 }
@@ -139,6 +160,12 @@ change_from!(
 impl From<FileChange> for Change {
     fn from(change: FileChange) -> Self {
         Self::Files(Arc::new(change))
+    }
+}
+
+impl From<ReplaceTable> for Change {
+    fn from(change: ReplaceTable) -> Self {
+        Self::Replace(Arc::new(change))
     }
 }
 

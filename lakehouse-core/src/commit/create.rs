@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
 use crate::runtime;
 use crate::scan::ManifestCache;
+use crate::storage::Storage;
 use crate::table::{MAIN_BRANCH, Table};
 
 /// How a new table is to be.
@@ -73,14 +74,7 @@ impl Commits {
         let storage = catalog.storage();
         let location = match new.location {
             Some(location) => {
-                // A table that shared its folder would have others' files counted as its own.
-                if let Some(found) = storage.list(&location)?.next().await {
-                    return Err(Error::invalid(format!(
-                        "the location of a new table must be empty, it holds {:?}",
-                        found?.location
-                    ))
-                    .with_context("location", location));
-                }
+                check_empty(storage, &location).await?;
                 location
             }
             None => catalog.new_table_location(ident).await?,
@@ -247,6 +241,19 @@ impl Creation {
             .with_context("table", ident)
             .with_source(error)),
         }
+    }
+}
+
+/// Refuses a folder with files in it: a table that shared its folder would have others' files
+/// counted as its own.
+pub(super) async fn check_empty(storage: &Storage, location: &str) -> Result<()> {
+    match storage.list(location)?.next().await {
+        None => Ok(()),
+        Some(found) => Err(Error::invalid(format!(
+            "the location of a new table must be empty, it holds {:?}",
+            found?.location
+        ))
+        .with_context("location", location)),
     }
 }
 

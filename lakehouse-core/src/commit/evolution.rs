@@ -15,6 +15,7 @@ mod order;
 mod partitions;
 mod promotion;
 mod renamed;
+mod replacement;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -31,4 +32,5 @@ pub use schema::{EvolveSchema, NewColumn, Position, SchemaOperation};
 
 pub(super) use default_value::check_new as check_new_defaults;
 pub(super) use format::upgrade;
+pub(super) use replacement::replacement;
 pub(super) use trace::{has_moved, is_added, is_as_asked, requirements};

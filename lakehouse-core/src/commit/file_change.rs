@@ -1,18 +1,22 @@
 //! One change of a branch's files as one snapshot: what it adds, removes and must find unchanged.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
-use iceberg::spec::{DataContentType, FormatVersion, Operation, Snapshot};
+use iceberg::spec::{
+    DataContentType, FormatVersion, Operation, SchemaRef, Snapshot, TableMetadata,
+};
 use uuid::Uuid;
 
 use super::change::FilesOnFailure;
+use super::evolution::{EvolveSchema, SchemaOperation};
 use super::isolation::{Isolation, RowStatement};
 use super::references::{find, not_found};
 use super::rewrite_manifests::RewriteManifests;
 use super::summary::Tally;
-use crate::error::{Error, Result};
-use crate::scan::{DeleteFile, Predicate, ScanFile, is_vector};
-use crate::table::{MAIN_BRANCH, ReferenceKind, Table};
+use crate::error::{Error, ErrorKind, Result};
+use crate::scan::{DeleteFile, Predicate, ScanFile, is_vector, predicate_text, surely_matches};
+use crate::table::{MAIN_BRANCH, ReferenceKind, Table, ancestor_ids};
 use crate::write::WrittenFile;
 
 /// Adds and removes files of a branch as one snapshot.
@@ -27,6 +31,12 @@ pub struct FileChange {
     pub(super) base_snapshot_id: Option<i64>,
     /// The sequence number of that snapshot.
     pub(super) base_sequence_number: i64,
+    /// The columns that added files have.
+    base_schema: SchemaRef,
+    /// Changes of the columns that are committed with the files.
+    pub(super) columns: Option<Columns>,
+    /// Whether the branch is made where there is none.
+    makes_branch: bool,
     pub(super) branch: String,
     pub(super) kind: Kind,
     pub(super) added: Vec<WrittenFile>,
@@ -35,6 +45,7 @@ pub struct FileChange {
     pub(super) referenced: Vec<ScanFile>,
     pub(super) isolation: Option<Isolation>,
     pub(super) conflict_filter: Option<Predicate>,
+    pub(super) read_filter: Option<Predicate>,
     pub(super) stage: Option<Stage>,
     pub(super) summary: BTreeMap<String, String>,
     pub(super) on_failure: FilesOnFailure,
@@ -54,6 +65,31 @@ pub(super) enum Kind {
     Manifests(RewriteManifests),
 }
 
+/// Changes of a table's columns, and the definition that they were planned on.
+#[derive(Debug, Clone)]
+pub(super) struct Columns {
+    before: Arc<TableMetadata>,
+    pub(super) evolve: EvolveSchema,
+}
+
+impl Columns {
+    /// Refuses another definition: the files have the ids that the columns get on this one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`].
+    pub(super) fn check(&self, now: &TableMetadata) -> Result<()> {
+        let parts = |of: &TableMetadata| (of.current_schema_id(), of.last_column_id());
+        match parts(&self.before) == parts(now) {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Conflict,
+                "somebody else changed the table's columns while rows with other columns were \
+                 written to it; nothing was changed, try again",
+            )),
+        }
+    }
+}
+
 /// A snapshot that no ref names yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stage {
@@ -67,6 +103,7 @@ impl FileChange {
             table_uuid: table.metadata().uuid(),
             base_snapshot_id: base.map(|base| base.snapshot_id()),
             base_sequence_number: base.map_or(0, |base| base.sequence_number()),
+            base_schema: Arc::clone(table.metadata().current_schema()),
             branch: MAIN_BRANCH.to_owned(),
             kind,
             added: Vec::new(),
@@ -75,6 +112,9 @@ impl FileChange {
             referenced: Vec::new(),
             isolation: None,
             conflict_filter: None,
+            columns: None,
+            makes_branch: false,
+            read_filter: None,
             stage: None,
             summary: BTreeMap::new(),
             on_failure: FilesOnFailure::Keep,
@@ -160,6 +200,25 @@ impl FileChange {
         self
     }
 
+    /// Changes this branch; where there is none, it is made on top of what `main` has.
+    #[must_use]
+    pub fn with_new_branch(mut self, branch: impl Into<String>) -> Self {
+        self.branch = branch.into();
+        self.makes_branch = true;
+        self
+    }
+
+    /// Changes the columns in the same commit. The change is one of a table with these columns
+    /// already; `before` is the table without them, and another definition than its conflicts.
+    #[must_use]
+    pub fn with_columns(mut self, before: &Table, operations: Vec<SchemaOperation>) -> Self {
+        self.columns = Some(Columns {
+            before: Arc::clone(before.metadata()),
+            evolve: EvolveSchema { operations },
+        });
+        self
+    }
+
     /// Adds keys to the snapshot's summary; they never replace keys of the format.
     #[must_use]
     pub fn with_summary(mut self, keys: impl IntoIterator<Item = (String, String)>) -> Self {
@@ -187,6 +246,15 @@ impl FileChange {
     #[must_use]
     pub fn with_conflict_filter(mut self, filter: Predicate) -> Self {
         self.conflict_filter = Some(filter);
+        self
+    }
+
+    /// Says which rows of the branch the change has read beside those that it is about, as a
+    /// subquery does: with [`Isolation::Serializable`], others may neither add nor change nor
+    /// delete such rows.
+    #[must_use]
+    pub fn with_read_filter(mut self, filter: Predicate) -> Self {
+        self.read_filter = Some(filter);
         self
     }
 
@@ -258,6 +326,17 @@ impl FileChange {
         is_old.then_some(self.base_sequence_number)
     }
 
+    /// The added files but for deletes of data files that are gone, and those.
+    pub(super) fn without_deletes_of(
+        &self,
+        gone: &BTreeSet<String>,
+    ) -> (Vec<WrittenFile>, Vec<WrittenFile>) {
+        self.added.iter().cloned().partition(|file| {
+            let referenced = file.data_file.referenced_data_file();
+            referenced.is_none_or(|path| !gone.contains(&path))
+        })
+    }
+
     /// Whether the change adds a deletion vector of a data file.
     pub(super) fn has_vector_of(&self, path: &str) -> bool {
         self.added.iter().any(|WrittenFile { data_file, .. }| {
@@ -317,6 +396,28 @@ impl FileChange {
         self.check_rewrite()
     }
 
+    /// Refuses rows beside those that an overwrite by a filter replaces: doing it once more would
+    /// not replace them, and others who overwrite them would not be found.
+    pub(super) fn check_replacing(&self, metadata: &TableMetadata) -> Result<()> {
+        let Kind::OverwriteRows(filter) = &self.kind else {
+            return Ok(());
+        };
+        let outside = self
+            .added
+            .iter()
+            .find(|WrittenFile { data_file, spec_id }| {
+                !surely_matches(filter, metadata, *spec_id, data_file)
+            });
+        match outside {
+            None => Ok(()),
+            Some(file) => Err(Error::invalid(
+                "a file that is added may hold rows which do not match the filter of the overwrite",
+            )
+            .with_context("file", file.data_file.file_path())
+            .with_context("filter", predicate_text(filter, metadata))),
+        }
+    }
+
     /// A rewrite of files leaves rows out that are deleted, and has none of its own.
     fn check_rewrite(&self) -> Result<()> {
         let sum = |rows: &mut dyn Iterator<Item = u64>| rows.fold(0, u64::saturating_add);
@@ -334,6 +435,41 @@ impl FileChange {
         Ok(())
     }
 
+    /// Refuses files that were written for a definition which has been replaced as a whole: their
+    /// columns would be read as missing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`].
+    pub(super) fn check_definition(
+        &self,
+        metadata: &TableMetadata,
+        head: Option<&Snapshot>,
+    ) -> Result<()> {
+        let (base, current) = (&self.base_schema, metadata.current_schema());
+        if self.added.is_empty() || base.schema_id() == current.schema_id() {
+            return Ok(());
+        }
+        let is_replaced = match self.base_snapshot_id {
+            Some(id) => {
+                let head = head.map(Snapshot::snapshot_id);
+                !ancestor_ids(metadata, head).any(|ancestor| ancestor == id)
+            }
+            // What others made of an empty table: the same columns, whatever their names are now,
+            // or others of their names.
+            None => base.as_struct().fields().iter().any(|field| {
+                current.field_by_id(field.id).is_none()
+                    && current.field_by_name(&field.name).is_some()
+            }),
+        };
+        match is_replaced {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::Conflict,
+                "the table's columns were replaced by others while rows were written to it",
+            )),
+        }
+    }
+
     /// The branch as stored, and its head.
     pub(super) fn head<'a>(&self, table: &'a Table) -> Result<(String, Option<&'a Snapshot>)> {
         let metadata = table.metadata();
@@ -341,8 +477,13 @@ impl FileChange {
             let head = metadata.current_snapshot().map(AsRef::as_ref);
             return Ok((MAIN_BRANCH.to_owned(), head));
         }
-        let branch = find(table, &self.branch)?
-            .ok_or_else(|| not_found(table, &self.branch, Some(ReferenceKind::Branch)))?;
+        let Some(branch) = find(table, &self.branch)? else {
+            if self.makes_branch && !self.branch.is_empty() {
+                let head = metadata.current_snapshot().map(AsRef::as_ref);
+                return Ok((self.branch.clone(), head));
+            }
+            return Err(not_found(table, &self.branch, Some(ReferenceKind::Branch)));
+        };
         if branch.kind != ReferenceKind::Branch {
             return Err(Error::invalid(format!(
                 "{:?} is a tag: a tag stays at its snapshot, rows are added to branches",

@@ -18,6 +18,7 @@ use super::change::{self, Change, FilesOnFailure, Sent, Step};
 use super::file_change::FileChange;
 use super::publish::{CherryPick, Route};
 use super::references::ReferencePlan;
+use super::replace::ReplaceTable;
 use super::retry::RetryPolicy;
 use super::snapshot::StagedSnapshot;
 use super::{Committed, cleanup};
@@ -75,10 +76,16 @@ impl Request {
         let _ = self.reply.send(Err(error));
     }
 
+    /// Whether the commit deletes added files that it does not need.
+    fn owns_files(&self) -> bool {
+        let change = self.change.files();
+        change.is_some_and(|change| change.on_failure == FilesOnFailure::Delete)
+    }
+
     async fn clean_up(&self, storage: &Storage) {
         let own = self.staged.iter().flat_map(StagedSnapshot::written);
-        let data: &[_] = match &self.change {
-            Change::Files(change) if change.on_failure == FilesOnFailure::Delete => &change.added,
+        let data: &[_] = match self.change.files() {
+            Some(change) if self.owns_files() => &change.added,
             _ => &[],
         };
         let data = data.iter().map(|file| file.data_file.file_path());
@@ -90,7 +97,8 @@ impl Request {
         if !self.was_unknown
             && let Some(staged) = &self.staged
         {
-            cleanup::delete_all(table.storage(), staged.outdated()).await;
+            let needless = staged.needless().filter(|_| self.owns_files());
+            cleanup::delete_all(table.storage(), staged.outdated().chain(needless)).await;
         }
         if self.caller.is_gone() {
             tracing::info!(
@@ -164,6 +172,12 @@ struct Planned {
     step: Step,
 }
 
+/// A change that cannot be made after those that share its swap.
+struct Refused {
+    request: Request,
+    error: Error,
+}
+
 /// The one who leads a table's commits for a while.
 pub(super) struct Leader<'a> {
     pub(super) catalog: &'a Arc<dyn Catalog>,
@@ -224,21 +238,16 @@ impl Leader<'_> {
                 return Vec::new();
             }
         };
-        let planned = self.plan_all(batch, &base).await;
+        let (planned, refused) = self.plan_all(batch, &base).await;
         if planned
             .iter()
             .any(|planned| planned.request.caller.is_gone())
         {
             // Nothing was sent yet: without the change whose caller has gone, the others are
             // planned anew, since they stand on it.
-            return planned
-                .into_iter()
-                .map(|planned| {
-                    let mut request = planned.request;
-                    request.attempts -= 1;
-                    request
-                })
-                .collect();
+            let mut batch = again(refused, planned.into_iter().map(|planned| planned.request));
+            batch.iter_mut().for_each(|request| request.attempts -= 1);
+            return batch;
         }
         let updates: Vec<TableUpdate> = planned
             .iter()
@@ -256,10 +265,14 @@ impl Leader<'_> {
         if let Err(error) = turn.end().await {
             tracing::debug!(%error, "a turn ended late");
         }
-        match outcome {
+        let kept = match outcome {
             Ok(CommitOutcome::Committed(pointer)) => {
                 succeed_all(planned, &self.table(pointer)).await;
-                Vec::new()
+                // What they stood on is there now.
+                for Refused { request, error } in refused {
+                    request.fail(self.catalog.storage(), error).await;
+                }
+                return Vec::new();
             }
             Ok(CommitOutcome::Conflicted(error)) => {
                 self.after_conflict(planned, &base, error).await
@@ -276,13 +289,16 @@ impl Leader<'_> {
                 self.after_unknown(planned, &base, &sent, error).await
             }
             Err(error) => self.after_refusal(planned, &base, error).await,
-        }
+        };
+        again(refused, kept)
     }
 
-    /// Plans each change on what the one before left; those that cannot be are answered.
-    async fn plan_all(&self, batch: Vec<Request>, base: &Table) -> Vec<Planned> {
+    /// Plans each change on what the one before left. Those that cannot be are answered, but for
+    /// those that may only have met changes of their own swap, which may never take place.
+    async fn plan_all(&self, batch: Vec<Request>, base: &Table) -> (Vec<Planned>, Vec<Refused>) {
         let mut state = base.clone();
-        let mut planned = Vec::with_capacity(batch.len());
+        let mut planned: Vec<Planned> = Vec::with_capacity(batch.len());
+        let mut refused = Vec::new();
         for mut request in batch {
             request.attempts += 1;
             let snapshot = request.staged.as_ref().map(StagedSnapshot::snapshot_id);
@@ -299,11 +315,14 @@ impl Leader<'_> {
                 }
                 Err(error) => {
                     let error = error.with_context("table", self.ident);
-                    request.fail(self.catalog.storage(), error).await;
+                    match planned.iter().any(|before| !before.step.updates.is_empty()) {
+                        true => refused.push(Refused { request, error }),
+                        false => request.fail(self.catalog.storage(), error).await,
+                    }
                 }
             }
         }
-        planned
+        (planned, refused)
     }
 
     /// What a change comes to on `state`, and the state after it.
@@ -324,6 +343,12 @@ impl Leader<'_> {
             Change::RewriteManifests(change) => {
                 let change = Arc::new(change.change(state));
                 return self.plan_files(&mut request.staged, change, state).await;
+            }
+            Change::Replace(change) => {
+                let change = Arc::clone(change);
+                return self
+                    .plan_replacement(&mut request.staged, &change, state)
+                    .await;
             }
             Change::SetReference(change) => match change.plan(state)? {
                 ReferencePlan::Step(step) => step,
@@ -360,6 +385,16 @@ impl Leader<'_> {
         change: Arc<FileChange>,
         state: &Table,
     ) -> Result<(Step, Table)> {
+        let (evolved, mut updates) = match &change.columns {
+            None => (state.clone(), Vec::new()),
+            Some(columns) => {
+                columns.check(state.metadata())?;
+                let updates = columns.evolve.updates(state.metadata())?;
+                let after = change::apply(state.metadata(), &updates)?;
+                (self.state(state, after), updates)
+            }
+        };
+        let state = &evolved;
         let staged = match staged {
             Some(staged) => staged,
             None => staged.insert(StagedSnapshot::new(state, self.clock, change)?),
@@ -372,7 +407,7 @@ impl Leader<'_> {
             .await?;
         let Some(snapshot) = snapshot else {
             let step = Step {
-                updates: Vec::new(),
+                updates,
                 previous_snapshot_id,
                 snapshot_id: previous_snapshot_id,
             };
@@ -386,8 +421,9 @@ impl Leader<'_> {
             None => builder.set_branch_snapshot(snapshot, &branch)?,
         };
         let built = built.build()?;
+        updates.extend(built.changes);
         let step = Step {
-            updates: built.changes,
+            updates,
             previous_snapshot_id,
             snapshot_id,
         };
@@ -413,6 +449,29 @@ impl Leader<'_> {
                 self.plan_files(staged, change, state).await
             }
         }
+    }
+
+    /// Another definition on `state` with a first snapshot of its own, and the state after it.
+    async fn plan_replacement(
+        &self,
+        staged: &mut Option<StagedSnapshot>,
+        change: &ReplaceTable,
+        state: &Table,
+    ) -> Result<(Step, Table)> {
+        let replaced = self.state(state, change.definition(state)?);
+        let staged = match staged {
+            Some(staged) => staged,
+            None => {
+                let rows = Arc::clone(&change.rows);
+                staged.insert(StagedSnapshot::new(&replaced, self.clock, rows)?)
+            }
+        };
+        let snapshot = staged
+            .produce(&replaced, self.manifests, None, self.clock.now_ms())
+            .await?
+            .ok_or_else(|| Error::internal("an append makes a snapshot"))?;
+        let (step, after) = change.step(replaced.metadata(), snapshot)?;
+        Ok((step, self.state(state, after)))
     }
 
     async fn plan_empty_branch(
@@ -582,6 +641,12 @@ impl Leader<'_> {
         };
         self.table(pointer)
     }
+}
+
+/// Changes to be tried again, first those that were refused because of others.
+fn again(refused: Vec<Refused>, others: impl IntoIterator<Item = Request>) -> Vec<Request> {
+    let refused = refused.into_iter().map(|refused| refused.request);
+    refused.chain(others).collect()
 }
 
 async fn succeed_all(planned: Vec<Planned>, table: &Table) {

@@ -9,8 +9,8 @@ use crate::table::Table;
 /// What a change that read rows checks of the commits that came after its read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isolation {
-    /// The change is refused when somebody added rows that its filter may match. What subqueries of
-    /// a statement read of the same table is not part of that filter.
+    /// The change is refused when somebody added rows that its filter may match, or added, changed
+    /// or deleted rows of the same table that it read elsewhere, as in a subquery.
     Serializable,
     /// Rows that somebody added do not matter; rows that somebody changed or deleted do, but to a
     /// DELETE by position deletes, which only needs its data files to be there: as in Iceberg's Java

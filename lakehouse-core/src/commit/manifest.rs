@@ -256,6 +256,35 @@ async fn encode(
     Ok((manifest, bytes))
 }
 
+/// Partition values of a spec in the types that their columns have now, as they are where those are
+/// not known.
+pub(super) fn promoted_partition(
+    metadata: &TableMetadata,
+    spec_id: i32,
+    values: &Struct,
+) -> Struct {
+    let spec = metadata.partition_spec_by_id(spec_id);
+    match spec.map(|spec| schema_of(metadata, spec)) {
+        Some(Ok((_, partition_type))) => promoted_values(values, &partition_type),
+        _ => values.clone(),
+    }
+}
+
+fn promoted_values(values: &Struct, partition_type: &StructType) -> Struct {
+    let (values, fields) = (values.fields(), partition_type.fields());
+    if values.len() != fields.len() {
+        return Struct::from_iter(values.iter().cloned());
+    }
+    let promote = |(value, kind): (&Option<Literal>, Option<&PrimitiveType>)| match (value, kind) {
+        (Some(value), Some(kind)) => Some(promoted(value, kind)),
+        _ => value.clone(),
+    };
+    let kinds = fields
+        .iter()
+        .map(|field| field.field_type.as_primitive_type());
+    Struct::from_iter(values.iter().zip(kinds).map(promote))
+}
+
 /// The file, with its partition values in the types that their columns have now: a column may have
 /// been widened since the file was written.
 fn with_promoted_partition(
@@ -263,15 +292,8 @@ fn with_promoted_partition(
     spec_id: i32,
     partition_type: &StructType,
 ) -> Result<DataFile> {
-    let values = file.partition().fields();
-    let fields = partition_type.fields().iter();
-    let kinds = fields.map(|field| field.field_type.as_primitive_type());
-    let promote = |(value, kind): (&Option<Literal>, Option<&PrimitiveType>)| match (value, kind) {
-        (Some(value), Some(kind)) => Some(promoted(value, kind)),
-        _ => value.clone(),
-    };
-    let partition: Vec<Option<Literal>> = values.iter().zip(kinds).map(promote).collect();
-    if partition == values || partition.len() != values.len() {
+    let partition = promoted_values(file.partition(), partition_type);
+    if partition == *file.partition() {
         return Ok(file.clone());
     }
     let mut builder = DataFileBuilder::default();
@@ -279,7 +301,7 @@ fn with_promoted_partition(
         .content(file.content_type())
         .file_path(file.file_path().to_owned())
         .file_format(file.file_format())
-        .partition(Struct::from_iter(partition))
+        .partition(partition)
         .record_count(file.record_count())
         .file_size_in_bytes(file.file_size_in_bytes())
         .column_sizes(file.column_sizes().clone())

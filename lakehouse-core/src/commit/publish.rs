@@ -1,7 +1,10 @@
 //! Making staged snapshots and those of other branches part of a branch.
 
 use iceberg::TableUpdate;
-use iceberg::spec::{ManifestStatus, Operation, Snapshot, SnapshotReference, SnapshotRetention};
+use iceberg::spec::{
+    ManifestFile, ManifestStatus, Operation, Snapshot, SnapshotReference, SnapshotRetention,
+    TableMetadata,
+};
 
 use super::change::Step;
 use super::file_change::{FileChange, Kind};
@@ -9,7 +12,9 @@ use super::manifest;
 use super::references::{find, not_found, require_snapshot};
 use super::rollback::move_main;
 use crate::error::{Error, ErrorKind, Result};
-use crate::scan::{ManifestCache, ScanFile, placed_files, read_manifests};
+use crate::scan::{
+    MANIFEST_READS_MAX, ManifestCache, ReadManifest, ScanFile, placed_files, read_manifests,
+};
 use crate::table::{MAIN_BRANCH, ReferenceKind, Table, ancestor_ids};
 
 /// The key of a staged snapshot's summary by which it is published.
@@ -121,31 +126,14 @@ impl CherryPick {
         let mut change = FileChange::new(table, Kind::CherryPick(operation));
         change.base_snapshot_id = source.parent_snapshot_id();
         let list = manifest::read_list(table.storage(), source, cache).await?;
-        let own = list
+        let own: Vec<ManifestFile> = list
             .iter()
-            .filter(|file| file.added_snapshot_id == self.snapshot_id);
-        let read = read_manifests(table.storage(), own.cloned().collect(), cache).await?;
-        for manifest in &read {
-            for file in placed_files(manifest)? {
-                if file.snapshot_id != self.snapshot_id {
-                    continue;
-                }
-                match (file.status(), file.is_data()) {
-                    (ManifestStatus::Added, true) => {
-                        change.added.push(manifest::written_file(metadata, file)?);
-                    }
-                    (ManifestStatus::Deleted, true) => {
-                        change.removed.push(ScanFile::of_placed(&file));
-                    }
-                    // Deletes that go with their files do so again.
-                    (ManifestStatus::Added, false) => {
-                        return Err(Error::unsupported(format!(
-                            "snapshot {} cannot be cherry-picked: it adds deletes",
-                            self.snapshot_id
-                        )));
-                    }
-                    _ => {}
-                }
+            .filter(|file| file.added_snapshot_id == self.snapshot_id)
+            .cloned()
+            .collect();
+        for chunk in own.chunks(MANIFEST_READS_MAX) {
+            for read in read_manifests(table.storage(), chunk.to_vec(), cache).await? {
+                self.take(&read, metadata, &mut change)?;
             }
         }
         let keys = &source.summary().additional_properties;
@@ -155,6 +143,37 @@ impl CherryPick {
         let replaces = is_replacement(source);
         let replaces = replaces.then(|| ("replace-partitions".to_owned(), "true".to_owned()));
         Ok(change.with_summary([source_id].into_iter().chain(wap_id).chain(replaces)))
+    }
+
+    /// Adds to `change` what one of the snapshot's manifests says that it did.
+    fn take(
+        &self,
+        read: &ReadManifest,
+        metadata: &TableMetadata,
+        change: &mut FileChange,
+    ) -> Result<()> {
+        for file in placed_files(read)? {
+            if file.snapshot_id != self.snapshot_id {
+                continue;
+            }
+            match (file.status(), file.is_data()) {
+                (ManifestStatus::Added, true) => {
+                    change.added.push(manifest::written_file(metadata, file)?);
+                }
+                (ManifestStatus::Deleted, true) => {
+                    change.removed.push(ScanFile::of_placed(&file));
+                }
+                // Deletes that go with their files do so again.
+                (ManifestStatus::Added, false) => {
+                    return Err(Error::unsupported(format!(
+                        "snapshot {} cannot be cherry-picked: it adds deletes",
+                        self.snapshot_id
+                    )));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Removing files from a snapshot's manifests: those that hold one are rewritten, others are kept.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use iceberg::spec::{ManifestContentType, ManifestFile, Operation};
@@ -26,7 +26,8 @@ pub(super) struct Removal {
     partitions: Option<PartitionSet>,
     /// Partitions that the change has replaced elsewhere: nobody may have touched them since.
     checked: Option<PartitionSet>,
-    superseded: HashSet<DeleteKey>,
+    /// With the data file that they are for.
+    superseded: HashMap<DeleteKey, Option<String>>,
     /// Manifests that were looked at, so that a retry does not do it again.
     known_data: HashMap<ManifestKey, Outcome>,
     known_deletes: HashMap<(ManifestKey, Vec<usize>), Arc<Rewritten>>,
@@ -69,6 +70,8 @@ pub(super) struct Ground<'a> {
     /// The manifests of the branch's head.
     pub(super) list: &'a [ManifestFile],
     pub(super) head_id: Option<i64>,
+    /// Data files that others have removed with all their rows, and so with their deletes.
+    pub(super) gone: &'a BTreeSet<String>,
     /// The least data sequence number of the files that the change adds.
     pub(super) added_number: i64,
 }
@@ -134,7 +137,7 @@ impl Removal {
             }
             let offset = deletes.data_file().content_offset();
             let key = (deletes.path().to_owned(), offset);
-            removal.superseded.insert(key);
+            removal.superseded.insert(key, deletes.referenced_path());
         }
         Ok(removal)
     }
@@ -318,7 +321,12 @@ impl Removal {
         removed: &HashSet<String>,
         remaining: &mut Remaining,
     ) -> Result<()> {
-        let mut missing = self.superseded.clone();
+        let is_gone = |path: &Option<String>| {
+            let path = path.as_ref();
+            path.is_some_and(|path| ground.gone.contains(path))
+        };
+        let wanted = self.superseded.iter().filter(|(_, path)| !is_gone(path));
+        let mut missing: HashSet<DeleteKey> = wanted.map(|(key, _)| key.clone()).collect();
         let is_idle = removed.is_empty()
             && missing.is_empty()
             && self.filter.is_none()
@@ -375,7 +383,7 @@ impl Removal {
     }
 
     fn deletes_go(&self, file: &PlacedFile, removed: &HashSet<String>) -> bool {
-        if self.superseded.contains(&delete_key(file)) {
+        if self.superseded.contains_key(&delete_key(file)) {
             return true;
         }
         // Some writers list the deletes of one file under another spec than the file's: they go with

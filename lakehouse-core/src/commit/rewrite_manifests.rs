@@ -1,15 +1,17 @@
 //! Manifests of one spec gathered and cut anew, with the same files.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use iceberg::spec::{Literal, ManifestContentType, ManifestFile, PartitionSpec};
+use iceberg::spec::{ManifestContentType, ManifestFile, PartitionSpec, Struct};
 
 use super::file_change::{FileChange, Kind};
 use super::manifest::{Draft, ManifestFiles, ManifestKey, has_live_files};
 use super::merge::MergePolicy;
 use crate::error::{Error, Result};
-use crate::scan::{ManifestCache, PlacedFile, compare_values, placed_files, read_manifests};
+use crate::scan::{
+    MANIFEST_READS_MAX, ManifestCache, compare_values, placed_files, read_manifests,
+};
 use crate::table::Table;
 
 /// Rewrites the manifests of a branch's snapshot toward `commit.manifest.target-size-bytes`, data
@@ -136,44 +138,114 @@ async fn gather(
     fields: &[i32],
     wanted: u64,
 ) -> Result<(Vec<ManifestFile>, usize)> {
-    let mut live = Vec::new();
-    for read in read_manifests(table.storage(), group.to_vec(), cache).await? {
-        live.extend(
-            placed_files(&read)?
-                .into_iter()
-                .filter(PlacedFile::is_alive),
-        );
-    }
-    live.sort_by(|one, other| {
-        fields
-            .iter()
-            .map(|field| order(one, other, *field))
-            .find(|order| order.is_ne())
-            .unwrap_or(Ordering::Equal)
-    });
-    let count = live.len();
-    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-    let size = count.div_ceil(wanted).max(1);
     let mut manifests = Vec::new();
-    let mut drafts: Vec<Draft> = live.into_iter().map(Draft::Existing).collect();
     let (spec_id, content) = match group.first() {
         Some(first) => (first.partition_spec_id, first.content),
         None => return Ok((manifests, 0)),
     };
-    while !drafts.is_empty() {
-        let rest = drafts.split_off(size.min(drafts.len()));
-        let metadata = table.metadata();
-        let written = files.write(table.storage(), metadata, spec_id, content, &drafts);
-        manifests.push(written.await?);
-        drafts = rest;
+    let places = sorted_places(table, cache, group, fields).await?;
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    let size = places.len().div_ceil(wanted).max(1);
+    // Not more is held than is read at a time, in whole manifests, so that those they come from are
+    // read as seldom as may be.
+    let held = size.saturating_mul(MANIFEST_READS_MAX);
+    for held in places.chunks(held) {
+        let mut drafts = read_places(table, cache, group, held).await?;
+        while !drafts.is_empty() {
+            let rest = drafts.split_off(size.min(drafts.len()));
+            let metadata = table.metadata();
+            let written = files.write(table.storage(), metadata, spec_id, content, &drafts);
+            manifests.push(written.await?);
+            drafts = rest;
+        }
     }
-    Ok((manifests, count))
+    Ok((manifests, places.len()))
 }
 
-/// How two files are ordered by one partition value, NULL first.
-fn order(one: &PlacedFile, other: &PlacedFile, field_id: i32) -> Ordering {
-    let value = |file: &PlacedFile| -> Option<Literal> { file.partition_value(field_id).cloned() };
-    compare_values(value(one).as_ref(), value(other).as_ref())
+/// Where a file is listed: the manifest's place in its group, and the file's in the manifest.
+type Place = (u32, u32);
+
+/// The places of all live files, by their partition values and as they come.
+async fn sorted_places(
+    table: &Table,
+    cache: &ManifestCache,
+    group: &[ManifestFile],
+    fields: &[i32],
+) -> Result<Vec<Place>> {
+    let mut tuples: HashMap<Struct, u32> = HashMap::new();
+    let mut places: Vec<(u32, Place)> = Vec::new();
+    for (chunk, first) in group
+        .chunks(MANIFEST_READS_MAX)
+        .zip((0..).step_by(MANIFEST_READS_MAX))
+    {
+        let read = read_manifests(table.storage(), chunk.to_vec(), cache).await?;
+        for (manifest, read) in (first..).zip(&read) {
+            for (position, file) in placed_files(read)?.iter().enumerate() {
+                if !file.is_alive() {
+                    continue;
+                }
+                let values = fields
+                    .iter()
+                    .map(|field| file.partition_value(*field).cloned());
+                let new = number(tuples.len())?;
+                let tuple = *tuples.entry(Struct::from_iter(values)).or_insert(new);
+                places.push((tuple, (number(manifest)?, number(position)?)));
+            }
+        }
+    }
+    let mut order: Vec<(Struct, u32)> = tuples.into_iter().collect();
+    order.sort_by(|(one, _), (other, _)| compare_tuples(one, other));
+    let mut ranks = vec![0_u32; order.len()];
+    for (rank, (_, tuple)) in order.iter().enumerate() {
+        if let Some(place) = ranks.get_mut(*tuple as usize) {
+            *place = number(rank)?;
+        }
+    }
+    places.sort_by_key(|(tuple, place)| (ranks.get(*tuple as usize).copied(), *place));
+    Ok(places.into_iter().map(|(_, place)| place).collect())
+}
+
+fn number(place: usize) -> Result<u32> {
+    u32::try_from(place).map_err(|_| Error::unsupported("there are too many files to gather"))
+}
+
+fn compare_tuples(one: &Struct, other: &Struct) -> Ordering {
+    let pairs = one.fields().iter().zip(other.fields());
+    pairs
+        .map(|(one, other)| compare_values(one.as_ref(), other.as_ref()))
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+/// The files at some places, in their order.
+async fn read_places(
+    table: &Table,
+    cache: &ManifestCache,
+    group: &[ManifestFile],
+    places: &[Place],
+) -> Result<Vec<Draft>> {
+    let mut wanted: BTreeMap<u32, HashMap<u32, usize>> = BTreeMap::new();
+    for (order, (manifest, position)) in places.iter().enumerate() {
+        let of_manifest = wanted.entry(*manifest).or_default();
+        of_manifest.insert(*position, order);
+    }
+    let mut found: Vec<Option<Draft>> = places.iter().map(|_| None).collect();
+    let wanted: Vec<(u32, HashMap<u32, usize>)> = wanted.into_iter().collect();
+    for chunk in wanted.chunks(MANIFEST_READS_MAX) {
+        let of_chunk = chunk.iter().filter_map(|(at, _)| group.get(*at as usize));
+        let of_chunk = of_chunk.cloned().collect();
+        let read = read_manifests(table.storage(), of_chunk, cache).await?;
+        for ((_, positions), read) in chunk.iter().zip(&read) {
+            for (position, file) in (0_u32..).zip(placed_files(read)?) {
+                let order = positions.get(&position);
+                if let Some(place) = order.and_then(|order| found.get_mut(*order)) {
+                    *place = Some(Draft::Existing(file));
+                }
+            }
+        }
+    }
+    let found: Option<Vec<Draft>> = found.into_iter().collect();
+    found.ok_or_else(|| Error::internal("a file to gather is not where it was"))
 }
 
 /// Refuses to list other files than before.

@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::scan::ManifestCache;
 use crate::storage::join;
 use crate::table::Table;
+use crate::write::WrittenFile;
 
 /// By how much the format crate lets a snapshot lag behind the last update of its table.
 const LAG_MS_MAX: i64 = 60_000;
@@ -32,8 +33,10 @@ pub(super) struct StagedSnapshot {
     format_version: FormatVersion,
     change: Arc<FileChange>,
     files: ManifestFiles,
-    /// The manifests of added files, once they are written.
-    added: Option<Vec<ManifestFile>>,
+    /// The manifests of added files, once they are written, without the deletes of some data files.
+    added: Option<(BTreeSet<String>, Vec<ManifestFile>)>,
+    /// Added files that no attempt needs to commit, because what they delete is gone.
+    needless: Vec<String>,
     tally: Tally,
     removal: Removal,
     merger: Merger,
@@ -62,6 +65,7 @@ impl StagedSnapshot {
         let metadata = table.metadata();
         refuse_encryption(metadata)?;
         change.check(metadata.format_version())?;
+        change.check_replacing(metadata)?;
         let mut snapshot_id = new_snapshot_id(clock);
         while snapshot_id == 0 || metadata.snapshot_by_id(snapshot_id).is_some() {
             snapshot_id = new_snapshot_id(clock);
@@ -73,6 +77,7 @@ impl StagedSnapshot {
             format_version: metadata.format_version(),
             files: ManifestFiles::new(snapshot_id, commit_id.to_string()),
             added: None,
+            needless: Vec::new(),
             tally: Tally::of_added(&change.added),
             removal: Removal::new(&change, table)?,
             merger: Merger::default(),
@@ -88,37 +93,68 @@ impl StagedSnapshot {
     /// waits until they and the files are on the disk, and looks at the branch as it is now.
     pub(super) async fn prepare(&mut self, table: &Table, cache: &ManifestCache) -> Result<()> {
         self.check_table(table.metadata())?;
-        self.write_added(table).await?;
         let change = Arc::clone(&self.change);
         if matches!(change.kind, Kind::Append | Kind::Manifests(_)) || change.is_empty() {
+            self.write_added(table, &BTreeSet::new()).await?;
             return Ok(());
         }
         let (_, head) = change.head(table)?;
-        self.validate(table, head, cache).await?;
-        self.remove(table, head, cache).await?;
+        let gone = self.validate(table, head, cache).await?;
+        self.write_added(table, &gone).await?;
+        self.remove(table, head, cache, &gone).await?;
         self.files.sync(table.storage()).await
     }
 
-    async fn write_added(&mut self, table: &Table) -> Result<Vec<ManifestFile>> {
-        if let Some(added) = &self.added {
+    /// The manifests of the added files but the deletes of those data files that are `gone`.
+    async fn write_added(
+        &mut self,
+        table: &Table,
+        gone: &BTreeSet<String>,
+    ) -> Result<Vec<ManifestFile>> {
+        if let Some((known, added)) = &self.added
+            && known == gone
+        {
             return Ok(added.clone());
         }
         let (storage, metadata) = (table.storage(), table.metadata());
         let change = Arc::clone(&self.change);
         let number = change.data_sequence_number(metadata.format_version());
+        let (wanted, _) = change.without_deletes_of(gone);
         let added = self
             .files
-            .write_added(storage, metadata, &change.added, number)
+            .write_added(storage, metadata, &wanted, number)
             .await?;
         // Deletion vectors share files.
-        let data: BTreeSet<&str> = change
-            .added
+        let data: BTreeSet<&str> = wanted
             .iter()
             .map(|file| file.data_file.file_path())
             .collect();
         storage.sync(data).await?;
         self.files.sync(storage).await?;
-        Ok(self.added.insert(added).clone())
+        self.added = Some((gone.clone(), added.clone()));
+        Ok(added)
+    }
+
+    /// Added files that were left out of what was committed.
+    pub(super) fn needless(&self) -> impl Iterator<Item = &str> {
+        self.needless.iter().map(String::as_str)
+    }
+
+    /// What the change adds where these data files are gone.
+    fn tally(&mut self, gone: &BTreeSet<String>) -> Tally {
+        if gone.is_empty() {
+            self.needless.clear();
+            return self.tally.clone();
+        }
+        let (wanted, rest) = self.change.without_deletes_of(gone);
+        let path = |file: &WrittenFile| file.data_file.file_path().to_owned();
+        let kept: HashSet<String> = wanted.iter().map(path).collect();
+        let rest: BTreeSet<String> = rest.iter().map(path).collect();
+        self.needless = rest
+            .into_iter()
+            .filter(|file| !kept.contains(file))
+            .collect();
+        Tally::of_added(&wanted)
     }
 
     pub(super) fn snapshot_id(&self) -> i64 {
@@ -219,7 +255,7 @@ impl StagedSnapshot {
         table: &Table,
         parent: Option<&Snapshot>,
         cache: &ManifestCache,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<String>> {
         let partitions = self.removal.partitions();
         self.validation
             .check(&self.change, partitions, table, parent, cache)
@@ -231,6 +267,7 @@ impl StagedSnapshot {
         table: &Table,
         parent: Option<&Snapshot>,
         cache: &ManifestCache,
+        gone: &BTreeSet<String>,
     ) -> Result<Remaining> {
         let list = parent_list(table, parent, cache).await?;
         let metadata = table.metadata();
@@ -240,6 +277,7 @@ impl StagedSnapshot {
             cache,
             list: &list,
             head_id: parent.map(Snapshot::snapshot_id),
+            gone,
             added_number: number.unwrap_or_else(|| metadata.next_sequence_number()),
         };
         self.removal
@@ -270,16 +308,17 @@ impl StagedSnapshot {
         if self.change.is_empty() {
             return Ok(None);
         }
-        self.validate(table, parent, cache).await?;
-        let mut remaining = self.remove(table, parent, cache).await?;
-        let mut tally = self.tally.clone();
+        self.change.check_definition(table.metadata(), parent)?;
+        let gone = self.validate(table, parent, cache).await?;
+        let mut remaining = self.remove(table, parent, cache, &gone).await?;
+        let mut tally = self.tally(&gone);
         for file in remaining.removed() {
             tally.remove(file);
         }
         if !self.change.is_worth_it(&tally) {
             return Ok(None);
         }
-        let added = self.write_added(table).await?;
+        let added = self.write_added(table, &gone).await?;
         let is_data = |file: &ManifestFile| file.content == ManifestContentType::Data;
         let (mut data, mut deletes): (Vec<_>, Vec<_>) = added.into_iter().partition(is_data);
         data.append(&mut remaining.data);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use iceberg::spec::{DataContentType, DataFileFormat, Operation, Struct, Summary, TableMetadata};
 
+use super::manifest::promoted_partition;
 use crate::scan::{PlacedFile, is_vector};
 use crate::write::WrittenFile;
 
@@ -60,6 +61,18 @@ impl FileCounts {
             true => vector_bytes.unwrap_or(file.file_bytes),
             false => file.file_bytes,
         };
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.data_files += other.data_files;
+        self.records += other.records;
+        self.delete_files += other.delete_files;
+        self.position_delete_files += other.position_delete_files;
+        self.equality_delete_files += other.equality_delete_files;
+        self.vectors += other.vectors;
+        self.position_deletes += other.position_deletes;
+        self.equality_deletes += other.equality_deletes;
+        self.bytes += other.bytes;
     }
 
     /// The keys of files that were added, or removed, and their values.
@@ -164,6 +177,19 @@ impl Tally {
         partition.removed.add(&counted);
     }
 
+    /// The changes by partition, whose values have the types that their columns have now: files from
+    /// before and after a promotion lie in one partition.
+    fn by_partition(&self, metadata: &TableMetadata) -> HashMap<(i32, Struct), Delta> {
+        let mut partitions: HashMap<(i32, Struct), Delta> = HashMap::new();
+        for ((spec_id, values), delta) in &self.partitions {
+            let values = promoted_partition(metadata, *spec_id, values);
+            let partition = partitions.entry((*spec_id, values)).or_default();
+            partition.added.join(&delta.added);
+            partition.removed.join(&delta.removed);
+        }
+        partitions
+    }
+
     pub(super) fn adds_data(&self) -> bool {
         self.all.added.data_files > 0
     }
@@ -206,8 +232,9 @@ pub(super) fn of_snapshot(
         .filter(|(key, _)| !is_of_format(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
+    let partitions = tally.by_partition(metadata);
     let mut put = |key: &str, value: u64| keys.insert(key.to_owned(), value.to_string());
-    put("changed-partition-count", tally.partitions.len() as u64);
+    put("changed-partition-count", partitions.len() as u64);
     put("manifests-created", manifests.created as u64);
     put("manifests-kept", manifests.kept as u64);
     put("manifests-replaced", manifests.replaced as u64);
@@ -246,7 +273,7 @@ pub(super) fn of_snapshot(
         "engine-version".to_owned(),
         env!("CARGO_PKG_VERSION").to_owned(),
     );
-    keys.extend(partition_keys(metadata, tally));
+    keys.extend(partition_keys(metadata, &partitions));
     Summary {
         operation,
         additional_properties: keys,
@@ -290,17 +317,20 @@ fn total(parent: Option<&Summary>, key: &str, more: u64, less: u64) -> Option<u6
 }
 
 /// One key for each changed partition, when there are fewer than the table asks for at most.
-fn partition_keys(metadata: &TableMetadata, tally: &Tally) -> Vec<(String, String)> {
+fn partition_keys(
+    metadata: &TableMetadata,
+    partitions: &HashMap<(i32, Struct), Delta>,
+) -> Vec<(String, String)> {
     let limit: usize = metadata
         .properties()
         .get("write.summary.partition-limit")
         .and_then(|limit| limit.trim().parse().ok())
         .unwrap_or(0);
-    if tally.partitions.is_empty() || tally.partitions.len() >= limit {
+    if partitions.is_empty() || partitions.len() >= limit {
         return Vec::new();
     }
     let mut keys = vec![("partition-summaries-included".to_owned(), "true".to_owned())];
-    for ((spec_id, values), delta) in &tally.partitions {
+    for ((spec_id, values), delta) in partitions {
         let Some(spec) = metadata.partition_spec_by_id(*spec_id) else {
             continue;
         };

@@ -1,6 +1,6 @@
 //! What a change must find unchanged: checks of the snapshots that were committed since its base.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use iceberg::spec::{
     DataContentType, ManifestContentType, ManifestFile, ManifestStatus, Operation, Snapshot,
@@ -12,11 +12,15 @@ use super::isolation::{Isolation, RowStatement};
 use super::manifest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{
-    DeleteIndex, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate, ReadManifest,
-    ScanFile, delete_may_match, is_vector, manifest_may_match, matched_rows, only, placed_files,
-    predicate_text, read_manifests,
+    DeleteIndex, MANIFEST_READS_MAX, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate,
+    ReadManifest, ScanFile, delete_may_match, is_vector, manifest_may_match, matched_rows, only,
+    placed_files, predicate_text, read_manifests,
 };
 use crate::table::Table;
+
+/// What is said where rows that a subquery read are others by now.
+const READ_ROWS: &str = "another commit added, changed or deleted rows of the table that the statement read beside \
+     those it changes, as in a subquery (serializable isolation)";
 
 /// The rows that a check is about.
 #[derive(Debug)]
@@ -73,6 +77,9 @@ struct Checks<'a> {
     no_new_deletes: Option<Scope<'a>>,
     /// No data file was removed that may hold such rows.
     no_removed_rows: Option<Scope<'a>>,
+    /// Rows that the change read beside those that it is about: nobody added, changed or deleted
+    /// such rows.
+    read: Option<Scope<'a>>,
     /// Data files that the change removes: still there, with no new deletes.
     replaced: HashMap<&'a str, &'a ScanFile>,
     /// Whether new equality deletes of replaced files do not matter, because they apply to the
@@ -94,11 +101,14 @@ struct Checks<'a> {
 pub(super) struct Validation {
     /// By the location of the manifest list: a snapshot of a swap that failed comes back with
     /// another one.
-    passed: HashSet<String>,
+    /// With each the data files, referred to by the change, that it removed without that being a
+    /// conflict.
+    passed: HashMap<String, Vec<String>>,
 }
 
 impl Validation {
-    /// Checks a change against all snapshots between its base and `head`.
+    /// Checks a change against all snapshots between its base and `head`; tells the data files that
+    /// are gone with all their rows, so that the change need not delete any of them.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] with the check that failed, the snapshot, and the file or filter;
@@ -110,23 +120,27 @@ impl Validation {
         table: &Table,
         head: Option<&Snapshot>,
         cache: &ManifestCache,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<String>> {
         let everything = Predicate::AlwaysTrue;
         let checks = Checks::of(change, partitions, table, &everything)?;
+        let mut all_gone = BTreeSet::new();
         if checks.is_empty() {
-            return Ok(());
+            return Ok(all_gone);
         }
         for snapshot in since(change.base_snapshot_id, table.metadata(), head)? {
-            if self.passed.contains(snapshot.manifest_list()) {
+            if let Some(gone) = self.passed.get(snapshot.manifest_list()) {
+                all_gone.extend(gone.iter().cloned());
                 continue;
             }
-            checks
+            let gone = checks
                 .check(snapshot, table, cache)
                 .await
                 .map_err(|error| error.with_context("snapshot", snapshot.snapshot_id()))?;
-            self.passed.insert(snapshot.manifest_list().to_owned());
+            all_gone.extend(gone.iter().cloned());
+            self.passed
+                .insert(snapshot.manifest_list().to_owned(), gone);
         }
-        Ok(())
+        Ok(all_gone)
     }
 }
 
@@ -177,18 +191,27 @@ impl<'a> Checks<'a> {
             ..Self::default()
         };
         let filter = change.conflict_filter.as_ref();
+        let read = |level: Isolation| match level {
+            Isolation::Serializable => {
+                let read = change.read_filter.as_ref();
+                read.map(|read| Scope::Rows(read, metadata))
+            }
+            Isolation::Snapshot | Isolation::None => None,
+        };
         match &change.kind {
             Kind::Append | Kind::DeleteRows(_) | Kind::Manifests(_) => {}
             Kind::Rewrite => checks.ignores_equality = true,
             Kind::OverwriteRows(rows) => {
                 let level = change.isolation.unwrap_or(Isolation::Serializable);
                 checks.overwrite(level, || Scope::Rows(filter.unwrap_or(rows), metadata));
+                checks.read = read(level);
             }
             Kind::ReplacePartitions | Kind::CherryPick(_) => {
                 let level = change.isolation.unwrap_or(Isolation::Serializable);
                 if let Some(partitions) = partitions {
                     checks.overwrite(level, || Scope::Partitions(partitions));
                 }
+                checks.read = read(level);
             }
             Kind::RowLevel(statement) => {
                 let level = match change.isolation {
@@ -200,6 +223,7 @@ impl<'a> Checks<'a> {
                 if level == Isolation::Serializable {
                     checks.no_new_rows = Some(Scope::Rows(filter, metadata));
                 }
+                checks.read = read(level);
                 let mut deletes = change.added.iter().map(|file| &file.data_file);
                 let adds_deletes = deletes.any(|file| file.content_type() != DataContentType::Data);
                 if adds_deletes && !is_delete && level != Isolation::None {
@@ -235,12 +259,20 @@ impl<'a> Checks<'a> {
         self.no_new_rows.is_none()
             && self.no_new_deletes.is_none()
             && self.no_removed_rows.is_none()
+            && self.read.is_none()
             && self.replaced.is_empty()
             && self.referenced.is_empty()
             && self.vectors.is_empty()
     }
 
-    async fn check(&self, snapshot: &Snapshot, table: &Table, cache: &ManifestCache) -> Result<()> {
+    /// Tells the referenced files that are gone, where that is no conflict.
+    async fn check(
+        &self,
+        snapshot: &Snapshot,
+        table: &Table,
+        cache: &ManifestCache,
+    ) -> Result<Vec<String>> {
+        let mut gone = Vec::new();
         let list = manifest::read_list(table.storage(), snapshot, cache).await?;
         let wanted: Vec<ManifestFile> = list
             .iter()
@@ -248,16 +280,20 @@ impl<'a> Checks<'a> {
             .filter(|file| self.wants(file, snapshot, table.metadata()))
             .cloned()
             .collect();
-        let read = read_manifests(table.storage(), wanted, cache).await?;
-        for read in &read {
-            match read.file.content {
-                ManifestContentType::Data => self.check_data(read, snapshot)?,
-                ManifestContentType::Deletes => {
-                    self.check_deletes(read, snapshot, table.metadata())?;
+        for chunk in wanted.chunks(MANIFEST_READS_MAX) {
+            let read = read_manifests(table.storage(), chunk.to_vec(), cache).await?;
+            for read in &read {
+                match read.file.content {
+                    ManifestContentType::Data => {
+                        gone.extend(self.check_data(read, snapshot)?);
+                    }
+                    ManifestContentType::Deletes => {
+                        self.check_deletes(read, snapshot, table.metadata())?;
+                    }
                 }
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// Whether a manifest that the snapshot wrote can matter.
@@ -266,16 +302,19 @@ impl<'a> Checks<'a> {
             let scope = scope.as_ref();
             scope.is_some_and(|scope| scope.may_list(file, metadata))
         };
+        let is_read = !is_rewrite(snapshot) && scoped(&self.read);
         match file.content {
             ManifestContentType::Data => {
                 let adds = adds_rows(snapshot) && file.has_added_files();
                 let is_named = !self.replaced.is_empty() || !self.referenced.is_empty();
-                adds && scoped(&self.no_new_rows)
-                    || file.has_deleted_files() && (is_named || scoped(&self.no_removed_rows))
+                adds && (is_read || scoped(&self.no_new_rows))
+                    || file.has_deleted_files()
+                        && (is_named || is_read || scoped(&self.no_removed_rows))
             }
             ManifestContentType::Deletes => {
                 file.has_added_files()
                     && (self.no_new_deletes.is_some()
+                        || self.read.is_some()
                         || !self.replaced.is_empty()
                         || !self.updated.is_empty()
                         || !self.vectors.is_empty())
@@ -283,10 +322,15 @@ impl<'a> Checks<'a> {
         }
     }
 
-    fn check_data(&self, read: &ReadManifest, snapshot: &Snapshot) -> Result<()> {
+    fn check_data(&self, read: &ReadManifest, snapshot: &Snapshot) -> Result<Vec<String>> {
+        let mut gone = Vec::new();
         let is_deletion = snapshot.summary().operation == Operation::Delete;
         for file in own(placed_files(read)?, snapshot) {
             let path = file.path();
+            if file.status() != ManifestStatus::Existing && !is_rewrite(snapshot) {
+                let scope = self.read.as_ref().filter(|scope| scope.may_hold(&file));
+                refuse(scope, &file, READ_ROWS)?;
+            }
             match file.status() {
                 ManifestStatus::Added if adds_rows(snapshot) => {
                     refuse(
@@ -306,12 +350,15 @@ impl<'a> Checks<'a> {
                              (missing required files to delete)",
                         ));
                     }
-                    if self.referenced.contains(path) && !(is_deletion && self.ignores_deletions) {
-                        return Err(conflict(
-                            &file,
-                            "a data file whose rows the change deletes was removed by another \
-                             commit (missing data files)",
-                        ));
+                    if self.referenced.contains(path) {
+                        if !(is_deletion && self.ignores_deletions) {
+                            return Err(conflict(
+                                &file,
+                                "a data file whose rows the change deletes was removed by another \
+                                 commit (missing data files)",
+                            ));
+                        }
+                        gone.push(path.to_owned());
                     }
                     let scope = self.no_removed_rows.as_ref();
                     refuse(
@@ -324,7 +371,7 @@ impl<'a> Checks<'a> {
                 ManifestStatus::Added | ManifestStatus::Existing => {}
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
     fn check_deletes(
@@ -336,8 +383,11 @@ impl<'a> Checks<'a> {
         let is_new = |file: &PlacedFile| {
             file.status() == ManifestStatus::Added && file.snapshot_id == snapshot.snapshot_id()
         };
-        let is_rewrite = snapshot.summary().operation == Operation::Replace;
+        let is_rewrite = is_rewrite(snapshot);
         for file in placed_files(read)?.into_iter().filter(is_new) {
+            let scope = self.read.as_ref();
+            let scope = scope.filter(|scope| !is_rewrite && scope.may_delete(&file, metadata));
+            refuse(scope, &file, READ_ROWS)?;
             let scope = self.no_new_deletes.as_ref();
             refuse(
                 scope.filter(|scope| !is_rewrite && scope.may_delete(&file, metadata)),
@@ -386,6 +436,11 @@ impl<'a> Checks<'a> {
 fn own(files: Vec<PlacedFile>, snapshot: &Snapshot) -> impl Iterator<Item = PlacedFile> {
     let id = snapshot.snapshot_id();
     files.into_iter().filter(move |file| file.snapshot_id == id)
+}
+
+/// Rewrites move rows and leave the table's contents as they are.
+fn is_rewrite(snapshot: &Snapshot) -> bool {
+    snapshot.summary().operation == Operation::Replace
 }
 
 /// Rewrites add files and no rows.

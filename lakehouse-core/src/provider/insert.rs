@@ -204,7 +204,8 @@ impl InsertExec {
         into: InsertInto,
         input: Arc<dyn ExecutionPlan>,
     ) -> Result<Self> {
-        let layout = WriteLayout::try_new(&target.table, &HashMap::new(), &input.schema())?;
+        let properties = &into.terms.properties;
+        let layout = WriteLayout::try_new(&target.table, properties, &input.schema())?;
         Ok(Self::with_layout(lake, target, into, input, layout))
     }
 
@@ -317,7 +318,7 @@ impl ExecutionPlan for InsertExec {
             .collect::<DataFusionResult<Vec<_>>>()?;
         let (lake, target, into) = (self.lake.clone(), self.target.clone(), self.into.clone());
         let writes = Writes {
-            properties: HashMap::new(),
+            properties: into.terms.properties.clone(),
             order: self.layout.row_order(&self.input)?,
         };
         let count = async move {

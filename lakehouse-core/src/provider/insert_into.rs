@@ -1,6 +1,7 @@
 //! How the rows of an insert take their place among those of a table.
 
-use crate::commit::{FileChange, FilesOnFailure, Isolation};
+use super::write_terms::WriteTerms;
+use crate::commit::{FileChange, FilesOnFailure, SchemaOperation};
 use crate::error::{Error, Result};
 use crate::scan::{Predicate, predicate_text};
 use crate::table::{MAIN_BRANCH, ReferenceKind, Table, Version};
@@ -23,10 +24,34 @@ pub enum InsertMode {
 pub struct InsertInto {
     /// What becomes of other rows.
     pub mode: InsertMode,
-    /// What must not have happened meanwhile where rows are replaced; serializable without one.
-    pub isolation: Option<Isolation>,
-    /// Makes the snapshot without moving the branch to it, to be published by this id.
-    pub wap_id: Option<String>,
+    /// How it is written.
+    pub terms: WriteTerms,
+    /// Where rows are replaced: what is true of every row of the table that the inserted rows were
+    /// computed from; none where they were computed from others.
+    pub read_filter: Option<Predicate>,
+    /// Columns that the table gets with the rows; see [`super::LakeTable::with_added_columns`].
+    pub(super) columns: Option<AddedColumns>,
+}
+
+/// Changes of a table's columns that rows bring with them.
+#[derive(Debug, Clone)]
+pub struct AddedColumns {
+    /// The table before.
+    pub(super) before: Table,
+    /// What becomes of its columns.
+    pub(super) operations: Vec<SchemaOperation>,
+}
+
+impl InsertInto {
+    /// An insert on these terms.
+    pub fn new(mode: InsertMode, terms: WriteTerms) -> Self {
+        Self {
+            mode,
+            terms,
+            read_filter: None,
+            columns: None,
+        }
+    }
 }
 
 impl InsertInto {
@@ -39,10 +64,7 @@ impl InsertInto {
             }
             InsertMode::ReplacePartitions => ", overwrite=[partitions]".to_owned(),
         };
-        if let Some(id) = &self.wap_id {
-            text.push_str(", wap.id=");
-            text.push_str(id);
-        }
+        text.push_str(&self.terms.to_string());
         text
     }
 
@@ -70,13 +92,13 @@ impl InsertInto {
         let mut change = change
             .with_branch(branch)
             .with_files_on_failure(FilesOnFailure::Delete);
-        if let Some(isolation) = self.isolation {
-            change = change.with_isolation(isolation);
+        if let Some(columns) = &self.columns {
+            change = change.with_columns(&columns.before, columns.operations.clone());
         }
-        if let Some(id) = &self.wap_id {
-            change = change.staged(Some(id.clone()));
+        if let Some(read) = &self.read_filter {
+            change = change.with_read_filter(read.clone());
         }
-        Ok(Some(change))
+        Ok(Some(self.terms.apply(change)))
     }
 }
 

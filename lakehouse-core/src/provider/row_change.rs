@@ -3,12 +3,13 @@
 //! A plan of the engine finds the rows and computes new values only: one row for each change, in
 //! the form of [`RowChange::input_schema`]. [`RowChangeExec`] applies them file by file (`changes`
 //! gathers what becomes of one file, `strategy` decides between writing it anew and deleting rows
-//! of it, `worker` reads, patches and writes) and commits all as one snapshot (`run`).
+//! of it, `worker` reads, patches and writes, `row_groups` takes over what stays as it is) and commits all as one snapshot (`run`).
 
 mod changes;
 mod exec;
 mod node;
 mod patch;
+mod row_groups;
 mod run;
 mod stop;
 mod strategy;
@@ -25,8 +26,9 @@ pub use exec::RowChangeExec;
 pub use node::{RowChangeNode, RowChangePlanner};
 
 use super::insert::refuse_uuid_partitions;
+use super::write_terms::WriteTerms;
 use crate::catalog::foreign_type::refuse_write;
-use crate::commit::{Isolation, RowStatement};
+use crate::commit::RowStatement;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake, Selector};
 use crate::scan::{MetadataColumn, Predicate, ScanFile};
@@ -92,10 +94,11 @@ pub struct RowChange {
     /// What is true of every row that the change looks at; it says which files of others conflict
     /// with it, and which files it may touch.
     pub conflict_filter: Predicate,
-    /// What must not have happened meanwhile; by the table's properties without one.
-    pub isolation: Option<Isolation>,
-    /// The id by which the snapshot is published later: it is staged, and no branch moves to it.
-    pub wap_id: Option<String>,
+    /// What is true of every row of the target that the input reads beside those that it looks at,
+    /// as in a subquery; none where it reads no others.
+    pub read_filter: Option<Predicate>,
+    /// How it is written.
+    pub terms: WriteTerms,
 }
 
 impl RowChange {

@@ -28,7 +28,7 @@ use super::field_mapping::{TableColumns, default_value};
 use super::file::LakeFile;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
-use super::insert_into::{InsertInto, written_branch};
+use super::insert_into::{AddedColumns, InsertInto, written_branch};
 use super::metadata_column::MetadataColumns;
 use super::metadata_table::MetadataTableProvider;
 use super::predicate;
@@ -36,6 +36,7 @@ use super::source::{LakeSource, ScanShape};
 use super::streamed_scan::{StreamedFiles, StreamedPlanning, StreamedScan};
 use super::values;
 use crate::catalog::foreign_type::refuse_write;
+use crate::commit::{EvolveSchema, SchemaOperation};
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake};
 use crate::scan::{
@@ -125,6 +126,43 @@ impl LakeTable {
             })
         });
         self
+    }
+
+    /// Lets inserted rows bring changes of the columns, which are committed with them: the table is
+    /// seen as it is then. For a table that rows may be inserted into.
+    ///
+    /// # Errors
+    /// What the operations are refused for; see [`crate::commit::EvolveSchema::updates`].
+    pub fn with_added_columns(self, operations: Vec<SchemaOperation>) -> Result<Self> {
+        let Some(target) = &self.target else {
+            return Err(Error::internal("columns are added to a table that is read"));
+        };
+        let evolve = EvolveSchema { operations };
+        let after = evolve.applied_to(&self.table)?;
+        let mut into = target.into.clone();
+        into.columns = Some(AddedColumns {
+            before: self.table.clone(),
+            operations: evolve.operations,
+        });
+        let found = FoundTable {
+            table: after.clone(),
+            ..target.found.clone()
+        };
+        let evolved = Self::new(after, self.context.clone())?;
+        let target = InsertTarget {
+            lake: target.lake.clone(),
+            found,
+            into,
+        };
+        Ok(Self {
+            target: Some(Arc::new(target)),
+            ..evolved
+        })
+    }
+
+    /// How inserted rows take their place, for a table that rows may be inserted into.
+    pub fn insert_into_mode(&self) -> Option<&InsertInto> {
+        self.target.as_ref().map(|target| &target.into)
     }
 
     /// Holds at most about `bytes` of deleted keys in memory within one scan; equality deletes

@@ -4,5 +4,6 @@ mod conflicts;
 mod manifests;
 mod operations;
 mod publish;
+mod races;
 mod random;
 mod world;

@@ -10,3 +10,4 @@ mod fixture;
 mod outcome;
 mod references;
 mod removal;
+mod replace;

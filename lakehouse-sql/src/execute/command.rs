@@ -42,6 +42,9 @@ pub(super) async fn run(
         Command::CreateTable { target, definition } => {
             return create::create_table(target, *definition, source, session, state).await;
         }
+        Command::ReplaceTable { table, definition } => {
+            return create::replace_table(&table, *definition, source, session, state).await;
+        }
         Command::DropTables { tables, own, purge } => {
             own.iter().try_for_each(SessionTable::remove)?;
             for found in tables {

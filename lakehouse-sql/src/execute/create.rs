@@ -1,4 +1,4 @@
-//! New tables, with the rows of a query or without.
+//! New tables and new definitions of tables, with the rows of a query or without.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use iceberg::spec::{
 };
 use lakehouse_core::commit::{FileChange, FilesOnFailure, NewTable};
 use lakehouse_core::error::{Error, Result};
+use lakehouse_core::lake::FoundTable;
 use lakehouse_core::name::{hint, quote};
-use lakehouse_core::provider::write_plan;
+use lakehouse_core::provider::{WrittenRows, write_plan};
 use lakehouse_core::table::{Table, iceberg_schema, read_schema};
 
 use super::QueryResult;
@@ -25,7 +26,7 @@ use super::default_value::default_value;
 use crate::environment::Environment;
 use crate::exact_cast::{cast_type, exact_casts};
 use crate::resolve::{TableTarget, name};
-use crate::sql_type::TypeReader;
+use crate::sql_type::{TypeReader, stored_type};
 use crate::statement::{CreateTable, PartitionTerm, TYPE_DEPTH_MAX};
 
 /// The property of a statement that chooses the Iceberg format version.
@@ -39,49 +40,90 @@ pub(super) async fn create_table(
     session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
+    let new = new_table(definition, source.as_ref(), FormatVersion::V2, state).await?;
+    let lake = session.access().lake();
+    let commits = lake.commits();
+    let staged = commits.stage(&target.catalog, &target.ident, new).await?;
+    let Some(source) = source else {
+        let _ = commits.create(&target.catalog, &staged, None).await?;
+        return Ok(QueryResult::empty());
+    };
+    let written = write_source(source, &staged, session, state).await?;
+    let rows = written.rows;
+    let first = match written.files.is_empty() {
+        true => None,
+        false => Some(
+            FileChange::append(&staged, written.files)
+                .with_summary(session.variables().write.summary)
+                .with_files_on_failure(FilesOnFailure::Delete),
+        ),
+    };
+    let _ = commits.create(&target.catalog, &staged, first).await?;
+    count_of(rows)
+}
+
+/// Puts another definition and the rows of a source, or none, in the place of a table's, in one
+/// commit.
+pub(super) async fn replace_table(
+    found: &FoundTable,
+    definition: CreateTable,
+    source: Option<LogicalPlan>,
+    session: &Environment,
+    state: &SessionState,
+) -> Result<QueryResult> {
+    let base = &found.table;
+    let new = new_table(definition, source.as_ref(), base.format_version(), state).await?;
+    let lake = session.access().lake();
+    let commits = lake.commits();
+    let mut replacement = commits.stage_replacement(base, new).await?;
+    let mut rows = None;
+    if let Some(source) = source {
+        let written = write_source(source, replacement.staged(), session, state).await?;
+        rows = Some(written.rows);
+        replacement = replacement.with_files(written.files);
+    }
+    let replacement = replacement.with_summary(session.variables().write.summary);
+    let _ = commits
+        .commit(&found.catalog, base.ident(), replacement)
+        .await?;
+    rows.map_or_else(|| Ok(QueryResult::empty()), count_of)
+}
+
+/// A definition as the lake takes it, in `format` unless it says another.
+async fn new_table(
+    definition: CreateTable,
+    source: Option<&LogicalPlan>,
+    format: FormatVersion,
+    state: &SessionState,
+) -> Result<NewTable> {
     let mut properties = properties(&definition)?;
-    let format = format_version(&mut properties)?;
-    let schema = match &source {
+    let format = format_version(&mut properties)?.unwrap_or(format);
+    let schema = match source {
         Some(source) => source_schema(source, &definition.columns, format)?,
         None => defined_schema(&definition.columns, format, state).await?,
     };
     let partition_spec = partition_spec(&definition.partitioned_by, &schema)?;
-    let new = NewTable {
+    Ok(NewTable {
         schema,
         partition_spec,
         sort_order: None,
         properties,
         location: definition.location,
         format_version: format,
-    };
-    let lake = session.access().lake();
-    let staged = lake
-        .commits()
-        .stage(&target.catalog, &target.ident, new)
-        .await?;
-    let Some(source) = source else {
-        let _ = lake
-            .commits()
-            .create(&target.catalog, &staged, None)
-            .await?;
-        return Ok(QueryResult::empty());
-    };
-    let plan = source_plan(source, &staged, state).await?;
+    })
+}
+
+async fn write_source(
+    source: LogicalPlan,
+    staged: &Table,
+    session: &Environment,
+    state: &SessionState,
+) -> Result<WrittenRows> {
+    let (lake, write) = (session.access().lake(), session.variables().write);
+    let plan = source_plan(source, staged, state).await?;
     let context = state.task_ctx();
-    let written = write_plan(lake, &staged, plan, HashMap::new(), &context).await?;
-    let rows = written.rows;
-    let first = match written.files.is_empty() {
-        true => None,
-        false => Some(
-            FileChange::append(&staged, written.files)
-                .with_files_on_failure(FilesOnFailure::Delete),
-        ),
-    };
-    let _ = lake
-        .commits()
-        .create(&target.catalog, &staged, first)
-        .await?;
-    count_of(rows)
+    let properties = write.properties.clone().into_iter().collect();
+    write_plan(lake, staged, plan, properties, &context).await
 }
 
 fn count_of(rows: u64) -> Result<QueryResult> {
@@ -104,14 +146,14 @@ fn properties(definition: &CreateTable) -> Result<HashMap<String, String>> {
 }
 
 /// Takes the format version out of the properties: it is never stored as one.
-fn format_version(properties: &mut HashMap<String, String>) -> Result<FormatVersion> {
+fn format_version(properties: &mut HashMap<String, String>) -> Result<Option<FormatVersion>> {
     let Some(text) = properties.remove(FORMAT_VERSION) else {
-        return Ok(FormatVersion::V2);
+        return Ok(None);
     };
     match text.trim() {
-        "1" => Ok(FormatVersion::V1),
-        "2" => Ok(FormatVersion::V2),
-        "3" => Ok(FormatVersion::V3),
+        "1" => Ok(Some(FormatVersion::V1)),
+        "2" => Ok(Some(FormatVersion::V2)),
+        "3" => Ok(Some(FormatVersion::V3)),
         other => Err(Error::unsupported(format!(
             "format-version {other:?} is not offered; expected 1, 2 or 3"
         ))),
@@ -183,18 +225,6 @@ fn source_schema(
         .collect();
     let schema = iceberg_schema(&ArrowSchema::new(fields), format)?;
     checked_schema(schema.as_struct().fields().to_vec())
-}
-
-/// A column without a type (`NULL AS x`) and what only this version cannot hold.
-fn stored_type(data_type: &DataType, format: FormatVersion) -> DataType {
-    use arrow::datatypes::TimeUnit;
-    match data_type {
-        // The engine's own timestamps are nanoseconds; format 3 alone has them.
-        DataType::Timestamp(TimeUnit::Nanosecond, zone) if format != FormatVersion::V3 => {
-            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-        }
-        other => other.clone(),
-    }
 }
 
 /// Names must differ in more than case, or no unquoted name could mean them; types must be shallow

@@ -306,7 +306,8 @@ fn table_facts(found: &FoundTable) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// A table's definition as a statement that makes it again. `chosen` is where the catalog would put
+/// A table's definition as a statement that makes it again, and others for its sort order and
+/// identifier fields where it has such. `chosen` is where the catalog would put
 /// a table of this name today.
 fn create_table_text(table: &Table, catalog: &str, chosen: &str) -> Result<String> {
     let ident = table.ident();
@@ -366,6 +367,18 @@ fn create_table_text(table: &Table, catalog: &str, chosen: &str) -> Result<Strin
         .map(|(key, value)| format!("  {} = {}", literal(key), literal(value)))
         .collect();
     text.push_str(&format!("\nTBLPROPERTIES (\n{}\n)", pairs.join(",\n")));
+    // What CREATE TABLE has no words for; the distribution of rows is a property already.
+    let more = [
+        ("WRITE LOCALLY ORDERED BY", sort_lines(table)),
+        ("SET IDENTIFIER FIELDS", identifier_lines(table)),
+    ];
+    for (clause, lines) in more {
+        let terms: Vec<String> = lines.into_iter().map(|(_, term)| term).collect();
+        if !terms.is_empty() {
+            let terms = terms.join(", ");
+            text.push_str(&format!(";\nALTER TABLE {name} {clause} {terms}"));
+        }
+    }
     Ok(text)
 }
 

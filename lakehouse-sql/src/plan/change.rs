@@ -23,7 +23,7 @@ use lakehouse_core::lake::Lake;
 use lakehouse_core::provider::{RowAction, RowChange, RowChangeNode, write_default};
 use lakehouse_core::scan::{MetadataColumn, Predicate};
 
-use super::conflict::{Condition, filters};
+use super::conflict::{Condition, filters, read_again};
 use super::{delete, merge, update};
 use crate::exact_cast::assigned;
 use crate::resolve::{ChangeKind, Changes, ColumnChange, NamedTarget, Value};
@@ -243,7 +243,7 @@ pub(super) fn plan_found(
         found: target,
         branch,
         columns: _,
-        wap_id,
+        terms,
     } = target;
     let statement = match kind {
         ChangeKind::Delete => RowStatement::Delete,
@@ -259,10 +259,10 @@ pub(super) fn plan_found(
         insert: true,
         repeats: false,
         delete_filter: None,
+        read_filter: None,
         removed: Vec::new(),
         conflict_filter: Predicate::AlwaysTrue,
-        isolation: None,
-        wap_id,
+        terms,
     };
     change.check()?;
     let table = change.target.table.clone();
@@ -286,6 +286,8 @@ pub(super) fn plan_found(
     if statement == RowStatement::Delete {
         change.delete_filter = filters.exact;
     }
+    // The statement's own scan of the target is one of them.
+    change.read_filter = read_again(&planned.rows, 1, &table, state)?;
     Ok(RowChangeNode::try_new(change, planned.rows)?.into_plan())
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::common::Column;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::session_state::SessionState;
@@ -11,9 +12,9 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Filter, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::Expr;
 use lakehouse_core::error::Result;
-use lakehouse_core::provider::{exact_predicate, filter_predicate};
+use lakehouse_core::provider::{LakeTable, exact_predicate, filter_predicate};
 use lakehouse_core::scan::Predicate;
-use lakehouse_core::table::Table;
+use lakehouse_core::table::{MAIN_BRANCH, Table, Version};
 
 use super::change::Found;
 
@@ -143,6 +144,61 @@ pub(super) fn filters(
         conflict: filter_predicate(&filters, table),
         exact,
     })
+}
+
+/// What is true of every row that a plan reads of `target`, as it is written to, when it scans it
+/// more than `own` times.
+pub(super) fn read_again(
+    rows: &LogicalPlan,
+    own: usize,
+    target: &Table,
+    state: &SessionState,
+) -> Result<Option<Predicate>> {
+    if scans(rows, target)?.len() <= own {
+        return Ok(None);
+    }
+    // What the engine gives a scan to sort out early holds for all that is read of it.
+    let mut read: Vec<Predicate> = Vec::new();
+    for filters in scans(&state.optimize(rows)?, target)? {
+        let filter = filter_predicate(&filters, target);
+        if filter == Predicate::AlwaysTrue {
+            return Ok(Some(filter));
+        }
+        read.push(filter);
+    }
+    Ok(Some(match read.len() {
+        0 => Predicate::AlwaysFalse,
+        1 => read.swap_remove(0),
+        _ => Predicate::Or(read),
+    }))
+}
+
+/// The filters of each scan of a table at the same changing version.
+fn scans(plan: &LogicalPlan, target: &Table) -> Result<Vec<Vec<Expr>>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+            && let Some(table) = provider.as_any().downcast_ref::<LakeTable>()
+            && is_same(table.table(), target)
+        {
+            found.push(scan.filters.clone());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// Whether two views are of one table and of one branch of it. Other versions stay as they are,
+/// whoever commits.
+fn is_same(one: &Table, other: &Table) -> bool {
+    let branch = |table: &Table| match table.version() {
+        None => Some(MAIN_BRANCH.to_owned()),
+        Some(Version::Branch(name) | Version::Reference(name)) => Some(name.to_lowercase()),
+        Some(Version::Snapshot(_) | Version::Timestamp(_) | Version::Tag(_)) => None,
+    };
+    one.metadata().uuid() == other.metadata().uuid()
+        && branch(one).is_some_and(|name| branch(other) == Some(name))
 }
 
 /// The target: what stands furthest to the left.

@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::planner::ContextProvider;
 use datafusion::logical_expr::{ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableSource};
@@ -17,15 +19,18 @@ use datafusion::prelude::Expr;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::planner::{SqlToRel, object_name_to_table_reference};
 use datafusion::sql::sqlparser::ast::{Insert, Query, SetExpr, Statement, TableObject};
+use lakehouse_core::commit::merge_schema;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
-use lakehouse_core::provider::{InsertInto, InsertMode, LakeTable, filter_predicate};
+use lakehouse_core::provider::{InsertInto, InsertMode, LakeTable, WriteTerms, filter_predicate};
 use lakehouse_core::scan::{Comparison, Predicate};
 
+use super::conflict::read_again;
 use crate::environment::OverwriteMode;
 use crate::exact_cast::cast_type;
 use crate::govern::GovernedTables;
 use crate::resolve::InsertForm;
+use crate::sql_type::stored_type;
 use crate::uuid_text::{may_be_uuid, uuid_of_text};
 
 /// The insert of a statement, also below an `EXPLAIN`.
@@ -49,7 +54,7 @@ pub(super) fn aim(
     form: &InsertForm,
     mut tables: GovernedTables,
 ) -> Result<GovernedTables> {
-    let is_plain = form.overwrite.is_none() && form.isolation.is_none() && form.wap_id.is_none();
+    let is_plain = form.overwrite.is_none() && form.terms == WriteTerms::default();
     let Some(TableObject::TableName(name)) = insert_of(statement).map(|insert| &insert.table)
     else {
         return Ok(tables);
@@ -68,13 +73,38 @@ pub(super) fn aim(
         Some(OverwriteMode::Dynamic) => InsertMode::ReplacePartitions,
         Some(OverwriteMode::Static) => InsertMode::OverwriteRows(replaced(form, target)?),
     };
-    let into = InsertInto {
-        mode,
-        isolation: form.isolation,
-        wap_id: form.wap_id.clone(),
-    };
+    let into = InsertInto::new(mode, form.terms.clone());
     *source = provider_as_source(Arc::new(target.clone().with_insert_into(into)));
     Ok(tables)
+}
+
+/// Tells an overwrite which rows of its target the inserted ones are computed from.
+///
+/// # Errors
+/// Those of planning the rows.
+pub(super) fn with_reads(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    let aimed = plan.transform_down(|node| {
+        let LogicalPlan::Dml(mut dml) = node else {
+            return Ok(Transformed::no(node));
+        };
+        let provider = source_as_provider(&dml.target)?;
+        let target = provider.as_any().downcast_ref::<LakeTable>();
+        if let Some(target) = target
+            && let Some(into) = target.insert_into_mode()
+            && into.mode != InsertMode::Append
+        {
+            let read_filter = read_again(&dml.input, 0, target.table(), state)?;
+            let mut into = into.clone();
+            into.read_filter = read_filter;
+            dml.target = provider_as_source(Arc::new(target.clone().with_insert_into(into)));
+        }
+        Ok(Transformed::new(
+            LogicalPlan::Dml(dml),
+            true,
+            TreeNodeRecursion::Stop,
+        ))
+    });
+    Ok(aimed.data()?)
 }
 
 /// The rows that a static overwrite replaces: those with the fixed values.
@@ -136,8 +166,11 @@ pub(super) fn plan_insert<C: ContextProvider>(
         return Err(Error::unsupported("INSERT takes a table and a query"));
     };
     let reference = object_name_to_table_reference(name.clone(), true)?;
-    let target = context.get_table_source(reference.clone())?;
+    let mut target = context.get_table_source(reference.clone())?;
     let source = plan_source(source, planner)?;
+    if form.merges_schema {
+        target = with_columns_of(&source, form, &target)?;
+    }
     let columns: Vec<&str> = insert
         .columns
         .iter()
@@ -159,6 +192,33 @@ fn plan_source<C: ContextProvider>(
     planner
         .sql_statement_to_plan(Statement::Query(source))
         .map_err(super::planning_error)
+}
+
+/// The target with the columns that the source's rows bring.
+fn with_columns_of(
+    source: &LogicalPlan,
+    form: &InsertForm,
+    target: &Arc<dyn TableSource>,
+) -> Result<Arc<dyn TableSource>> {
+    let provider = source_as_provider(target)?;
+    let Some(table) = provider.as_any().downcast_ref::<LakeTable>() else {
+        return Err(Error::internal(
+            "the target of an insert is no table of the lake",
+        ));
+    };
+    let metadata = table.table().metadata();
+    let format = metadata.format_version();
+    let brought = source.schema().fields().iter();
+    let brought: Vec<Field> = brought
+        .filter(|field| !is_fixed(&form.fixed, field.name()))
+        .map(|field| Field::new(field.name(), stored_type(field.data_type(), format), true))
+        .collect();
+    let operations = merge_schema(metadata, &Schema::new(brought))?;
+    if operations.is_empty() {
+        return Ok(Arc::clone(target));
+    }
+    let evolved = table.clone().with_added_columns(operations)?;
+    Ok(provider_as_source(Arc::new(evolved)))
 }
 
 fn is_fixed(fixed: &[(String, ScalarValue)], name: &str) -> bool {

@@ -15,6 +15,7 @@ use lakehouse_core::scan::MetadataColumn;
 use super::change::{Assigner, ChangedColumns, Found, Planned, code, named_value, place, project};
 use super::conflict::Condition;
 use super::update::by_column;
+use crate::correlation::outer_columns;
 use crate::exact_cast::assigned;
 use crate::parse::invalid_at;
 use crate::resolve::{Clause, ClauseAction, Value};
@@ -86,7 +87,9 @@ fn refuse_absent_side(clause: &Clause, found: &Found) -> Result<()> {
     let absent: HashSet<Column> = absent.into_iter().collect();
     for item in items_of(clause) {
         let item = found.item(item)?;
-        if let Some(column) = item.column_refs().into_iter().find(|c| absent.contains(*c)) {
+        let mut named: Vec<Column> = item.column_refs().into_iter().cloned().collect();
+        named.extend(outer_columns(item)?);
+        if let Some(column) = named.into_iter().find(|column| absent.contains(column)) {
             let message = format!(
                 "column {} belongs to {what}, of which the rows of this clause have none",
                 quote(&column.name)

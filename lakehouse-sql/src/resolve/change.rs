@@ -18,15 +18,17 @@ use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::lake::{FoundTable, Selector};
 use lakehouse_core::name::quote;
+use lakehouse_core::provider::WriteTerms;
 use lakehouse_core::scan::MetadataColumn;
-use lakehouse_core::table::Version;
+use lakehouse_core::table::{Table, Version};
 
-use super::insert::staged_as;
+use super::audit::{self, Audit};
 use super::relation::{at_place, context_table, path_text, pin, resolve_query_over};
 use super::{Intent, Resolved, Scope, names, refuse_writes_in_the_past};
 pub(crate) use assigned::{column_change, inserted};
 
-use crate::statement::{Explain, MergeKind, Statement, Target};
+use crate::environment::Wap;
+use crate::statement::{Explain, MergeKind, Statement, Target, WriteOptions};
 
 /// A statement that changes rows, whose names are resolved.
 #[derive(Debug)]
@@ -202,8 +204,8 @@ pub(crate) struct NamedTarget {
     pub(crate) branch: Option<String>,
     /// The metadata columns by which its rows are changed.
     pub(crate) columns: Vec<MetadataColumn>,
-    /// The id by which the snapshot is published later, when it is staged.
-    pub(crate) wap_id: Option<String>,
+    /// How they are changed.
+    pub(crate) terms: WriteTerms,
 }
 
 /// What a name found, as a table whose rows may be changed: in its current state, or that of a
@@ -212,7 +214,12 @@ pub(crate) struct NamedTarget {
 /// # Errors
 /// Versions and metadata tables, which can only be read; branches that do not exist; columns of its
 /// own that hide those by which rows are told apart.
-pub(crate) fn named_target(found: FoundTable, wap_id: Option<&str>) -> Result<NamedTarget> {
+pub(crate) fn named_target(
+    found: FoundTable,
+    wap: &Wap,
+    options: &WriteOptions,
+) -> Result<NamedTarget> {
+    let found = audit::view(found, wap)?;
     let branch = match &found.selector {
         None => None,
         Some(Selector::Version(Version::Branch(branch))) => Some(branch.clone()),
@@ -226,12 +233,24 @@ pub(crate) fn named_target(found: FoundTable, wap_id: Option<&str>) -> Result<Na
     };
     let found = pin(found, None, None)?;
     let columns = row_columns(&found)?;
-    let wap_id = staged_as(&found.table, wap_id)?;
+    let terms = terms(&found.table, wap, options)?;
     Ok(NamedTarget {
         found,
         branch,
         columns,
+        terms,
+    })
+}
+
+/// On which terms a table is written, which is viewed as it is written.
+pub(super) fn terms(table: &Table, wap: &Wap, options: &WriteOptions) -> Result<WriteTerms> {
+    let Audit { wap_id, new_branch } = audit::of_write(table, wap)?;
+    Ok(WriteTerms {
+        isolation: options.isolation.as_deref().map(str::parse).transpose()?,
         wap_id,
+        new_branch,
+        properties: options.properties.clone().into_iter().collect(),
+        summary: options.summary.clone(),
     })
 }
 
@@ -247,7 +266,7 @@ pub(super) struct ChangeTarget {
 impl ChangeTarget {
     /// The target with a name that its columns are qualified by: a branch is no such name.
     fn written(&self, mut written: Target) -> Target {
-        if self.named.branch.is_some() && written.alias.is_none() {
+        if self.found.selector.is_some() && written.alias.is_none() {
             written.alias = self.path.iter().rev().nth(1).cloned();
         }
         written
@@ -269,13 +288,30 @@ async fn find_target(written: &Target, scope: &Scope<'_>) -> Result<ChangeTarget
         .find_table(&names(path), &scope.catalog, &scope.namespace)
         .await
         .map_err(|error| at_place(error, path))?;
-    let named = named_target(found.clone(), scope.wap_id.as_deref())
-        .map_err(|error| at_place(error, path))?;
+    refuse_insert_options(&written.options)?;
+    let options = written.options.or(&scope.write);
+    let named =
+        named_target(found.clone(), &scope.wap, &options).map_err(|error| at_place(error, path))?;
     Ok(ChangeTarget {
         path: path.clone(),
         found,
         named,
     })
+}
+
+fn refuse_insert_options(options: &WriteOptions) -> Result<()> {
+    let option = match options {
+        WriteOptions {
+            overwrite_mode: Some(_),
+            ..
+        } => "'overwrite-mode' is an option of INSERT OVERWRITE",
+        WriteOptions {
+            merge_schema: Some(_),
+            ..
+        } => "'merge-schema' is an option of INSERT … BY NAME",
+        _ => return Ok(()),
+    };
+    Err(Error::invalid(option))
 }
 
 /// The metadata columns that say which row is meant.

@@ -11,14 +11,14 @@ use lakehouse_core::governance::Privilege;
 use lakehouse_core::lake::{FoundTable, Selector};
 use lakehouse_core::name::Name;
 
-use super::relation::resolve_source;
+use super::relation::{at_place, resolve_source};
 use super::{
-    Intent, Resolved, Scope, SessionTable, names, refuse_writes_in_the_past, session_table,
+    Intent, Resolved, Scope, SessionTable, audit, names, refuse_writes_in_the_past, session_table,
 };
 use crate::constant::Constants;
 use crate::statement::{
-    AlterAction, AlterTable, Call, CreateNamespace, CreateTable, Describe, DropNamespace,
-    DropTable, SetValue, ShowTarget, Statement, Use,
+    AlterAction, AlterTable, Call, CreateMode, CreateNamespace, CreateTable, Describe,
+    DropNamespace, DropTable, SetValue, ShowTarget, Statement, Use,
 };
 
 /// A command whose names are resolved.
@@ -36,6 +36,11 @@ pub(crate) enum Command {
     },
     CreateTable {
         target: TableTarget,
+        definition: Box<CreateTable>,
+    },
+    /// Puts another definition and other rows in the place of a table's.
+    ReplaceTable {
+        table: FoundTable,
         definition: Box<CreateTable>,
     },
     DropTables {
@@ -149,6 +154,10 @@ impl Command {
     pub(crate) fn accesses(&self) -> Vec<(Privilege, TableTarget)> {
         match self {
             Self::CreateTable { target, .. } => vec![(Privilege::Create, target.clone())],
+            Self::ReplaceTable { table, .. } => vec![
+                (Privilege::Drop, TableTarget::of(table)),
+                (Privilege::Create, TableTarget::of(table)),
+            ],
             Self::DropTables { tables, .. } => tables
                 .iter()
                 .map(|found| (Privilege::Drop, TableTarget::of(found)))
@@ -353,11 +362,11 @@ async fn alter_table(alter: AlterTable, scope: &Scope<'_>) -> Result<Command> {
     Ok(Command::RenameTable { table, to })
 }
 
-async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved> {
+async fn create_table(mut create: CreateTable, scope: &Scope<'_>) -> Result<Resolved> {
     if let Some(own) = session_table::find(&create.name, scope)? {
-        return match create.if_not_exists {
-            true => Ok(Resolved::nothing()),
-            false => Err(Error::new(
+        return match create.mode {
+            CreateMode::NewOrNothing => Ok(Resolved::nothing()),
+            _ => Err(Error::new(
                 ErrorKind::AlreadyExists,
                 format!(
                     "this session has a table {} already",
@@ -366,38 +375,77 @@ async fn create_table(create: CreateTable, scope: &Scope<'_>) -> Result<Resolved
             )),
         };
     }
-    let new = scope
-        .lake
-        .new_table_ident(&names(&create.name), &scope.catalog, &scope.namespace)
-        .await;
-    let (catalog_name, catalog, ident) = match new {
-        Ok(new) => new,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && create.if_not_exists => {
-            return Ok(Resolved::nothing());
-        }
-        Err(error) => return Err(error),
+    let name = create.name.clone();
+    let query = create.query.take();
+    let definition = Box::new(create);
+    // Before the query, so that no commit comes between what it reads and what is replaced.
+    let replaced = replaced_table(&definition, scope).await?;
+    let command = match &replaced {
+        Some(table) => Command::ReplaceTable {
+            table: table.clone(),
+            definition,
+        },
+        None => match new_table(definition, scope).await? {
+            Some(command) => command,
+            None => return Ok(Resolved::nothing()),
+        },
     };
-    let target = TableTarget {
-        catalog_name,
-        catalog,
-        ident,
-    };
-    let mut create = create;
-    let (source, tables) = match create.query.take() {
+    let (source, tables) = match query {
         Some(query) => {
-            let (query, tables) = resolve_source(query, scope).await?;
+            let loaded = replaced.map(|table| (name.as_slice(), table));
+            let (query, tables) = resolve_source(query, loaded, scope).await?;
             (Some(query), tables)
         }
         None => (None, Vec::new()),
     };
-    let command = Box::new(Command::CreateTable {
-        target,
-        definition: Box::new(create),
-    });
     Ok(Resolved {
-        intent: Intent::Command { command, source },
+        intent: Intent::Command {
+            command: Box::new(command),
+            source,
+        },
         tables,
     })
+}
+
+/// The table that a definition takes the place of, if it does.
+async fn replaced_table(definition: &CreateTable, scope: &Scope<'_>) -> Result<Option<FoundTable>> {
+    let table = match definition.mode {
+        CreateMode::New | CreateMode::NewOrNothing => return Ok(None),
+        CreateMode::NewOrReplace => match whole_table(&definition.name, scope).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            found => found?,
+        },
+        CreateMode::Replace => whole_table(&definition.name, scope)
+            .await
+            .map_err(|error| at_place(error, &definition.name))?,
+    };
+    audit::refuse(&table.table, &scope.wap, "a new definition")?;
+    Ok(Some(table))
+}
+
+/// A table under a name that is free; `None` when it is not and that is no error.
+async fn new_table(definition: Box<CreateTable>, scope: &Scope<'_>) -> Result<Option<Command>> {
+    let new = scope
+        .lake
+        .new_table_ident(&names(&definition.name), &scope.catalog, &scope.namespace)
+        .await;
+    match new {
+        Ok((catalog_name, catalog, ident)) => Ok(Some(Command::CreateTable {
+            target: TableTarget {
+                catalog_name,
+                catalog,
+                ident,
+            },
+            definition,
+        })),
+        Err(error)
+            if error.kind() == ErrorKind::AlreadyExists
+                && definition.mode == CreateMode::NewOrNothing =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn create_namespace(create: CreateNamespace, scope: &Scope<'_>) -> Result<Command> {

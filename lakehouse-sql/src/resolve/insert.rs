@@ -6,24 +6,29 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{Ident, Insert, TableObject};
 use iceberg::spec::{NestedFieldRef, PrimitiveType, Schema, Transform};
-use lakehouse_core::commit::Isolation;
+use lakehouse_core::commit::ACCEPT_ANY_SCHEMA;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::lake::{FoundTable, Selector};
 use lakehouse_core::name::{hint, quote};
+use lakehouse_core::provider::WriteTerms;
 use lakehouse_core::table::{Table, Version};
 
+use super::audit;
+use super::change::terms;
 use super::column_value::check_values;
+use super::copied_file;
 use super::inserted_value::mark_values;
 use super::relation::{Found, at_place, context_table, idents, path_text, pin};
 use super::{Scope, name, names, refuse_writes_in_the_past};
 use crate::constant::Constants;
-use crate::environment::{OverwriteMode, WAP_ID};
+use crate::environment::OverwriteMode;
 use crate::session_zone::{is_utc, session_zone};
-use crate::statement::{InsertRows, Statement};
+use crate::statement::{InsertRows, Statement, WriteOptions};
 
-/// The table property that lets writes be staged for an audit.
-const WAP_PROPERTY: &str = "write.wap.enabled";
+/// The table property that lets rows of INSERT … BY NAME bring columns, as [`ACCEPT_ANY_SCHEMA`]
+/// does.
+const MERGE_SCHEMA: &str = "write.merge-schema";
 
 /// How the rows of an insert find their columns and take their place.
 #[derive(Debug, Default)]
@@ -34,16 +39,20 @@ pub(crate) struct InsertForm {
     pub(crate) fixed: Vec<(String, ScalarValue)>,
     /// Which rows of the target go.
     pub(crate) overwrite: Option<OverwriteMode>,
-    /// What must not have happened meanwhile.
-    pub(crate) isolation: Option<Isolation>,
-    /// The id by which the snapshot is published later, when it is staged.
-    pub(crate) wap_id: Option<String>,
+    /// On which terms it is written.
+    pub(crate) terms: WriteTerms,
+    /// Whether rows may bring columns that the table does not have.
+    pub(crate) merges_schema: bool,
+    /// The file that the rows are copied from, as written.
+    pub(crate) file: Option<String>,
 }
 
 impl InsertForm {
     /// What the policies are asked beside inserting.
-    pub(crate) fn privilege(&self) -> Option<Privilege> {
-        self.overwrite.map(|_| Privilege::Delete)
+    pub(crate) fn privileges(&self) -> Vec<Privilege> {
+        let deletes = self.overwrite.map(|_| Privilege::Delete);
+        let alters = self.merges_schema.then_some(Privilege::Alter);
+        deletes.into_iter().chain(alters).collect()
     }
 }
 
@@ -54,6 +63,35 @@ pub(super) fn insert_of(statement: &mut Statement) -> Option<&mut InsertRows> {
         Statement::Explain(explain) => insert_of(&mut explain.statement),
         _ => None,
     }
+}
+
+/// Opens the file of a `COPY … FROM`, whose columns follow from those of the target.
+pub(super) async fn open_file(
+    rows: &mut InsertRows,
+    scope: &Scope<'_>,
+    found: &mut Found,
+) -> Result<()> {
+    let (Some(file), TableObject::TableName(target)) = (&rows.file, &rows.insert.table) else {
+        return Ok(());
+    };
+    let path = idents(target)?;
+    if context_table(&path, scope).await?.is_some() {
+        let message = format!(
+            "{} belongs to this session or is a file; files are copied into the lake's tables",
+            path_text(&path)
+        );
+        return Err(at_place(Error::unsupported(message), &path));
+    }
+    let table = scope
+        .lake
+        .find_table(&names(&path), &scope.catalog, &scope.namespace)
+        .await
+        .map_err(|error| at_place(error, &path))?;
+    let columns = &rows.insert.columns;
+    let opened = copied_file::open(file, columns, &table.table, scope.state).await?;
+    rows.by_name = opened.by_name;
+    found.add_file(&file.location, opened.provider);
+    Ok(())
 }
 
 /// Looks up the table an insert writes to: in its current state or at a branch, never a version.
@@ -68,7 +106,7 @@ pub(super) async fn resolve_target(
     refuse_writes_in_the_past(scope)?;
     let path = idents(target)?;
     if let Some(provider) = context_table(&path, scope).await? {
-        let has_options = rows.isolation.is_some() || rows.overwrite_mode.is_some();
+        let has_options = rows.options != WriteOptions::default();
         if rows.overwrite || !rows.partition.is_empty() || has_options {
             let message = format!(
                 "{} belongs to this session or is a file; OVERWRITE, PARTITION and WITH are offered \
@@ -99,7 +137,7 @@ pub(super) async fn resolve_target(
         }
     }
     // What replaces rows must stand on the state that it reads them from.
-    let table = found.as_loaded(table);
+    let table = audit::view(found.as_loaded(table), &scope.wap)?;
     let table = pin(table, None, None).map_err(|error| at_place(error, &path))?;
     let schema = table.table.metadata().current_schema();
     spell_columns(&mut rows.insert, schema)?;
@@ -125,7 +163,7 @@ fn form_of(rows: &InsertRows, table: &FoundTable, scope: &Scope<'_>) -> Result<I
             }
         }
     }
-    let mode = match &rows.overwrite_mode {
+    let mode = match &rows.options.overwrite_mode {
         Some(_) if !rows.overwrite => {
             return Err(Error::invalid(
                 "'overwrite-mode' is an option of INSERT OVERWRITE",
@@ -134,36 +172,37 @@ fn form_of(rows: &InsertRows, table: &FoundTable, scope: &Scope<'_>) -> Result<I
         Some(text) => OverwriteMode::parse(text)?,
         None => scope.overwrite_mode,
     };
-    if rows.isolation.is_some() && !rows.overwrite {
+    if rows.options.isolation.is_some() && !rows.overwrite {
         return Err(Error::invalid(
             "'isolation-level' is an option of INSERT OVERWRITE: rows that are added never conflict",
         ));
     }
-    let isolation = rows.isolation.as_deref().map(str::parse).transpose()?;
+    let options = rows.options.or(&scope.write);
     Ok(InsertForm {
         by_name: rows.by_name,
         fixed,
         overwrite: rows.overwrite.then_some(mode),
-        isolation,
-        wap_id: staged_as(&table.table, scope.wap_id.as_deref())?,
+        terms: terms(&table.table, &scope.wap, &options)?,
+        merges_schema: merges_schema(rows, &options, &table.table)?,
+        file: rows.file.as_ref().map(|file| file.location.clone()),
     })
 }
 
-/// The id by which what is written to a table is published later, when the table asks for audits and
-/// the session has one.
-pub(super) fn staged_as(table: &Table, wap_id: Option<&str>) -> Result<Option<String>> {
-    let is_audited = table
-        .properties()
-        .get(WAP_PROPERTY)
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
-    match wap_id {
-        Some(id) if is_audited && table.version().is_none() => Ok(Some(id.to_owned())),
-        Some(id) if is_audited => Err(Error::invalid(format!(
-            "{WAP_ID} is set to {id:?}, which stages what is written to the table itself; a branch \
-             is audited by itself: RESET {WAP_ID} to write to it"
-        ))),
-        _ => Ok(None),
+/// Whether rows may bring columns that the table does not have: as the statement says, else the
+/// session, else the table. Columns are known by their names, so it takes `BY NAME`.
+fn merges_schema(rows: &InsertRows, options: &WriteOptions, table: &Table) -> Result<bool> {
+    if rows.options.merge_schema == Some(true) && !rows.by_name {
+        return Err(Error::invalid(
+            "'merge-schema' needs BY NAME: a new column is known by its name alone",
+        ));
     }
+    let is_set = |key: &str| {
+        let value = table.properties().get(key);
+        value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+    };
+    let wanted = options.merge_schema;
+    let wanted = wanted.unwrap_or_else(|| is_set(MERGE_SCHEMA) || is_set(ACCEPT_ANY_SCHEMA));
+    Ok(wanted && rows.by_name && rows.file.is_none())
 }
 
 /// The values of `PARTITION (…)`.

@@ -18,9 +18,10 @@ use lakehouse_core::name::quote;
 use lakehouse_core::scan::MetadataColumn;
 use lakehouse_core::table::Version;
 
+use super::audit;
 use super::change::ChangeTarget;
 use super::common_table::move_column_names;
-use super::insert::{InsertForm, insert_of, resolve_target};
+use super::insert::{InsertForm, insert_of, open_file, resolve_target};
 use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::named_join::write_out_joins;
 use super::spelling::{Learner, Speller, Spellings, table_key};
@@ -57,6 +58,8 @@ pub(super) struct Found {
     offers: HashMap<String, Offer>,
     /// Each table is loaded once for a statement, however often it is named.
     loaded: HashMap<String, FoundTable>,
+    /// The files that the statement copies, by the names that stand for them.
+    files: HashMap<String, Arc<dyn TableProvider>>,
     /// Metadata columns that are needed though the statement does not name them.
     wanted: Wanted,
     /// How the rows of the statement's insert take their place.
@@ -82,13 +85,17 @@ pub(super) async fn resolve_rows(mut statement: Statement, scope: &Scope<'_>) ->
     })
 }
 
-/// Resolves the query that a new table's rows come from.
+/// Resolves the query that a new table's rows come from; what it reads of the table that is
+/// replaced, which is `loaded`, is read in the same state.
 pub(super) async fn resolve_source(
     query: Box<ast::Query>,
+    loaded: Option<(&[Ident], FoundTable)>,
     scope: &Scope<'_>,
 ) -> Result<(Box<ast::Query>, Vec<ResolvedTable>)> {
     let mut statement = Statement::Query(query);
     let mut found = Found::default();
+    let loaded = loaded.map(|(path, table)| (path_key(path), table));
+    found.loaded.extend(loaded);
     resolve_tables(&mut statement, scope, Repeated::Refused, &mut found).await?;
     Ok((query_of(statement)?, found.tables))
 }
@@ -141,6 +148,9 @@ async fn resolve_tables(
     repeated: Repeated,
     found: &mut Found,
 ) -> Result<()> {
+    if let Some(insert) = insert_of(statement) {
+        open_file(insert, scope, found).await?;
+    }
     name_repeated_columns(statement, None);
     rename_hiding_common_tables(statement);
     let mut written = Vec::new();
@@ -265,6 +275,10 @@ async fn look_up(
             pin(table, version, scope.as_of_ms).map_err(|error| at_place(error, &written.path))?;
         return found.add_lake_table(&[], pinned, Privilege::Select);
     }
+    if let Some(file) = found.files.get(&path_key(&written.path)) {
+        let provider = Arc::clone(file);
+        return Ok(found.add_context_table(&written.path, provider));
+    }
     if let Some(provider) = context_table(&written.path, scope).await? {
         if version.is_some() {
             return Err(Error::unsupported(format!(
@@ -288,8 +302,12 @@ async fn look_up(
             table
         }
     };
-    let pinned =
-        pin(table, version, scope.as_of_ms).map_err(|error| at_place(error, &written.path))?;
+    let table = match (&version, scope.as_of_ms) {
+        (None, None) => audit::view(table, &scope.wap),
+        _ => Ok(table),
+    };
+    let pinned = table.and_then(|table| pin(table, version, scope.as_of_ms));
+    let pinned = pinned.map_err(|error| at_place(error, &written.path))?;
     found.add_lake_table(&written.path, pinned, Privilege::Select)
 }
 
@@ -448,6 +466,12 @@ impl Found {
             name,
             alias: path.last().cloned(),
         }
+    }
+
+    /// Lets a name stand for a file.
+    pub(super) fn add_file(&mut self, location: &str, provider: Arc<dyn TableProvider>) {
+        let path = [Ident::with_quote('"', location)];
+        self.files.insert(path_key(&path), provider);
     }
 
     /// Gives a table of the lake a key of the statement.

@@ -75,7 +75,7 @@ impl Session {
         let found = lake
             .find_table(&parse_name(name)?, &variables.catalog, &variables.namespace)
             .await?;
-        let target = named_target(found, variables.wap_id.as_deref())?;
+        let target = named_target(found, &variables.wap, &variables.write)?;
         let alias = target.found.table.ident().name().to_owned();
         Ok(TableChange {
             session: self.clone(),

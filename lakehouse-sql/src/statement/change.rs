@@ -6,6 +6,7 @@ use lakehouse_core::error::Result;
 
 use std::ops::ControlFlow;
 
+use super::{WriteOptions, write_option};
 use crate::parse::{Cursor, unsupported_at};
 
 /// The table whose rows a statement changes.
@@ -15,6 +16,8 @@ pub struct Target {
     pub name: Vec<Ident>,
     /// What its columns are qualified by instead of its name.
     pub alias: Option<Ident>,
+    /// How it is written.
+    pub options: WriteOptions,
 }
 
 /// `column = value`.
@@ -59,6 +62,7 @@ const BEHIND_TARGET: &[&str] = &[
     "FOR",
     "JOIN",
     "PARTITION",
+    "WITH",
     "INNER",
     "LEFT",
     "RIGHT",
@@ -67,12 +71,14 @@ const BEHIND_TARGET: &[&str] = &[
     "NATURAL",
 ];
 
-/// `name [[AS] alias]`.
+/// `name [WITH (options)] [[AS] alias] [WITH (options)]`.
 pub(super) fn target(cursor: &mut Cursor) -> Result<Target> {
     let name = cursor.name("the name of a table")?;
     if *cursor.peek() == Token::LParen {
         return Err(cursor.unsupported("a function as target is not offered"));
     }
+    let mut options = WriteOptions::default();
+    write_option::accept(cursor, &mut options)?;
     let has_alias = match cursor.peek_upper() {
         Some(word) => !BEHIND_TARGET.contains(&word.as_str()),
         None => matches!(cursor.peek(), Token::Word(_)),
@@ -84,7 +90,12 @@ pub(super) fn target(cursor: &mut Cursor) -> Result<Target> {
     if *cursor.peek() == Token::LParen {
         return Err(cursor.unsupported("new names for the columns of a target are not offered"));
     }
-    Ok(Target { name, alias })
+    write_option::accept(cursor, &mut options)?;
+    Ok(Target {
+        name,
+        alias,
+        options,
+    })
 }
 
 /// `WHERE condition`, if it comes next.

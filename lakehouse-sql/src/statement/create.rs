@@ -10,7 +10,7 @@ use lakehouse_core::error::{Error, Result};
 use super::data_type::data_type;
 use super::partition::{self, PartitionTerm};
 use super::{Statement, if_not_exists, namespace, properties};
-use crate::parse::Cursor;
+use crate::parse::{Cursor, invalid_at};
 
 /// `CREATE TABLE`, with or without a query. What Trino says in `WITH (…)` stands where Spark's
 /// clauses put it.
@@ -18,8 +18,8 @@ use crate::parse::Cursor;
 pub struct CreateTable {
     /// The name's parts; the first may be a catalog.
     pub name: Vec<Ident>,
-    /// No error if it exists already.
-    pub if_not_exists: bool,
+    /// What a table that exists already means.
+    pub mode: CreateMode,
     /// The columns; empty means those of the query. With a query, a column may have
     /// `DataType::Unspecified`: only its name is given.
     pub columns: Vec<ColumnDefinition>,
@@ -33,6 +33,19 @@ pub struct CreateTable {
     pub location: Option<String>,
     /// `AS query`: the first rows.
     pub query: Option<Box<Query>>,
+}
+
+/// What a table that exists already means to `CREATE TABLE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateMode {
+    /// An error: `CREATE TABLE`.
+    New,
+    /// There is nothing to do: `CREATE TABLE IF NOT EXISTS`.
+    NewOrNothing,
+    /// Its definition and rows are replaced: `CREATE OR REPLACE TABLE`.
+    NewOrReplace,
+    /// As before, and it is an error when there is none: `REPLACE TABLE`.
+    Replace,
 }
 
 /// One column of a new table.
@@ -60,11 +73,14 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
         return Ok(Statement::DataFusion(Box::new(cursor.run_datafusion()?)));
     }
     cursor.expect(&["CREATE"])?;
+    if cursor.accept(&["OR", "REPLACE", "TABLE"]) {
+        return create_table(cursor, CreateMode::NewOrReplace);
+    }
     if cursor.peek_words(&["OR", "REPLACE"]) {
-        return Err(cursor.unsupported("CREATE OR REPLACE is not offered yet"));
+        return Err(cursor.unsupported("CREATE OR REPLACE is offered for TABLE only"));
     }
     if cursor.accept(&["TABLE"]) {
-        return create_table(cursor);
+        return create_table(cursor, CreateMode::New);
     }
     if cursor
         .accept_one(&["SCHEMA", "DATABASE", "NAMESPACE"])
@@ -81,8 +97,23 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
     }
 }
 
-fn create_table(cursor: &mut Cursor) -> Result<Statement> {
-    let if_not_exists = if_not_exists(cursor)?;
+/// `REPLACE TABLE`.
+pub(super) fn replace(cursor: &mut Cursor) -> Result<Statement> {
+    cursor.expect(&["REPLACE", "TABLE"])?;
+    create_table(cursor, CreateMode::Replace)
+}
+
+fn create_table(cursor: &mut Cursor, mut mode: CreateMode) -> Result<Statement> {
+    let place = cursor.location();
+    if if_not_exists(cursor)? {
+        if mode != CreateMode::New {
+            return Err(invalid_at(
+                place,
+                "IF NOT EXISTS and REPLACE exclude each other",
+            ));
+        }
+        mode = CreateMode::NewOrNothing;
+    }
     let name = cursor.name("the name of a table")?;
     let columns = if *cursor.peek() == Token::LParen {
         columns(cursor)?
@@ -91,7 +122,7 @@ fn create_table(cursor: &mut Cursor) -> Result<Statement> {
     };
     let mut table = CreateTable {
         name,
-        if_not_exists,
+        mode,
         columns,
         partitioned_by: Vec::new(),
         properties: Vec::new(),

@@ -8,12 +8,8 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 use lakehouse_core::error::Result;
 
-use super::Statement;
-use super::properties;
+use super::{CopiedFile, Statement, WriteOptions, write_option};
 use crate::parse::{Cursor, invalid_at, unsupported_at, word_token};
-
-/// Options of one insert, `WITH ('key' = 'value')` behind the table's name.
-const OPTIONS: &[&str] = &["isolation-level", "overwrite-mode"];
 
 /// `INSERT INTO | OVERWRITE [TABLE] t [WITH (options)] [PARTITION (…)] [BY NAME | (columns)] query`.
 #[derive(Debug, Clone)]
@@ -27,10 +23,10 @@ pub struct InsertRows {
     pub partition: Vec<(Ident, Option<Expr>)>,
     /// `BY NAME`: the source's columns go to those of the same name.
     pub by_name: bool,
-    /// `'isolation-level'`, as written.
-    pub isolation: Option<String>,
-    /// `'overwrite-mode'`, as written.
-    pub overwrite_mode: Option<String>,
+    /// How it is written.
+    pub options: WriteOptions,
+    /// The file that the rows come from: `COPY … FROM`, which is such an insert.
+    pub file: Option<CopiedFile>,
 }
 
 /// The clauses of an insert that sqlparser does not know, or reads otherwise.
@@ -39,8 +35,7 @@ struct Head {
     overwrite: bool,
     partition: Vec<(Ident, Option<Expr>)>,
     by_name: bool,
-    isolation: Option<String>,
-    overwrite_mode: Option<String>,
+    options: WriteOptions,
 }
 
 /// `INSERT INTO [TABLE] t [(columns)] query | VALUES …`.
@@ -68,8 +63,8 @@ pub(super) fn insert(cursor: &mut Cursor) -> Result<Statement> {
         overwrite: head.overwrite,
         partition: head.partition,
         by_name: head.by_name,
-        isolation: head.isolation,
-        overwrite_mode: head.overwrite_mode,
+        options: head.options,
+        file: None,
     })))
 }
 
@@ -101,10 +96,7 @@ fn head(cursor: &mut Cursor) -> Result<Head> {
     }
     cursor.name("the name of a table")?;
     let clauses = cursor.position();
-    if cursor.peek_words(&["WITH"]) && *cursor.peek_nth(1) == Token::LParen {
-        cursor.advance();
-        options(cursor, &mut head)?;
-    }
+    write_option::accept(cursor, &mut head.options)?;
     if cursor.accept(&["PARTITION"]) {
         head.partition = partition(cursor)?;
         if cursor.peek_words(&["IF"]) {
@@ -124,17 +116,6 @@ fn head(cursor: &mut Cursor) -> Result<Head> {
     tokens.drain(..start);
     cursor.restart(tokens);
     Ok(head)
-}
-
-fn options(cursor: &mut Cursor, head: &mut Head) -> Result<()> {
-    for option in properties::list(cursor)? {
-        match option.key.to_ascii_lowercase().as_str() {
-            "isolation-level" => head.isolation = Some(option.value),
-            "overwrite-mode" => head.overwrite_mode = Some(option.value),
-            _ => return Err(option.unknown(OPTIONS)),
-        }
-    }
-    Ok(())
 }
 
 /// `(c = v, d)`.

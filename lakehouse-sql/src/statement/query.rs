@@ -1,13 +1,12 @@
-//! Queries, `EXPLAIN` and `COPY … TO`.
+//! Queries and `EXPLAIN`.
 
 use datafusion::common::format::ExplainFormat;
-use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
-use lakehouse_core::error::{Error, ErrorKind, Result};
+use datafusion::sql::sqlparser::tokenizer::Token;
+use lakehouse_core::error::Result;
 
 use super::{Statement, read};
-use crate::parse::{Cursor, DIALECT};
+use crate::parse::Cursor;
 
 /// `EXPLAIN [ANALYZE] [VERBOSE] [FORMAT f] statement`, or PostgreSQL's
 /// `EXPLAIN (ANALYZE, VERBOSE, FORMAT f) statement`.
@@ -125,73 +124,4 @@ fn begins_query(token: &Token) -> bool {
             .any(|first| word.value.eq_ignore_ascii_case(first)),
         _ => false,
     }
-}
-
-/// `COPY t TO …` or `COPY (query) TO …`, which DataFusion plans.
-///
-/// A table name becomes `(SELECT * FROM t)`, so that there is one way in for what is read, and a
-/// version clause after the name means what it means in a query.
-pub(super) fn copy(cursor: &mut Cursor) -> Result<Statement> {
-    let tokens = cursor.tokens().to_vec();
-    if tokens
-        .get(1)
-        .is_none_or(|token| token.token != Token::LParen)
-    {
-        cursor.expect(&["COPY"])?;
-        if cursor.peek_words(&["INTO"]) {
-            return Err(cursor.unsupported("COPY INTO is not offered: write INSERT INTO … SELECT"));
-        }
-        let source_end = source_end(cursor, &tokens)?;
-        let mut with_query = tokens[..1].to_vec();
-        with_query.extend(tokens_of("(SELECT * FROM", &tokens[1])?);
-        with_query.extend_from_slice(&tokens[1..source_end]);
-        with_query.extend(tokens_of(")", &tokens[source_end])?);
-        with_query.extend_from_slice(&tokens[source_end..tokens.len() - 1]);
-        cursor.restart(with_query);
-    }
-    match cursor.run_datafusion()? {
-        copy @ DataFusionStatement::CopyTo(_) => Ok(Statement::DataFusion(Box::new(copy))),
-        _ => Err(cursor.unsupported("this form of COPY is not offered: write COPY … TO '…'")),
-    }
-}
-
-/// Index of the first token after the table that `COPY` reads. The cursor stands on the table.
-fn source_end(cursor: &mut Cursor, tokens: &[TokenWithSpan]) -> Result<usize> {
-    let mut index = 1;
-    let mut depth = 0_usize;
-    while !cursor.at_end() {
-        match &tokens[index].token {
-            Token::LParen => depth += 1,
-            Token::RParen => depth = depth.saturating_sub(1),
-            Token::Word(word) if depth == 0 && word.quote_style.is_none() && index > 1 => {
-                if word.value.eq_ignore_ascii_case("TO")
-                    || word.value.eq_ignore_ascii_case("STORED")
-                    || word.value.eq_ignore_ascii_case("PARTITIONED")
-                    || word.value.eq_ignore_ascii_case("OPTIONS")
-                {
-                    return Ok(index);
-                }
-                if word.value.eq_ignore_ascii_case("FROM") {
-                    return Err(cursor.unsupported("COPY … FROM is not offered yet"));
-                }
-            }
-            _ => {}
-        }
-        cursor.advance();
-        index += 1;
-    }
-    Err(cursor.expected("TO and a target such as 'folder/file.parquet'"))
-}
-
-/// Tokens of ours, as if typed where `place` stands.
-fn tokens_of(sql: &str, place: &TokenWithSpan) -> Result<Vec<TokenWithSpan>> {
-    let tokens = Tokenizer::new(&DIALECT, sql)
-        .tokenize()
-        .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-    let placed = tokens
-        .into_iter()
-        .filter(|token| !matches!(token, Token::Whitespace(_)))
-        .map(|token| TokenWithSpan::new(token, place.span))
-        .collect();
-    Ok(placed)
 }

@@ -131,7 +131,7 @@ fn inserts_have_forms() {
     assert_eq!(rows.insert.to_string(), "INSERT INTO TABLE a.t SELECT 1");
 
     let rows = form("INSERT OVERWRITE t WITH ('isolation-level' = 'none') (a, b) VALUES (1, 2)");
-    assert_eq!(rows.isolation.as_deref(), Some("none"));
+    assert_eq!(rows.options.isolation.as_deref(), Some("none"));
     assert_eq!(rows.insert.columns.len(), 2);
     // Names that are words of the clauses.
     let rows = form("INSERT INTO partition (name) VALUES (1)");

@@ -373,3 +373,27 @@ async fn t15_a_registered_location_keeps_its_slashes() {
         assert_eq!(lake.one(&below).await, "true");
     }
 }
+
+#[tokio::test]
+async fn a_partition_whose_type_grew_counts_once() {
+    for mode in ["copy-on-write", "merge-on-read"] {
+        let lake = TestLake::memory().await;
+        lake.run(&format!(
+            "CREATE TABLE t (p INT, r REAL, v INT) PARTITIONED BY (p, r) TBLPROPERTIES (
+               'write.update.mode' = '{mode}', 'write.summary.partition-limit' = '10');
+             INSERT INTO t VALUES (1, 0.5, 1), (1, 0.5, 2), (2, 0.5, 3);
+             ALTER TABLE t ALTER COLUMN p TYPE BIGINT;
+             ALTER TABLE t ALTER COLUMN r TYPE DOUBLE;
+             UPDATE t SET v = v + 10 WHERE p = 1 AND v = 1"
+        ))
+        .await;
+        let last = "FROM t.snapshots ORDER BY committed_at DESC LIMIT 1";
+        let count = format!("SELECT summary['changed-partition-count'] {last}");
+        assert_eq!(lake.one(&count).await, "1", "{mode}");
+        let counts = format!("SELECT summary['partitions.p=1/r=0.5'] {last}");
+        let counts = lake.one(&counts).await;
+        assert!(counts.contains("added-data-files=1"), "{counts}");
+        let rows = lake.sorted("SELECT p, v FROM t").await;
+        assert_eq!(rows, ["1|11", "1|2", "2|3"]);
+    }
+}

@@ -117,7 +117,7 @@ fn check(draft: &Draft<'_>, found: &Found, from: &PrimitiveType, to: &PrimitiveT
 }
 
 /// Whether a transform gives another result for the promoted value.
-fn changes_result(from: &PrimitiveType, transform: &Transform) -> bool {
+pub(super) fn changes_result(from: &PrimitiveType, transform: &Transform) -> bool {
     match transform {
         Transform::Unknown => true,
         // Days become microseconds; years, months and days of both are the same.
@@ -130,7 +130,8 @@ fn changes_result(from: &PrimitiveType, transform: &Transform) -> bool {
     }
 }
 
-fn widened(value: Literal, from: &PrimitiveType, to: &PrimitiveType) -> Result<Literal> {
+/// A default as a value of the promoted type.
+pub(super) fn widened(value: Literal, from: &PrimitiveType, to: &PrimitiveType) -> Result<Literal> {
     use PrimitiveLiteral as Value;
     let Literal::Primitive(value) = value else {
         return Err(Error::corrupt("a default of a plain column is nested"));

@@ -8,7 +8,7 @@ use iceberg::spec::{FormatVersion, Literal, Schema, TableMetadata, Transform, Ty
 use super::draft::{Draft, Found, ids};
 use super::{ColumnPath, default_value, identifier, new_column, promotion, renamed};
 use crate::catalog::foreign_type::refuse_write;
-use crate::commit::change::Step;
+use crate::commit::change::{Step, apply};
 use crate::error::{Error, Result};
 use crate::name::{Name, quote};
 use crate::table::Table;
@@ -179,6 +179,15 @@ impl EvolveSchema {
                 .map_err(|error| (index, error))?;
         }
         Ok(draft)
+    }
+
+    /// The table as these changes make it, viewed where it is.
+    ///
+    /// # Errors
+    /// As [`Self::updates`].
+    pub(crate) fn applied_to(&self, table: &Table) -> Result<Table> {
+        let updates = self.updates(table.metadata())?;
+        Ok(table.with_definition(apply(table.metadata(), &updates)?))
     }
 
     pub(in crate::commit) fn plan(&self, table: &Table) -> Result<Step> {

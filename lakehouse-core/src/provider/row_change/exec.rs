@@ -103,9 +103,7 @@ impl fmt::Display for RowChange {
         if let Some(branch) = &self.branch {
             write!(f, ", branch={branch}")?;
         }
-        if let Some(id) = &self.wap_id {
-            write!(f, ", wap.id={id}")?;
-        }
+        write!(f, "{}", self.terms)?;
         match self.removed.len() {
             0 => Ok(()),
             files => write!(f, ", files deleted whole={files}"),

@@ -24,12 +24,22 @@ pub(super) struct Patch {
 pub(super) struct PatchShape {
     /// The columns that are updated, by position in the table.
     pub(super) update_columns: Vec<usize>,
+    /// Which of a patch's columns of values each of them gets.
+    pub(super) values: Vec<usize>,
     /// How many columns the table has; behind them is each row's place in its file.
     pub(super) width: usize,
     /// What comes out: the table's columns, and the rows' lineage where tables have it.
     pub(super) schema: SchemaRef,
     /// Whether the id of each row and the sequence number of its last change follow its place.
     pub(super) has_row_lineage: bool,
+}
+
+impl PatchShape {
+    /// The columns that are updated, each with the patch's column of its values.
+    fn updates(&self) -> impl Iterator<Item = (usize, usize)> {
+        let columns = self.update_columns.iter().copied();
+        columns.zip(self.values.iter().copied())
+    }
 }
 
 impl Patch {
@@ -43,11 +53,25 @@ impl Patch {
 
     /// How many of the rows are within a range of places.
     pub(super) fn count(&self, range: &std::ops::Range<u64>) -> u64 {
+        self.places(range).len() as u64
+    }
+
+    /// The places of the rows within a range, and their new values.
+    pub(super) fn within(&self, range: &std::ops::Range<u64>) -> (&[i64], Vec<ArrayRef>) {
+        let places = self.places(range);
+        let values = self.values.iter();
+        let values = values.map(|values| values.slice(places.start, places.len()));
+        let values = values.collect();
+        (&self.positions[places], values)
+    }
+
+    /// Which of the rows are within a range of places.
+    fn places(&self, range: &std::ops::Range<u64>) -> std::ops::Range<usize> {
         let before = |end: u64| {
             let end = i64::try_from(end).unwrap_or(i64::MAX);
-            self.positions.partition_point(|position| *position < end) as u64
+            self.positions.partition_point(|position| *position < end)
         };
-        before(range.end) - before(range.start)
+        before(range.start)..before(range.end)
     }
 
     /// The rows of a batch with their new values, and how many got any.
@@ -73,8 +97,8 @@ impl Patch {
         if !updated.is_empty() {
             let sequence_number = shape.width + 1;
             if updated == &places[..] {
-                for (column, values) in shape.update_columns.iter().zip(&self.values) {
-                    columns[*column] = values.slice(start, updated.len());
+                for (column, values) in shape.updates() {
+                    columns[column] = self.values[values].slice(start, updated.len());
                 }
                 if shape.has_row_lineage {
                     let none = Int64Array::new_null(updated.len());
@@ -87,8 +111,9 @@ impl Patch {
                 for (row, value) in rows.iter().zip(start..) {
                     sources[*row] = (1, value);
                 }
-                for (column, values) in shape.update_columns.iter().zip(&self.values) {
-                    columns[*column] = interleave(&[&columns[*column], values], &sources)?;
+                for (column, values) in shape.updates() {
+                    let values = &self.values[values];
+                    columns[column] = interleave(&[&columns[column], values], &sources)?;
                 }
                 if shape.has_row_lineage {
                     let is_updated = sources.iter().map(|(source, _)| Some(*source == 1));
@@ -157,6 +182,7 @@ mod tests {
         }
         PatchShape {
             update_columns: vec![1],
+            values: vec![0],
             width: 2,
             schema: Arc::new(Schema::new(fields)),
             has_row_lineage,

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::RowChange;
 use super::changes::{Change, FileChanges, Gathering, RowCounts};
 use super::patch::Patch;
+use super::row_groups::GroupedFile;
 use super::stop::Stop;
 use super::strategy::{Mode, Strategy, piece_count, pieces, within};
 use super::target::{Target, TargetFile};
@@ -20,7 +21,7 @@ use crate::commit::{FileChange, FilesOnFailure, RowStatement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{self, Reservation, Task};
 use crate::scan::{DeleteFile, DeletedRows, ScanFile};
-use crate::write::{DeletedPositions, WrittenFile};
+use crate::write::{DeletedPositions, FileOptions, WrittenFile};
 
 /// What a change does to the files that are there.
 #[derive(Debug, Default)]
@@ -97,15 +98,13 @@ fn file_change(
     for deletes in &touched.superseded {
         files = files.supersede(deletes);
     }
-    if let Some(isolation) = change.isolation {
-        files = files.with_isolation(isolation);
+    if let Some(read) = &change.read_filter {
+        files = files.with_read_filter(read.clone());
     }
     if let Some(branch) = &change.branch {
         files = files.with_branch(branch);
     }
-    if let Some(id) = &change.wap_id {
-        files = files.staged(Some(id.clone()));
-    }
+    files = change.terms.apply(files);
     match change.statement {
         RowStatement::Merge => files.with_summary(merge_summary(&touched.counts, copied)),
         RowStatement::Delete | RowStatement::Update => files,
@@ -143,9 +142,10 @@ async fn apply(
         table: change.table().clone(),
         query_id: change.lake.clock().new_uuid(),
         has_row_lineage: change.has_row_lineage(),
+        properties: change.terms.properties.clone(),
     };
     // What is not written is refused before there is work.
-    writers.rows(0)?;
+    let options = writers.rows(0)?.file_options().clone();
     let mode = Mode::of(change.table(), change.statement)?;
     if mode != Mode::CopyOnWrite {
         writers.deletes(0)?;
@@ -160,6 +160,7 @@ async fn apply(
                 change: Arc::clone(change),
                 target: Arc::clone(&target),
                 mode,
+                options: options.clone(),
                 tasks,
                 pieces: sender.clone(),
                 stop: stop.clone(),
@@ -242,6 +243,8 @@ struct Gatherer {
     change: Arc<RowChange>,
     target: Arc<Target>,
     mode: Mode,
+    /// How data files are encoded.
+    options: FileOptions,
     tasks: usize,
     pieces: mpsc::Sender<Piece>,
     stop: Stop,
@@ -352,6 +355,13 @@ impl Gatherer {
         patch: &Arc<Patch>,
         gone: Option<&Arc<DeletedRows>>,
     ) -> Result<()> {
+        let grouped = GroupedFile::plan(&self.target, &self.options, file, gone, patch).await?;
+        if let Some(grouped) = grouped {
+            for piece in Arc::new(grouped).pieces() {
+                self.send(Piece::Group(piece)).await?;
+            }
+            return Ok(());
+        }
         let ranges = self.ranges(file).await?;
         let is_whole = ranges.len() == 1;
         for range in ranges {

@@ -45,10 +45,7 @@ impl RowChange {
         if let Some(branch) = &self.branch {
             change = change.with_branch(branch);
         }
-        if let Some(id) = &self.wap_id {
-            change = change.staged(Some(id.clone()));
-        }
-        Some(change)
+        Some(self.terms.apply(change))
     }
 
     /// How many rows a delete of whole files took, which was made on the newest state: files that

@@ -126,7 +126,14 @@ async fn an_overwrite_by_filter_replaces_whole_files_only() {
         assert_eq!(world.ids().await, [3, 4, 5]);
         let snapshot = committed.table.snapshot().unwrap();
         assert_eq!(snapshot.summary().operation, Operation::Overwrite);
-        let new = world.write(&[(6, "b")]).await;
+        let beside = world.write(&[(6, "b")]).await;
+        let change = FileChange::overwrite_rows(&committed.table, id_below(4), beside);
+        refused(
+            world.commit(change).await,
+            ErrorKind::InvalidInput,
+            "may hold rows which do not match",
+        );
+        let new = world.write(&[(3, "b")]).await;
         let change = FileChange::overwrite_rows(&committed.table, id_below(4), new);
         refused(
             world.commit(change).await,

@@ -199,3 +199,50 @@ async fn properties_that_others_changed_meanwhile_are_set_again() {
     assert_eq!(committed.attempts, 2);
     assert_eq!(committed.table.properties()["owner"], "us");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_refused_for_another_of_its_swap_is_tried_without_it() {
+    for is_taken in [false, true] {
+        let lake = Arc::new(Lake::new().await);
+        lake.append(&["a"]).await.unwrap();
+        lake.set_property("commit.retry.num-retries", "0").await;
+        let create = || SetReference {
+            name: "b".to_owned(),
+            kind: ReferenceKind::Branch,
+            snapshot_id: None,
+            retention: Retention::default(),
+            mode: ReferenceMode::Create {
+                if_not_exists: false,
+            },
+        };
+        // A swap that waits, so that what comes after it shares the next.
+        lake.faulty.gate.forget_permits(usize::MAX);
+        lake.faulty.inject(Fault::None);
+        lake.faulty.inject(match is_taken {
+            true => Fault::None,
+            false => Fault::Conflict,
+        });
+        let spawn = |change: Change| {
+            let lake = Arc::clone(&lake);
+            lakehouse_core::runtime::spawn(async move { lake.commit(change).await })
+        };
+        let pause = || tokio::time::sleep(std::time::Duration::from_millis(50));
+        let append = FileChange::append(&lake.table().await, files(&["c"]));
+        let first = spawn(append.into());
+        pause().await;
+        let second = spawn(create().into());
+        pause().await;
+        let third = spawn(create().into());
+        pause().await;
+        lake.faulty.gate.add_permits(8);
+        first.await.unwrap().unwrap();
+        let (second, third) = (second.await.unwrap(), third.await.unwrap());
+        let (done, refused, kind) = match is_taken {
+            true => (second, third, ErrorKind::AlreadyExists),
+            false => (third, second, ErrorKind::Conflict),
+        };
+        assert!(done.unwrap().is_changed);
+        assert_eq!(refused.unwrap_err().kind(), kind);
+        assert_eq!(lake.table().await.refs().unwrap().len(), 2);
+    }
+}

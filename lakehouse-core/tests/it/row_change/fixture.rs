@@ -25,7 +25,7 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::AdmitAll;
 use lakehouse_core::lake::{FoundTable, Lake, LakeParts};
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
-use lakehouse_core::provider::{LakeTable, RowChange, RowChangeNode, RowChangePlanner};
+use lakehouse_core::provider::{LakeTable, RowChange, RowChangeNode, RowChangePlanner, WriteTerms};
 use lakehouse_core::runtime::Runtime;
 use lakehouse_core::scan::{MetadataColumn, Predicate, ScanContext, ScanPlan, plan};
 use lakehouse_core::settings::{Durability, Settings};
@@ -345,10 +345,13 @@ impl Fixture {
             insert: statement.insert,
             repeats: false,
             delete_filter: None,
+            read_filter: None,
             removed: Vec::new(),
             conflict_filter: Predicate::AlwaysTrue,
-            isolation: Some(Isolation::Serializable),
-            wap_id: None,
+            terms: WriteTerms {
+                isolation: Some(Isolation::Serializable),
+                ..WriteTerms::default()
+            },
             target: FoundTable {
                 catalog_name: "c".to_owned(),
                 catalog: Arc::clone(&self.catalog),

@@ -11,7 +11,7 @@ use super::super::inserted_value::exact;
 use super::super::name;
 use super::{ColumnChange, Value};
 use crate::parse::invalid_at;
-use crate::statement::{AssignedValue, Assignment, Target};
+use crate::statement::{AssignedValue, Assignment, Target, WriteOptions};
 
 /// A place in a row: a column, perhaps fields in it, and what the schema says of it.
 struct Place {
@@ -106,6 +106,7 @@ pub(crate) fn column_change(
     let target = Target {
         name: Vec::new(),
         alias: Some(Ident::with_quote('"', alias)),
+        options: WriteOptions::default(),
     };
     let place = find(&path, &target, schema)?;
     refuse_overlap(&place, known, &path)?;

@@ -4,7 +4,7 @@ use datafusion::sql::sqlparser::ast::DataType;
 use iceberg::spec::Transform;
 use lakehouse_core::error::ErrorKind;
 
-use super::CreateTable;
+use super::{CreateMode, CreateTable};
 use crate::statement::Statement;
 use crate::statement::tests::{assert_refused, dotted, read};
 
@@ -44,7 +44,7 @@ fn create_table_in_sparks_words() {
          LOCATION 's3://b/t' COMMENT 'about' TBLPROPERTIES ('k'='v', write.format.default='orc')",
     );
     assert_eq!(dotted(&table.name), "c.n.t");
-    assert!(table.if_not_exists);
+    assert_eq!(table.mode, CreateMode::NewOrNothing);
     assert_eq!(
         columns(&table),
         [
@@ -196,12 +196,29 @@ fn create_table_as_query() {
 }
 
 #[test]
+fn what_a_table_that_exists_means_is_said_before_its_name() {
+    for (sql, mode) in [
+        ("CREATE TABLE t (a INT)", CreateMode::New),
+        (
+            "CREATE TABLE IF NOT EXISTS t (a INT)",
+            CreateMode::NewOrNothing,
+        ),
+        (
+            "CREATE OR REPLACE TABLE t AS SELECT 1",
+            CreateMode::NewOrReplace,
+        ),
+        ("REPLACE TABLE t (a INT) USING iceberg", CreateMode::Replace),
+    ] {
+        assert_eq!(create_table(sql).mode, mode, "{sql}");
+    }
+}
+
+#[test]
 fn create_table_refusals() {
     assert_refused(
         ErrorKind::Unsupported,
         "",
         &[
-            "CREATE OR REPLACE TABLE t AS SELECT 1",
             "CREATE TEMPORARY TABLE t (a INT)",
             "CREATE TABLE t (a INT) USING parquet",
             "CREATE TABLE t (a INT) STORED AS PARQUET",
@@ -226,6 +243,10 @@ fn create_table_refusals() {
         "line",
         &[
             "CREATE TABLE t",
+            "CREATE OR REPLACE TABLE IF NOT EXISTS t (a INT)",
+            "REPLACE TABLE IF NOT EXISTS t (a INT)",
+            "REPLACE TABLE t",
+            "REPLACE INTO t VALUES (1)",
             "CREATE TABLE t (a)",
             "CREATE TABLE t ()",
             "CREATE TABLE t (a INT,)",
