@@ -208,6 +208,14 @@ pub trait Catalog: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Whether a new table cannot have this name, because a table has it or something else.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    async fn is_taken(&self, ident: &TableIdent) -> Result<bool> {
+        Ok(self.list_tables(ident.namespace()).await?.contains(ident))
+    }
+
     /// The current state of a table. Reads the pointer each time; a metadata file that was read
     /// before is not read again.
     ///

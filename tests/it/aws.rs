@@ -132,6 +132,24 @@ async fn names_are_folded_and_columns_are_not() {
     assert!(shown.contains("orders"), "{shown}");
 }
 
+/// A table that is there is neither made again nor hidden by one of another case.
+#[tokio::test]
+async fn a_table_that_is_there_is_not_made_again() {
+    let Some(on_aws) = OnAws::start() else {
+        return;
+    };
+    let session = with_orders(&on_aws).await;
+    let again = "CREATE TABLE IF NOT EXISTS glue.silver.Orders AS SELECT 7 AS id";
+    run(&session, again).await;
+    let taken = refused(&session, "CREATE TABLE glue.silver.ORDERS (id INT)").await;
+    assert_eq!(taken.kind(), ErrorKind::AlreadyExists, "{taken}");
+    let count = "SELECT count(*) FROM glue.silver.orders";
+    assert!(run(&session, count).await.contains("| 2"));
+    let replaced = "CREATE OR REPLACE TABLE glue.silver.orders AS SELECT 7 AS id";
+    run(&session, replaced).await;
+    assert!(run(&session, count).await.contains("| 1"));
+}
+
 /// Rows are changed, versions read and a table brought back, as on a local lake.
 #[tokio::test]
 async fn a_table_in_glue_does_what_any_table_does() {

@@ -334,6 +334,10 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
         self.pointers.list_other_tables(namespace).await
     }
 
+    async fn is_taken(&self, ident: &TableIdent) -> Result<bool> {
+        self.pointers.is_taken(ident).await
+    }
+
     async fn load_table(&self, ident: &TableIdent) -> Result<TablePointer> {
         let stored = self.pointers.get(ident).await?;
         let stored = stored.ok_or_else(|| no_table(ident))?;

@@ -184,17 +184,16 @@ impl Lake {
             self.find_namespace(qualifier, default_catalog).await?
         };
         if catalog.name_case() == NameCase::Lower {
-            // The catalog itself says whether the name is free.
+            let folded = TableIdent::new(namespace.clone(), name.as_str().to_lowercase());
+            if catalog.is_taken(&folded).await? {
+                return Err(exists_already(&folded));
+            }
             let ident = TableIdent::new(namespace, name.as_str().to_owned());
             return Ok((catalog_name, catalog, ident));
         }
         let tables = catalog.list_tables(&namespace).await?;
         if let Some(existing) = Name::new(name.as_str()).find(&tables, TableIdent::name)? {
-            return Err(Error::new(
-                ErrorKind::AlreadyExists,
-                format!("table {} exists already", quote(existing.name())),
-            )
-            .with_context("namespace", dotted(&namespace)));
+            return Err(exists_already(existing));
         }
         Ok((
             catalog_name,
@@ -274,6 +273,14 @@ impl Reading<'_> {
             selector,
         }
     }
+}
+
+fn exists_already(ident: &TableIdent) -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        format!("table {} exists already", quote(ident.name())),
+    )
+    .with_context("namespace", dotted(ident.namespace()))
 }
 
 /// The table of `parts` with nothing selected of it.
