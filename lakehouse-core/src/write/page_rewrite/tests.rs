@@ -320,7 +320,8 @@ proptest! {
         let new = rewritten(&file, &edits, &new_ones(&new_rows, &options), &kept, &options);
         prop_assert_eq!(read(&new), kept.clone());
         let (found, expected) = (footer_of(&new), footer_of(&file_of(&kept, &options)));
-        for (found, expected) in found.row_group(0).columns().iter().zip(expected.row_group(0).columns()) {
+        let chunks = found.row_group(0).columns().iter().zip(expected.row_group(0).columns());
+        for (found, expected) in chunks {
             prop_assert_eq!(found.statistics(), expected.statistics(), "{}", found.column_path());
             prop_assert_eq!(found.num_values(), expected.num_values());
         }
