@@ -134,6 +134,11 @@ fn pack(numbers: &[u32], width: u8, bytes: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::cast_possible_truncation,
+        reason = "numbers are masked, and runs are short"
+    )]
+
     use proptest::prelude::*;
 
     use super::*;

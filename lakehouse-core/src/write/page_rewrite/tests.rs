@@ -1,5 +1,10 @@
 //! Rewritten chunks hold the rows, bounds and places that a file written from rows would hold.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "numbers of rows and bytes of small files"
+)]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
