@@ -33,7 +33,10 @@ impl Statement {
             34..37 => Action::Publish {
                 by_name: random.chance(500),
             },
-            37..38 => Action::FastForward(random.pick(&BRANCHES)),
+            37..38 => {
+                let branch = *random.pick(&BRANCHES);
+                Action::FastForward(branch)
+            }
             38..48 => Action::Delete(keys(id, random)),
             48..53 => Action::DeletePart(part(random)),
             53..65 => Action::Update {
