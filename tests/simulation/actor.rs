@@ -6,7 +6,7 @@ use lakehouse::core::governance::Principal;
 use lakehouse::{Error, ErrorKind, Lakehouse, Result, Session};
 
 use crate::direct;
-use crate::lake::{AUDIT, labelled, number, rows};
+use crate::lake::{labelled, number, rows};
 use crate::ledger::{Ledger, Outcome, Read, Record, Seen};
 use crate::model::Action;
 use crate::process::Process;
@@ -164,8 +164,8 @@ async fn look(session: &Session, snapshot: Option<i64>, counts: bool) -> Result<
         let count = number(&answer).ok_or_else(|| Error::internal("a count is one number"));
         return count.map(Seen::Count);
     }
-    let (columns, rows) = rows(session, &format!("SELECT * FROM t{version}")).await?;
-    Ok(Seen::Rows(columns, rows))
+    let query = format!("SELECT k, p, v, s FROM t{version}");
+    rows(session, &query).await.map(Seen::Rows)
 }
 
 /// Runs one statement to its end; the number of rows that it answers.
@@ -190,28 +190,12 @@ async fn run(
         ledger.aim(statement.id, to);
         target = Some(to);
     }
-    if let Action::Publish { .. } = statement.action {
-        let snapshots = lake.table("t").await?.snapshots();
-        let staged = snapshots.iter().filter(|snapshot| {
-            let keys = &snapshot.summary().additional_properties;
-            keys.contains_key(AUDIT)
-        });
-        // The newest are the likeliest not to be there yet.
-        let staged: Vec<i64> = staged.map(|snapshot| snapshot.snapshot_id()).collect();
-        let back = process.world.random().within(1..4);
-        let place = staged.len().checked_sub(back.min(staged.len().max(1)));
-        let Some(from) = place.and_then(|place| staged.get(place).copied()) else {
-            return Err(Error::invalid("there is nothing to publish"));
-        };
-        ledger.aim(statement.id, from);
-        target = Some(from);
-    }
     let sql = statement.sql(target);
     process.tell(format_args!("statement {}: {sql}", statement.id));
     let labelled = labelled(lake.lake(), statement.id)?;
     if statement.is_direct() {
         let table = lake.table(&statement.table()).await?;
-        return direct::run(&labelled, &table, statement, target).await;
+        return direct::run(&labelled, &table, statement).await;
     }
     let session = Session::try_new(labelled, Principal::owner())?;
     let answer = session.sql(&sql).await?.collect().await?;

@@ -25,7 +25,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Record {
     pub(crate) writer: String,
     pub(crate) statement: Statement,
-    /// Where a rollback goes to, or the snapshot that is published.
+    /// Where a rollback goes to.
     pub(crate) target: Option<i64>,
     pub(crate) began_ms: u64,
     pub(crate) ended_ms: Option<u64>,
@@ -35,8 +35,8 @@ pub(crate) struct Record {
 /// What was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// The table's columns, and all rows, sorted.
-    Rows(Vec<String>, Vec<Row>),
+    /// All rows, sorted.
+    Rows(Vec<Row>),
     /// Their number.
     Count(u64),
 }

@@ -44,8 +44,6 @@ mod run;
 #[cfg(test)]
 mod scan;
 #[cfg(test)]
-mod schemas;
-#[cfg(test)]
 mod seed;
 #[cfg(test)]
 mod statement;

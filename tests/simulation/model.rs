@@ -5,12 +5,6 @@ use std::ops::Range;
 /// How many values the partition column takes.
 pub(crate) const PARTS: i64 = 3;
 
-/// The value that a row has in a column that came later, where it was written with one.
-pub(crate) fn extra(column: &str, k: i64) -> Option<i64> {
-    let number: i64 = column.strip_prefix("extra_")?.parse().ok()?;
-    Some(k * 10 + number)
-}
-
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Row {
@@ -47,12 +41,6 @@ pub(crate) enum Action {
     OverwriteDynamic(Vec<Row>),
     /// Gathers manifests; the rows stay as they are.
     Gather,
-    /// Adds rows in a snapshot that no branch is moved to.
-    Stage(Vec<Row>),
-    /// Applies a staged snapshot to `main`: named by its audit, or by itself.
-    Publish { by_name: bool },
-    /// Moves `main` forward to a branch.
-    FastForward(&'static str),
     /// Moves `main` back, by so many snapshots.
     Rollback(usize),
     /// Makes a branch or a tag of the current snapshot.
@@ -73,28 +61,15 @@ impl Action {
             Self::Overwrite { .. } => "overwrite",
             Self::OverwriteDynamic(_) => "overwrite-dynamic",
             Self::Gather => "gather",
-            Self::Stage(_) => "stage",
-            Self::Publish { by_name: true } => "publish",
-            Self::Publish { by_name: false } => "cherry-pick",
-            Self::FastForward(_) => "fast-forward",
             Self::Rollback(_) => "rollback",
             Self::Name { .. } => "name",
             Self::Alter(_) => "alter",
         }
     }
 
-    /// Whether it is about `main` alone, or about no branch.
-    pub(crate) fn is_of_main(&self) -> bool {
-        matches!(
-            self,
-            Self::Gather
-                | Self::Stage(_)
-                | Self::Publish { .. }
-                | Self::FastForward(_)
-                | Self::Rollback(_)
-                | Self::Name { .. }
-                | Self::Alter(_)
-        )
+    /// Whether it changes the table's refs or schema, and makes no snapshot.
+    pub(crate) fn is_of_metadata(&self) -> bool {
+        matches!(self, Self::Rollback(_) | Self::Name { .. } | Self::Alter(_))
     }
 
     /// Whether the statement reads, changes or replaces this row.
@@ -106,9 +81,6 @@ impl Action {
             Self::OverwriteDynamic(rows) => rows.iter().any(|new| new.p == row.p),
             Self::Insert(_)
             | Self::Gather
-            | Self::Stage(_)
-            | Self::Publish { .. }
-            | Self::FastForward(_)
             | Self::Rollback(_)
             | Self::Name { .. }
             | Self::Alter(_) => false,
@@ -140,10 +112,7 @@ impl Action {
                     after.extend(changed);
                 }
             }
-            Self::Insert(rows)
-            | Self::Stage(rows)
-            | Self::Overwrite { rows, .. }
-            | Self::OverwriteDynamic(rows) => {
+            Self::Insert(rows) | Self::Overwrite { rows, .. } | Self::OverwriteDynamic(rows) => {
                 after.extend(rows);
             }
             _ => {}

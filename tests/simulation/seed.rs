@@ -123,7 +123,7 @@ async fn make_table(world: &Arc<World>, random: &mut Random) -> Result<()> {
         world.set_by_part();
     }
     let mode = random.pick(&["copy-on-write", "merge-on-read"]);
-    let isolation = random.pick(&["serializable", "serializable", "snapshot", "none"]);
+    let isolation = random.pick(&["serializable", "serializable", "snapshot"]);
     let version = random.pick(&["2", "3", "3"]);
     let mut properties = vec![
         format!("'format-version' = '{version}'"),

@@ -28,12 +28,7 @@ impl Statement {
     /// `by_part` says whether the table is partitioned by `p`, and stays so.
     pub(crate) fn random(id: i64, by_part: bool, random: &mut Random) -> Self {
         let action = match random.within(0..100) {
-            0..30 => Action::Insert(new_rows(id, random)),
-            30..34 => Action::Stage(new_rows(id, random)),
-            34..37 => Action::Publish {
-                by_name: random.chance(500),
-            },
-            37..38 => Action::FastForward(*random.pick(&BRANCHES)),
+            0..38 => Action::Insert(new_rows(id, random)),
             38..48 => Action::Delete(keys(id, random)),
             48..53 => Action::DeletePart(part(random)),
             53..65 => Action::Update {
@@ -62,9 +57,10 @@ impl Statement {
             _ => Action::Alter(alteration(id, by_part, random)),
         };
         let branch = random.chance(150).then(|| *random.pick(&BRANCHES));
+        let on_main = action.is_of_metadata() || action == Action::Gather;
         Self {
             id,
-            branch: branch.filter(|_| !action.is_of_main()),
+            branch: branch.filter(|_| !on_main),
             action,
         }
     }
@@ -74,11 +70,7 @@ impl Statement {
     pub(crate) fn is_direct(&self) -> bool {
         match &self.action {
             Action::Insert(_) => self.branch.is_some() || self.id % 3 > 0,
-            Action::Overwrite { .. }
-            | Action::OverwriteDynamic(_)
-            | Action::Gather
-            | Action::Stage(_)
-            | Action::Publish { by_name: true } => true,
+            Action::Overwrite { .. } | Action::OverwriteDynamic(_) | Action::Gather => true,
             _ => false,
         }
     }
@@ -91,13 +83,9 @@ impl Statement {
         }
     }
 
-    /// What a staged snapshot of the statement is published by.
-    pub(crate) fn audit(&self) -> String {
-        format!("audit-{}", self.id)
-    }
-
-    /// The statement's SQL, or what stands for it in logs; one about a snapshot is about `target`.
-    pub(crate) fn sql(&self, target: Option<i64>) -> String {
+    /// The statement's SQL, or what stands for it in logs; a rollback goes to the snapshot
+    /// `rollback_to`.
+    pub(crate) fn sql(&self, rollback_to: Option<i64>) -> String {
         let id = self.id;
         let table = self.table();
         match &self.action {
@@ -133,20 +121,9 @@ impl Statement {
                 format!("overwrite partitions of {table}: {}", values(rows))
             }
             Action::Gather => "gather manifests".to_owned(),
-            Action::Stage(rows) => format!("stage {}: {}", self.audit(), values(rows)),
-            Action::Publish { by_name: true } => {
-                format!("publish {}", target.unwrap_or_default())
-            }
-            Action::Publish { by_name: false } => format!(
-                "CALL system.cherrypick_snapshot('default.t', {})",
-                target.unwrap_or_default()
-            ),
-            Action::FastForward(branch) => {
-                format!("CALL system.fast_forward('default.t', 'main', '{branch}')")
-            }
             Action::Rollback(_) => format!(
                 "CALL system.rollback_to_snapshot('default.t', {})",
-                target.unwrap_or_default()
+                rollback_to.unwrap_or_default()
             ),
             Action::Name { kind, name } => format!("ALTER TABLE t CREATE {kind} {name}"),
             Action::Alter(alteration) => format!("ALTER TABLE t {alteration}"),

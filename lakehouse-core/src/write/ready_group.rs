@@ -29,7 +29,7 @@ pub(crate) struct ReadyGroup {
 enum Leaf {
     Missing,
     Encoder(Box<ArrowColumnWriter>),
-    Pages(PageChunk),
+    Pages(Box<PageChunk>),
 }
 
 impl std::fmt::Debug for ReadyGroup {
@@ -89,7 +89,7 @@ impl ReadyGroup {
     /// Adds a column that comes as pages; `leaf` is its place in the schema.
     pub(crate) fn pages(&mut self, leaf: usize, chunk: PageChunk) {
         if let Some(place) = self.leaves.get_mut(leaf) {
-            *place = Leaf::Pages(chunk);
+            *place = Leaf::Pages(Box::new(chunk));
         }
     }
 
@@ -113,7 +113,7 @@ impl ReadyGroup {
             }
             Leaf::Pages(chunk) => {
                 check_rows(chunk.rows(), rows)?;
-                Ok(ReadyColumn::Pages(chunk))
+                Ok(ReadyColumn::Pages(*chunk))
             }
         });
         columns.collect()

@@ -311,28 +311,9 @@ fn table_facts(found: &FoundTable) -> Vec<(String, String)> {
 /// a table of this name today.
 fn create_table_text(table: &Table, catalog: &str, chosen: &str) -> Result<String> {
     let ident = table.ident();
-    let columns: Vec<String> = table
-        .schema()
-        .as_struct()
-        .fields()
-        .iter()
-        .map(|field| {
-            let not_null = if field.required { " NOT NULL" } else { "" };
-            let comment = field
-                .doc
-                .as_ref()
-                .map(|doc| format!(" COMMENT {}", literal(doc)))
-                .unwrap_or_default();
-            let default = default_text(field)?
-                .map(|default| format!(" DEFAULT {default}"))
-                .unwrap_or_default();
-            Ok(format!(
-                "  {} {}{not_null}{default}{comment}",
-                quote(&field.name),
-                table.type_text(field)?
-            ))
-        })
-        .collect::<Result<_>>()?;
+    let fields = table.schema().as_struct().fields().iter();
+    let columns = fields.map(|field| column_text(table, field));
+    let columns: Vec<String> = columns.collect::<Result<_>>()?;
     let name = format!(
         "{}.{}.{}",
         quote(catalog),
@@ -380,6 +361,21 @@ fn create_table_text(table: &Table, catalog: &str, chosen: &str) -> Result<Strin
         }
     }
     Ok(text)
+}
+
+/// A column as a line of a statement that makes the table.
+fn column_text(table: &Table, field: &NestedField) -> Result<String> {
+    let not_null = if field.required { " NOT NULL" } else { "" };
+    let comment = field.doc.as_ref();
+    let comment = comment.map(|doc| format!(" COMMENT {}", literal(doc)));
+    let default = default_text(field)?.map(|default| format!(" DEFAULT {default}"));
+    Ok(format!(
+        "  {} {}{not_null}{}{}",
+        quote(&field.name),
+        table.type_text(field)?,
+        default.unwrap_or_default(),
+        comment.unwrap_or_default()
+    ))
 }
 
 fn literal(text: &str) -> String {

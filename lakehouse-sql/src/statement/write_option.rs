@@ -138,6 +138,6 @@ fn unknown(option: &Property) -> Error {
 fn at(error: Error, location: Location) -> Error {
     match error.context().iter().any(|(key, _)| *key == "line") {
         true => error,
-        false => invalid_at(location, error.message().to_owned()),
+        false => invalid_at(location, error.message()),
     }
 }

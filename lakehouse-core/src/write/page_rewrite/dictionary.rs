@@ -1,9 +1,9 @@
 //! The dictionary page of a column chunk, and what new values add to it.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use bytes::Bytes;
-use datafusion::common::HashMap;
 
 use super::bounds::Bounds;
 use super::edits::NewValues;

@@ -83,6 +83,10 @@ fn put_varint(mut value: u64, bytes: &mut Vec<u8>) {
 fn unpack(bytes: &[u8], width: u8, count: usize, numbers: &mut Vec<u32>) {
     let width = usize::from(width);
     let mask = (1_u64 << width) - 1;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the mask leaves at most 32 bits"
+    )]
     let number = |word: u64, bit: usize| ((word >> (bit % 8)) & mask) as u32;
     // Eight bytes hold a number wherever it begins: 7 bits before it and 32 of its own.
     let whole = bytes.len().saturating_sub(7) * 8 / width.max(1);
@@ -130,6 +134,11 @@ fn pack(numbers: &[u32], width: u8, bytes: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::cast_possible_truncation,
+        reason = "numbers are masked, and runs are short"
+    )]
+
     use proptest::prelude::*;
 
     use super::*;

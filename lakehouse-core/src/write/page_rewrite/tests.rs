@@ -1,5 +1,10 @@
 //! Rewritten chunks hold the rows, bounds and places that a file written from rows would hold.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "numbers of rows and bytes of small files"
+)]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -320,7 +325,8 @@ proptest! {
         let new = rewritten(&file, &edits, &new_ones(&new_rows, &options), &kept, &options);
         prop_assert_eq!(read(&new), kept.clone());
         let (found, expected) = (footer_of(&new), footer_of(&file_of(&kept, &options)));
-        for (found, expected) in found.row_group(0).columns().iter().zip(expected.row_group(0).columns()) {
+        let chunks = found.row_group(0).columns().iter().zip(expected.row_group(0).columns());
+        for (found, expected) in chunks {
             prop_assert_eq!(found.statistics(), expected.statistics(), "{}", found.column_path());
             prop_assert_eq!(found.num_values(), expected.num_values());
         }
