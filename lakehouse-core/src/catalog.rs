@@ -213,7 +213,11 @@ pub trait Catalog: Debug + Send + Sync {
     /// # Errors
     /// When the catalog does not answer.
     async fn is_taken(&self, ident: &TableIdent) -> Result<bool> {
-        Ok(self.list_tables(ident.namespace()).await?.contains(ident))
+        if self.list_tables(ident.namespace()).await?.contains(ident) {
+            return Ok(true);
+        }
+        let others = self.list_other_tables(ident.namespace()).await?;
+        Ok(others.iter().any(|other| other.name == ident.name()))
     }
 
     /// The current state of a table. Reads the pointer each time; a metadata file that was read

@@ -21,34 +21,12 @@ pub(crate) fn run(parts: &[String]) -> Result<bool, String> {
     match parts.as_slice() {
         [] => {
             install_emulators(&mut steps)?;
-            let built = [
-                "--package",
-                "lakehouse-cli",
-                "--package",
-                "lakehouse-testkit",
-                "--package",
-                "lakehouse",
-                "--features",
-                "lakehouse/aws",
-            ];
-            build(
-                &mut steps,
-                &[&built[..], &["--bins", "--examples"]].concat(),
-            );
+            build(&mut steps, "--workspace --bins --examples --features aws");
             add_to(&mut steps)?;
         }
         ["aws"] => {
             install_emulators(&mut steps)?;
-            let built = [
-                "--package",
-                "lakehouse-testkit",
-                "--package",
-                "lakehouse",
-                "--features",
-                "lakehouse/aws",
-                "--examples",
-            ];
-            build(&mut steps, &built);
+            build(&mut steps, "--workspace --examples --features aws");
             aws::add_to(&mut steps, &workspace::target_folder()?);
         }
         other => return Err(format!("no part {other:?} of interop: name none, or aws")),
@@ -56,9 +34,11 @@ pub(crate) fn run(parts: &[String]) -> Result<bool, String> {
     Ok(steps.finish())
 }
 
-fn build(steps: &mut Steps, what: &[&str]) {
+/// All packages, as `cargo xtask test` asks for them: what it has compiled is found again.
+fn build(steps: &mut Steps, what: &str) {
     let mut build = workspace::cargo();
-    build.args(["build", "--locked"]).args(what);
+    build.args(["build", "--locked"]);
+    build.args(what.split_whitespace());
     steps.command("interop: build our programs", &mut build);
 }
 
