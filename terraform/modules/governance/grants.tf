@@ -1,11 +1,13 @@
 resource "aws_lakeformation_permissions" "database" {
   for_each = var.database_grants
 
+  catalog_id                    = local.account
   principal                     = each.value.principal
   permissions                   = each.value.permissions
   permissions_with_grant_option = each.value.grantable
   database {
-    name = each.value.database
+    catalog_id = local.account
+    name       = each.value.database
   }
 
   depends_on = [aws_lakeformation_data_lake_settings.this]
@@ -14,6 +16,7 @@ resource "aws_lakeformation_permissions" "database" {
 resource "aws_lakeformation_permissions" "table" {
   for_each = var.table_grants
 
+  catalog_id                    = local.account
   principal                     = each.value.principal
   permissions                   = each.value.permissions
   permissions_with_grant_option = each.value.grantable
@@ -21,6 +24,7 @@ resource "aws_lakeformation_permissions" "table" {
   dynamic "table" {
     for_each = each.value.columns == null && each.value.hidden_columns == null ? [each.value] : []
     content {
+      catalog_id    = local.account
       database_name = table.value.database
       name          = table.value.table
       wildcard      = table.value.table == null ? true : null
@@ -29,6 +33,7 @@ resource "aws_lakeformation_permissions" "table" {
   dynamic "table_with_columns" {
     for_each = each.value.columns == null && each.value.hidden_columns == null ? [] : [each.value]
     content {
+      catalog_id            = local.account
       database_name         = table_with_columns.value.database
       name                  = table_with_columns.value.table
       column_names          = table_with_columns.value.columns
@@ -79,6 +84,7 @@ locals {
 resource "aws_lakeformation_permissions" "filter" {
   for_each = local.filter_grants
 
+  catalog_id  = local.account
   principal   = each.value.principal
   permissions = ["SELECT"]
   data_cells_filter {

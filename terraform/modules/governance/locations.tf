@@ -74,9 +74,11 @@ resource "aws_lakeformation_resource" "this" {
 resource "aws_lakeformation_permissions" "location" {
   for_each = var.location_grants
 
+  catalog_id  = local.account
   principal   = each.value.principal
   permissions = ["DATA_LOCATION_ACCESS"]
   data_location {
-    arn = aws_lakeformation_resource.this[each.value.location].arn
+    catalog_id = local.account
+    arn        = aws_lakeformation_resource.this[each.value.location].arn
   }
 }

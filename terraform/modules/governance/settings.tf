@@ -8,6 +8,8 @@ locals {
 
 # There is one of these for the account and region.
 resource "aws_lakeformation_data_lake_settings" "this" {
+  catalog_id = local.account
+
   admins           = var.admins
   read_only_admins = var.read_only_admins
 

@@ -115,16 +115,16 @@ resource "aws_cloudwatch_metric_alarm" "trail" {
   depends_on = [aws_cloudwatch_log_metric_filter.this]
 }
 
-# Request metrics, which S3 counts only where asked.
+# S3 counts requests only where asked.
 resource "aws_s3_bucket_metric" "this" {
-  for_each = var.alarms ? var.buckets : {}
+  for_each = var.request_metrics ? var.buckets : {}
 
   bucket = each.value.bucket
   name   = "all"
 }
 
 resource "aws_cloudwatch_metric_alarm" "server_errors" {
-  for_each = var.alarms ? var.buckets : {}
+  for_each = var.alarms && var.request_metrics ? var.buckets : {}
 
   alarm_name          = "${var.name}-${each.key}-server-errors"
   alarm_description   = "S3 answers 5xx on ${each.value.bucket}: mostly 503 Slow Down, too many requests on one prefix."

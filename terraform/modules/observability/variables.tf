@@ -127,6 +127,12 @@ variable "alarms" {
   default     = true
 }
 
+variable "request_metrics" {
+  description = "Whether S3 counts requests and errors by bucket, which the alarms on its errors need. CloudWatch bills each metric."
+  type        = bool
+  default     = true
+}
+
 variable "denied_calls_max" {
   description = "Denied calls in five minutes above which an alarm is raised."
   type        = number

@@ -148,10 +148,15 @@ run "nothing_is_scheduled_or_budgeted_unasked" {
 
 run "without_alarms_there_is_still_a_trail" {
   variables {
-    alarms = false
+    alarms          = false
+    request_metrics = false
   }
   assert {
     condition     = length(aws_cloudwatch_metric_alarm.trail) + length(aws_cloudwatch_metric_alarm.server_errors) + length(aws_s3_bucket_metric.this) + length(aws_cloudwatch_log_metric_filter.this) == 0
     error_message = "No alarm and nothing that is counted for one."
+  }
+  assert {
+    condition     = aws_cloudtrail.audit.enable_log_file_validation
+    error_message = "The trail does not depend on alarms."
   }
 }
