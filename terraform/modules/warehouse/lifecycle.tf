@@ -4,6 +4,7 @@
 # removed, by the lake's maintenance. Raw files below landing_prefix do age.
 
 resource "aws_s3_bucket_lifecycle_configuration" "layer" {
+  #checkov:skip=CKV_AWS_300:Both rules end unfinished uploads, as the tests assert; the check does not see it in a dynamic rule
   for_each = var.layers
 
   bucket = aws_s3_bucket.this[each.key].id

@@ -140,6 +140,7 @@ run "raw_files_go_to_glacier_and_then_away" {
       for rule in aws_s3_bucket_lifecycle_configuration.layer["bronze"].rule :
       rule.status == "Enabled" && rule.filter[0].prefix == "landing/" && try(rule.expiration[0].days == 365, false) &&
       alltrue([for transition in rule.transition : transition.days == 90 && transition.storage_class == "GLACIER"]) &&
+      rule.abort_incomplete_multipart_upload[0].days_after_initiation == 7 &&
       length(rule.transition) == 1
     ])
     error_message = "Raw files go to Glacier after 90 days and away after 365."
