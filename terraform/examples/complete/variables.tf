@@ -43,8 +43,8 @@ variable "features" {
     glue_catalog_encryption: ministack does not know the setting, moto does.
     athena: moto does not know workgroups, ministack does.
     budget: moto does not know budgets, ministack does.
-    alarms: both know them; ministack loses fields, which shows as drift.
     request_metrics: ministack does not know metrics of buckets.
+    alarms: all emulators know them; ministack loses fields of theirs, moto does not.
   TEXT
   type = object({
     lake_formation          = optional(bool, true)
