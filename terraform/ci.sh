@@ -81,10 +81,10 @@ step() {
     log="$(mktemp "$run/log.XXXXXX")"
     shift
     if "$@" >"$log" 2>&1 </dev/null; then
-        printf '  ok      %-44s %4d s%s\n' "$name" $((SECONDS - started)) "$(told "$log")"
+        printf '  ok      %-46s %4d s%s\n' "$name" $((SECONDS - started)) "$(told "$log")"
         printf 'passed\n' >>"$run/outcomes"
     else
-        printf '  FAILED  %-44s %4d s\n' "$name" $((SECONDS - started))
+        printf '  FAILED  %-46s %4d s\n' "$name" $((SECONDS - started))
         tail -n 60 "$log" | sed 's/^/          /'
         printf 'failed\n' >>"$run/outcomes"
         return 1
@@ -154,6 +154,16 @@ release() {
     printf 'released %d grants, which moto does not revoke\n' "${#grants[@]}"
 }
 
+# Settings that somebody has opened to all since must be noticed: the provider by itself sees no change.
+noticed() {
+    local said variables=('-var=name=open' '-var=admins=["arn:aws:iam::123456789012:role/deploy"]' '-var=data_key_arn=unused')
+    apply "$1" "${variables[@]}" || return 1
+    python3 "$here/ci/open_tables.py" "$MOTO_ENDPOINT_URL" 123456789012
+    ! said="$(cd "$1" && terraform plan -no-color "${variables[@]}" 2>&1)" || { printf 'no failure\n%s\n' "$said"; return 1; }
+    printf '%s\n' "$said"
+    grep -q 'Somebody has opened new databases' <<<"$said"
+}
+
 destroy() {
     (cd "$1" && terraform destroy -no-color -auto-approve -parallelism=24 "${@:2}") &&
         [ -z "$(cd "$1" && terraform state list)" ]
@@ -199,8 +209,14 @@ encrypted() {
     step 'catalog: destroy' destroy "$folder" "${variables[@]}" || return 0
 }
 
+# Settings of an account of their own: moto's, while the complete lake is in ministack's.
+opened() {
+    export AWS_ENDPOINT_URL="$MOTO_ENDPOINT_URL"
+    step 'governance: settings opened by hand, on moto' noticed "$run/opened/modules/governance" || true
+}
+
 : >"$run/outcomes"
-for lake in checks complete minimal encrypted; do
+for lake in checks complete minimal encrypted opened; do
     copy "$run/$lake"
 done
 printf 'terraform: %s, provider from %s\n' "$(terraform version | head -n 1)" "${plugins:+a mirror}${plugins:-the registry}" |
@@ -208,7 +224,7 @@ printf 'terraform: %s, provider from %s\n' "$(terraform version | head -n 1)" "$
 
 # Lakes wait for their emulators most of the time; the checks go on beside them.
 lakes=()
-for lake in complete minimal encrypted; do
+for lake in complete minimal encrypted opened; do
     ("$lake") >"$run/$lake.told" 2>&1 &
     lakes+=($!)
 done
@@ -225,7 +241,7 @@ done
 for process in "${lakes[@]}"; do
     wait "$process" || printf 'failed\n' >>"$run/outcomes"
 done
-cat "$run/complete.told" "$run/minimal.told" "$run/encrypted.told"
+cat "$run/complete.told" "$run/minimal.told" "$run/encrypted.told" "$run/opened.told"
 
 passed="$(grep -c passed "$run/outcomes" || true)"
 failed="$(grep -c failed "$run/outcomes" || true)"
