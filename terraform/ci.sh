@@ -45,7 +45,20 @@ fi
 target="$(realpath -m "${CARGO_TARGET_DIR:-$here/../target}")"
 mkdir -p "$target/terraform-plugins"
 run="$(mktemp -d "$target/terraform-run.XXXXXX")"
-trap 'rm -rf "$run"' EXIT
+
+# What runs beside us runs in groups of its own, and ends with us.
+lakes=()
+leave() {
+    local lake
+    for lake in "${lakes[@]}"; do
+        kill -TERM -- "-$lake" 2>/dev/null || true
+    done
+    wait
+    rm -rf "$run"
+}
+trap leave EXIT
+trap 'exit 143' TERM HUP
+trap 'exit 130' INT
 
 # A configuration file that is named and not there makes every command warn.
 [ -f "${TF_CLI_CONFIG_FILE:-}" ] || unset TF_CLI_CONFIG_FILE
@@ -56,6 +69,9 @@ export AWS_REGION="${AWS_REGION:-eu-central-1}"
 # Else what an emulator does not know is asked for again for minutes.
 export AWS_MAX_ATTEMPTS=2
 
+# Nothing here takes minutes; what does, hangs.
+tf() { timeout --foreground --kill-after=60 900 terraform "$@"; }
+
 mirror() {
     local folder
     for folder in "${TF_PLUGIN_MIRROR:-}" /opt/* /usr/local/share/terraform/* /usr/share/terraform/* "$HOME"/.terraform.d/*; do
@@ -65,17 +81,20 @@ mirror() {
         fi
     done
 }
-init=(terraform init -no-color -backend=false)
+init=(tf init -no-color -backend=false)
 plugins="$(mirror)"
+source='the registry'
 if [ -n "${TF_PLUGIN_MIRROR:-}" ] && [ "$plugins" != "$TF_PLUGIN_MIRROR" ]; then
     fail "TF_PLUGIN_MIRROR names no mirror: $TF_PLUGIN_MIRROR/registry.terraform.io/hashicorp/aws is missing"
 elif [ -n "$plugins" ]; then
     init+=("-plugin-dir=$plugins")
+    source='a mirror'
 elif [ -z "${TF_CLI_CONFIG_FILE:-}" ]; then
     export TF_PLUGIN_CACHE_DIR="$target/terraform-plugins" TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE=1
 fi
 
-# step NAME COMMAND …: runs it; prints how long it took, and what it said if it failed.
+# step NAME COMMAND …: runs it; prints how long it took, and what it said if it failed. Bash does not
+# end such a command at its first error (`set -e`), so each says itself what is one.
 step() {
     local name="$1" log started=$SECONDS
     log="$(mktemp "$run/log.XXXXXX")"
@@ -102,11 +121,11 @@ copy() {
     find "$1" \( -name .terraform -o -name '.terraform.lock.hcl' -o -name '*.tfstate*' -o -name '*.auto.tfvars' -o -name terraform.tfvars \) -prune -exec rm -rf {} +
 }
 
-valid() { (cd "$1" && "${init[@]}" && terraform validate -no-color); }
+valid() { (cd "$1" && "${init[@]}" && tf validate -no-color); }
 
 tests() {
     local log
-    log="$(cd "$1" && terraform test -no-color)" || { printf '%s\n' "$log"; return 1; }
+    log="$(cd "$1" && tf test -no-color)" || { printf '%s\n' "$log"; return 1; }
     printf '%s\n' "$log"
     # A module without tests would pass, too.
     grep -qE '^Success! [1-9][0-9]* passed, 0 failed\.$' <<<"$log"
@@ -115,19 +134,19 @@ tests() {
 scan() {
     local venv="$target/interop-checkov-venv" wanted="$here/ci/requirements.txt"
     if ! cmp -s "$wanted" "$venv/requirements.installed"; then
-        python3 -m venv --clear "$venv"
-        "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
-        cp "$wanted" "$venv/requirements.installed"
+        python3 -m venv --clear "$venv" &&
+            "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted" &&
+            cp "$wanted" "$venv/requirements.installed" || return 1
     fi
     (cd "$run/checks" && env -u AWS_ENDPOINT_URL BC_DISABLE_NETWORK=1 "$venv/bin/checkov" \
         -d . --framework terraform --compact --quiet --skip-download)
 }
 
-apply() { (cd "$1" && "${init[@]}" >/dev/null && terraform apply -no-color -auto-approve -parallelism=24 "${@:2}"); }
+apply() { (cd "$1" && "${init[@]}" >/dev/null && tf apply -no-color -auto-approve -parallelism=24 "${@:2}"); }
 
 settings() {
-    (cd "$1" && terraform output -no-color -raw settings_toml >"$run/$2.toml" &&
-        terraform output -no-color -raw settings_json >"$run/$2.json")
+    (cd "$1" && tf output -no-color -raw settings_toml >"$run/$2.toml" &&
+        tf output -no-color -raw settings_json >"$run/$2.json") || return 1
     python3 "$here/ci/settings.py" "$run/$2.toml" "$run/$2.json"
 }
 
@@ -135,9 +154,9 @@ settings() {
 steady() {
     local folder="$1" known="$2" code=0
     shift 2
-    (cd "$folder" && terraform plan -no-color -detailed-exitcode -out=again.tfplan "$@") || code=$?
+    (cd "$folder" && tf plan -no-color -detailed-exitcode -out=again.tfplan "$@") || code=$?
     if ((code == 2)) && [ "$known" = lossy ]; then
-        (cd "$folder" && terraform show -json again.tfplan) >"$folder/again.json"
+        (cd "$folder" && tf show -json again.tfplan) >"$folder/again.json" || return 1
         python3 "$here/ci/drift.py" "$folder/again.json"
     else
         return "$code"
@@ -148,9 +167,9 @@ steady() {
 # been read back by the plan before, and are let go here.
 release() {
     local grants
-    mapfile -t grants < <(cd "$1" && terraform state list | grep aws_lakeformation_permissions)
+    mapfile -t grants < <(cd "$1" && tf state list | grep aws_lakeformation_permissions)
     ((${#grants[@]} > 0)) || return 1
-    (cd "$1" && terraform state rm "${grants[@]}")
+    (cd "$1" && tf state rm "${grants[@]}") || return 1
     printf 'released %d grants, which moto does not revoke\n' "${#grants[@]}"
 }
 
@@ -158,15 +177,15 @@ release() {
 noticed() {
     local said variables=('-var=name=open' '-var=admins=["arn:aws:iam::123456789012:role/deploy"]' '-var=data_key_arn=unused')
     apply "$1" "${variables[@]}" || return 1
-    python3 "$here/ci/open_tables.py" "$MOTO_ENDPOINT_URL" 123456789012
-    ! said="$(cd "$1" && terraform plan -no-color "${variables[@]}" 2>&1)" || { printf 'no failure\n%s\n' "$said"; return 1; }
+    python3 "$here/ci/open_tables.py" "$MOTO_ENDPOINT_URL" 123456789012 || return 1
+    ! said="$(cd "$1" && tf plan -no-color "${variables[@]}" 2>&1)" || { printf 'no failure\n%s\n' "$said"; return 1; }
     printf '%s\n' "$said"
     grep -q 'Somebody has opened new databases' <<<"$said"
 }
 
 destroy() {
-    (cd "$1" && terraform destroy -no-color -auto-approve -parallelism=24 "${@:2}") &&
-        [ -z "$(cd "$1" && terraform state list)" ]
+    (cd "$1" && tf destroy -no-color -auto-approve -parallelism=24 "${@:2}") &&
+        [ -z "$(cd "$1" && tf state list)" ]
 }
 
 with_lake() {
@@ -175,15 +194,15 @@ with_lake() {
 
 # The rest of a lake's steps mean nothing after one that failed.
 complete() {
-    local folder="$run/complete/examples/complete" variables="-var-file=$here/ci/emulated.tfvars"
+    local folder="$run/complete/examples/complete" values="-var-file=$here/ci/emulated.tfvars"
     # One service is one emulator: moto knows Lake Formation, and keeps alarms as they are.
     export AWS_ENDPOINT_URL_LAKEFORMATION="$MOTO_ENDPOINT_URL" AWS_ENDPOINT_URL_CLOUDWATCH="$MOTO_ENDPOINT_URL"
-    step 'complete: apply on ministack and moto' apply "$folder" "$variables" || return 0
+    step 'complete: apply on ministack and moto' apply "$folder" "$values" || return 0
     step 'complete: settings file' settings "$folder" complete || return 0
     ((${#command[@]} == 0)) || step "complete: ${command[0]##*/}" with_lake || return 0
-    step 'complete: plan again' steady "$folder" lossy "$variables" || return 0
+    step 'complete: plan again' steady "$folder" lossy "$values" || return 0
     step 'complete: grants' release "$folder" || return 0
-    step 'complete: destroy' destroy "$folder" "$variables" || return 0
+    step 'complete: destroy' destroy "$folder" "$values" || return 0
 }
 
 minimal() {
@@ -219,28 +238,32 @@ opened() {
 for lake in checks complete minimal encrypted opened; do
     copy "$run/$lake"
 done
-printf 'terraform: %s, provider from %s\n' "$(terraform version | head -n 1)" "${plugins:+a mirror}${plugins:-the registry}" |
-    sed "s|a mirror$plugins|a mirror|"
+printf 'terraform: %s, provider from %s\n' "$(terraform version | head -n 1)" "$source"
 
 # Lakes wait for their emulators most of the time; the checks go on beside them.
-lakes=()
+set -m
 for lake in complete minimal encrypted opened; do
     ("$lake") >"$run/$lake.told" 2>&1 &
     lakes+=($!)
 done
+set +m
 
 step 'format' terraform fmt -check -diff -recursive "$here" || true
 step 'checkov' scan || true
+for folder in "$here"/modules/*; do
+    [ -d "$folder/tests" ] || fail "${folder##*/} has no tests"
+done
 step 'READMEs' python3 "$here/ci/readme.py" --check || true
 for folder in "$run"/checks/modules/* "$run"/checks/examples/*; do
     name="${folder##*/}"
     step "$name: valid" valid "$folder" || continue
-    case "$folder" in */modules/*) step "$name: tests" tests "$folder" || true ;; esac
+    if [ -d "$folder/tests" ]; then step "$name: tests" tests "$folder" || true; fi
 done
 
-for process in "${lakes[@]}"; do
-    wait "$process" || printf 'failed\n' >>"$run/outcomes"
+for lake in "${lakes[@]}"; do
+    wait "$lake" || printf 'failed\n' >>"$run/outcomes"
 done
+lakes=()
 cat "$run/complete.told" "$run/minimal.told" "$run/encrypted.told" "$run/opened.told"
 
 passed="$(grep -c passed "$run/outcomes" || true)"

@@ -99,7 +99,7 @@ module "governance" {
   # Filters name tables, which must exist: add them once the lake has made its tables.
   data_filters = var.features.data_cell_filters ? {
     for name, filter in var.data_filters : name => merge(filter, {
-      principals = [for role in filter.roles : module.access.role_arns[role]]
+      principals = { for role in filter.roles : role => module.access.role_arns[role] }
     })
   } : {}
 }

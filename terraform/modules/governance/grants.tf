@@ -76,7 +76,7 @@ resource "aws_lakeformation_data_cells_filter" "this" {
 locals {
   filter_grants = merge([
     for name, filter in var.data_filters : {
-      for principal in filter.principals : "${name} ${principal}" => { filter = name, principal = principal }
+      for who, principal in filter.principals : "${name} ${who}" => { filter = name, principal = principal }
     }
   ]...)
 }

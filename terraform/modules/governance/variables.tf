@@ -213,7 +213,7 @@ variable "location_grants" {
 variable "data_filters" {
   description = <<-TEXT
     Data-cell filters, by name: the rows (row_filter, all when null) and columns (columns, or all but hidden_columns)
-    of a table that the principals may read. The table must exist. row_filter is Lake Formation's subset of PartiQL:
+    of a table that the principals, by a name of your choice, may read. The table must exist. row_filter is Lake Formation's subset of PartiQL:
     a column, an operator and a constant, joined by AND, OR and parentheses; no functions.
   TEXT
   type = map(object({
@@ -222,7 +222,7 @@ variable "data_filters" {
     row_filter     = optional(string)
     columns        = optional(set(string))
     hidden_columns = optional(list(string), [])
-    principals     = set(string)
+    principals     = map(string)
   }))
   default = {}
 

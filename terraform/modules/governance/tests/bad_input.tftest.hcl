@@ -98,7 +98,7 @@ run "a_location_nobody_registered_is_refused" {
 run "a_function_in_a_row_filter_is_refused" {
   command = plan
   variables {
-    data_filters = { a = { database = "silver", table = "t", row_filter = "LOWER(region) = 'eu'", principals = ["arn:aws:iam::111122223333:role/a"] } }
+    data_filters = { a = { database = "silver", table = "t", row_filter = "LOWER(region) = 'eu'", principals = { a = "arn:aws:iam::111122223333:role/a" } } }
   }
   expect_failures = [var.data_filters]
 }
@@ -106,7 +106,7 @@ run "a_function_in_a_row_filter_is_refused" {
 run "an_empty_row_filter_is_refused" {
   command = plan
   variables {
-    data_filters = { a = { database = "silver", table = "t", row_filter = "", principals = ["arn:aws:iam::111122223333:role/a"] } }
+    data_filters = { a = { database = "silver", table = "t", row_filter = "", principals = { a = "arn:aws:iam::111122223333:role/a" } } }
   }
   expect_failures = [var.data_filters]
 }
@@ -114,7 +114,7 @@ run "an_empty_row_filter_is_refused" {
 run "a_filter_for_nobody_is_refused" {
   command = plan
   variables {
-    data_filters = { a = { database = "silver", table = "t", principals = [] } }
+    data_filters = { a = { database = "silver", table = "t", principals = {} } }
   }
   expect_failures = [var.data_filters]
 }

@@ -152,12 +152,12 @@ run "filters_are_made_and_granted_together" {
         database       = "silver", table = "events"
         row_filter     = "region IN ('eu', 'uk') AND (amount < 1000 OR kind = 'a(b)')"
         hidden_columns = ["ssn"]
-        principals     = ["arn:aws:iam::111122223333:role/analysts", "arn:aws:iam::111122223333:role/marketing"]
+        principals     = { analysts = "arn:aws:iam::111122223333:role/analysts", marketing = "arn:aws:iam::111122223333:role/marketing" }
       }
       no_names = {
         database   = "silver", table = "events"
         columns    = ["id", "at"]
-        principals = ["arn:aws:iam::111122223333:role/interns"]
+        principals = { interns = "arn:aws:iam::111122223333:role/interns" }
       }
     }
   }
