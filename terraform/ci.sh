@@ -44,6 +44,8 @@ fi
 
 target="$(realpath -m "${CARGO_TARGET_DIR:-$here/../target}")"
 mkdir -p "$target/terraform-plugins"
+# Of runs that were killed.
+find "$target" -maxdepth 1 -name 'terraform-run.*' -mmin +120 -exec rm -rf {} +
 run="$(mktemp -d "$target/terraform-run.XXXXXX")"
 
 # What runs beside us runs in groups of its own, and ends with us.
