@@ -76,6 +76,8 @@ tf() { timeout --foreground --kill-after=60 900 terraform "$@"; }
 
 mirror() {
     local folder
+    # A configuration file says itself where providers come from.
+    [ -n "${TF_PLUGIN_MIRROR:-}" ] || [ -z "${TF_CLI_CONFIG_FILE:-}" ] || return 0
     for folder in "${TF_PLUGIN_MIRROR:-}" /opt/* /usr/local/share/terraform/* /usr/share/terraform/* "$HOME"/.terraform.d/*; do
         if [ -n "$folder" ] && [ -d "$folder/registry.terraform.io/hashicorp/aws" ]; then
             printf '%s' "$folder"
