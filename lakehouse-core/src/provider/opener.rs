@@ -8,6 +8,7 @@ mod compaction;
 mod live_condition;
 mod live_rows;
 mod page_count;
+mod row_groups;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use assembly::Assembly;
 use live_condition::LiveCondition;
 use live_rows::{LiveRows, check_count};
 use page_count::page_counts;
+pub(super) use row_groups::ChunkFile;
 
 use super::deletes::DeleteMetrics;
 use super::equality_delete::KeyFilters;

@@ -3,12 +3,13 @@
 //! A plan of the engine finds the rows and computes new values only: one row for each change, in
 //! the form of [`RowChange::input_schema`]. [`RowChangeExec`] applies them file by file (`changes`
 //! gathers what becomes of one file, `strategy` decides between writing it anew and deleting rows
-//! of it, `worker` reads, patches and writes) and commits all as one snapshot (`run`).
+//! of it, `worker` reads, patches and writes, `row_groups` takes over what stays as it is) and commits all as one snapshot (`run`).
 
 mod changes;
 mod exec;
 mod node;
 mod patch;
+mod row_groups;
 mod run;
 mod stop;
 mod strategy;

@@ -105,7 +105,7 @@ pub(super) fn cut_upper(bound: PrimitiveLiteral, length: usize) -> Option<Primit
 }
 
 /// The shortest text above every text that begins with `text`.
-fn next_text(text: &str) -> Option<String> {
+pub(super) fn next_text(text: &str) -> Option<String> {
     for (start, last) in text.char_indices().rev() {
         // Surrogates are no characters, and UTF-8 keeps the order of code points.
         let next = match last {

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::table::field_id;
 
 /// Which metrics are recorded of a table's columns, and how.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct MetricsPlan {
     columns: HashMap<i32, PlannedColumn>,
     floats: Vec<FloatColumn>,
@@ -254,6 +254,15 @@ fn count(number: i64) -> Result<u64> {
 }
 
 impl FloatMetrics {
+    /// Adds what was seen elsewhere.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.nan_count += other.nan_count;
+        if let Some((low, high)) = other.range {
+            self.see(low);
+            self.see(high);
+        }
+    }
+
     fn observe(&mut self, values: &ArrayRef) -> Result<()> {
         match values.data_type() {
             DataType::Float32 => self.observe_values::<Float32Type>(values),

@@ -6,11 +6,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Struct};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
 use super::WrittenFile;
+use super::file_encoder::{FileEncoder, FileOptions};
 use super::metrics::{FloatMetrics, MetricsPlan};
+use super::ready_group::ReadyGroup;
 use crate::error::{Error, Result};
 use crate::storage::{Storage, StorageWriter};
 
@@ -18,7 +18,7 @@ use crate::storage::{Storage, StorageWriter};
 #[derive(Debug)]
 pub(super) struct FileFormat {
     pub(super) stored: SchemaRef,
-    pub(super) options: ArrowWriterOptions,
+    pub(super) options: FileOptions,
     pub(super) metrics: MetricsPlan,
     pub(super) spec_id: i32,
     /// The order of the rows of each file, where they come in one.
@@ -36,7 +36,7 @@ pub(super) struct ParquetFile {
     partition: Struct,
     /// The one data file that a delete file is for.
     referenced: Option<String>,
-    encoder: ArrowWriter<Vec<u8>>,
+    encoder: FileEncoder,
     sink: StorageWriter,
     floats: Vec<FloatMetrics>,
     rows: u64,
@@ -50,11 +50,7 @@ impl ParquetFile {
         location: &str,
         partition: Struct,
     ) -> Result<Self> {
-        let encoder = ArrowWriter::try_new_with_options(
-            Vec::new(),
-            Arc::clone(&format.stored),
-            format.options.clone(),
-        )?;
+        let encoder = FileEncoder::try_new(&format.stored, &format.options)?;
         Ok(Self {
             sink: storage.writer(location)?,
             floats: format.metrics.floats(),
@@ -79,12 +75,30 @@ impl ParquetFile {
     pub(super) async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         self.format.metrics.observe(&mut self.floats, rows)?;
         self.rows += rows.num_rows() as u64;
-        let groups = self.encoder.flushed_row_groups().len();
+        let groups = self.encoder.row_groups().len();
         self.encoder.write(rows)?;
-        if self.encoder.flushed_row_groups().len() > groups {
+        if self.encoder.row_groups().len() > groups {
             self.drain().await?;
         }
         Ok(())
+    }
+
+    /// Adds a row group whose columns are ready.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(super) async fn append(&mut self, group: ReadyGroup) -> Result<()> {
+        for (seen, more) in self.floats.iter_mut().zip(&group.floats) {
+            seen.add(more);
+        }
+        self.rows += group.rows();
+        self.encoder.append(group.finish()?)?;
+        self.drain().await
+    }
+
+    /// Whether it is for rows of a partition.
+    pub(super) fn is_of(&self, partition: &Struct) -> bool {
+        self.partition == *partition
     }
 
     /// Ends the row group that is being gathered and sends it to the store.
@@ -95,13 +109,12 @@ impl ParquetFile {
 
     /// Bytes held in memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        let encoded = self.encoder.inner().capacity();
-        self.encoder.memory_size() + encoded + self.sink.pending_bytes()
+        self.encoder.memory_bytes() + self.sink.pending_bytes()
     }
 
     /// The size the file would have if it ended now, as far as it is known.
     pub(super) fn size_bytes(&self) -> u64 {
-        (self.encoder.bytes_written() + self.encoder.in_progress_size()) as u64
+        self.encoder.size_bytes() as u64
     }
 
     /// Where the file will stand.
@@ -166,7 +179,7 @@ impl ParquetFile {
     }
 
     async fn drain(&mut self) -> Result<()> {
-        let encoded = std::mem::take(self.encoder.inner_mut());
+        let encoded = self.encoder.take_encoded();
         if encoded.is_empty() {
             return Ok(());
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use iceberg::spec::{PrimitiveType, Schema, Type};
 use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, LogicalType, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{
@@ -13,6 +12,7 @@ use parquet::file::properties::{
 };
 use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type as ParquetType, TypePtr};
 
+use super::file_encoder::FileOptions;
 use super::properties::{Properties, switch};
 use crate::error::{Error, Result};
 
@@ -41,7 +41,7 @@ pub(super) fn writer_options(
     stored: &SchemaRef,
     properties: Properties<'_>,
     bound_length: Option<usize>,
-) -> Result<ArrowWriterOptions> {
+) -> Result<FileOptions> {
     let descriptor = parquet_schema(schema, stored)?;
     let bytes = |key: &str, default| Ok::<_, Error>(properties.number(key, 1)?.unwrap_or(default));
     let schema_json = KeyValue::new("iceberg.schema".to_owned(), serde_json::to_string(schema)?);
@@ -61,11 +61,11 @@ pub(super) fn writer_options(
         )
         .set_key_value_metadata(Some(vec![schema_json]));
     let builder = column_options(builder, schema, &descriptor, properties)?;
-    Ok(ArrowWriterOptions::new()
-        .with_properties(builder.build())
-        .with_parquet_schema(descriptor)
-        // Columns are read by the table's schema; a second one would only make footers larger.
-        .with_skip_arrow_metadata(true))
+    // Columns are read by the table's schema; Arrow's beside it would only make footers larger.
+    Ok(FileOptions {
+        properties: Arc::new(builder.build()),
+        schema: descriptor.root_schema_ptr(),
+    })
 }
 
 /// Encoded bytes of a row group at most.

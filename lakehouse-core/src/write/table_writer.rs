@@ -1,24 +1,28 @@
 //! Rows of a table into data files, a set of files for each partition, in bounded memory.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use iceberg::spec::{
     DataContentType, DataFileFormat, NestedField, NestedFieldRef, PrimitiveType, Schema, SortOrder,
-    Type,
+    Struct, Type,
 };
 
 use super::WrittenFile;
 use super::conform::Conformer;
 use super::ended::EndedFiles;
+use super::file_encoder::FileOptions;
 use super::file_name::FileNames;
 use super::metrics::MetricsPlan;
 use super::metrics_mode::longest_bound;
+use super::new_values::encode_values;
+use super::page_rewrite::NewValues;
 use super::parquet_file::{FileFormat, ParquetFile};
 use super::parquet_options::{row_group_bytes, writer_options};
 use super::partition::{Group, PartitionKey, Partitioner};
 use super::properties::Properties;
+use super::ready_group::ReadyGroup;
 use super::spool::Spool;
 use super::write_options::{RowOrder, WriteOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -183,6 +187,74 @@ impl TableWriter {
         Ok(())
     }
 
+    /// A row group of `rows` rows whose columns come ready, but for those at `decoded`.
+    pub(crate) fn ready_group(&self, decoded: Vec<usize>, rows: u64) -> Result<ReadyGroup> {
+        ReadyGroup::try_new(&self.format, decoded, rows)
+    }
+
+    /// New values of some columns, which are given by position and ascend, by leaf. A leaf that is
+    /// not edited by pages is left out.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn new_values(
+        &self,
+        columns: &[(usize, ArrayRef)],
+    ) -> Result<HashMap<usize, NewValues>> {
+        encode_values(&self.format, columns)
+    }
+
+    /// How files are encoded.
+    pub(crate) fn file_options(&self) -> &FileOptions {
+        &self.format.options
+    }
+
+    /// Adds a row group to a file of a partition of the table's current spec. Its rows are of that
+    /// partition.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) async fn append(&mut self, partition: &Struct, group: ReadyGroup) -> Result<()> {
+        let known = self
+            .open
+            .iter()
+            .find(|(_, open)| open.file.is_of(partition));
+        let key = match known {
+            Some((key, _)) => Arc::clone(key),
+            None => self.open_for(partition).await?,
+        };
+        let Some(open) = self.open.get_mut(&key) else {
+            return Err(Error::internal("the file of a partition must be open"));
+        };
+        open.last_used = self.steps;
+        let written = open.file.append(group).await;
+        written.map_err(|error| error.with_context("file", open.file.location()))?;
+        self.open_bytes = open.measure(self.open_bytes);
+        if open.file.size_bytes() >= self.target_file_bytes {
+            self.end_file(&key).await?;
+        }
+        self.keep_within_memory().await
+    }
+
+    /// Opens a file for row groups of a partition; when too many are open, the one that got no rows
+    /// for the longest time is ended.
+    async fn open_for(&mut self, partition: &Struct) -> Result<PartitionKey> {
+        if self.open.len() >= self.open_files_max {
+            let oldest = self.open.iter().min_by_key(|(_, open)| open.last_used);
+            if let Some(oldest) = oldest.map(|(key, _)| Arc::clone(key)) {
+                self.end_file(&oldest).await?;
+                self.closed.insert(oldest);
+            }
+        }
+        let key = match self.partitioner.fields() {
+            [] => PartitionKey::default(),
+            // Unlike the keys of rows, which begin with a byte that says whether there is a value.
+            _ => PartitionKey::from(format!("{partition:?}").into_bytes()),
+        };
+        self.open_file(&key, partition.clone())?;
+        Ok(key)
+    }
+
     /// Ends all files. When one cannot be ended, all are deleted.
     ///
     /// # Errors
@@ -267,16 +339,7 @@ impl TableWriter {
 
     async fn write_group(&mut self, group: Group) -> Result<()> {
         if !self.open.contains_key(&group.key) {
-            let fields = self.partitioner.fields();
-            let location = self.names.next(fields, &group.partition)?;
-            let format = Arc::clone(&self.format);
-            let file = ParquetFile::create(format, &self.storage, &location, group.partition)?;
-            let open = OpenFile {
-                file: Box::new(file),
-                memory_bytes: 0,
-                last_used: self.steps,
-            };
-            self.open.insert(Arc::clone(&group.key), open);
+            self.open_file(&group.key, group.partition)?;
         }
         let Some(open) = self.open.get_mut(&group.key) else {
             return Err(Error::internal("the file of a partition must be open"));
@@ -289,6 +352,19 @@ impl TableWriter {
             self.end_file(&group.key).await?;
         }
         self.keep_within_memory().await
+    }
+
+    fn open_file(&mut self, key: &PartitionKey, partition: Struct) -> Result<()> {
+        let location = self.names.next(self.partitioner.fields(), &partition)?;
+        let format = Arc::clone(&self.format);
+        let file = ParquetFile::create(format, &self.storage, &location, partition)?;
+        let open = OpenFile {
+            file: Box::new(file),
+            memory_bytes: 0,
+            last_used: self.steps,
+        };
+        self.open.insert(Arc::clone(key), open);
+        Ok(())
     }
 
     /// Gives memory back until the reservation holds what is left.

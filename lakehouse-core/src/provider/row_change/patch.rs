@@ -43,11 +43,25 @@ impl Patch {
 
     /// How many of the rows are within a range of places.
     pub(super) fn count(&self, range: &std::ops::Range<u64>) -> u64 {
+        self.places(range).len() as u64
+    }
+
+    /// The places of the rows within a range, and their new values.
+    pub(super) fn within(&self, range: &std::ops::Range<u64>) -> (&[i64], Vec<ArrayRef>) {
+        let places = self.places(range);
+        let values = self.values.iter();
+        let values = values.map(|values| values.slice(places.start, places.len()));
+        let values = values.collect();
+        (&self.positions[places], values)
+    }
+
+    /// Which of the rows are within a range of places.
+    fn places(&self, range: &std::ops::Range<u64>) -> std::ops::Range<usize> {
         let before = |end: u64| {
             let end = i64::try_from(end).unwrap_or(i64::MAX);
-            self.positions.partition_point(|position| *position < end) as u64
+            self.positions.partition_point(|position| *position < end)
         };
-        before(range.end) - before(range.start)
+        before(range.start)..before(range.end)
     }
 
     /// The rows of a batch with their new values, and how many got any.
@@ -71,6 +85,9 @@ impl Patch {
         let end = self.positions.partition_point(|position| position <= last);
         let updated = &self.positions[start..end];
         if !updated.is_empty() {
+            if shape.update_columns.len() != self.values.len() {
+                return Err(Error::internal("a column that is updated was not read"));
+            }
             let sequence_number = shape.width + 1;
             if updated == &places[..] {
                 for (column, values) in shape.update_columns.iter().zip(&self.values) {

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::RowChange;
 use super::changes::{Change, FileChanges, Gathering, RowCounts};
 use super::patch::Patch;
+use super::row_groups::GroupedFile;
 use super::stop::Stop;
 use super::strategy::{Mode, Strategy, piece_count, pieces, within};
 use super::target::{Target, TargetFile};
@@ -20,7 +21,7 @@ use crate::commit::{FileChange, FilesOnFailure, RowStatement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{self, Reservation, Task};
 use crate::scan::{DeleteFile, DeletedRows, ScanFile};
-use crate::write::{DeletedPositions, WrittenFile};
+use crate::write::{DeletedPositions, FileOptions, WrittenFile};
 
 /// What a change does to the files that are there.
 #[derive(Debug, Default)]
@@ -145,7 +146,7 @@ async fn apply(
         has_row_lineage: change.has_row_lineage(),
     };
     // What is not written is refused before there is work.
-    writers.rows(0)?;
+    let options = writers.rows(0)?.file_options().clone();
     let mode = Mode::of(change.table(), change.statement)?;
     if mode != Mode::CopyOnWrite {
         writers.deletes(0)?;
@@ -160,6 +161,7 @@ async fn apply(
                 change: Arc::clone(change),
                 target: Arc::clone(&target),
                 mode,
+                options: options.clone(),
                 tasks,
                 pieces: sender.clone(),
                 stop: stop.clone(),
@@ -242,6 +244,8 @@ struct Gatherer {
     change: Arc<RowChange>,
     target: Arc<Target>,
     mode: Mode,
+    /// How data files are encoded.
+    options: FileOptions,
     tasks: usize,
     pieces: mpsc::Sender<Piece>,
     stop: Stop,
@@ -352,6 +356,13 @@ impl Gatherer {
         patch: &Arc<Patch>,
         gone: Option<&Arc<DeletedRows>>,
     ) -> Result<()> {
+        let grouped = GroupedFile::plan(&self.target, &self.options, file, gone, patch).await?;
+        if let Some(grouped) = grouped {
+            for piece in Arc::new(grouped).pieces() {
+                self.send(Piece::Group(piece)).await?;
+            }
+            return Ok(());
+        }
         let ranges = self.ranges(file).await?;
         let is_whole = ranges.len() == 1;
         for range in ranges {

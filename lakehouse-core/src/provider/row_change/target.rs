@@ -34,6 +34,8 @@ pub(super) struct Target {
     pub(super) shape: PatchShape,
     /// The table's format version.
     pub(super) format: FormatVersion,
+    /// The partition spec of new files.
+    pub(super) spec_id: i32,
 }
 
 /// A data file before its change.
@@ -58,6 +60,11 @@ impl TargetFile {
             Some(chosen) => file.with_chosen_rows(Arc::new(chosen)),
             None => file,
         }
+    }
+
+    /// Whether no equality deletes apply to it.
+    pub(super) fn is_without_keys(&self) -> bool {
+        self.key_sets.is_empty()
     }
 
     /// Rows that are known to be live.
@@ -129,6 +136,7 @@ impl Target {
                 has_row_lineage: change.has_row_lineage(),
             },
             format: table.format_version(),
+            spec_id: table.partition_spec().spec_id(),
             opener: LakeOpener {
                 projection: ProjectionExprs::from_indices(&all, &read),
                 shape: Arc::new(shape),
@@ -159,6 +167,39 @@ impl Target {
     /// What opens files.
     pub(super) fn opener(&self) -> &LakeOpener {
         &self.opener
+    }
+
+    /// What opens files for some columns of new files, and how their batches are patched.
+    pub(super) fn of_columns(&self, columns: &[usize]) -> (LakeOpener, PatchShape) {
+        let shape = &self.shape;
+        // Each row's place stands between the table's columns and its lineage.
+        let (own, lineage): (Vec<usize>, Vec<usize>) =
+            columns.iter().partition(|column| **column < shape.width);
+        let behind = lineage.iter().map(|column| column + 1);
+        let read: Vec<usize> = own
+            .iter()
+            .copied()
+            .chain([shape.width])
+            .chain(behind)
+            .collect();
+        let fields = columns
+            .iter()
+            .map(|column| shape.schema.field(*column).clone());
+        let updated = shape.update_columns.iter();
+        let schema = &self.opener.shape.columns.read;
+        let opener = LakeOpener {
+            projection: ProjectionExprs::from_indices(&read, schema),
+            ..self.opener.clone()
+        };
+        let patched = PatchShape {
+            update_columns: updated
+                .filter_map(|column| own.iter().position(|known| known == column))
+                .collect(),
+            width: own.len(),
+            schema: Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>())),
+            has_row_lineage: shape.has_row_lineage,
+        };
+        (opener, patched)
     }
 
     /// The rows of a file that position deletes and deletion vectors delete.

@@ -9,11 +9,13 @@ use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
 
 use super::patch::Patch;
+use super::row_groups::GroupPiece;
 use super::stop::Stop;
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::provider::file::LakeFile;
+use crate::runtime::Reservation;
 use crate::table::Table;
 use crate::write::{DeleteWriter, DeletedPositions, TableWriter, WriteOptions, WrittenFile};
 
@@ -31,6 +33,8 @@ pub(super) enum Piece {
         /// How many of the rows are updated.
         updated: u64,
     },
+    /// A row group of a file that is written without decoding all of it.
+    Group(GroupPiece),
     /// Rows of a file that are deleted.
     Delete(Box<DeletedPositions>),
 }
@@ -82,13 +86,13 @@ pub(super) struct Made {
 /// One of the tasks of a change.
 #[derive(Debug)]
 pub(super) struct Worker {
-    target: Arc<Target>,
+    pub(super) target: Arc<Target>,
     writers: Writers,
     task: u32,
-    stop: Stop,
+    pub(super) stop: Stop,
     rows: Option<TableWriter>,
     deletes: Option<DeleteWriter>,
-    copied: u64,
+    pub(super) copied: u64,
 }
 
 impl Worker {
@@ -182,6 +186,7 @@ impl Worker {
                 patch,
                 updated,
             } => self.read(file, &patch, updated).await,
+            Piece::Group(piece) => self.row_group(piece).await,
             Piece::Delete(deleted) => {
                 let writer = match &mut self.deletes {
                     Some(writer) => writer,
@@ -192,7 +197,12 @@ impl Worker {
         }
     }
 
-    async fn read(&mut self, file: Arc<LakeFile>, patch: &Patch, updated: u64) -> Result<()> {
+    pub(super) async fn read(
+        &mut self,
+        file: Arc<LakeFile>,
+        patch: &Patch,
+        updated: u64,
+    ) -> Result<()> {
         let location = file.data_file().file_path().to_owned();
         let mut batches = self.target.opener().open_named(file, None).await?;
         let mut patched = 0;
@@ -228,11 +238,25 @@ impl Worker {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let writer = match &mut self.rows {
-            Some(writer) => writer,
-            None => self.rows.insert(self.writers.rows(self.task)?),
-        };
-        writer.write(rows).await
+        self.rows_writer()?.write(rows).await
+    }
+
+    /// What writes this task's rows.
+    pub(super) fn rows_writer(&mut self) -> Result<&mut TableWriter> {
+        match &mut self.rows {
+            Some(writer) => Ok(writer),
+            none => Ok(none.insert(self.writers.rows(self.task)?)),
+        }
+    }
+
+    /// Whether the change gives a column of the table new values.
+    pub(super) fn updates_column(&self, at: usize) -> bool {
+        self.target.shape.update_columns.contains(&at)
+    }
+
+    /// A part of the memory budget.
+    pub(super) fn reserve(&self, name: &'static str) -> Reservation {
+        self.writers.lake.runtime().reserve(name)
     }
 }
 

@@ -1,0 +1,371 @@
+//! Rewritten chunks hold the rows, bounds and places that a file written from rows would hold.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Int32Array,
+    Int64Array, RecordBatch, StringArray, StructArray,
+};
+use arrow::compute::{concat_batches, interleave_record_batch};
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::ZstdLevel;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::properties::{WriterProperties, WriterVersion};
+use proptest::prelude::*;
+
+use super::super::file_encoder::{FileEncoder, FileOptions, ReadyColumn};
+use super::super::metrics::MetricsPlan;
+use super::super::new_values::encode_values;
+use super::super::parquet_file::FileFormat;
+use super::*;
+use crate::runtime::contained;
+
+/// How a file is laid out.
+#[derive(Debug, Clone)]
+struct Layout {
+    is_packed: bool,
+    page_rows: usize,
+    dictionary_bytes: usize,
+    second_version: bool,
+    /// Of 16 values so many are NULL.
+    nulls: u8,
+    /// How many values there are to choose from.
+    distinct: u32,
+}
+
+fn layouts() -> impl Strategy<Value = Layout> {
+    (
+        any::<bool>(),
+        prop::sample::select(vec![1_usize, 7, 64, 1000]),
+        prop::sample::select(vec![1_usize, 200, 1 << 20]),
+        any::<bool>(),
+        prop::sample::select(vec![0_u8, 3, 16]),
+        prop::sample::select(vec![1_u32, 2, 40, 100_000]),
+    )
+        .prop_map(|choice| Layout {
+            is_packed: choice.0,
+            page_rows: choice.1,
+            dictionary_bytes: choice.2,
+            second_version: choice.3,
+            nulls: choice.4,
+            distinct: choice.5,
+        })
+}
+
+/// A row group of all types that are taken apart, beside one that is not.
+fn rows(layout: &Layout, seeds: &[u32]) -> RecordBatch {
+    let value = |seed: &u32| seed % layout.distinct;
+    let is_null = |seed: &u32| (seed >> 7) % 16 < u32::from(layout.nulls);
+    let some = |seed: &u32| (!is_null(seed)).then(|| value(seed));
+    let wide = |n: u32| i64::from(n).wrapping_mul(-1_000_003);
+    let text = |n: u32| "ä".repeat(n as usize % 90) + &n.to_string();
+    let required = Int64Array::from_iter_values(seeds.iter().map(|seed| wide(value(seed))));
+    let numbers = seeds.iter().map(|seed| some(seed).map(|n| n as i32 - 50));
+    let numbers = Int32Array::from_iter(numbers);
+    let days = Date32Array::from_iter(seeds.iter().map(|seed| some(seed).map(|n| n as i32)));
+    let amounts = seeds.iter().map(|seed| some(seed).map(|n| -i128::from(n)));
+    let amounts = Decimal128Array::from_iter(amounts);
+    let amounts = amounts.with_precision_and_scale(15, 2).unwrap();
+    let texts = StringArray::from_iter(seeds.iter().map(|seed| some(seed).map(text)));
+    let bytes = seeds
+        .iter()
+        .map(|seed| some(seed).map(|n| vec![255; n as usize % 100]));
+    let bytes = BinaryArray::from_iter(bytes);
+    let inner = Int64Array::from_iter(seeds.iter().map(|seed| some(seed).map(wide)));
+    let inner: ArrayRef = Arc::new(inner);
+    let fields = Fields::from(vec![Field::new("n", DataType::Int64, true)]);
+    let nulls = seeds.iter().map(|seed| seed % 5 != 0).collect::<Vec<_>>();
+    let part = StructArray::new(fields, vec![inner], Some(nulls.into()));
+    let flags = BooleanArray::from_iter(seeds.iter().map(|seed| Some(seed % 2 == 0)));
+    let columns: Vec<(&str, ArrayRef, bool)> = vec![
+        ("required", Arc::new(required), false),
+        ("number", Arc::new(numbers), true),
+        ("day", Arc::new(days), true),
+        ("amount", Arc::new(amounts), true),
+        ("text", Arc::new(texts), true),
+        ("bytes", Arc::new(bytes), true),
+        ("part", Arc::new(part), true),
+        ("flag", Arc::new(flags), true),
+    ];
+    let field = |(name, column, nullable): &(&str, ArrayRef, bool)| {
+        Field::new(*name, column.data_type().clone(), *nullable)
+    };
+    let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
+    let columns = columns.into_iter().map(|(_, column, _)| column).collect();
+    RecordBatch::try_new(Arc::new(schema), columns).unwrap()
+}
+
+fn options(rows: &RecordBatch, layout: &Layout) -> FileOptions {
+    let schema = ArrowSchemaConverter::new().convert(&rows.schema()).unwrap();
+    let version = match layout.second_version {
+        true => WriterVersion::PARQUET_2_0,
+        false => WriterVersion::PARQUET_1_0,
+    };
+    let compression = match layout.is_packed {
+        true => Compression::ZSTD(ZstdLevel::default()),
+        false => Compression::UNCOMPRESSED,
+    };
+    let properties = WriterProperties::builder()
+        .set_compression(compression)
+        .set_writer_version(version)
+        .set_write_batch_size(layout.page_rows)
+        .set_data_page_row_count_limit(layout.page_rows)
+        .set_dictionary_page_size_limit(layout.dictionary_bytes)
+        .set_statistics_truncate_length(Some(64))
+        .build();
+    FileOptions {
+        properties: Arc::new(properties),
+        schema: schema.root_schema_ptr(),
+    }
+}
+
+fn file_of(rows: &RecordBatch, options: &FileOptions) -> Bytes {
+    let mut encoder = FileEncoder::try_new(&rows.schema(), options).unwrap();
+    encoder.write(rows).unwrap();
+    encoder.finish().unwrap();
+    Bytes::from(encoder.take_encoded())
+}
+
+fn footer_of(file: &Bytes) -> ParquetMetaData {
+    let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
+    reader.parse_and_finish(file).unwrap()
+}
+
+fn read(file: &Bytes) -> RecordBatch {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
+    let schema = Arc::clone(reader.schema());
+    let batches: Vec<_> = reader
+        .build()
+        .unwrap()
+        .map(|batch| batch.unwrap())
+        .collect();
+    concat_batches(&schema, &batches).unwrap()
+}
+
+/// The values of all columns, as new ones by leaf.
+fn new_ones(rows: &RecordBatch, options: &FileOptions) -> HashMap<usize, NewValues> {
+    let schema = rows.schema();
+    let format = FileFormat {
+        metrics: MetricsPlan::default(),
+        options: options.clone(),
+        stored: Arc::clone(&schema),
+        spec_id: 0,
+        sort_order_id: None,
+        content: iceberg::spec::DataContentType::Data,
+    };
+    let columns: Vec<_> = rows.columns().iter().cloned().enumerate().collect();
+    encode_values(&format, &columns).unwrap()
+}
+
+/// A file whose only row group is that of `file` after some edits; the columns that are not taken
+/// apart come from `kept`.
+fn rewritten(
+    file: &Bytes,
+    edits: &[RowEdit],
+    new: &HashMap<usize, NewValues>,
+    kept: &RecordBatch,
+    options: &FileOptions,
+) -> Bytes {
+    let footer = footer_of(file);
+    let group = footer.row_group(0);
+    let decoded = footer_of(&file_of(kept, options));
+    let decoded_file = file_of(kept, options);
+    let mut columns = Vec::new();
+    for (leaf, metadata) in group.columns().iter().enumerate() {
+        let source = |footer: &'_ ParquetMetaData, file: &Bytes| {
+            let (start, length) = footer.row_group(0).column(leaf).byte_range();
+            file.slice(start as usize..(start + length) as usize)
+        };
+        let chunk = SourceChunk {
+            metadata,
+            column_index: footer.column_index().map(|index| &index[0][leaf]),
+            offset_index: footer.offset_index().map(|index| &index[0][leaf]),
+            bytes: source(&footer, file),
+            rows: group.num_rows() as u64,
+        };
+        let column = metadata.column_descr();
+        let is_known = can_copy(metadata, column, &options.properties) && can_edit(metadata);
+        let taken = match is_known {
+            true if edits.is_empty() => Some(copy(&chunk)),
+            true => edit(
+                &chunk,
+                edits,
+                new.get(&leaf).unwrap_or(&NewValues::default()),
+                &options.properties,
+            )
+            .unwrap(),
+            false => None,
+        };
+        let is_flat = column.physical_type() != PhysicalType::BOOLEAN;
+        let is_old = options.properties.writer_version() == WriterVersion::PARQUET_1_0;
+        assert!(taken.is_some() || !(is_flat && is_old), "{metadata:?}");
+        columns.push(ReadyColumn::Pages(taken.unwrap_or_else(|| {
+            copy(&SourceChunk {
+                metadata: decoded.row_group(0).column(leaf),
+                column_index: decoded.column_index().map(|index| &index[0][leaf]),
+                offset_index: decoded.offset_index().map(|index| &index[0][leaf]),
+                bytes: source(&decoded, &decoded_file),
+                rows: kept.num_rows() as u64,
+            })
+        })));
+    }
+    let mut encoder = FileEncoder::try_new(&kept.schema(), options).unwrap();
+    encoder.append(columns).unwrap();
+    encoder.finish().unwrap();
+    Bytes::from(encoder.take_encoded())
+}
+
+/// The bounds that the page index gives each page are those of the rows that it says stand there.
+fn check_pages(file: &Bytes, options: &FileOptions) {
+    let footer = footer_of(file);
+    let all = read(file);
+    for leaf in 0..footer.row_group(0).num_columns() {
+        let places = footer.offset_index().unwrap()[0][leaf].page_locations();
+        let found = footer.row_group(0).column(leaf);
+        for (page, place) in places.iter().enumerate() {
+            let end = places
+                .get(page + 1)
+                .map_or(all.num_rows(), |next| next.first_row_index as usize);
+            let start = place.first_row_index as usize;
+            let alone = file_of(&all.slice(start, end - start), &one_page(options));
+            let alone = footer_of(&alone);
+            let expected = &alone.column_index().unwrap()[0][leaf];
+            let index = &footer.column_index().unwrap()[0][leaf];
+            let name = found.column_path();
+            assert_eq!(
+                index.is_null_page(page),
+                expected.is_null_page(0),
+                "{name} {page}"
+            );
+            assert_eq!(
+                index.null_count(page),
+                expected.null_count(0),
+                "{name} {page}"
+            );
+            assert_eq!(
+                bounds_at(index, page),
+                bounds_at(expected, 0),
+                "{name} {page}"
+            );
+        }
+    }
+}
+
+fn one_page(options: &FileOptions) -> FileOptions {
+    let properties = WriterProperties::clone(&options.properties).into_builder();
+    FileOptions {
+        properties: Arc::new(
+            properties
+                .set_data_page_row_count_limit(1 << 20)
+                .set_write_batch_size(1 << 20)
+                .build(),
+        ),
+        schema: Arc::clone(&options.schema),
+    }
+}
+
+fn bounds_at(index: &ColumnIndexMetaData, page: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+    let of = |low: Option<&[u8]>, high: Option<&[u8]>| Some((low?.to_vec(), high?.to_vec()));
+    match index {
+        ColumnIndexMetaData::INT32(index) => {
+            let bytes = |n: Option<&i32>| n.map(|n| n.to_le_bytes());
+            let (low, high) = (bytes(index.min_value(page)), bytes(index.max_value(page)));
+            of(low.as_ref().map(|b| &b[..]), high.as_ref().map(|b| &b[..]))
+        }
+        ColumnIndexMetaData::INT64(index) => {
+            let bytes = |n: Option<&i64>| n.map(|n| n.to_le_bytes());
+            let (low, high) = (bytes(index.min_value(page)), bytes(index.max_value(page)));
+            of(low.as_ref().map(|b| &b[..]), high.as_ref().map(|b| &b[..]))
+        }
+        ColumnIndexMetaData::BYTE_ARRAY(index) => of(index.min_value(page), index.max_value(page)),
+        _ => None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn rewritten_row_groups_are_those_of_the_rows_left(
+        layout in layouts(),
+        seeds in prop::collection::vec(any::<u32>(), 1..250),
+        gone_of_16 in 0_u32..16,
+        new_of_16 in 0_u32..8,
+        run in any::<bool>(),
+    ) {
+        let all = rows(&layout, &seeds);
+        let options = options(&all, &layout);
+        let count = seeds.len() as u32;
+        // Single rows, or all rows from one on; one row stays.
+        let is_gone = |row: u32| row != count / 2 && match run {
+            true => row * 16 >= count * (16 - gone_of_16),
+            false => (seeds[row as usize] >> 20) & 15 < gone_of_16,
+        };
+        let is_new = |row: u32| (seeds[row as usize] >> 24) & 15 < new_of_16;
+        let updated: Vec<u32> = (0..count).filter(|row| !is_gone(*row) && is_new(*row)).collect();
+        let edits: Vec<RowEdit> = (0..count).filter_map(|row| {
+            let new = updated.binary_search(&row).ok().map(|place| place as u32);
+            (is_gone(row) || new.is_some()).then_some(RowEdit { row, new })
+        }).collect();
+        let new_seeds: Vec<u32> = updated.iter().map(|row| seeds[*row as usize] / 3 + 17).collect();
+        let new_rows = rows(&Layout { nulls: 5, distinct: 90, ..layout.clone() }, &new_seeds);
+        let wanted: Vec<(usize, usize)> = (0..count).filter(|row| !is_gone(*row)).map(|row| {
+            updated.binary_search(&row).map_or((0, row as usize), |place| (1, place))
+        }).collect();
+        let kept = interleave_record_batch(&[&all, &new_rows], &wanted).unwrap();
+        let file = file_of(&all, &options);
+        let new = rewritten(&file, &edits, &new_ones(&new_rows, &options), &kept, &options);
+        prop_assert_eq!(read(&new), kept.clone());
+        let (found, expected) = (footer_of(&new), footer_of(&file_of(&kept, &options)));
+        for (found, expected) in found.row_group(0).columns().iter().zip(expected.row_group(0).columns()) {
+            prop_assert_eq!(found.statistics(), expected.statistics(), "{}", found.column_path());
+            prop_assert_eq!(found.num_values(), expected.num_values());
+        }
+        check_pages(&new, &options);
+    }
+}
+
+#[test]
+fn damaged_pages_are_errors() {
+    let layout = Layout {
+        is_packed: false,
+        page_rows: 64,
+        dictionary_bytes: 1 << 20,
+        second_version: false,
+        nulls: 3,
+        distinct: 40,
+    };
+    let seeds: Vec<u32> = (0..500_u32)
+        .map(|n| n.wrapping_mul(2_654_435_761))
+        .collect();
+    let all = rows(&layout, &seeds);
+    let options = options(&all, &layout);
+    let file = file_of(&all, &options);
+    let footer = footer_of(&file);
+    for leaf in 0..7 {
+        let metadata = footer.row_group(0).column(leaf);
+        let (start, length) = metadata.byte_range();
+        let bytes = file.slice(start as usize..(start + length) as usize);
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.to_vec();
+            damaged[at] ^= 0x55;
+            let source = SourceChunk {
+                metadata,
+                column_index: None,
+                offset_index: None,
+                bytes: Bytes::from(damaged),
+                rows: 500,
+            };
+            let gone = [3, 77, 300].map(|row| RowEdit { row, new: None });
+            let none = NewValues::default();
+            // It is found out, or another value of the same rows.
+            let edited = contained(|| edit(&source, &gone, &none, &options.properties));
+            if let Ok(Some(chunk)) = edited {
+                assert_eq!(chunk.rows(), 497, "{leaf} {at}");
+            }
+        }
+    }
+}
