@@ -159,7 +159,7 @@ steady() {
     local folder="$1" known="$2" code=0
     shift 2
     (cd "$folder" && tf plan -no-color -detailed-exitcode -out=again.tfplan "$@") || code=$?
-    if ((code == 2)) && [ "$known" = lossy ]; then
+    if ((code != 1)) && [ "$known" = lossy ]; then
         (cd "$folder" && tf show -json again.tfplan) >"$folder/again.json" || return 1
         python3 "$here/ci/drift.py" "$folder/again.json"
     else
