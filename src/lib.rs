@@ -64,6 +64,12 @@ pub mod sql {
     };
 }
 
+/// The way of a Glue catalog to AWS, examined step by step.
+#[cfg(feature = "aws")]
+pub mod doctor {
+    pub use lakehouse_aws::{Check, Diagnosis, Examination, Finding, Step, examine, examine_with};
+}
+
 /// A lake: catalogs of Iceberg tables, and everything that sessions on them share.
 ///
 /// Cheap to clone, `Send` and `Sync`; any number of sessions may be at work at once.

@@ -151,7 +151,7 @@ fn unsent(call: &str, error: &(dyn StdError + 'static)) -> Failure {
 }
 
 /// A call that was answered with an error.
-fn said(
+pub(crate) fn said(
     call: &str,
     place: &str,
     status: u16,
@@ -247,7 +247,7 @@ fn missing_credentials(error: &(dyn StdError + 'static)) -> Option<String> {
 }
 
 /// The first cause, which says most.
-fn innermost(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut current = error;
     while let Some(next) = current.source() {
         current = next;

@@ -1,5 +1,6 @@
 //! Who we are and where AWS is, as AWS' own tools find it.
 
+use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,6 +141,23 @@ impl Chain {
     /// The region, where one is known.
     pub(crate) fn region(&self) -> Option<&str> {
         self.config.region().map(AsRef::as_ref)
+    }
+
+    /// The URL that the environment or a profile puts in the place of a service's own; `service` as
+    /// variables name it, such as `S3`.
+    ///
+    /// # Errors
+    /// As [`checked_endpoint`].
+    pub(crate) fn endpoint_of(&self, service: &str) -> Result<Option<String>> {
+        let is_ignored = env::var("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+            .is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+        if is_ignored {
+            return Ok(None);
+        }
+        let own = env::var(format!("AWS_ENDPOINT_URL_{service}")).ok();
+        let stated = own.filter(|url| !url.is_empty());
+        let stated = stated.or_else(|| self.config.endpoint_url().map(str::to_owned));
+        stated.map(|url| checked_endpoint(&url)).transpose()
     }
 }
 

@@ -14,13 +14,15 @@ use std::sync::Arc;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use lakehouse_core::catalog::{CatalogParts, PointerCatalog};
+use lakehouse_core::clock::Clock;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::settings::GlueSettings;
 use lakehouse_core::storage::RemoteStores;
 
 use crate::chain::{Chain, Identity, checked_endpoint};
 use crate::s3::S3Stores;
-use calls::Calls;
+pub(crate) use calls::{Calls, Place};
+pub(crate) use other::is_iceberg;
 pub use pointers::{GluePointers, SeenTable};
 
 /// Tables of a Glue data catalog, beside Athena, Spark, EMR and Glue jobs.
@@ -72,17 +74,44 @@ async fn open_as(
 ) -> Result<GlueCatalog> {
     let identity = Identity::of_catalog(settings);
     let chain = Chain::load(identity, settings.call_ms_max, credentials, &parts.clock).await?;
+    open_by(&chain, name, settings, parts).await
+}
+
+/// As [`open`], by a chain that was loaded.
+pub(crate) async fn open_by(
+    chain: &Chain,
+    name: String,
+    settings: &GlueSettings,
+    parts: CatalogParts,
+) -> Result<GlueCatalog> {
     if chain.region().is_none() {
         return Err(Error::invalid(
             "no AWS region is known; set region in the catalog's settings, AWS_REGION, or a region \
              in the profile",
         ));
     }
-    let stores = S3Stores::of_catalog(settings, &chain, &parts.clock).await?;
+    let stores = S3Stores::of_catalog(settings, chain, &parts.clock).await?;
     let stores: Arc<dyn RemoteStores> = Arc::new(stores);
     let storage = parts
         .storage
         .with_remote_stores(parts.clock.as_ref(), stores)?;
+    let pointers = GluePointers::new(
+        calls_by(chain, settings, &parts.clock)?,
+        settings.catalog_id.clone(),
+        chain.region().map(str::to_owned),
+        settings.skip_archive,
+    );
+    let warehouse = settings.warehouse.clone().unwrap_or_default();
+    let parts = CatalogParts { storage, ..parts };
+    Ok(GlueCatalog::over(pointers, name, warehouse, parts))
+}
+
+/// Calls to the Glue of the settings.
+pub(crate) fn calls_by(
+    chain: &Chain,
+    settings: &GlueSettings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Calls> {
     let mut config = aws_sdk_glue::config::Builder::from(&chain.config)
         // Which call may be sent twice is decided per call, by what it would do.
         .retry_config(aws_sdk_glue::config::retry::RetryConfig::disabled());
@@ -95,18 +124,6 @@ async fn open_as(
         place = format!("{place} at {endpoint}");
         config = config.endpoint_url(endpoint);
     }
-    let calls = Calls::new(
-        aws_sdk_glue::Client::from_conf(config.build()),
-        place,
-        Arc::clone(&parts.clock),
-    );
-    let pointers = GluePointers::new(
-        calls,
-        settings.catalog_id.clone(),
-        chain.region().map(str::to_owned),
-        settings.skip_archive,
-    );
-    let warehouse = settings.warehouse.clone().unwrap_or_default();
-    let parts = CatalogParts { storage, ..parts };
-    Ok(GlueCatalog::over(pointers, name, warehouse, parts))
+    let client = aws_sdk_glue::Client::from_conf(config.build());
+    Ok(Calls::new(client, place, Arc::clone(clock)))
 }

@@ -21,10 +21,14 @@
 mod answer;
 mod chain;
 mod credentials;
+mod doctor;
 mod glue;
 mod s3;
 
 pub use credentials::RenewedCredentials;
+pub use doctor::{
+    Check, Diagnosis, Examination, Finding, Step, examine, examine_with,
+};
 pub use glue::{
     GlueCatalog, GluePointers, SeenTable, open as open_glue, open_with as open_glue_with,
 };

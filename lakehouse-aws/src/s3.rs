@@ -7,7 +7,6 @@ mod region;
 mod store;
 
 use std::collections::HashMap;
-use std::env;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lakehouse_core::clock::Clock;
@@ -67,7 +66,7 @@ impl S3Stores {
     ) -> Result<Self> {
         let endpoint = match &settings.s3_endpoint {
             Some(endpoint) => Some(checked_endpoint(endpoint)?),
-            None => endpoint_of_environment(chain)?,
+            None => chain.endpoint_of("S3")?,
         };
         let usual = Access {
             credentials: Arc::clone(&chain.credentials),
@@ -144,19 +143,6 @@ async fn prefix(
         key: key.as_ref().to_owned(),
         access: Arc::new(access),
     })
-}
-
-/// The URL of S3 that the environment or a profile puts in the place of AWS' own.
-fn endpoint_of_environment(chain: &Chain) -> Result<Option<String>> {
-    let is_ignored = env::var("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-        .is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-    if is_ignored {
-        return Ok(None);
-    }
-    let of_s3 = env::var("AWS_ENDPOINT_URL_S3").ok();
-    let stated = of_s3.filter(|url| !url.is_empty());
-    let stated = stated.or_else(|| chain.config.endpoint_url().map(str::to_owned));
-    stated.map(|url| checked_endpoint(&url)).transpose()
 }
 
 impl RemoteStores for S3Stores {

@@ -24,6 +24,13 @@ pub(crate) enum Command {
     /// Several statements are separated by ';' and run in order; the first that fails ends the run.
     /// Nothing runs when the text as a whole cannot be read as SQL.
     Sql(SqlArguments),
+
+    /// Go the way to AWS step by step, and say what to do where it fails.
+    ///
+    /// Looks at settings, credentials, the clock, Glue, a table, buckets, KMS keys and Lake Formation.
+    /// Ends with code 1 when a step fails.
+    #[cfg(feature = "aws")]
+    Doctor(DoctorArguments),
 }
 
 /// What `lake sql` is told.
@@ -56,6 +63,32 @@ pub(crate) struct SqlArguments {
     /// The statements.
     #[arg(value_name = "SQL")]
     pub(crate) sql: Option<String>,
+}
+
+/// What `lake doctor` is told.
+#[cfg(feature = "aws")]
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Settings, as a JSON or TOML file. Without it region, account and credentials are those of
+    /// AWS' own tools.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The catalog of the settings; may be left out when only one of them is Glue.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub(crate) catalog: Option<String>,
+
+    /// The folder of new tables, s3://bucket/prefix/; that of the settings when left out.
+    #[arg(long, value_name = "URL")]
+    pub(crate) warehouse: Option<String>,
+
+    /// The table to read, database.table; the first Iceberg table that Glue lists when left out.
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Option<String>,
+
+    /// Write an object below the warehouse, read it and delete it.
+    #[arg(long)]
+    pub(crate) write: bool,
 }
 
 /// An argument as clap should read it: SQL that begins with a comment is no option.

@@ -16,6 +16,9 @@ pub(crate) enum Failure {
     PipeClosed,
     /// The user pressed Ctrl-C.
     Cancelled,
+    /// So many steps of an examination failed, and have been told.
+    #[cfg(feature = "aws")]
+    Steps(usize),
 }
 
 impl Failure {
@@ -34,6 +37,11 @@ impl Failure {
             Self::Cancelled => {
                 eprintln!("cancelled");
                 ExitCode::from(130)
+            }
+            #[cfg(feature = "aws")]
+            Self::Steps(failed) => {
+                eprintln!("error: steps that failed: {failed}");
+                ExitCode::FAILURE
             }
         }
     }

@@ -1,11 +1,13 @@
 //! The command `lake`: SQL on a lakehouse for jobs and people.
 //!
 //! Results go to standard output, everything else to standard error. Exit codes: 0 when all
-//! statements succeeded, 1 when one failed, 2 when the command line is wrong, 130 when the work was
-//! cancelled with Ctrl-C.
+//! statements or steps succeeded, 1 when one failed, 2 when the command line is wrong, 130 when the
+//! work was cancelled with Ctrl-C.
 
 mod arguments;
 mod complete;
+#[cfg(feature = "aws")]
+mod doctor;
 mod failure;
 mod format;
 mod output;
@@ -25,15 +27,18 @@ use crate::failure::Failure;
 const SHUTDOWN_MAX: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
-    let Arguments {
-        command: Command::Sql(arguments),
-    } = Arguments::parse_from(std::env::args_os().map(arguments::statements_apart));
+    let Arguments { command } =
+        Arguments::parse_from(std::env::args_os().map(arguments::statements_apart));
     quiet_about_damaged_files();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::from(error).report(),
     };
-    let outcome = runtime.block_on(run::run(arguments));
+    let outcome = match command {
+        Command::Sql(arguments) => runtime.block_on(run::run(arguments)),
+        #[cfg(feature = "aws")]
+        Command::Doctor(arguments) => runtime.block_on(doctor::run(arguments)),
+    };
     runtime.shutdown_timeout(SHUTDOWN_MAX);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

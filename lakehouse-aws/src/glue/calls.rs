@@ -23,7 +23,7 @@ const PAGES_MAX: usize = 10_000;
 
 /// A client of one region that names what it asks in its errors.
 #[derive(Debug, Clone)]
-pub(super) struct Calls {
+pub(crate) struct Calls {
     client: aws_sdk_glue::Client,
     /// The region, and the endpoint where it is not AWS' own.
     place: String,
@@ -32,11 +32,11 @@ pub(super) struct Calls {
 
 /// A table's place in Glue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The account; the credentials' own when unset.
-    pub(super) catalog_id: Option<String>,
-    pub(super) database: String,
-    pub(super) table: String,
+    pub(crate) catalog_id: Option<String>,
+    pub(crate) database: String,
+    pub(crate) table: String,
 }
 
 impl Place {
@@ -124,7 +124,7 @@ impl Calls {
         self.clock.sleep(Duration::from_millis(ms)).await;
     }
 
-    pub(super) async fn get_table(&self, at: &Place) -> Result<Option<Table>, Failure> {
+    pub(crate) async fn get_table(&self, at: &Place) -> Result<Option<Table>, Failure> {
         let found = self.read(|| async {
             let call = self.client.get_table();
             let call = call.set_catalog_id(at.catalog_id.clone());
@@ -191,7 +191,7 @@ impl Calls {
 
     /// The tables of a database, page by page; `None` when there is no such database. With
     /// `first_only` no further page is asked for.
-    pub(super) async fn get_tables(
+    pub(crate) async fn get_tables(
         &self,
         catalog_id: Option<&str>,
         database: &str,
@@ -243,7 +243,7 @@ impl Calls {
         }
     }
 
-    pub(super) async fn get_databases(&self, catalog_id: Option<&str>) -> Result<Vec<Database>> {
+    pub(crate) async fn get_databases(&self, catalog_id: Option<&str>) -> Result<Vec<Database>> {
         let what = "all databases";
         let mut databases = Vec::new();
         let mut next: Option<String> = None;

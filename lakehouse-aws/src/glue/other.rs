@@ -15,7 +15,7 @@ pub(super) const RENAMED_TO: &str = "lakehouse.renamed-to";
 const ICEBERG: &str = "ICEBERG";
 
 /// Whether the table says that it is one of Iceberg's.
-pub(super) fn is_iceberg(table: &Table) -> bool {
+pub(crate) fn is_iceberg(table: &Table) -> bool {
     parameter(table, TABLE_TYPE).is_some_and(|kind| kind.eq_ignore_ascii_case(ICEBERG))
 }
 

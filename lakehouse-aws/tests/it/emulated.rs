@@ -1,6 +1,8 @@
 //! An emulated AWS for one test: an account and a bucket of its own, behind a proxy that may fail.
 
 use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,6 +77,25 @@ impl Emulated {
             .endpoint_url(self.proxy.endpoint())
             .build();
         aws_sdk_glue::Client::from_conf(config)
+    }
+
+    /// A new KMS key, by its id.
+    pub(crate) fn make_key(&self) -> String {
+        let (key, region) = (&self.key, &self.region);
+        let endpoint = self.proxy.endpoint();
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nConnection: close\r\n\
+             Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: TrentService.CreateKey\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/{region}/kms/aws4_request, \
+             SignedHeaders=host, Signature=0\r\n\r\n{{}}"
+        );
+        let mut connection = TcpStream::connect(endpoint.trim_start_matches("http://")).unwrap();
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let made: serde_json::Value = serde_json::from_str(body).unwrap();
+        made["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
     }
 
     /// The Glue table as it stands there.

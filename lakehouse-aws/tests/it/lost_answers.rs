@@ -289,7 +289,7 @@ async fn demand_26_many_writers_behind_a_failing_proxy_lose_nothing() {
 
 /// Commits as `commit` does: again after a conflict, and after an unknown outcome by what the
 /// history tells. False when it cannot be told.
-async fn commit_until_known(catalog: &dyn Catalog, key: &str) -> Result<bool> {
+pub(crate) async fn commit_until_known(catalog: &dyn Catalog, key: &str) -> Result<bool> {
     let name = ident("silver", "t");
     'again: for _ in 0..1_000 {
         let Ok(base) = catalog.load_table(&name).await else {

@@ -6,6 +6,8 @@ mod bad_answers;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod emulated;
 #[cfg(test)]
 mod foreign_tables;
@@ -19,3 +21,5 @@ mod requests;
 mod scripted;
 #[cfg(test)]
 mod shared_catalogs;
+#[cfg(test)]
+mod two_processes;

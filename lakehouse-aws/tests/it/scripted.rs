@@ -34,9 +34,18 @@ impl Request {
 
     /// The region that the request was signed for.
     pub(crate) fn region(&self) -> &str {
+        self.scope(2)
+    }
+
+    /// The service that the request was signed for.
+    pub(crate) fn service(&self) -> &str {
+        self.scope(3)
+    }
+
+    fn scope(&self, part: usize) -> &str {
         let signed = self.header("authorization").split("Credential=").nth(1);
         signed
-            .and_then(|scope| scope.split('/').nth(2))
+            .and_then(|scope| scope.split('/').nth(part))
             .unwrap_or_default()
     }
 }

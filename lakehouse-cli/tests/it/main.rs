@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[cfg(test)]
+#[cfg(feature = "aws")]
+mod doctor;
+#[cfg(test)]
 mod ended;
 
 use std::fs;

@@ -34,6 +34,7 @@ const FLOORS: [Floors; 3] = [
             &["chain"],
             &["s3"],
             &["glue"],
+            &["doctor"],
         ],
     },
     Floors {
