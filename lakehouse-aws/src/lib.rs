@@ -26,9 +26,7 @@ mod glue;
 mod s3;
 
 pub use credentials::RenewedCredentials;
-pub use doctor::{
-    Check, Diagnosis, Examination, Finding, Step, examine, examine_with,
-};
+pub use doctor::{Check, Diagnosis, Examination, Finding, Step, examine, examine_with};
 pub use glue::{
     GlueCatalog, GluePointers, SeenTable, open as open_glue, open_with as open_glue_with,
 };

@@ -27,8 +27,8 @@ pub(crate) enum Command {
 
     /// Go the way to AWS step by step, and say what to do where it fails.
     ///
-    /// Looks at settings, credentials, the clock, Glue, a table, buckets, KMS keys and Lake Formation.
-    /// Ends with code 1 when a step fails.
+    /// Looks at settings, credentials, the clock, Glue, a table, buckets, KMS keys and Lake
+    /// Formation. Ends with code 1 when a step fails.
     #[cfg(feature = "aws")]
     Doctor(DoctorArguments),
 }

@@ -1,10 +1,13 @@
 //! Lakes on AWS through SQL, against an emulator behind a proxy that counts.
 
+mod athena;
+mod rights;
+
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 use lakehouse::core::catalog::CatalogParts;
-use lakehouse::core::clock::SystemClock;
+use lakehouse::core::clock::{Clock, SystemClock};
 use lakehouse::core::settings::{CatalogSettings, Durability};
 use lakehouse::core::storage::Storage;
 use lakehouse::{ErrorKind, GlueSettings, Lakehouse, Session, Settings};
@@ -31,15 +34,33 @@ impl OnAws {
         }
     }
 
-    async fn cold(&self) -> Session {
+    async fn catalog(&self) -> lakehouse_aws::GlueCatalog {
+        self.catalog_at(Arc::new(SystemClock)).await
+    }
+
+    async fn catalog_at(&self, clock: Arc<dyn Clock>) -> lakehouse_aws::GlueCatalog {
         let storage = Storage::new(&SystemClock, Durability::None).unwrap();
-        let parts = CatalogParts::new(storage, Arc::new(SystemClock));
+        let parts = CatalogParts::new(storage, clock);
         let keys = Credentials::new(&self.account.key, AwsAccount::SECRET, None, None, "test");
         let settings = self.settings();
         let catalog = lakehouse_aws::open_glue_with("glue", &settings, parts, keys);
+        catalog.await.unwrap()
+    }
+
+    async fn cold(&self) -> Session {
         let lake = Lakehouse::builder()
-            .catalog("glue", Arc::new(catalog.await.unwrap()))
+            .catalog("glue", Arc::new(self.catalog().await))
             .location("memory:")
+            .build();
+        lake.await.unwrap().session().unwrap()
+    }
+
+    /// As [`Self::cold`], with the time of a clock, and names without a catalog in Glue.
+    async fn at(&self, clock: Arc<dyn Clock>) -> Session {
+        let catalog = self.catalog_at(Arc::clone(&clock)).await;
+        let lake = Lakehouse::builder()
+            .catalog("glue", Arc::new(catalog))
+            .clock(clock)
             .build();
         lake.await.unwrap().session().unwrap()
     }

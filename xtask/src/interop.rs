@@ -26,7 +26,7 @@ pub(crate) fn run(parts: &[String]) -> Result<bool, String> {
         }
         ["aws"] => {
             install_emulators(&mut steps)?;
-            build(&mut steps, "--workspace --examples --features aws");
+            build(&mut steps, "--workspace --bins --examples --features aws");
             aws::add_to(&mut steps, &workspace::target_folder()?);
         }
         other => return Err(format!("no part {other:?} of interop: name none, or aws")),

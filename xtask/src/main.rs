@@ -12,6 +12,7 @@ const USAGE: &str = "\
 cargo xtask test        everything CI does, with a summary at the end
 cargo xtask tidy        floors, sizes, headers, names, licences, duplicate versions, case ids
 cargo xtask cases       writes into docs/cases.md which cases are tested
+cargo xtask rights      writes the rights of the roles in AWS, as the tests recorded them
 cargo xtask interop     other engines read our tables and we read theirs (python3, Java 17)
 cargo xtask interop aws only the part on emulated AWS (python3)
 cargo xtask compare …   the comparison with other engines (`--help` after it for its arguments)";
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         "test" => test::run(),
         "tidy" => tidy::run(),
         "cases" => tidy::update_cases(),
+        "rights" => tidy::update_rights(),
         "interop" => interop::run(rest),
         "compare" => steps::compare(rest),
         "help" | "--help" | "-h" => {

@@ -6,6 +6,7 @@ mod dependencies;
 mod floors;
 mod links;
 mod modules;
+mod rights;
 mod sizes;
 mod source;
 mod words;
@@ -35,6 +36,12 @@ pub(crate) fn update_cases() -> Result<bool, String> {
     Ok(true)
 }
 
+/// Writes the rights of the roles that Terraform makes, as the tests have recorded them.
+pub(crate) fn update_rights() -> Result<bool, String> {
+    rights::update()?;
+    Ok(true)
+}
+
 /// What the checks found.
 #[derive(Debug)]
 struct Report {
@@ -57,6 +64,7 @@ fn check() -> Result<Report, String> {
     findings.extend(default_build::check()?);
     findings.extend(cases::check(&sources, &files)?);
     findings.extend(links::check(&files)?);
+    findings.extend(rights::check()?);
     Ok(Report { findings, sizes })
 }
 

@@ -56,11 +56,7 @@ pub(super) async fn find(
     }
 }
 
-async fn found(
-    patient: &Patient<'_>,
-    place: &BucketPlace<'_>,
-    seen: &mut Seen,
-) -> Result<Finding> {
+async fn found(patient: &Patient<'_>, place: &BucketPlace<'_>, seen: &mut Seen) -> Result<Finding> {
     let location = Location::parse(place.location)?;
     if location.scheme() != Scheme::S3 {
         let shown = place.location;
@@ -86,10 +82,34 @@ async fn found(
     if place.is_warehouse {
         seen.warehouse_region.clone_from(&region);
     }
+    let below = location.path()?;
+    if answer.status == 403 && may_list(patient, &call, bucket, below.as_ref()).await {
+        let at = region.map_or_else(String::new, |region| format!(" in {region}"));
+        return Ok(Finding::Passed(format!(
+            "{bucket:?}{at}, may be listed below {below}"
+        )));
+    }
     judged(patient, place, bucket, &answer, region).map_err(|error| match error {
         Some(error) => error,
         None => unacknowledged("HeadBucket", &format!("{bucket:?}"), &endpoint).error,
     })
+}
+
+/// Whether a bucket that may not be listed as a whole may be listed below a prefix.
+async fn may_list(patient: &Patient<'_>, head: &Call<'_>, bucket: &str, below: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    if below.is_empty() || !below.bytes().all(is_plain) {
+        return false;
+    }
+    let call = Call {
+        shown: format!("ListObjectsV2 of {bucket:?}"),
+        method: Method::GET,
+        path: &format!("/{bucket}?list-type=2&max-keys=1&prefix={below}/"),
+        body: String::new(),
+        ..*head
+    };
+    let answer = patient.asker.ask(&call).await;
+    answer.is_ok_and(|answer| answer.is_success() && answer.tag("Name").is_some())
 }
 
 /// What an answer without a body says of a bucket; no error for one that is none of S3's.

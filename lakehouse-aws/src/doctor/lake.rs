@@ -19,7 +19,10 @@ pub(super) async fn databases(patient: &Patient<'_>, seen: &mut Seen) -> Finding
         Err(error) => return Finding::Failed(needs(error, "glue:GetDatabases on the catalog")),
     };
     let count = databases.len();
-    let listed = format!("{count} {}", if count == 1 { "database" } else { "databases" });
+    let listed = format!(
+        "{count} {}",
+        if count == 1 { "database" } else { "databases" }
+    );
     if patient.examination.table.is_some() {
         return Finding::Passed(listed);
     }

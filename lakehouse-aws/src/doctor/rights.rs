@@ -168,7 +168,9 @@ fn governed(seen: &Seen) -> String {
 fn shown(answer: &Answer) -> Option<String> {
     let body = answer.json()?;
     let settings = body.get("DataLakeSettings")?;
-    let admins = settings.get("DataLakeAdmins").and_then(|list| list.as_array());
+    let admins = settings
+        .get("DataLakeAdmins")
+        .and_then(|list| list.as_array());
     let admins = admins.map_or(0, Vec::len);
     let defaults = settings.get("CreateTableDefaultPermissions");
     let by_iam = defaults.is_some_and(|defaults| defaults.to_string().contains(ALL_BY_IAM));
@@ -182,6 +184,10 @@ fn shown(answer: &Answer) -> Option<String> {
     };
     Some(format!(
         "{new_tables}, {outside}, {admins} {}",
-        if admins == 1 { "administrator" } else { "administrators" }
+        if admins == 1 {
+            "administrator"
+        } else {
+            "administrators"
+        }
     ))
 }

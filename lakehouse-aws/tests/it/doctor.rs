@@ -30,7 +30,10 @@ fn told(found: &Diagnosis, check: Check) -> String {
     assert!(!whole.contains(AwsAccount::SECRET), "{whole}");
     assert!(!whole.contains(TOKEN), "{whole}");
     let steps = found.steps.iter().filter(|step| step.check == check);
-    steps.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    steps
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn failed(found: &Diagnosis) -> Vec<Check> {
@@ -123,10 +126,17 @@ async fn a_table_or_bucket_that_is_missing_is_named() {
     settings.kms_key = Some("alias/no-such-key".to_owned());
     examination.table = Some(ident("silver", "none"));
     let found = examine_with(&settings, &examination, parts(), keys(&emulated.key)).await;
-    assert_eq!(failed(&found), [Check::Table, Check::Bucket, Check::Key], "{found}");
+    assert_eq!(
+        failed(&found),
+        [Check::Table, Check::Bucket, Check::Key],
+        "{found}"
+    );
     assert!(told(&found, Check::Table).contains("silver.none"));
     assert!(told(&found, Check::Bucket).contains("\"there-is-no-such-lake\" does not exist"));
-    assert!(told(&found, Check::Key).contains("check kms_key"), "{found}");
+    assert!(
+        told(&found, Check::Key).contains("check kms_key"),
+        "{found}"
+    );
 }
 
 /// A page in the way of any service is told as such, with the endpoint.
@@ -245,7 +255,10 @@ async fn missing_rights_are_named_with_action_and_resource() {
     let found = at(&server, Some("alias/lake")).await;
     assert_eq!(failed(&found), [Check::Glue], "{found}");
     let glue = told(&found, Check::Glue);
-    assert!(glue.contains("glue:GetDatabases on resource: arn:aws:glue"), "{glue}");
+    assert!(
+        glue.contains("glue:GetDatabases on resource: arn:aws:glue"),
+        "{glue}"
+    );
     assert!(glue.contains("this step needs glue:GetDatabases"), "{glue}");
     assert!(told(&found, Check::Credentials).contains("user/ann of account 111122223333"));
     for (check, right) in [
@@ -267,7 +280,10 @@ async fn expired_credentials_end_the_examination_with_advice() {
     let credentials = told(&found, Check::Credentials);
     assert!(credentials.contains("sign in again"), "{credentials}");
     assert!(told(&found, Check::Glue).contains("not checked"), "{found}");
-    assert!(told(&found, Check::Clock).contains("ahead of AWS'"), "{found}");
+    assert!(
+        told(&found, Check::Clock).contains("ahead of AWS'"),
+        "{found}"
+    );
     assert_eq!(server.requests().len(), 1, "nothing is asked in vain");
 }
 
@@ -282,10 +298,34 @@ async fn a_bucket_or_key_of_another_region_is_told() {
     let key = "arn:aws:kms:eu-central-1:111122223333:key/1";
     let found = at(&server, Some(key)).await;
     let bucket = told(&found, Check::Bucket);
-    assert!(bucket.starts_with("note") && bucket.contains("in eu-west-3"), "{bucket}");
+    assert!(
+        bucket.starts_with("note") && bucket.contains("in eu-west-3"),
+        "{bucket}"
+    );
     assert!(bucket.contains("is region right?"), "{bucket}");
     let key = told(&found, Check::Key);
-    assert!(key.starts_with("FAIL") && key.contains("bucket's region only"), "{key}");
+    assert!(
+        key.starts_with("FAIL") && key.contains("bucket's region only"),
+        "{key}"
+    );
     let none = told(&found, Check::Glue);
-    assert!(none.starts_with("note") && none.contains("check region"), "{none}");
+    assert!(
+        none.starts_with("note") && none.contains("check region"),
+        "{none}"
+    );
+}
+
+/// Policies let their roles list below the lake's prefixes only.
+#[tokio::test]
+async fn a_bucket_that_is_listed_below_a_prefix_is_well() {
+    let server = Server::start(|request| match (request.service(), request.line.as_str()) {
+        ("s3", "GET /lake?list-type=2&max-keys=1&prefix=warehouse/") => Answer::new(
+            200,
+            "<ListBucketResult><Name>lake</Name></ListBucketResult>",
+        ),
+        _ => without_rights(request),
+    });
+    let bucket = told(&at(&server, None).await, Check::Bucket);
+    assert!(bucket.starts_with("ok"), "{bucket}");
+    assert!(bucket.contains("may be listed below warehouse"), "{bucket}");
 }

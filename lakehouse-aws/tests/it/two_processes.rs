@@ -74,16 +74,27 @@ async fn demand_26_two_processes_on_one_glue_table_lose_nothing() {
     let swaps = |call: &&lakehouse_testkit::HttpCall| call.operation == "UpdateTable";
     let asked = journal.iter().filter(swaps).count();
     let faults = journal.iter().filter(|call| call.fault.is_some()).count();
-    let applied = journal.iter().filter(swaps).filter(|call| call.is_applied());
+    let applied = journal
+        .iter()
+        .filter(swaps)
+        .filter(|call| call.is_applied());
     let applied = applied.count();
 
     let catalog = emulated.catalog().await;
     let now = catalog.load_table(&ident("silver", "t")).await.unwrap();
-    let found: BTreeSet<&str> = now.metadata.properties().keys().map(String::as_str).collect();
+    let found: BTreeSet<&str> = now
+        .metadata
+        .properties()
+        .keys()
+        .map(String::as_str)
+        .collect();
     let wanted: Vec<String> = (0..PROCESSES)
         .flat_map(|process| (0..share).map(move |number| key(process, number)))
         .collect();
-    let lost: Vec<&String> = wanted.iter().filter(|key| !found.contains(key.as_str())).collect();
+    let lost: Vec<&String> = wanted
+        .iter()
+        .filter(|key| !found.contains(key.as_str()))
+        .collect();
     println!(
         "{} commits of {PROCESSES} processes in {:.1} s, {asked} swaps asked for, {applied} made, \
          {faults} faults, {} commits lost",
@@ -94,7 +105,10 @@ async fn demand_26_two_processes_on_one_glue_table_lose_nothing() {
     assert!(lost.is_empty(), "{lost:?}");
     let version = emulated.glue_table("silver", "t").await;
     let version: usize = version.version_id().unwrap().parse().unwrap();
-    assert!(version > wanted.len(), "every commit is a version: {version}");
+    assert!(
+        version > wanted.len(),
+        "every commit is a version: {version}"
+    );
 }
 
 fn key(process: usize, number: usize) -> String {
@@ -134,7 +148,9 @@ async fn of_another_test() {
         ..GlueSettings::default()
     };
     let keys = Credentials::new(variable(KEY), AwsAccount::SECRET, None, None, "test");
-    let catalog = open_glue_with("glue", &settings, parts(), keys).await.unwrap();
+    let catalog = open_glue_with("glue", &settings, parts(), keys)
+        .await
+        .unwrap();
     for number in 0..share {
         let key = key(process, number);
         if !commit_until_known(&catalog, &key).await.unwrap() {

@@ -27,10 +27,16 @@ fn a_step_that_fails_is_told_and_ends_the_run_with_code_1() {
     let output = doctor(&["--warehouse", "s3://lake/"]);
     let (told, errors) = (stdout(&output), stderr(&output));
     assert_eq!(output.status.code(), Some(1), "{told}{errors}");
-    assert!(told.contains("ok    settings        region eu-central-1"), "{told}");
+    assert!(
+        told.contains("ok    settings        region eu-central-1"),
+        "{told}"
+    );
     assert!(told.contains("FAIL  credentials"), "{told}");
     assert!(told.contains("http://127.0.0.1:9"), "{told}");
-    assert!(told.contains("check endpoint, region and network"), "{told}");
+    assert!(
+        told.contains("check endpoint, region and network"),
+        "{told}"
+    );
     assert!(errors.contains("steps that failed: 1"), "{errors}");
     assert!(!told.contains(SECRET) && !errors.contains(SECRET));
 }
@@ -41,7 +47,10 @@ fn a_catalog_must_be_one_of_glue() {
     let file = folder.path().join("lake.toml");
     let file = file.to_str().unwrap();
     for (text, said) in [
-        ("[catalogs.a]\ntype = \"memory\"\n", "no catalog of type glue"),
+        (
+            "[catalogs.a]\ntype = \"memory\"\n",
+            "no catalog of type glue",
+        ),
         (
             "[catalogs.a]\ntype = \"glue\"\n[catalogs.b]\ntype = \"glue\"\n",
             "choose one with --catalog, of a, b",
@@ -53,5 +62,9 @@ fn a_catalog_must_be_one_of_glue() {
         assert!(stderr(&output).contains(said), "{}", stderr(&output));
     }
     let output = doctor(&["--table", "orders"]);
-    assert!(stderr(&output).contains("database.table"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("database.table"),
+        "{}",
+        stderr(&output)
+    );
 }

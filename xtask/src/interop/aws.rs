@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{NEEDS_PYTHON, has_python};
+use super::{NEEDS_PYTHON, environment, has_python};
 use crate::steps::{Outcome, Steps};
 use crate::workspace;
 
 const EMULATORS: &str = "interop/aws/emulators.py";
+/// PyIceberg and boto3, which do not go together with what else `interop/` installs.
+const PYICEBERG: &str = "interop/aws/requirements-pyiceberg.txt";
 
 /// The example that speaks to AWS, and is run beside the emulators.
 pub(crate) const EXAMPLE: &str = "glue";
@@ -43,6 +45,21 @@ pub(super) fn add_to(steps: &mut Steps, target: &Path) {
         &format!("example {EXAMPLE}"),
         beside_emulators(target, "in_bucket.py").arg(examples.join(EXAMPLE)),
     );
+    let venv = target.join("interop-pyiceberg-venv");
+    let mut ready = Outcome::Failed;
+    steps.work("aws: Python environment of PyIceberg", || {
+        ready = environment(&venv, PYICEBERG);
+        ready.clone()
+    });
+    if ready == Outcome::Passed {
+        let mut command = emulators(target);
+        command
+            .args(["run", "--"])
+            .arg(venv.join("bin").join("python"));
+        command.arg("beside_pyiceberg.py");
+        command.arg(target.join("debug").join("lake"));
+        steps.command("aws: PyIceberg beside us on Glue", &mut command);
+    }
 }
 
 /// A script of `interop/aws/`, run by moto's Python while both emulators run.
