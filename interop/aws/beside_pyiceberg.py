@@ -7,21 +7,14 @@ PYTHON is that of the environment of `interop/`, LAKE the command `lake` with AW
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-import tempfile
 import threading
-import uuid
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 
-import boto3
 import pyarrow as pa
-from botocore.config import Config
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -29,30 +22,16 @@ from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType, NestedField, StringType
 
-RUN_S_MAX = 300
+from ours import Ours
+
 RACED = 25
 """Commits of each side in the race."""
 ATTEMPTS_MAX = 200
 
 
-class Ours:
-    """The command `lake` on the emulated Glue."""
-
-    def __init__(self, lake: str, settings: Path) -> None:
-        self.command = [lake, "sql", "--config", str(settings), "--format", "json"]
-
-    def rows(self, sql: str) -> list[dict]:
-        """What a statement answers."""
-        done = subprocess.run(
-            [*self.command, sql], check=False, capture_output=True, text=True, timeout=RUN_S_MAX
-        )
-        if done.returncode != 0:
-            raise AssertionError(f"{sql}\n{done.stderr}")
-        return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-
-def theirs(endpoint: str, region: str, warehouse: str) -> Catalog:
+def theirs(warehouse: str) -> Catalog:
     """PyIceberg's catalog of the same Glue."""
+    endpoint, region = os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"]
     keys = {"access-key-id": os.environ["AWS_ACCESS_KEY_ID"], "secret-access-key": os.environ["AWS_SECRET_ACCESS_KEY"]}
     services = {
         f"{service}.{name}": value
@@ -166,24 +145,15 @@ def race(ours: Ours, catalog: Catalog) -> tuple[int, int]:
 
 def main(lake: str) -> int:
     """Runs all parts; an exit code."""
-    endpoint, region = os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"]
-    bucket = f"lake-{uuid.uuid4().hex}"
-    client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
-    # The oldest region is the one that must not be named.
-    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    client.create_bucket(Bucket=bucket, **where)
-    warehouse = f"s3://{bucket}/lake/"
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Path(folder) / "lake.toml"
-        settings.write_text(f'[catalogs.glue]\ntype = "glue"\nwarehouse = "{warehouse}"\n', encoding="utf-8")
-        ours, catalog = Ours(lake, settings), theirs(endpoint, region, warehouse)
+    with Ours.on_new_bucket(lake) as ours:
+        catalog = theirs(ours.warehouse)
         ours.rows("CREATE NAMESPACE shared")
         they_read_ours(ours, catalog)
         print("PyIceberg reads and writes our table")
         we_read_theirs(ours, catalog)
         print("we read and write PyIceberg's table")
         conflicts, rows = race(ours, catalog)
-        print(f"a race of {rows} commits: none lost, {conflicts} conflicts at PyIceberg's side")
+        print(f"a race of {rows} commits: none lost, {conflicts} conflicts that PyIceberg did not get over by itself")
     return 0
 
 

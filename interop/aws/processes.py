@@ -101,7 +101,7 @@ def _start(emulator: Emulator, folder: Path) -> Running:
         (folder / name).mkdir(parents=True, exist_ok=True)
     log = folder / "log"
     for _ in range(PORTS_TRIED_MAX):
-        port = _free_port()
+        port = free_port()
         with log.open("wb") as output:
             process = subprocess.Popen(
                 emulator.command(port),
@@ -146,7 +146,7 @@ def end_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind((LOOPBACK, 0))
         return found.getsockname()[1]

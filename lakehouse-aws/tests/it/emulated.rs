@@ -118,6 +118,9 @@ pub(crate) fn parts() -> CatalogParts {
 #[derive(Debug)]
 struct HastyClock;
 
+/// What waits longer does not wait for another attempt.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+
 impl Clock for HastyClock {
     fn now_ms(&self) -> i64 {
         SystemClock.now_ms()
@@ -128,7 +131,7 @@ impl Clock for HastyClock {
     }
 
     fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
-        SystemClock.sleep(pause / 10)
+        SystemClock.sleep(if pause > PAUSE_MAX { pause } else { pause / 10 })
     }
 
     fn new_uuid(&self) -> Uuid {

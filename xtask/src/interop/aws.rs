@@ -11,6 +11,8 @@ const EMULATORS: &str = "interop/aws/emulators.py";
 /// PyIceberg and boto3, which do not go together with what else `interop/` installs.
 const PYICEBERG: &str = "interop/aws/requirements-pyiceberg.txt";
 
+const NEEDS_JAVA: &str = "install Java 24 or newer for Trino; TRINO_JAVA_HOME names its folder";
+
 /// The example that speaks to AWS, and is run beside the emulators.
 pub(crate) const EXAMPLE: &str = "glue";
 
@@ -59,6 +61,29 @@ pub(super) fn add_to(steps: &mut Steps, target: &Path) {
         command.arg("beside_pyiceberg.py");
         command.arg(target.join("debug").join("lake"));
         steps.command("aws: PyIceberg beside us on Glue", &mut command);
+    }
+    add_trino(steps, target);
+}
+
+/// Trino, where there is a Java that is new enough for it.
+fn add_trino(steps: &mut Steps, target: &Path) {
+    let mut java = Outcome::Failed;
+    steps.work("aws: Java of Trino", || {
+        let mut asked = Command::new("python3");
+        asked.current_dir(workspace::root().join("interop").join("aws"));
+        asked.env("PYTHONDONTWRITEBYTECODE", "1");
+        java = match asked.args(["trino.py", "java"]).status() {
+            Ok(status) if status.success() => Outcome::Passed,
+            Ok(_) => Outcome::NotRun(NEEDS_JAVA.to_owned()),
+            Err(error) => super::failed(&format!("python3: {error}")),
+        };
+        java.clone()
+    });
+    if java == Outcome::Passed {
+        let mut command = beside_emulators(target, "beside_trino.py");
+        command.arg(target.join("debug").join("lake"));
+        command.arg(target.join("interop-trino"));
+        steps.command("aws: Trino beside us on Glue", &mut command);
     }
 }
 
