@@ -55,22 +55,25 @@ def ours(command: str, folder: Path) -> int:
     wrong = 0
     names = read_tables.table_names(path)
     for name in names:
-        wrong += _compare_readers(lake, path, name)
+        wrong += compare_readers(lake, read_tables.open_table(path, name), name)
     for name in names:
-        wrong += _compare_after_their_append(lake, path, name)
+        wrong += compare_after_their_append(lake, read_tables.open_table(path, name), name)
     print(f"{len(names)} tables of ours, {wrong} readings differ")
     return wrong
 
 
-def _compare_readers(lake: Lake, path: Path, name: str) -> int:
+def compare_readers(
+    lake: Lake, readers: read_tables.Readers, name: str, engines: tuple[str, ...] = ("PyIceberg", "DuckDB")
+) -> int:
     """Everything each reader sees in one table: now, at each snapshot, and with filters."""
     wrong = 0
-    readers = read_tables.open_table(path, name)
+    read_by = {"PyIceberg": readers.by_pyiceberg, "DuckDB": readers.by_duckdb}
     for clause, snapshot_id in [("", None), *readers.versions()]:
         found = lake.arrow(f"SELECT * FROM {name}{clause}")
         _, kinds, rows = canonical.rows_of(found)
         expected = canonical.sorted_rows(rows)
-        for reader, read in (("PyIceberg", readers.by_pyiceberg), ("DuckDB", readers.by_duckdb)):
+        for reader in engines:
+            read = read_by[reader]
             problem = _difference_or_refusal(expected, kinds, lambda: read(snapshot_id))
             if problem is not None:
                 wrong += 1
@@ -81,9 +84,8 @@ def _compare_readers(lake: Lake, path: Path, name: str) -> int:
     return wrong
 
 
-def _compare_after_their_append(lake: Lake, path: Path, name: str) -> int:
+def compare_after_their_append(lake: Lake, readers: read_tables.Readers, name: str) -> int:
     """PyIceberg adds the table's own rows once more, and we read both halves."""
-    readers = read_tables.open_table(path, name)
     readers.append_own_rows()
     _, kinds, rows = canonical.rows_of(lake.arrow(f"SELECT * FROM {name}"))
     expected = canonical.sorted_rows(rows)

@@ -26,10 +26,12 @@ class Lake:
     """The command `lake` on one lake."""
 
     def __init__(
-        self, command: str, folder: Path, config: Path | None = None, before: tuple[str, ...] = ()
+        self, command: str, folder: Path | None, config: Path | None = None, before: tuple[str, ...] = ()
     ) -> None:
-        """`before` are statements for each process of `json_lines` to begin with."""
-        self._command = [command, "sql", "--lake", str(folder), *(["--config", str(config)] if config else [])]
+        """A folder, settings or both say where the lake is; `before` are statements for each process of `json_lines` to begin with."""
+        self._command = [command, "sql"]
+        self._command += ["--lake", str(folder)] if folder else []
+        self._command += ["--config", str(config)] if config else []
         self._before = before
 
     def run(self, *arguments: str) -> str:

@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
@@ -45,7 +46,7 @@ class Reference:
 class PyIcebergTables:
     """Names and reads tables of the PyIceberg lake."""
 
-    def __init__(self, catalog: SqlCatalog) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._loaded: dict[str, Table] = {}
 
@@ -114,16 +115,16 @@ def plain_reference(connection, folder: Path):
     return refer
 
 
-def answer_all(connection, table: str, questions: list[Question], refer) -> list[dict]:
+def answer_all(connection, table: str, questions: list[Question], refer, with_witness: bool = True) -> list[dict]:
     """One record per question."""
     return [
-        {"id": f"{table}#{at}", "table": table, **answer(connection, question, refer)}
+        {"id": f"{table}#{at}", "table": table, **answer(connection, question, refer, with_witness)}
         for at, question in enumerate(questions)
     ]
 
 
-def answer(connection, question: Question, refer) -> dict:
-    """Asks DuckDB over the rows PyIceberg read, then DuckDB over its own reading."""
+def answer(connection, question: Question, refer, with_witness: bool) -> dict:
+    """Asks DuckDB over the rows PyIceberg read, then, as a witness, over its own reading."""
     found = [refer(*match.groups()) for match in REFERENCE.finditer(question.sql)]
     views = []
     for at, reference in enumerate(found):
@@ -141,7 +142,7 @@ def answer(connection, question: Question, refer) -> dict:
         "columns": names,
         "kinds": kinds,
         "rows": rows,
-        "duckdb": witness(connection, question, [r.duckdb for r in found], rows),
+        "duckdb": witness(connection, question, [r.duckdb for r in found], rows) if with_witness else "not asked",
     }
 
 

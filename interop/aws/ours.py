@@ -22,6 +22,7 @@ class Ours:
 
     def __init__(self, lake: str, settings: Path, warehouse: str) -> None:
         self.warehouse = warehouse
+        self.settings = settings
         self._command = [lake, "sql", "--config", str(settings), "--format", "json"]
 
     @classmethod

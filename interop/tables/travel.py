@@ -18,13 +18,15 @@ SMALL_APPENDS = 40
 
 def build(catalog: SqlCatalog) -> dict[str, list[Question]]:
     """Makes the tables and returns the questions by table name."""
+    # Not every catalog has namespaces in namespaces.
+    nested = {"deep.er.nest.leaf": _nested_namespace(catalog)} if isinstance(catalog, SqlCatalog) else {}
     return {
+        **nested,
         "travel.prices": _prices(catalog, "travel.prices", "2"),
         "v1.prices": _prices(catalog, "v1.prices", "1"),
         "travel.small_appends": _small_appends(catalog),
         "empty.no_snapshot": _no_snapshot(catalog),
         "empty.all_deleted": _all_deleted(catalog),
-        "deep.er.nest.leaf": _nested_namespace(catalog),
     }
 
 
