@@ -8,6 +8,7 @@ mod rights;
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -212,7 +213,8 @@ async fn examine_as(
 ) -> Diagnosis {
     let mut found = Diagnosis { steps: Vec::new() };
     let clock = Arc::clone(&parts.clock);
-    let patient = match Patient::try_new(settings, examination, parts, credentials).await {
+    let patient = match Box::pin(Patient::try_new(settings, examination, parts, credentials)).await
+    {
         Ok(patient) => patient,
         Err(error) => {
             found.add(Check::Settings, Finding::Failed(error));
@@ -225,7 +227,7 @@ async fn examine_as(
     let region = format!("region {}{at}", patient.region);
     found.add(Check::Settings, Finding::Passed(region));
 
-    let (credentials, skew) = match within(&clock, identity::find(&patient)).await {
+    let (credentials, skew) = match within(&clock, Box::pin(identity::find(&patient))).await {
         Ok((finding, skew)) => (finding, skew),
         Err(late) => (Finding::Failed(late), identity::unknown_skew()),
     };
@@ -237,21 +239,21 @@ async fn examine_as(
         return found;
     }
     let mut seen = Seen::default();
-    let glue = timed(&clock, lake::databases(&patient, &mut seen)).await;
+    let glue = timed(&clock, Box::pin(lake::databases(&patient, &mut seen))).await;
     found.add(Check::Glue, glue);
-    let table = timed(&clock, lake::table(&patient, &mut seen)).await;
+    let table = timed(&clock, Box::pin(lake::table(&patient, &mut seen))).await;
     found.add(Check::Table, table);
     for place in bucket::places(settings) {
-        let bucket = timed(&clock, bucket::find(&patient, &place, &mut seen)).await;
+        let bucket = timed(&clock, Box::pin(bucket::find(&patient, &place, &mut seen))).await;
         found.add(Check::Bucket, bucket);
     }
-    let write = timed(&clock, bucket::write(&patient, &mut seen)).await;
+    let write = timed(&clock, Box::pin(bucket::write(&patient, &mut seen))).await;
     found.add(Check::Write, write);
     for key in rights::keys(settings) {
-        let key = timed(&clock, rights::key(&patient, key, &seen)).await;
+        let key = timed(&clock, Box::pin(rights::key(&patient, key, &seen))).await;
         found.add(Check::Key, key);
     }
-    let governed = timed(&clock, rights::lake_formation(&patient, &seen)).await;
+    let governed = timed(&clock, Box::pin(rights::lake_formation(&patient, &seen))).await;
     found.add(Check::LakeFormation, governed);
     found
 }
@@ -316,12 +318,11 @@ fn aws_endpoint(service: &str, region: &str) -> String {
     format!("https://{service}.{region}.amazonaws.com{suffix}")
 }
 
-async fn timed(clock: &Arc<dyn Clock>, step: impl Future<Output = Finding>) -> Finding {
+async fn timed(clock: &Arc<dyn Clock>, step: Pin<Box<impl Future<Output = Finding>>>) -> Finding {
     within(clock, step).await.unwrap_or_else(Finding::Failed)
 }
 
-async fn within<T>(clock: &Arc<dyn Clock>, step: impl Future<Output = T>) -> Result<T> {
-    let step = std::pin::pin!(step);
+async fn within<T>(clock: &Arc<dyn Clock>, step: Pin<Box<impl Future<Output = T>>>) -> Result<T> {
     match select(step, clock.sleep(Duration::from_millis(STEP_MS_MAX))).await {
         Either::Left((found, _)) => Ok(found),
         Either::Right(_) => Err(Error::new(
