@@ -9,8 +9,12 @@ use lakehouse_core::governance::{AdmitAll, PolicySource};
 use lakehouse_core::lake::{Lake, LakeParts};
 use lakehouse_core::runtime::Runtime;
 use lakehouse_core::scan::ScanContext;
+#[cfg(feature = "aws")]
+use lakehouse_core::settings::CatalogSettings;
 use lakehouse_core::storage::Storage;
 
+#[cfg(feature = "aws")]
+use crate::GlueSettings;
 use crate::open::{open_catalog, open_location};
 use crate::{Clock, Error, Lakehouse, Result, Settings, SystemClock};
 
@@ -37,7 +41,13 @@ pub struct LakehouseBuilder {
     clock: Option<Arc<dyn Clock>>,
     storage: Option<Storage>,
     policies: Option<Arc<dyn PolicySource>>,
+    #[cfg(feature = "aws")]
+    glue: Vec<(String, GlueSettings)>,
 }
+
+/// The name of a Glue catalog that is given none.
+#[cfg(feature = "aws")]
+const GLUE_CATALOG: &str = "glue_catalog";
 
 impl LakehouseBuilder {
     /// The lake's own folder or `memory:`, as [`Lakehouse::open`] takes it.
@@ -61,6 +71,37 @@ impl LakehouseBuilder {
     /// A catalog under a name of the program's choice.
     pub fn catalog(mut self, name: impl Into<String>, catalog: Arc<dyn Catalog>) -> Self {
         self.catalogs.insert(name.into(), catalog);
+        self
+    }
+
+    /// A Glue data catalog under the name by which statements address it. Region, account and
+    /// credentials come from where AWS' own tools take them; [`Self::glue_with`] says the rest.
+    ///
+    /// ```no_run
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> lakehouse::Result<()> {
+    /// use lakehouse::Lakehouse;
+    ///
+    /// let lake = Lakehouse::builder().glue("glue_catalog").build().await?;
+    /// let query = "SELECT * FROM glue_catalog.silver.transactions \
+    ///              FOR SYSTEM_TIME AS OF '2025-01-14 00:00:00' LIMIT 10";
+    /// println!("{}", lake.session()?.sql(query).await?.to_table().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "aws")]
+    pub fn glue(mut self, name: impl Into<String>) -> Self {
+        self.glue.push((name.into(), GlueSettings::default()));
+        self
+    }
+
+    /// How the Glue catalog that was named last is reached; one named `glue_catalog` when none was.
+    #[cfg(feature = "aws")]
+    pub fn glue_with(mut self, settings: GlueSettings) -> Self {
+        match self.glue.last_mut() {
+            Some((_, last)) => *last = settings,
+            None => self.glue.push((GLUE_CATALOG.to_owned(), settings)),
+        }
         self
     }
 
@@ -98,6 +139,31 @@ impl LakehouseBuilder {
     /// As [`Lakehouse::open`]; also when there is no catalog, several and no default one, or two of
     /// one name.
     pub async fn build(self) -> Result<Lakehouse> {
+        #[cfg(feature = "aws")]
+        let this = self.with_glue()?;
+        #[cfg(not(feature = "aws"))]
+        let this = self;
+        this.build_all().await
+    }
+
+    /// The Glue catalogs as settings like any other.
+    #[cfg(feature = "aws")]
+    fn with_glue(mut self) -> Result<Self> {
+        for (name, settings) in std::mem::take(&mut self.glue) {
+            let settings = CatalogSettings::Glue(Box::new(settings));
+            if self
+                .settings
+                .catalogs
+                .insert(name.clone(), settings)
+                .is_some()
+            {
+                return Err(two_catalogs(&name));
+            }
+        }
+        Ok(self)
+    }
+
+    async fn build_all(self) -> Result<Lakehouse> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let storage = match self.storage {
             Some(storage) => storage,
@@ -119,6 +185,7 @@ impl LakehouseBuilder {
             add(&mut catalogs, name.clone(), catalog)?;
         }
         let default_catalog = default_catalog(&self.settings, own, &catalogs)?;
+        let storage = with_buckets(storage, &default_catalog, &catalogs, clock.as_ref())?;
 
         let runtime = Runtime::new(&self.settings, &storage, clock.as_ref())?;
         for catalog in catalogs.values() {
@@ -141,18 +208,42 @@ impl LakehouseBuilder {
     }
 }
 
+/// The lake's own storage, which files named by statements are read from, with the buckets of one of
+/// its catalogs: the default one, else the first that has any.
+fn with_buckets(
+    storage: Storage,
+    default_catalog: &str,
+    catalogs: &BTreeMap<String, Arc<dyn Catalog>>,
+    clock: &dyn Clock,
+) -> Result<Storage> {
+    if storage.remote_stores().is_some() {
+        return Ok(storage);
+    }
+    let first = catalogs.get(default_catalog);
+    let remote = first
+        .into_iter()
+        .chain(catalogs.values())
+        .find_map(|catalog| catalog.storage().remote_stores().map(Arc::clone));
+    match remote {
+        Some(remote) => storage.with_remote_stores(clock, remote),
+        None => Ok(storage),
+    }
+}
+
 fn add(
     catalogs: &mut BTreeMap<String, Arc<dyn Catalog>>,
     name: String,
     catalog: Arc<dyn Catalog>,
 ) -> Result<()> {
     if catalogs.contains_key(&name) {
-        return Err(Error::invalid(format!(
-            "there are two catalogs of the name {name:?}"
-        )));
+        return Err(two_catalogs(&name));
     }
     catalogs.insert(name, catalog);
     Ok(())
+}
+
+fn two_catalogs(name: &str) -> Error {
+    Error::invalid(format!("there are two catalogs of the name {name:?}"))
 }
 
 /// The one that is named, else the location's, else the only one.

@@ -45,7 +45,7 @@ pub use lakehouse_core as core;
 pub use builder::LakehouseBuilder;
 pub use lakehouse_core::clock::{Clock, SystemClock};
 pub use lakehouse_core::error::{Error, ErrorKind, Result};
-pub use lakehouse_core::settings::Settings;
+pub use lakehouse_core::settings::{GlueSettings, Settings};
 pub use lakehouse_core::table::{Table, Version};
 pub use lakehouse_sql::{ChangeCounts, QueryResult, Session};
 pub use settings_file::read_settings;

@@ -9,7 +9,7 @@ use lakehouse_core::catalog::{
 };
 use lakehouse_core::lake::DEFAULT_NAMESPACE;
 use lakehouse_core::name::NamespaceIdent;
-use lakehouse_core::settings::CatalogSettings;
+use lakehouse_core::settings::{CatalogSettings, GlueSettings};
 
 use crate::location::LakeLocation;
 use crate::{Error, Result};
@@ -79,6 +79,7 @@ pub(crate) async fn open_catalog(
     parts: CatalogParts,
 ) -> Result<Arc<dyn Catalog>> {
     match settings {
+        CatalogSettings::Glue(settings) => open_glue(name, settings, parts).await,
         CatalogSettings::Memory { warehouse } => {
             let warehouse = warehouse.as_deref().unwrap_or(MEMORY_WAREHOUSE);
             with_default_namespace(Arc::new(MemoryCatalog::new(name, warehouse, parts))).await
@@ -106,6 +107,35 @@ pub(crate) async fn open_catalog(
     }
 }
 
+#[cfg(feature = "aws")]
+async fn open_glue(
+    name: &str,
+    settings: &GlueSettings,
+    parts: CatalogParts,
+) -> Result<Arc<dyn Catalog>> {
+    let catalog = lakehouse_aws::open_glue(name, settings, parts).await;
+    let catalog = catalog.map_err(|error| error.with_context("catalog", name))?;
+    Ok(Arc::new(catalog))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn open_glue(
+    name: &str,
+    _settings: &GlueSettings,
+    _parts: CatalogParts,
+) -> Result<Arc<dyn Catalog>> {
+    Err(without_aws(name))
+}
+
+#[cfg(any(test, not(feature = "aws")))]
+fn without_aws(name: &str) -> Error {
+    Error::unsupported(
+        "the settings describe a Glue catalog, and this program is built without AWS; build it with \
+         the feature `aws` of the crate `lakehouse`",
+    )
+    .with_context("catalog", name)
+}
+
 /// Two programs may make the same lake at once: the namespace may be there already.
 async fn with_default_namespace(catalog: Arc<dyn Catalog>) -> Result<Arc<dyn Catalog>> {
     let namespace = NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned());
@@ -116,5 +146,21 @@ async fn with_default_namespace(catalog: Arc<dyn Catalog>) -> Result<Arc<dyn Cat
         Ok(()) => Ok(catalog),
         Err(error) if error.kind() == crate::ErrorKind::AlreadyExists => Ok(catalog),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_without_aws_says_how_to_have_it() {
+        let error = without_aws("glue_catalog");
+        assert_eq!(error.kind(), crate::ErrorKind::Unsupported);
+        let text = error.to_string();
+        assert!(
+            text.contains("feature `aws`") && text.contains("glue_catalog"),
+            "{text}"
+        );
     }
 }

@@ -27,7 +27,10 @@ pub use asked::{AskedSwap, SwapTrace};
 pub use find::{find_metadata_file, load_by_metadata_file};
 pub use memory::{MEMORY_WAREHOUSE, MemoryCatalog, MemoryPointers};
 pub(crate) use metadata_file::to_value as metadata_json;
-pub use pointer::{PointerCatalog, PointerStore, Swap};
+pub use pointer::{
+    NewPointer, PointerCatalog, PointerStore, StoredPointer, Swap, namespace_exists,
+    namespace_not_empty, no_namespace, no_table, table_exists,
+};
 #[cfg(test)]
 pub(crate) use sqlite::End;
 pub use sqlite::{
@@ -120,6 +123,24 @@ impl Debug for Turn {
     }
 }
 
+/// How a catalog keeps names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameCase {
+    /// As they were written: names may differ in case alone.
+    AsWritten,
+    /// In lower case, whatever was written: a name in any case finds its table with one question.
+    Lower,
+}
+
+/// Something in a namespace that has a table's name and is no Iceberg table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherTable {
+    /// Its name.
+    pub name: String,
+    /// What it is, in words of its catalog: `hive table`, `view`.
+    pub kind: String,
+}
+
 /// A catalog: names of tables, and a compare-and-swap of each table's metadata pointer.
 ///
 /// Implemented once per kind of catalog; called by `commit`, which alone asks for a swap, and by
@@ -132,6 +153,12 @@ pub trait Catalog: Debug + Send + Sync {
 
     /// The stores of the tables' files.
     fn storage(&self) -> &Storage;
+
+    /// How names are kept. Where they are kept in lower case, lookups fold them and ask for the
+    /// table at once, without any list.
+    fn name_case(&self) -> NameCase {
+        NameCase::AsWritten
+    }
 
     /// Every namespace, nested ones too, parents before children, in order of name.
     ///
@@ -171,6 +198,27 @@ pub trait Catalog: Debug + Send + Sync {
     /// # Errors
     /// [`crate::error::ErrorKind::NotFound`] when there is no such namespace.
     async fn list_tables(&self, namespace: &NamespaceIdent) -> Result<Vec<TableIdent>>;
+
+    /// What else has a table's name in a namespace, in order of name: it can be listed, not read.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::NotFound`] when there is no such namespace.
+    async fn list_other_tables(&self, namespace: &NamespaceIdent) -> Result<Vec<OtherTable>> {
+        let _ = namespace;
+        Ok(Vec::new())
+    }
+
+    /// Whether a new table cannot have this name, because a table has it or something else.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    async fn is_taken(&self, ident: &TableIdent) -> Result<bool> {
+        if self.list_tables(ident.namespace()).await?.contains(ident) {
+            return Ok(true);
+        }
+        let others = self.list_other_tables(ident.namespace()).await?;
+        Ok(others.iter().any(|other| other.name == ident.name()))
+    }
 
     /// The current state of a table. Reads the pointer each time; a metadata file that was read
     /// before is not read again.

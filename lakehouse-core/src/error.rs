@@ -238,6 +238,13 @@ impl From<iceberg::Error> for Error {
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
         use object_store::Error as Store;
+        let error = match error {
+            Store::Generic { store, source } => match source.downcast::<Self>() {
+                Ok(ours) => return *ours,
+                Err(source) => Store::Generic { store, source },
+            },
+            other => other,
+        };
         let (kind, message) = match &error {
             Store::NotFound { path, .. } => {
                 (ErrorKind::NotFound, format!("file {path} does not exist"))

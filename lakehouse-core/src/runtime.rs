@@ -4,6 +4,7 @@ mod containment;
 mod reservation;
 mod spill;
 mod spill_file;
+mod stores;
 mod turns;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ pub use reservation::Reservation;
 pub use spill::SpillFolder;
 pub(crate) use spill_file::SpillFile;
 pub use spill_file::SpillSpace;
+use stores::LakeStores;
 pub use turns::Turns;
 
 /// What all sessions of a lake share for execution: memory pool, spill folder, object stores.
@@ -52,6 +54,7 @@ impl Runtime {
             ]))
             .with_max_temp_directory_size(settings.spill.bytes_max);
         let env = RuntimeEnvBuilder::new()
+            .with_object_store_registry(Arc::new(LakeStores::new(storage.clone())))
             .with_memory_pool(pool)
             .with_disk_manager_builder(disk)
             .build_arc()?;

@@ -1,9 +1,13 @@
 //! Plain, serialisable numbers and switches of a lake; no parts, nothing read from the environment.
 
+mod glue;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use glue::{GlueSettings, S3PrefixSettings};
 
 /// Everything a lake can be told as data, the form of a JSON or TOML file.
 ///
@@ -76,6 +80,8 @@ pub enum CatalogSettings {
         #[serde(default)]
         warehouse: Option<String>,
     },
+    /// An AWS Glue data catalog; needs the feature `aws` of the library.
+    Glue(Box<GlueSettings>),
 }
 
 /// Where and how much a query may spill.

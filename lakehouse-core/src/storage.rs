@@ -1,10 +1,12 @@
 //! From a location to its object store: one stack for metadata and data.
 //!
-//! A location is the string that Iceberg metadata holds: an absolute path, a `file:` URL or a
-//! `memory:` URL. It is kept byte for byte; only the way to the store is derived from it.
+//! A location is the string that Iceberg metadata holds: an absolute path, a `file:` URL, a
+//! `memory:` URL, or an `s3:` URL where the storage was given stores for those. It is kept byte
+//! for byte; only the way to the store is derived from it.
 
 mod counted;
 mod location;
+mod remote;
 mod routing;
 mod sync;
 mod unpack;
@@ -24,6 +26,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use counted::{IoCounters, IoCounts};
 pub use location::{Location, Scheme, join};
+pub use remote::RemoteStores;
 pub(crate) use unpack::BlockCodec;
 pub use writer::StorageWriter;
 
@@ -31,6 +34,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Durability;
 use counted::CountedStore;
+use remote::Remote;
 use routing::RoutingStore;
 
 /// The door to every file of a lake.
@@ -49,6 +53,29 @@ struct Stores {
     durability: Durability,
     local: CountedStore,
     memory: CountedStore,
+    remote: Option<Remote>,
+}
+
+impl Stores {
+    /// The counted store of a location, and its path there.
+    fn find(
+        &self,
+        location: &Location,
+        statement: Option<&Arc<IoCounters>>,
+    ) -> Result<(Arc<dyn ObjectStore>, Path)> {
+        let path = location.path()?;
+        let store = match location.scheme() {
+            Scheme::File => self.local.for_statement(statement),
+            Scheme::Memory => self.memory.for_statement(statement),
+            Scheme::S3 => {
+                let remote = self.remote.as_ref().ok_or_else(|| no_remote(location))?;
+                remote
+                    .store(location.bucket(), &path)?
+                    .for_statement(statement)
+            }
+        };
+        Ok((store, path))
+    }
 }
 
 /// A file found by [`Storage::list`].
@@ -68,15 +95,13 @@ impl Storage {
     /// # Errors
     /// When the engine refuses the synthetic store URL, which would be a defect.
     pub fn new(clock: &dyn Clock, durability: Durability) -> Result<Self> {
-        // One synthetic URL for each storage: the engine caches by path alone, so two lakes in one
-        // process must not share a store name.
-        let url = ObjectStoreUrl::parse(format!("lakehouse-{}://", clock.new_uuid().simple()))?;
         Ok(Self {
             stores: Arc::new(Stores {
-                url,
+                url: new_url(clock)?,
                 durability,
                 local: CountedStore::new(Arc::new(LocalFileSystem::new())),
                 memory: CountedStore::new(Arc::new(InMemory::new())),
+                remote: None,
             }),
             statement: None,
         })
@@ -92,9 +117,38 @@ impl Storage {
                 durability: self.stores.durability,
                 local: CountedStore::new(local),
                 memory: self.stores.memory.clone(),
+                remote: self.stores.remote.clone(),
             }),
             statement: self.statement.clone(),
         }
+    }
+
+    /// The same local files and memory, with `remote` for the locations of object stores: a storage
+    /// of its own under a URL of its own, so that what its credentials may read is not found by
+    /// others under the same name.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_remote_stores(
+        &self,
+        clock: &dyn Clock,
+        remote: Arc<dyn RemoteStores>,
+    ) -> Result<Self> {
+        Ok(Self {
+            stores: Arc::new(Stores {
+                url: new_url(clock)?,
+                durability: self.stores.durability,
+                local: self.stores.local.clone(),
+                memory: self.stores.memory.clone(),
+                remote: Some(Remote::new(remote)),
+            }),
+            statement: self.statement.clone(),
+        })
+    }
+
+    /// Where the stores of remote locations come from, if there are any.
+    pub fn remote_stores(&self) -> Option<&Arc<dyn RemoteStores>> {
+        self.stores.remote.as_ref().map(Remote::stores)
     }
 
     /// A clone whose requests are also added to `statement`.
@@ -113,7 +167,10 @@ impl Storage {
 
     /// Requests and bytes since this storage was made.
     pub fn counts(&self) -> IoCounts {
-        self.stores.local.counters().snapshot() + self.stores.memory.counters().snapshot()
+        let remote = self.stores.remote.as_ref().map(Remote::counts);
+        self.stores.local.counters().snapshot()
+            + self.stores.memory.counters().snapshot()
+            + remote.unwrap_or_default()
     }
 
     /// The synthetic URL under which the engine finds [`Self::routing_store`].
@@ -124,10 +181,15 @@ impl Storage {
     /// One store for the engine that finds the right store by the first segment of a path, see
     /// [`Location::routing_path`].
     pub fn routing_store(&self) -> Arc<dyn ObjectStore> {
-        Arc::new(RoutingStore::new(
-            self.stores.local.for_statement(self.statement.as_ref()),
-            self.stores.memory.for_statement(self.statement.as_ref()),
-        ))
+        Arc::new(RoutingStore::new(self.clone()))
+    }
+
+    /// One store for the engine whose paths are the keys of a bucket; `None` when this storage has
+    /// no remote stores. It reads only.
+    pub fn bucket_store(&self, bucket: &str) -> Option<Arc<dyn ObjectStore>> {
+        self.stores.remote.as_ref()?;
+        let store = RoutingStore::of_bucket(self.clone(), bucket.to_owned());
+        Some(Arc::new(store))
     }
 
     /// The store and path of a location.
@@ -137,14 +199,7 @@ impl Storage {
     /// [`ErrorKind::InvalidInput`] for a location that a store cannot express.
     pub fn resolve(&self, location: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
         let location = Location::parse(location)?;
-        let store = match location.scheme() {
-            Scheme::File => &self.stores.local,
-            Scheme::Memory => &self.stores.memory,
-        };
-        Ok((
-            store.for_statement(self.statement.as_ref()),
-            location.path()?,
-        ))
+        self.stores.find(&location, self.statement.as_ref())
     }
 
     /// A whole file.
@@ -295,6 +350,21 @@ impl Storage {
         }
         sync::sync_files(files).await
     }
+}
+
+fn new_url(clock: &dyn Clock) -> Result<ObjectStoreUrl> {
+    // One synthetic URL for each storage: the engine caches by path alone, so two lakes in one
+    // process must not share a store name.
+    let name = format!("lakehouse-{}://", clock.new_uuid().simple());
+    Ok(ObjectStoreUrl::parse(name)?)
+}
+
+fn no_remote(location: &Location) -> Error {
+    Error::unsupported(
+        "this lake has no stores for s3: locations; open a catalog on AWS, with the feature `aws` \
+         of the library",
+    )
+    .with_context("location", location)
 }
 
 /// A store's error with the location it is about.

@@ -55,10 +55,12 @@ pub async fn register(lake: &Lake, context: &SessionContext) -> Result<()> {
         }
     }
     let access = Access::new(lake.clone(), Principal::owner());
-    context.runtime_env().register_object_store(
-        lake.storage().url().as_ref(),
-        lake.storage().routing_store(),
-    );
+    let storages = lake.catalogs().values().map(|catalog| catalog.storage());
+    for storage in storages.chain([lake.storage()]) {
+        context
+            .runtime_env()
+            .register_object_store(storage.url().as_ref(), storage.routing_store());
+    }
     for name in lake.catalogs().keys() {
         let catalog = Arc::new(LakeCatalog::try_new(access.clone(), name)?);
         catalog.refresh().await?;

@@ -10,6 +10,9 @@ static ALLOCATOR: lakehouse_test_allocator::Counting = lakehouse_test_allocator:
 
 // The lints know test code by this attribute.
 #[cfg(test)]
+#[cfg(feature = "aws")]
+mod aws;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod cases;

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lakehouse::core::catalog::{MemoryPointers, PointerStore, Swap, Turn};
+use iceberg::spec::TableMetadata;
+use lakehouse::core::catalog::{
+    MemoryPointers, NewPointer, PointerStore, StoredPointer, Swap, Turn,
+};
 use lakehouse::core::error::{Error, ErrorKind, Result};
 use lakehouse::core::name::{NamespaceIdent, TableIdent};
 use lakehouse::core::runtime;
@@ -31,18 +34,23 @@ impl SimulatedPointers {
     }
 }
 
-async fn swap(world: &World, ident: &TableIdent, expected: &str, new: &str) -> Result<Swap> {
+async fn swap(
+    world: &World,
+    ident: &TableIdent,
+    expected: &StoredPointer<()>,
+    new: NewPointer<'_>,
+) -> Result<Swap> {
     if world.loses(Planted::SwapInVain) {
         return Ok(Swap::Moved);
     }
-    let mut expected = expected.to_owned();
+    let mut expected = expected.clone();
     let mut swapped = world.pointers.swap(ident, &expected, new).await;
     if matches!(swapped, Ok(Swap::Stale)) && world.loses(Planted::OthersLost) {
-        expected = world.pointers.get(ident).await?.unwrap_or_default();
+        expected = world.pointers.get(ident).await?.unwrap_or(expected);
         swapped = world.pointers.swap(ident, &expected, new).await;
     }
     if matches!(swapped, Ok(Swap::Moved)) {
-        world.moved(&expected, new);
+        world.moved(&expected.location, new.location);
         if world.loses(Planted::AnswerWrong) {
             return Err(Error::new(ErrorKind::Unavailable, "refused, it says"));
         }
@@ -56,6 +64,8 @@ fn file_name(location: &str) -> &str {
 
 #[async_trait]
 impl PointerStore for SimulatedPointers {
+    type Token = ();
+
     async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>> {
         self.pointers().list_namespaces().await
     }
@@ -84,7 +94,7 @@ impl PointerStore for SimulatedPointers {
         self.pointers().list_tables(namespace).await
     }
 
-    async fn get(&self, ident: &TableIdent) -> Result<Option<String>> {
+    async fn get(&self, ident: &TableIdent) -> Result<Option<StoredPointer<()>>> {
         let work = self.pointers().get(ident);
         let found = self.process.call(Call::Find, "pointer", work, |_| ()).await;
         found.unwrap_or_else(|_| {
@@ -97,26 +107,36 @@ impl PointerStore for SimulatedPointers {
         self.pointers().turn(ident).await
     }
 
-    async fn insert(&self, ident: &TableIdent, location: &str) -> Result<Swap> {
-        self.pointers().insert(ident, location).await
+    async fn insert(&self, ident: &TableIdent, new: NewPointer<'_>) -> Result<Swap> {
+        self.pointers().insert(ident, new).await
     }
 
-    async fn swap(&self, ident: &TableIdent, expected: &str, new: &str) -> Result<Swap> {
+    async fn swap(
+        &self,
+        ident: &TableIdent,
+        expected: &StoredPointer<()>,
+        new: NewPointer<'_>,
+    ) -> Result<Swap> {
         let world = &self.process.world;
         let work = swap(world, ident, expected, new);
         let late = |after| {
             let (world, ident) = (Arc::clone(world), ident.clone());
-            let (expected, new) = (expected.to_owned(), new.to_owned());
+            let (expected, location) = (expected.clone(), new.location.to_owned());
+            let metadata = TableMetadata::clone(new.metadata);
             let name = self.process.name.clone();
             // The catalog's own work: no end of the process stops it.
             self.process.world.keep(runtime::spawn(async move {
                 world.time.sleep(after).await;
-                let swapped = swap(&world, &ident, &expected, &new).await;
-                let file = file_name(&new);
+                let new = NewPointer {
+                    location: &location,
+                    metadata: &metadata,
+                };
+                let swapped = swap(&world, &ident, &expected, new).await;
+                let file = file_name(&location);
                 world.tell(&name, format_args!("late swap to {file}: {swapped:?}"));
             }));
         };
-        let what = format!("to {}", file_name(new));
+        let what = format!("to {}", file_name(new.location));
         let swapped = self.process.call(Call::Swap, &what, work, late).await;
         if let Ok(answer) = &swapped {
             self.process.tell(format_args!("swap {what}: {answer:?}"));

@@ -1,6 +1,9 @@
 //! Other engines read our tables and we read theirs: the Python programs in `interop/`.
 
+mod aws;
 mod spark;
+
+pub(crate) use aws::EXAMPLE as AWS_EXAMPLE;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,18 +14,43 @@ use crate::workspace;
 const REQUIREMENTS: &str = "interop/requirements.txt";
 const NEEDS_PYTHON: &str = "install python3 with its venv module (Debian: python3-venv), 3.11+";
 
-/// `cargo xtask interop`; true if everything ran and agreed.
-pub(crate) fn run() -> Result<bool, String> {
+/// `cargo xtask interop`, or with `aws` that part alone; true if everything ran and agreed.
+pub(crate) fn run(parts: &[String]) -> Result<bool, String> {
     let mut steps = Steps::default();
-    let mut build = workspace::cargo();
-    build.args(["build", "--locked", "--package", "lakehouse-cli"]);
-    steps.command("interop: build lake", &mut build);
-    add_to(&mut steps)?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        [] => {
+            install_emulators(&mut steps)?;
+            build(&mut steps, "--workspace --bins --examples --features aws");
+            add_to(&mut steps)?;
+        }
+        ["aws"] => {
+            install_emulators(&mut steps)?;
+            build(&mut steps, "--workspace --examples --features aws");
+            aws::add_to(&mut steps, &workspace::target_folder()?);
+        }
+        other => return Err(format!("no part {other:?} of interop: name none, or aws")),
+    }
     Ok(steps.finish())
 }
 
+/// All packages, as `cargo xtask test` asks for them: what it has compiled is found again.
+fn build(steps: &mut Steps, what: &str) {
+    let mut build = workspace::cargo();
+    build.args(["build", "--locked"]);
+    build.args(what.split_whitespace());
+    steps.command("interop: build our programs", &mut build);
+}
+
+/// Adds the step that installs the emulators of AWS, which tests want as well.
+pub(crate) fn install_emulators(steps: &mut Steps) -> Result<(), String> {
+    aws::install(steps, &workspace::target_folder()?);
+    Ok(())
+}
+
 /// Adds the steps: the environment, the tables, both directions of reading, queries made at random,
-/// and changes, with the `lake` that was built before.
+/// changes, and emulated AWS, with the programs that were built and the emulators that were
+/// installed before.
 pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
     let target = workspace::target_folder()?;
     let venv = target.join("interop-venv");
@@ -39,6 +67,7 @@ pub(crate) fn add_to(steps: &mut Steps) -> Result<(), String> {
     if ready == Outcome::Passed {
         add_random(steps, &venv, &target, &lake);
     }
+    aws::add_to(steps, &target);
     Ok(())
 }
 
@@ -89,7 +118,7 @@ fn environment(venv: &Path, requirements: &str) -> Outcome {
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Outcome::Passed;
     }
-    if !succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
+    if !has_python() {
         return Outcome::NotRun(NEEDS_PYTHON.to_owned());
     }
     let pip: PathBuf = venv.join("bin").join("pip");
@@ -110,6 +139,11 @@ fn environment(venv: &Path, requirements: &str) -> Outcome {
         Ok(()) => Outcome::Passed,
         Err(error) => failed(&format!("{}: {error}", stamp.display())),
     }
+}
+
+/// Whether there is a Python that makes virtual environments.
+fn has_python() -> bool {
+    succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
 }
 
 fn failed(message: &str) -> Outcome {

@@ -13,6 +13,7 @@ cargo xtask test        everything CI does, with a summary at the end
 cargo xtask tidy        floors, sizes, headers, names, licences, duplicate versions, case ids
 cargo xtask cases       writes into docs/cases.md which cases are tested
 cargo xtask interop     other engines read our tables and we read theirs (python3, Java 17)
+cargo xtask interop aws only the part on emulated AWS (python3)
 cargo xtask compare …   the comparison with other engines (`--help` after it for its arguments)";
 
 fn main() -> ExitCode {
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         "test" => test::run(),
         "tidy" => tidy::run(),
         "cases" => tidy::update_cases(),
-        "interop" => interop::run(),
+        "interop" => interop::run(rest),
         "compare" => steps::compare(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

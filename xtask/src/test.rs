@@ -8,6 +8,8 @@ use crate::{interop, workspace};
 /// Runs all steps; true if nothing failed.
 pub(crate) fn run() -> Result<bool, String> {
     let mut steps = Steps::default();
+    // First: the tests of what speaks to AWS want the emulators.
+    interop::install_emulators(&mut steps)?;
     let mut cargo = |name: &str, arguments: &str| {
         let mut command = workspace::cargo();
         command.args(arguments.split_whitespace());
@@ -17,17 +19,32 @@ pub(crate) fn run() -> Result<bool, String> {
         steps.command(name, &mut command);
     };
     cargo("format", "fmt --all --check");
+    // Of shared dependencies every step has the same features, for else nearly everything would be
+    // compiled again: all packages are asked for, so that AWS is among them whether the façade has
+    // it or not, and with their examples, so that what tests need is among them too.
     cargo(
         "lints, benches included",
+        "clippy --workspace --all-targets --features aws --locked -- -D warnings",
+    );
+    cargo(
+        "lints, without features",
         "clippy --workspace --all-targets --locked -- -D warnings",
     );
-    cargo("documentation", "doc --workspace --no-deps --locked");
-    cargo("tests, doctests, tidy", "test --workspace --locked");
-    // The tests' step has built the examples and `lake`. Asking cargo for one package alone would
-    // choose other features of shared dependencies and compile nearly everything once more.
+    cargo(
+        "documentation",
+        "doc --workspace --lib --bins --examples --features aws --no-deps --locked",
+    );
+    cargo(
+        "tests, doctests, tidy",
+        "test --workspace --features aws --locked",
+    );
+    // The tests' step has built the examples and `lake`.
     let built = workspace::target_folder()?.join("debug");
-    for example in examples()? {
-        let program = built.join("examples").join(&example);
+    let examples = examples()?;
+    // That one is run beside the emulators.
+    let alone = |example: &&String| example.as_str() != interop::AWS_EXAMPLE;
+    for example in examples.iter().filter(alone) {
+        let program = built.join("examples").join(example);
         steps.command(&format!("example {example}"), &mut Command::new(program));
     }
     interop::add_to(&mut steps)?;

@@ -1,6 +1,7 @@
 //! The house rules that a machine can hold: `cargo xtask tidy`, and a test.
 
 mod cases;
+mod default_build;
 mod dependencies;
 mod floors;
 mod links;
@@ -53,6 +54,7 @@ fn check() -> Result<Report, String> {
     findings.extend(too_big);
     findings.extend(words::check(&sources, &files)?);
     findings.extend(dependencies::check(&metadata));
+    findings.extend(default_build::check()?);
     findings.extend(cases::check(&sources, &files)?);
     findings.extend(links::check(&files)?);
     Ok(Report { findings, sizes })

@@ -48,12 +48,25 @@ pub(crate) fn target_folder() -> Result<PathBuf, String> {
     Ok(folder)
 }
 
-/// The same cargo that runs this program, at the repository's root.
+/// The same cargo that runs this program, at the repository's root, as if called by hand: what cargo
+/// told this program about its package would make the build script of `ring` run anew, and all that
+/// stands on it be compiled again, each time one comes after the other.
 pub(crate) fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_about_a_package) {
+            command.env_remove(name);
+        }
+    }
     command
+}
+
+/// Whether cargo sets a variable for the package that it runs, rather than its user for cargo.
+fn is_about_a_package(variable: &str) -> bool {
+    let starts = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+    starts.iter().any(|start| variable.starts_with(start))
 }
 
 /// All files below the root that could be ours, as paths relative to it with `/`, sorted.
@@ -87,4 +100,18 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) -> Result<(), St
 /// A file's text, or why it cannot be had. Files that are not UTF-8 are not text.
 pub(crate) fn read(relative: &str) -> Result<String, String> {
     std::fs::read_to_string(root().join(relative)).map_err(|error| format!("{relative}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_runs_as_if_called_by_hand() {
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let command = cargo();
+        let kept = |wanted: &str| command.get_envs().all(|(name, _)| name != wanted);
+        assert!(!kept("CARGO_MANIFEST_DIR") && !kept("CARGO_PKG_NAME"));
+        assert!(kept("CARGO_TARGET_DIR") && kept("CARGO_INCREMENTAL"));
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::pointer::{
-    PointerCatalog, PointerStore, Swap, namespace_exists, namespace_not_empty, no_namespace,
-    no_table, table_exists,
+    NewPointer, PointerCatalog, PointerStore, StoredPointer, Swap, namespace_exists,
+    namespace_not_empty, no_namespace, no_table, table_exists,
 };
 use super::{CatalogParts, Turn};
 use crate::error::Result;
@@ -79,6 +79,8 @@ impl State {
 
 #[async_trait]
 impl PointerStore for MemoryPointers {
+    type Token = ();
+
     async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>> {
         let state = self.state();
         let names = state.namespaces.keys();
@@ -146,11 +148,14 @@ impl PointerStore for MemoryPointers {
             .map(|found| found.tables.keys().cloned().collect()))
     }
 
-    async fn get(&self, ident: &TableIdent) -> Result<Option<String>> {
+    async fn get(&self, ident: &TableIdent) -> Result<Option<StoredPointer<()>>> {
         let state = self.state();
-        Ok(state
-            .namespace(ident.namespace())
-            .and_then(|found| found.tables.get(ident.name()).cloned()))
+        let found = state.namespace(ident.namespace());
+        let location = found.and_then(|found| found.tables.get(ident.name()).cloned());
+        Ok(location.map(|location| StoredPointer {
+            location,
+            token: (),
+        }))
     }
 
     async fn turn(&self, _ident: &TableIdent) -> Result<Turn> {
@@ -158,7 +163,7 @@ impl PointerStore for MemoryPointers {
         Ok(Turn::default())
     }
 
-    async fn insert(&self, ident: &TableIdent, location: &str) -> Result<Swap> {
+    async fn insert(&self, ident: &TableIdent, new: NewPointer<'_>) -> Result<Swap> {
         let mut state = self.state();
         let tables = state
             .tables_mut(ident.namespace())
@@ -166,18 +171,23 @@ impl PointerStore for MemoryPointers {
         if tables.contains_key(ident.name()) {
             return Ok(Swap::Stale);
         }
-        tables.insert(ident.name().to_owned(), location.to_owned());
+        tables.insert(ident.name().to_owned(), new.location.to_owned());
         Ok(Swap::Moved)
     }
 
-    async fn swap(&self, ident: &TableIdent, expected: &str, new: &str) -> Result<Swap> {
+    async fn swap(
+        &self,
+        ident: &TableIdent,
+        expected: &StoredPointer<()>,
+        new: NewPointer<'_>,
+    ) -> Result<Swap> {
         let mut state = self.state();
         let pointer = state
             .tables_mut(ident.namespace())
             .and_then(|tables| tables.get_mut(ident.name()));
         match pointer {
-            Some(location) if location == expected => {
-                new.clone_into(location);
+            Some(location) if *location == expected.location => {
+                new.location.clone_into(location);
                 Ok(Swap::Moved)
             }
             _ => Ok(Swap::Stale),

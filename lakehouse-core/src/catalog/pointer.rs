@@ -2,6 +2,7 @@
 //! every store of pointers.
 
 mod change;
+mod refusal;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -13,12 +14,16 @@ use iceberg::{TableRequirement, TableUpdate};
 
 use super::folder::table_folder;
 use super::metadata_file::{self, MetadataFiles, NewMetadataFile};
-use super::{AskedSwap, Catalog, CatalogParts, CommitOutcome, TablePointer, Turn};
+use super::{
+    AskedSwap, Catalog, CatalogParts, CommitOutcome, NameCase, OtherTable, TablePointer, Turn,
+};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{NamespaceIdent, TableIdent};
 use crate::storage::Storage;
 use change::{Change, Changed};
+use refusal::moved_by_others;
+pub use refusal::{namespace_exists, namespace_not_empty, no_namespace, no_table, table_exists};
 
 /// How a pointer swap ended, when it did not fail before it was asked for.
 #[must_use = "a swap that is not looked at may be lost or unknown"]
@@ -32,6 +37,25 @@ pub enum Swap {
     Unknown(Error),
 }
 
+/// Where a table stands, in one answer of its store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPointer<T> {
+    /// The metadata file.
+    pub location: String,
+    /// What the same answer held beside the location, by which a swap tells that nobody changed the
+    /// table since.
+    pub token: T,
+}
+
+/// Where a table is to stand.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPointer<'a> {
+    /// The metadata file, which is written already.
+    pub location: &'a str,
+    /// What it says.
+    pub metadata: &'a TableMetadata,
+}
+
 /// Names, and one location of a metadata file for each table name.
 ///
 /// An `Err` of any method means that nothing was changed; where that is not sure, the error's kind
@@ -39,6 +63,14 @@ pub enum Swap {
 /// and nobody else does.
 #[async_trait]
 pub trait PointerStore: Debug + Send + Sync {
+    /// What a swap needs to know of the answer that it builds on, beside the location.
+    type Token: Debug + Clone + Send + Sync;
+
+    /// As [`Catalog::name_case`].
+    fn name_case(&self) -> NameCase {
+        NameCase::AsWritten
+    }
+
     /// As [`Catalog::list_namespaces`].
     async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>>;
 
@@ -61,17 +93,39 @@ pub trait PointerStore: Debug + Send + Sync {
     /// The names of a namespace's tables in order, `None` when there is no such namespace.
     async fn list_tables(&self, namespace: &NamespaceIdent) -> Result<Option<Vec<String>>>;
 
+    /// As [`Catalog::list_other_tables`].
+    async fn list_other_tables(&self, namespace: &NamespaceIdent) -> Result<Vec<OtherTable>> {
+        let _ = namespace;
+        Ok(Vec::new())
+    }
+
     /// The metadata file a table stands on, `None` when there is no such table.
-    async fn get(&self, ident: &TableIdent) -> Result<Option<String>>;
+    async fn get(&self, ident: &TableIdent) -> Result<Option<StoredPointer<Self::Token>>>;
+
+    /// Whether a name is taken, by a table or by something that is none of ours.
+    async fn is_taken(&self, ident: &TableIdent) -> Result<bool> {
+        Ok(self.get(ident).await?.is_some())
+    }
+
+    /// Fails for a name that a new table cannot have here.
+    fn check_new_name(&self, ident: &TableIdent) -> Result<()> {
+        let _ = ident;
+        Ok(())
+    }
 
     /// As [`Catalog::turn`].
     async fn turn(&self, ident: &TableIdent) -> Result<Turn>;
 
     /// Names a table. [`Swap::Stale`] says that the name is taken; a missing namespace is an error.
-    async fn insert(&self, ident: &TableIdent, location: &str) -> Result<Swap>;
+    async fn insert(&self, ident: &TableIdent, new: NewPointer<'_>) -> Result<Swap>;
 
     /// Moves a pointer from `expected` to `new` in one step, or leaves it.
-    async fn swap(&self, ident: &TableIdent, expected: &str, new: &str) -> Result<Swap>;
+    async fn swap(
+        &self,
+        ident: &TableIdent,
+        expected: &StoredPointer<Self::Token>,
+        new: NewPointer<'_>,
+    ) -> Result<Swap>;
 
     /// As [`Catalog::drop_table`].
     async fn remove(&self, ident: &TableIdent) -> Result<()>;
@@ -127,14 +181,34 @@ impl<P: PointerStore> PointerCatalog<P> {
         })
     }
 
-    /// The state to commit on: `base` itself when it still is the current one.
-    async fn current(&self, base: &TablePointer) -> Result<TablePointer> {
-        let location = self.pointers.get(&base.ident).await?;
-        let location = location.ok_or_else(|| no_table(&base.ident))?;
-        if location == base.metadata_location {
-            return Ok(base.clone());
+    /// As [`Self::pointer_at`], of a file that the catalog names.
+    async fn named(&self, ident: &TableIdent, location: String) -> Result<TablePointer> {
+        let found = self.pointer_at(ident, location.clone()).await;
+        found.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::corrupt(
+                "the catalog names a metadata file that does not exist; restore the file, or drop \
+                 the table's name and register an older metadata file of it",
+            )
+            .with_context("table", ident)
+            .with_context("metadata file", location)
+            .with_source(error),
+            _ => error,
+        })
+    }
+
+    /// The state to commit on, `base` itself when it still is the current one, and the answer of
+    /// the store that named it.
+    async fn current(
+        &self,
+        base: &TablePointer,
+    ) -> Result<(TablePointer, StoredPointer<P::Token>)> {
+        let stored = self.pointers.get(&base.ident).await?;
+        let stored = stored.ok_or_else(|| no_table(&base.ident))?;
+        if stored.location == base.metadata_location {
+            return Ok((base.clone(), stored));
         }
-        self.pointer_at(&base.ident, location).await
+        let current = self.named(&base.ident, stored.location.clone()).await?;
+        Ok((current, stored))
     }
 
     /// Fails when a new table of this name could not be named anyway, before any file is written.
@@ -142,6 +216,7 @@ impl<P: PointerStore> PointerCatalog<P> {
         if ident.name().is_empty() {
             return Err(Error::invalid("a table's name must not be empty"));
         }
+        self.pointers.check_new_name(ident)?;
         if self
             .pointers
             .namespace_properties(ident.namespace())
@@ -150,24 +225,25 @@ impl<P: PointerStore> PointerCatalog<P> {
         {
             return Err(no_namespace(ident.namespace()));
         }
-        match self.pointers.get(ident).await? {
-            None => Ok(()),
-            Some(_) => Err(table_exists(ident)),
+        match self.pointers.is_taken(ident).await? {
+            false => Ok(()),
+            true => Err(table_exists(ident)),
         }
     }
 
-    /// Moves the pointer from `current` to the written file and tidies up after the outcome.
+    /// Moves the pointer from `stored` to the written file and tidies up after the outcome.
     async fn swap(
         &self,
-        current: &TablePointer,
+        ident: &TableIdent,
+        stored: StoredPointer<P::Token>,
         file: NewMetadataFile,
         changed: Changed,
     ) -> Result<CommitOutcome> {
-        let ident = &current.ident;
-        let swapped = self
-            .pointers
-            .swap(ident, &current.metadata_location, &file.location)
-            .await;
+        let new = NewPointer {
+            location: &file.location,
+            metadata: &changed.metadata,
+        };
+        let swapped = self.pointers.swap(ident, &stored, new).await;
         match swapped {
             Ok(Swap::Moved) => {
                 let metadata = Arc::new(changed.metadata);
@@ -192,7 +268,7 @@ impl<P: PointerStore> PointerCatalog<P> {
                     .with_context("table", ident)
                     .with_context("metadata file", &file.location),
                 swap: Some(AskedSwap {
-                    from: current.metadata_location.clone(),
+                    from: stored.location,
                     to: file.location,
                 }),
             }),
@@ -212,6 +288,10 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
 
     fn storage(&self) -> &Storage {
         self.files.storage()
+    }
+
+    fn name_case(&self) -> NameCase {
+        self.pointers.name_case()
     }
 
     async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>> {
@@ -250,15 +330,30 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
             .collect())
     }
 
+    async fn list_other_tables(&self, namespace: &NamespaceIdent) -> Result<Vec<OtherTable>> {
+        self.pointers.list_other_tables(namespace).await
+    }
+
+    async fn is_taken(&self, ident: &TableIdent) -> Result<bool> {
+        self.pointers.is_taken(ident).await
+    }
+
     async fn load_table(&self, ident: &TableIdent) -> Result<TablePointer> {
-        let location = self.pointers.get(ident).await?;
-        let location = location.ok_or_else(|| no_table(ident))?;
-        self.pointer_at(ident, location).await
+        let stored = self.pointers.get(ident).await?;
+        let stored = stored.ok_or_else(|| no_table(ident))?;
+        self.named(ident, stored.location).await
     }
 
     async fn new_table_location(&self, ident: &TableIdent) -> Result<String> {
         let properties = self.namespace_properties(ident.namespace()).await?;
         let own = properties.get("location").map(String::as_str);
+        if self.warehouse.is_empty() && own.is_none_or(str::is_empty) {
+            return Err(Error::invalid(format!(
+                "there is no place for new tables: give namespace {:?} a location, or the catalog's \
+                 settings a warehouse",
+                ident.namespace().join(".")
+            )));
+        }
         Ok(table_folder(
             &self.warehouse,
             own,
@@ -283,7 +378,11 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
             .files
             .write(&metadata, None, self.clock.as_ref())
             .await?;
-        match self.pointers.insert(ident, &file.location).await {
+        let new = NewPointer {
+            location: &file.location,
+            metadata: &metadata,
+        };
+        match self.pointers.insert(ident, new).await {
             Ok(Swap::Moved) => {
                 let metadata = Arc::new(metadata);
                 self.files.remember(&file, &metadata);
@@ -317,7 +416,11 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
     ) -> Result<TablePointer> {
         self.check_free(ident).await?;
         let pointer = self.pointer_at(ident, metadata_location.to_owned()).await?;
-        match self.pointers.insert(ident, metadata_location).await? {
+        let new = NewPointer {
+            location: metadata_location,
+            metadata: &pointer.metadata,
+        };
+        match self.pointers.insert(ident, new).await? {
             Swap::Moved => Ok(pointer),
             Swap::Stale => Err(table_exists(ident)),
             Swap::Unknown(error) => Err(error.with_context("table", ident)),
@@ -332,6 +435,7 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
         if to.name().is_empty() {
             return Err(Error::invalid("a table's name must not be empty"));
         }
+        self.pointers.check_new_name(to)?;
         self.pointers.rename(from, to).await
     }
 
@@ -345,7 +449,7 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
         requirements: Vec<TableRequirement>,
         updates: Vec<TableUpdate>,
     ) -> Result<CommitOutcome> {
-        let current = self.current(base).await?;
+        let (current, stored) = self.current(base).await?;
         let change = change::apply(&current, base, requirements, updates, self.clock.as_ref())
             .map_err(|error| error.with_context("table", &base.ident))?;
         let changed = match change {
@@ -366,55 +470,6 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
             )
             .await
             .map_err(|error| error.with_context("table", &base.ident))?;
-        self.swap(&current, file, changed).await
+        self.swap(&current.ident, stored, file, changed).await
     }
-}
-
-pub(super) fn no_namespace(namespace: &NamespaceIdent) -> Error {
-    Error::not_found(format!(
-        "namespace {:?} does not exist",
-        namespace.join(".")
-    ))
-}
-
-pub(super) fn namespace_exists(namespace: &NamespaceIdent) -> Error {
-    Error::new(
-        ErrorKind::AlreadyExists,
-        format!("namespace {:?} exists already", namespace.join(".")),
-    )
-}
-
-pub(super) fn namespace_not_empty(namespace: &NamespaceIdent, holds: &str) -> Error {
-    Error::invalid(format!(
-        "namespace {:?} is not empty: it holds {holds}; drop them first",
-        namespace.join(".")
-    ))
-}
-
-pub(super) fn no_table(ident: &TableIdent) -> Error {
-    Error::not_found(format!("table {} does not exist", shown(ident)))
-}
-
-pub(super) fn table_exists(ident: &TableIdent) -> Error {
-    Error::new(
-        ErrorKind::AlreadyExists,
-        format!("table {} exists already", shown(ident)),
-    )
-}
-
-fn moved_by_others(ident: &TableIdent) -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        format!(
-            "somebody else committed to table {} at the same time; read it again",
-            shown(ident)
-        ),
-    )
-}
-
-fn shown(ident: &TableIdent) -> String {
-    format!(
-        "{:?}",
-        format!("{}.{}", ident.namespace().join("."), ident.name())
-    )
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use iceberg::{NamespaceIdent, TableIdent};
 
 use super::{Lake, dotted};
-use crate::catalog::{Catalog, find_metadata_file, load_by_metadata_file};
+use crate::catalog::{Catalog, NameCase, find_metadata_file, load_by_metadata_file};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{Name, hint, quote};
 use crate::scan::MetadataTable;
@@ -138,6 +138,10 @@ impl Lake {
     ) -> Result<(String, Arc<dyn Catalog>, NamespaceIdent)> {
         let mut known = Vec::new();
         for reading in self.readings(parts, default_catalog)? {
+            if let Some(found) = folded_namespace(&reading).await? {
+                let catalog = Arc::clone(reading.catalog);
+                return Ok((reading.catalog_name.to_owned(), catalog, found));
+            }
             let namespaces = reading.catalog.list_namespaces().await?;
             if !reading.parts.is_empty()
                 && let Some(found) = match_namespace(&namespaces, reading.parts)?
@@ -179,13 +183,17 @@ impl Lake {
         } else {
             self.find_namespace(qualifier, default_catalog).await?
         };
+        if catalog.name_case() == NameCase::Lower {
+            let folded = TableIdent::new(namespace.clone(), name.as_str().to_lowercase());
+            if catalog.is_taken(&folded).await? {
+                return Err(exists_already(&folded));
+            }
+            let ident = TableIdent::new(namespace, name.as_str().to_owned());
+            return Ok((catalog_name, catalog, ident));
+        }
         let tables = catalog.list_tables(&namespace).await?;
         if let Some(existing) = Name::new(name.as_str()).find(&tables, TableIdent::name)? {
-            return Err(Error::new(
-                ErrorKind::AlreadyExists,
-                format!("table {} exists already", quote(existing.name())),
-            )
-            .with_context("namespace", dotted(&namespace)));
+            return Err(exists_already(existing));
         }
         Ok((
             catalog_name,
@@ -267,6 +275,14 @@ impl Reading<'_> {
     }
 }
 
+fn exists_already(ident: &TableIdent) -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        format!("table {} exists already", quote(ident.name())),
+    )
+    .with_context("namespace", dotted(ident.namespace()))
+}
+
 /// The table of `parts` with nothing selected of it.
 async fn find_in(
     reading: &Reading<'_>,
@@ -276,6 +292,9 @@ async fn find_in(
     let Some((name, qualifier)) = parts.split_last() else {
         return Ok(None);
     };
+    if reading.catalog.name_case() == NameCase::Lower {
+        return find_folded(reading, name, qualifier, current).await;
+    }
     let namespace = if qualifier.is_empty() {
         // `catalog.t` leaves the namespace open; the current one belongs to the default catalog.
         if reading.written && reading.catalog.namespace_properties(current).await.is_err() {
@@ -299,6 +318,43 @@ async fn find_in(
     };
     let pointer = reading.catalog.load_table(ident).await?;
     Ok(Some(Table::new(pointer, reading.catalog.storage().clone())))
+}
+
+/// The table of a name in a catalog that keeps lower case: one question, no list.
+async fn find_folded(
+    reading: &Reading<'_>,
+    name: &Name,
+    qualifier: &[Name],
+    current: &NamespaceIdent,
+) -> Result<Option<Table>> {
+    let namespace = match qualifier {
+        [] => current.clone(),
+        parts => folded(parts)?,
+    };
+    let ident = TableIdent::new(namespace, name.as_str().to_lowercase());
+    match reading.catalog.load_table(&ident).await {
+        Ok(pointer) => Ok(Some(Table::new(pointer, reading.catalog.storage().clone()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The namespace of a name in a catalog that keeps lower case, if there is one.
+async fn folded_namespace(reading: &Reading<'_>) -> Result<Option<NamespaceIdent>> {
+    if reading.catalog.name_case() != NameCase::Lower || reading.parts.is_empty() {
+        return Ok(None);
+    }
+    let namespace = folded(reading.parts)?;
+    match reading.catalog.namespace_properties(&namespace).await {
+        Ok(_) => Ok(Some(namespace)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn folded(parts: &[Name]) -> Result<NamespaceIdent> {
+    let parts = parts.iter().map(|part| part.as_str().to_lowercase());
+    Ok(NamespaceIdent::from_vec(parts.collect())?)
 }
 
 /// The table of a name whose end is a selector: `t.snapshots`, `"t$snapshots"`, `t.branch_x`.

@@ -15,13 +15,14 @@ use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use tokio::sync::OnceCell;
 
 pub(super) use pages::ColumnChunks;
 
 use super::scan_counters::ReadMeter;
 use crate::error::{Error, Result};
 use crate::scan::{Footer, PageIndex, read_footer};
-use crate::storage::Storage;
+use crate::storage::{Location, Scheme, Storage};
 
 /// Reads the bytes of one data file from its own store, and counts them.
 ///
@@ -36,7 +37,13 @@ pub(super) struct FileReader {
     metrics: ParquetFileMetrics,
     meter: ReadMeter,
     chunks: Option<Arc<ColumnChunks>>,
+    /// The whole file, once it was asked for; for small files of stores that are far away.
+    whole: Option<Arc<OnceCell<Bytes>>>,
 }
+
+/// Files of remote stores of at most this size are read with one request and kept while they are
+/// open: another request takes longer than the bytes.
+const WHOLE_BYTES_MAX: u64 = 1 << 20;
 
 impl FileReader {
     /// A reader of the file at `location`.
@@ -58,6 +65,7 @@ impl FileReader {
             metrics,
             meter: ReadMeter::default(),
             chunks: None,
+            whole: whole(location, size_bytes)?,
         })
     }
 
@@ -76,7 +84,11 @@ impl FileReader {
 
     /// The same reader, of a file that is `size_bytes` long.
     pub(super) fn of_size(mut self, size_bytes: u64) -> Self {
-        self.size_bytes = size_bytes;
+        if self.size_bytes != size_bytes {
+            self.size_bytes = size_bytes;
+            // What was read of it is not all of it.
+            self.whole = None;
+        }
         self
     }
 
@@ -94,6 +106,24 @@ impl FileReader {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.metrics.bytes_scanned.add(bytes);
         self.meter.bytes.add(bytes);
+    }
+
+    /// The whole file where it is read as one, counted when it is.
+    async fn whole(&self) -> ParquetResult<Option<&Bytes>> {
+        let Some(whole) = &self.whole else {
+            return Ok(None);
+        };
+        let read = || async {
+            self.count(self.size_bytes);
+            let _timer = self.meter.time.timer();
+            let range = 0..self.size_bytes;
+            match self.store.get_range(&self.path, range.clone()).await {
+                Ok(bytes) if is_whole(&range, &bytes) => Ok(bytes),
+                Ok(_) => Err(self.short().await),
+                Err(error) => Err(self.failed(error).await),
+            }
+        };
+        whole.get_or_try_init(read).await.map(Some)
     }
 
     /// # Errors
@@ -204,16 +234,34 @@ pub(super) async fn footer_at_end(mut reader: FileReader, pages: PageIndex) -> R
     }
 }
 
+/// Where to keep the whole of a small remote file.
+fn whole(location: &str, size_bytes: u64) -> Result<Option<Arc<OnceCell<Bytes>>>> {
+    let is_remote = match Location::parse(location)?.scheme() {
+        Scheme::S3 => true,
+        Scheme::File | Scheme::Memory => false,
+    };
+    Ok((is_remote && size_bytes <= WHOLE_BYTES_MAX).then(Arc::default))
+}
+
+/// The bytes of `range`, which lies inside of the file.
+fn part(whole: &Bytes, range: &Range<u64>) -> Bytes {
+    let at = |byte: u64| usize::try_from(byte).map_or(whole.len(), |at| at.min(whole.len()));
+    whole.slice(at(range.start)..at(range.end))
+}
+
 fn is_whole(range: &Range<u64>, bytes: &Bytes) -> bool {
     range.end - range.start == bytes.len() as u64
 }
 
 impl AsyncFileReader for FileReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.count(range.end.saturating_sub(range.start));
         async move {
-            let _timer = self.meter.time.timer();
             self.check_ranges(std::slice::from_ref(&range))?;
+            if let Some(whole) = self.whole().await? {
+                return Ok(part(whole, &range));
+            }
+            self.count(range.end.saturating_sub(range.start));
+            let _timer = self.meter.time.timer();
             match self.store.get_range(&self.path, range.clone()).await {
                 Ok(bytes) if is_whole(&range, &bytes) => Ok(bytes),
                 Ok(_) => Err(self.short().await),
@@ -227,15 +275,16 @@ impl AsyncFileReader for FileReader {
         &mut self,
         ranges: Vec<Range<u64>>,
     ) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        self.count(
-            ranges
-                .iter()
-                .map(|range| range.end.saturating_sub(range.start))
-                .sum(),
-        );
         async move {
-            let _timer = self.meter.time.timer();
             self.check_ranges(&ranges)?;
+            if let Some(whole) = self.whole().await? {
+                let parts: Vec<Bytes> = ranges.iter().map(|range| part(whole, range)).collect();
+                self.check_pages(&ranges, &parts)?;
+                return Ok(parts);
+            }
+            let lengths = ranges.iter().map(|range| range.end - range.start);
+            self.count(lengths.sum());
+            let _timer = self.meter.time.timer();
             // Stores answer many ranges at once: a local one opens the file once, a remote one
             // joins ranges that are near to each other.
             match self.store.get_ranges(&self.path, &ranges).await {

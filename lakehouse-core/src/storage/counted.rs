@@ -73,9 +73,14 @@ pub(super) struct CountedStore {
 
 impl CountedStore {
     pub(super) fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self::counting(store, Arc::default())
+    }
+
+    /// A store whose requests are added to `counters`.
+    pub(super) fn counting(store: Arc<dyn ObjectStore>, counters: Arc<IoCounters>) -> Self {
         Self {
             store,
-            counters: Arc::default(),
+            counters,
             statement: None,
         }
     }

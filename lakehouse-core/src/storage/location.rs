@@ -13,6 +13,8 @@ pub enum Scheme {
     File,
     /// The memory of one [`super::Storage`].
     Memory,
+    /// A bucket of S3 or of a store that speaks its protocol.
+    S3,
 }
 
 impl Scheme {
@@ -20,11 +22,16 @@ impl Scheme {
         match self {
             Self::File => "file",
             Self::Memory => "memory",
+            Self::S3 => "s3",
         }
     }
 }
 
-/// A location taken apart: `prefix` + `key` is the location byte for byte.
+/// How locations in S3 begin; the older two are what Hadoop's connectors write.
+const S3_PREFIXES: [&str; 3] = ["s3://", "s3a://", "s3n://"];
+
+/// A location taken apart: `prefix` + `key` is the location byte for byte. The prefix of one in S3
+/// ends with its bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Location {
     scheme: Scheme,
@@ -33,7 +40,8 @@ pub struct Location {
 }
 
 impl Location {
-    /// Takes apart an absolute path, a `file:` URL or a `memory:` URL.
+    /// Takes apart an absolute path, a `file:` URL, a `memory:` URL, or an `s3:` URL with its
+    /// bucket; `s3a:` and `s3n:` mean the same.
     ///
     /// The path of a URL is taken as it stands, without percent decoding: that is how Iceberg
     /// engines read and write their locations.
@@ -41,6 +49,12 @@ impl Location {
     /// # Errors
     /// [`crate::error::ErrorKind::Unsupported`] for other schemes and hosts, by name.
     pub fn parse(location: &str) -> Result<Self> {
+        let s3 = S3_PREFIXES
+            .iter()
+            .find_map(|prefix| Some((*prefix, location.strip_prefix(prefix)?)));
+        if let Some((prefix, rest)) = s3 {
+            return Self::in_bucket(location, prefix.len(), rest);
+        }
         let (scheme, rest) = if location.starts_with('/') {
             (Scheme::File, location)
         } else if let Some(rest) = location.strip_prefix("file:") {
@@ -77,6 +91,59 @@ impl Location {
         })
     }
 
+    fn in_bucket(location: &str, bucket_at: usize, rest: &str) -> Result<Self> {
+        let bucket = rest.split('/').next().unwrap_or_default();
+        if bucket.is_empty() {
+            return Err(
+                Error::invalid("the location names no bucket; expected s3://bucket/key")
+                    .with_context("location", location),
+            );
+        }
+        let (prefix, key) = location.split_at(bucket_at + bucket.len());
+        Ok(Self {
+            scheme: Scheme::S3,
+            prefix: prefix.to_owned(),
+            key: key.to_owned(),
+        })
+    }
+
+    /// The location of a path inside [`super::Storage::routing_store`]; `None` when its first
+    /// segment names no kind of store.
+    pub(super) fn routed(path: &Path) -> Option<Self> {
+        let (segment, rest) = path.as_ref().split_once('/').unwrap_or((path.as_ref(), ""));
+        let (scheme, prefix, key) = match segment {
+            "file" => (Scheme::File, String::new(), rest),
+            "memory" => (Scheme::Memory, String::new(), rest),
+            "s3" => {
+                let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+                return Path::parse(key).ok().map(|key| Self::of_key(bucket, &key));
+            }
+            _ => return None,
+        };
+        Some(Self {
+            scheme,
+            prefix,
+            key: format!("/{key}"),
+        })
+    }
+
+    /// The location of an object in S3.
+    pub(super) fn of_key(bucket: &str, key: &Path) -> Self {
+        Self {
+            scheme: Scheme::S3,
+            prefix: format!("s3://{bucket}"),
+            key: format!("/{key}"),
+        }
+    }
+
+    /// The bucket of a location in S3; empty for others.
+    pub fn bucket(&self) -> &str {
+        match self.scheme {
+            Scheme::S3 => self.prefix.rsplit('/').next().unwrap_or_default(),
+            Scheme::File | Scheme::Memory => "",
+        }
+    }
+
     /// Which kind of store holds the file.
     pub fn scheme(&self) -> Scheme {
         self.scheme
@@ -85,8 +152,8 @@ impl Location {
     /// The path inside the store.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::InvalidInput`] for a path with `.` or `..` segments, and for a
-    /// memory path with an empty segment, which the store cannot express.
+    /// [`crate::error::ErrorKind::InvalidInput`] for a path with `.` or `..` segments, and outside
+    /// of the local file system for one with an empty segment, which the store cannot express.
     pub fn path(&self) -> Result<Path> {
         let key = match self.scheme {
             // The operating system reads `a//b` as `a/b`.
@@ -97,6 +164,11 @@ impl Location {
                 .collect::<Vec<_>>()
                 .join("/"),
             Scheme::Memory => self.key.trim_matches('/').to_owned(),
+            // In a bucket `//` and a slash at the end are parts of a key: a folder may end in one.
+            Scheme::S3 => {
+                let key = self.key.strip_prefix('/').unwrap_or(&self.key);
+                key.strip_suffix('/').unwrap_or(key).to_owned()
+            }
         };
         Path::parse(&key).map_err(|error| {
             Error::invalid("the store cannot express this location")
@@ -111,7 +183,11 @@ impl Location {
     /// As [`Self::path`].
     pub fn routing_path(&self) -> Result<Path> {
         let path = self.path()?;
-        Path::parse(format!("{}/{path}", self.scheme.segment()))
+        let mut store = self.scheme.segment().to_owned();
+        if self.scheme == Scheme::S3 {
+            store = format!("{store}/{}", self.bucket());
+        }
+        Path::parse(format!("{store}/{path}"))
             .map_err(|error| Error::internal("a routed path must parse").with_source(error))
     }
 
@@ -176,12 +252,35 @@ mod tests {
     }
 
     #[test]
+    fn buckets_are_told_from_keys() {
+        for (text, key, routed) in [
+            ("s3://b/a/b%20c", "a/b%20c", "s3/b/a/b%20c"),
+            ("s3a://b/a/", "a", "s3/b/a"),
+            ("s3n://b", "", "s3/b"),
+        ] {
+            let location = Location::parse(text).unwrap();
+            assert_eq!(location.to_string(), text);
+            assert_eq!(location.bucket(), "b");
+            assert_eq!(location.path().unwrap().as_ref(), key);
+            let path = location.routing_path().unwrap();
+            assert_eq!(path.as_ref(), routed);
+            let back = Location::routed(&path).unwrap();
+            assert_eq!((back.bucket(), back.path().unwrap().as_ref()), ("b", key));
+        }
+        let folder = Location::parse("s3a://b/x").unwrap();
+        assert_eq!(folder.sibling(&Path::from("x/y")), "s3a://b/x/y");
+        assert!(Location::parse("s3://").is_err());
+        assert!(Location::parse("s3:///k").is_err());
+        assert!(Location::parse("s3://b/a//c").unwrap().path().is_err());
+    }
+
+    #[test]
     fn other_schemes_and_relative_paths_are_refused_by_name() {
         assert!(
-            Location::parse("s3://b/k")
+            Location::parse("gs://b/k")
                 .unwrap_err()
                 .to_string()
-                .contains("\"s3:\"")
+                .contains("\"gs:\"")
         );
         assert!(
             Location::parse("a/b")

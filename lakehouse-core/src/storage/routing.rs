@@ -12,33 +12,50 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use super::{Location, Storage};
+
 /// Reads only: writing goes through [`super::Storage`], which knows about durability.
 #[derive(Debug)]
 pub(super) struct RoutingStore {
-    file: Arc<dyn ObjectStore>,
-    memory: Arc<dyn ObjectStore>,
+    storage: Storage,
+    /// The bucket that all paths are keys of; without one, their first segments say where they are.
+    bucket: Option<String>,
 }
 
 impl RoutingStore {
-    pub(super) fn new(file: Arc<dyn ObjectStore>, memory: Arc<dyn ObjectStore>) -> Self {
-        Self { file, memory }
+    pub(super) fn new(storage: Storage) -> Self {
+        Self {
+            storage,
+            bucket: None,
+        }
     }
 
-    fn route(&self, path: &Path) -> Result<(&Arc<dyn ObjectStore>, Path)> {
-        let mut parts = path.parts();
-        let scheme = parts.next();
-        let store = match scheme.as_ref().map(AsRef::as_ref) {
-            Some("file") => &self.file,
-            Some("memory") => &self.memory,
-            _ => {
-                return Err(object_store::Error::NotFound {
-                    path: path.to_string(),
-                    source: "the first segment names no store".into(),
-                });
-            }
-        };
-        let rest = path.as_ref().split_once('/').map_or("", |(_, rest)| rest);
-        Ok((store, Path::parse(rest)?))
+    pub(super) fn of_bucket(storage: Storage, bucket: String) -> Self {
+        Self {
+            storage,
+            bucket: Some(bucket),
+        }
+    }
+
+    fn location(&self, path: &Path) -> Option<Location> {
+        match &self.bucket {
+            Some(bucket) => Some(Location::of_key(bucket, path)),
+            None => Location::routed(path),
+        }
+    }
+
+    fn route(&self, path: &Path) -> Result<(Arc<dyn ObjectStore>, Path)> {
+        let location = self.location(path);
+        let location = location.ok_or_else(|| object_store::Error::NotFound {
+            path: path.to_string(),
+            source: "the first segment names no store".into(),
+        })?;
+        let storage = &self.storage;
+        let found = storage.stores.find(&location, storage.statement.as_ref());
+        found.map_err(|error| object_store::Error::Generic {
+            store: "lakehouse",
+            source: error.into(),
+        })
     }
 }
 

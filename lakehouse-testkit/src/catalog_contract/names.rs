@@ -123,13 +123,29 @@ pub async fn namespaces_that_cannot_be_made_or_dropped_change_nothing(
 pub async fn tables_are_made_listed_and_loaded(catalog: Arc<dyn Catalog>) -> Result<()> {
     let second = make_table(catalog.as_ref(), &["n", "t2"]).await?;
     let first = make_table(catalog.as_ref(), &["n", "t1"]).await?;
-    make_table(catalog.as_ref(), &["n", "inner", "t3"]).await?;
+    make_table(catalog.as_ref(), &["other", "t3"]).await?;
     let listed = catalog.list_tables(&namespace(&["n"])?).await?;
     assert_eq!(listed, [first.ident.clone(), second.ident.clone()]);
     let loaded = catalog.load_table(&first.ident).await?;
     assert_eq!(loaded.metadata_location, first.metadata_location);
     assert_eq!(loaded.metadata, first.metadata);
     assert!(catalog.storage().exists(&first.metadata_location).await?);
+    Ok(())
+}
+
+/// The tables of a namespace within another are listed and found there alone.
+///
+/// # Errors
+/// When the catalog fails.
+pub async fn tables_of_inner_namespaces_are_their_own(catalog: Arc<dyn Catalog>) -> Result<()> {
+    let outer = make_table(catalog.as_ref(), &["n", "t"]).await?;
+    let inner = make_table(catalog.as_ref(), &["n", "inner", "t"]).await?;
+    let listed = catalog.list_tables(&namespace(&["n"])?).await?;
+    assert_eq!(listed, std::slice::from_ref(&outer.ident));
+    let listed = catalog.list_tables(&namespace(&["n", "inner"])?).await?;
+    assert_eq!(listed, std::slice::from_ref(&inner.ident));
+    let loaded = catalog.load_table(&inner.ident).await?;
+    assert_eq!(loaded.metadata.uuid(), inner.metadata.uuid());
     Ok(())
 }
 

@@ -7,10 +7,14 @@ use serde_json::Value;
 use super::Finding;
 
 /// Which crates of ours a crate may depend on. A crate that is not named here is a finding.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("lakehouse-core", &[]),
+    ("lakehouse-aws", &["lakehouse-core"]),
     ("lakehouse-sql", &["lakehouse-core"]),
-    ("lakehouse", &["lakehouse-core", "lakehouse-sql"]),
+    (
+        "lakehouse",
+        &["lakehouse-core", "lakehouse-aws", "lakehouse-sql"],
+    ),
     ("lakehouse-cli", &["lakehouse"]),
     ("lakehouse-testkit", &["lakehouse-core"]),
     ("xtask", &[]),
@@ -19,6 +23,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
         &[
             "lakehouse",
             "lakehouse-core",
+            "lakehouse-aws",
             "lakehouse-testkit",
             "lakehouse-test-allocator",
         ],
@@ -132,6 +137,7 @@ mod tests {
     fn only_downward() {
         assert_eq!(findings("lakehouse-sql", "lakehouse-core", None), 0);
         assert_eq!(findings("lakehouse-core", "lakehouse-sql", None), 1);
+        assert_eq!(findings("lakehouse-sql", "lakehouse-aws", None), 1);
         assert_eq!(findings("lakehouse-core", "lakehouse-sql", Some("dev")), 1);
         assert_eq!(findings("lakehouse-cli", "lakehouse-core", None), 1);
         assert_eq!(

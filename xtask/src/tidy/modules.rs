@@ -10,7 +10,7 @@ struct Floors {
     floors: &'static [&'static [&'static str]],
 }
 
-const FLOORS: [Floors; 2] = [
+const FLOORS: [Floors; 3] = [
     Floors {
         package: "lakehouse-core",
         floors: &[
@@ -24,6 +24,16 @@ const FLOORS: [Floors; 2] = [
             &["lake"],
             &["provider"],
             &["procedure"],
+        ],
+    },
+    Floors {
+        package: "lakehouse-aws",
+        floors: &[
+            &["credentials"],
+            &["answer"],
+            &["chain"],
+            &["s3"],
+            &["glue"],
         ],
     },
     Floors {

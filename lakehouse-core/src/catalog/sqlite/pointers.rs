@@ -11,7 +11,8 @@ use super::layout::Layout;
 use super::rows::{Location, Rows};
 use crate::catalog::Turn;
 use crate::catalog::pointer::{
-    PointerStore, Swap, namespace_exists, namespace_not_empty, no_namespace, no_table, table_exists,
+    NewPointer, PointerStore, StoredPointer, Swap, namespace_exists, namespace_not_empty,
+    no_namespace, no_table, table_exists,
 };
 use crate::error::{Error, Result};
 use crate::name::{NamespaceIdent, TableIdent};
@@ -117,6 +118,8 @@ fn lookup(namespace: &NamespaceIdent) -> Option<String> {
 
 #[async_trait]
 impl PointerStore for SqlitePointers {
+    type Token = ();
+
     async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>> {
         let found = self.read(|rows| rows.namespaces()).await?;
         Ok(found
@@ -197,7 +200,7 @@ impl PointerStore for SqlitePointers {
         .await
     }
 
-    async fn get(&self, ident: &TableIdent) -> Result<Option<String>> {
+    async fn get(&self, ident: &TableIdent) -> Result<Option<StoredPointer<()>>> {
         let Some(namespace) = lookup(ident.namespace()) else {
             return Ok(None);
         };
@@ -207,7 +210,10 @@ impl PointerStore for SqlitePointers {
             .await?;
         match location {
             Location::NoTable => Ok(None),
-            Location::File(location) => Ok(Some(location)),
+            Location::File(location) => Ok(Some(StoredPointer {
+                location,
+                token: (),
+            })),
             Location::Empty => Err(Error::corrupt(
                 "the catalog names no metadata file for the table; register it anew",
             )
@@ -226,10 +232,9 @@ impl PointerStore for SqlitePointers {
         Ok(Turn::until_dropped(turn))
     }
 
-    async fn insert(&self, ident: &TableIdent, location: &str) -> Result<Swap> {
+    async fn insert(&self, ident: &TableIdent, new: NewPointer<'_>) -> Result<Swap> {
         let namespace = joined(ident.namespace())?;
-        let (wanted, location) = (ident.clone(), location.to_owned());
-        let new = location.clone();
+        let (wanted, location) = (ident.clone(), new.location.to_owned());
         let ended = self
             .write(move |rows| {
                 if !rows.namespace_exists(&namespace)? {
@@ -242,19 +247,24 @@ impl PointerStore for SqlitePointers {
                 Ok(Ok(true))
             })
             .await?;
-        self.settle(ident, &new, ended).await
+        self.settle(ident, new.location, ended).await
     }
 
-    async fn swap(&self, ident: &TableIdent, expected: &str, new: &str) -> Result<Swap> {
+    async fn swap(
+        &self,
+        ident: &TableIdent,
+        expected: &StoredPointer<()>,
+        new: NewPointer<'_>,
+    ) -> Result<Swap> {
         let Some(namespace) = lookup(ident.namespace()) else {
             return Ok(Swap::Stale);
         };
         let table = ident.name().to_owned();
-        let (from, to) = (expected.to_owned(), new.to_owned());
+        let (from, to) = (expected.location.clone(), new.location.to_owned());
         let ended = self
             .write(move |rows| rows.swap(&namespace, &table, &from, &to).map(Ok))
             .await?;
-        self.settle(ident, new, ended).await
+        self.settle(ident, new.location, ended).await
     }
 
     async fn remove(&self, ident: &TableIdent) -> Result<()> {
@@ -303,7 +313,7 @@ impl SqlitePointers {
             Ended::Committed(true) => Ok(Swap::Moved),
             Ended::Committed(false) => Ok(Swap::Stale),
             Ended::Unknown(error) => match self.get(ident).await {
-                Ok(Some(location)) if location == new => Ok(Swap::Moved),
+                Ok(Some(found)) if found.location == new => Ok(Swap::Moved),
                 _ => Ok(Swap::Unknown(error)),
             },
         }

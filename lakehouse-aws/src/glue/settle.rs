@@ -1,0 +1,114 @@
+//! What became of changes whose answers were lost.
+
+use aws_sdk_glue::types::{Table, TableInput};
+use lakehouse_core::catalog::Swap;
+use lakehouse_core::error::Result;
+
+use super::calls::Place;
+use super::other::{self, PREVIOUS_METADATA_LOCATION};
+use super::pointers::{GluePointers, SeenTable};
+use crate::answer::{Effect, Failure};
+
+/// How often a change whose answer was lost is looked for, and sent again when it was not made.
+const SETTLE_ATTEMPTS_MAX: u32 = 4;
+
+/// An update that was asked for.
+pub(super) struct AskedUpdate<'a> {
+    pub(super) seen: &'a SeenTable,
+    pub(super) version: &'a str,
+    pub(super) input: TableInput,
+    pub(super) location: &'a str,
+}
+
+impl GluePointers {
+    /// What became of a swap whose answer was lost. The version makes it safe to ask for it again:
+    /// of two requests from one version one is carried out at most.
+    pub(super) async fn settle(&self, asked: &AskedUpdate<'_>, lost: Failure) -> Result<Swap> {
+        let mut lost = lost;
+        for attempt in 1..=SETTLE_ATTEMPTS_MAX {
+            self.calls.pause(attempt).await;
+            let now = match self.calls.get_table(&asked.seen.place).await {
+                Ok(Some(now)) => now,
+                Ok(None) | Err(_) => break,
+            };
+            if is_at(&now, other::METADATA_LOCATION, asked.location) {
+                return Ok(Swap::Moved);
+            }
+            if now.version_id() != Some(asked.version) {
+                // Somebody committed, on top of ours or instead of it: the history tells.
+                break;
+            }
+            match self.update(asked).await {
+                Ok(()) => return Ok(Swap::Moved),
+                Err(failure) if failure.effect == Effect::None && !failure.is_stale() => {
+                    lost = failure;
+                    break;
+                }
+                Err(failure) => lost = failure,
+            }
+        }
+        Ok(Swap::Unknown(lost.error))
+    }
+
+    /// A swap that was refused because the version has gone. Something between us and Glue may have
+    /// sent it twice, and the refusal be that of the second: then the table stands on our file.
+    pub(super) async fn refused(&self, asked: &AskedUpdate<'_>, failure: Failure) -> Result<Swap> {
+        match self.calls.get_table(&asked.seen.place).await {
+            // Who commits next names the file that he found.
+            Ok(Some(now)) if is_at(&now, PREVIOUS_METADATA_LOCATION, asked.location) => {
+                Ok(Swap::Moved)
+            }
+            Ok(Some(now)) => Ok(made_by(&now, asked.location)),
+            Ok(None) => Ok(Swap::Stale),
+            Err(_) => Ok(Swap::Unknown(failure.error)),
+        }
+    }
+
+    pub(super) async fn update(&self, asked: &AskedUpdate<'_>) -> Result<(), Failure> {
+        let (place, archive) = (&asked.seen.place, self.skip_archive);
+        self.calls
+            .update_table(place, &asked.input, asked.version, archive)
+            .await
+    }
+
+    /// What became of a creation whose answer was lost, or that found the name taken: by itself,
+    /// when an earlier attempt was carried out.
+    pub(super) async fn settle_creation(
+        &self,
+        place: &Place,
+        location: &str,
+        input: &TableInput,
+        lost: Failure,
+    ) -> Result<Swap> {
+        let mut lost = lost;
+        for attempt in 1..=SETTLE_ATTEMPTS_MAX {
+            self.calls.pause(attempt).await;
+            match self.calls.get_table(place).await {
+                Ok(Some(now)) => return Ok(made_by(&now, location)),
+                Ok(None) => {}
+                Err(failure) => return Ok(Swap::Unknown(failure.error)),
+            }
+            match self.calls.create_table(place, input).await {
+                Ok(()) => return Ok(Swap::Moved),
+                Err(failure) if failure.effect == Effect::Possible => lost = failure,
+                Err(failure) if failure.is("AlreadyExistsException") => lost = failure,
+                // The first request may still be carried out.
+                Err(failure) => return Ok(Swap::Unknown(failure.error)),
+            }
+        }
+        Ok(Swap::Unknown(lost.error))
+    }
+}
+
+/// Whether a table that was found is the one that was to be made: nobody else knows the name of its
+/// metadata file.
+fn made_by(now: &Table, location: &str) -> Swap {
+    match is_at(now, other::METADATA_LOCATION, location) {
+        true => Swap::Moved,
+        false => Swap::Stale,
+    }
+}
+
+fn is_at(now: &Table, parameter: &str, location: &str) -> bool {
+    other::parameter(now, parameter) == Some(location)
+}

@@ -1,0 +1,245 @@
+//! What a failed request to S3 means, told without anything that was signed or sent.
+
+use std::error::Error as StdError;
+
+use lakehouse_core::error::{Error, ErrorKind};
+
+use super::connector::FOREIGN_ANSWER;
+
+/// What went wrong, as far as the request's maker can do something about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The bucket is in another region than the one that was asked.
+    OtherRegion,
+    /// Something to tell.
+    Told,
+}
+
+/// Which of the two an error is.
+pub(super) fn cause(error: &object_store::Error) -> Cause {
+    let text = chain_text(error);
+    let is_elsewhere = text.contains("Received redirect without LOCATION")
+        || matches!(
+            code(&text),
+            Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "TemporaryRedirect")
+        );
+    match is_elsewhere {
+        true => Cause::OtherRegion,
+        false => Cause::Told,
+    }
+}
+
+/// The same error in words of ours, in a form that keeps what callers ask of it: whether the object
+/// exists.
+pub(super) fn told(
+    error: object_store::Error,
+    operation: &str,
+    bucket: &str,
+    endpoint: &str,
+) -> object_store::Error {
+    use object_store::Error as Store;
+    let text = chain_text(&error);
+    let (code, message) = (code(&text), tag(&text, "Message"));
+    let said = match (code, message) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => plain(&error),
+    };
+    let path = match &error {
+        Store::NotFound { path, .. }
+        | Store::AlreadyExists { path, .. }
+        | Store::Precondition { path, .. }
+        | Store::NotModified { path, .. }
+        | Store::PermissionDenied { path, .. }
+        | Store::Unauthenticated { path, .. } => path.clone(),
+        _ => String::new(),
+    };
+    let source = said.clone().into();
+    match error {
+        Store::NotFound { .. } if code != Some("NoSuchBucket") => Store::NotFound { path, source },
+        Store::AlreadyExists { .. } => Store::AlreadyExists { path, source },
+        Store::Precondition { .. } => Store::Precondition { path, source },
+        Store::NotModified { .. } => Store::NotModified { path, source },
+        Store::InvalidPath { .. } | Store::NotSupported { .. } | Store::NotImplemented { .. } => {
+            error
+        }
+        other => match ours(other) {
+            Ok(ours) => wrapped(ours),
+            Err(other) => {
+                let (kind, advice) = meaning(code, &other, &text);
+                let place = match path.is_empty() {
+                    true => format!("bucket {bucket:?}"),
+                    false => format!("\"s3://{bucket}/{path}\""),
+                };
+                wrapped(Error::new(
+                    kind,
+                    format!("{operation} of {place} failed at {endpoint}: {said}{advice}"),
+                ))
+            }
+        },
+    }
+}
+
+/// An error of ours as the store's.
+pub(super) fn wrapped(error: Error) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "S3",
+        source: error.into(),
+    }
+}
+
+/// An error of ours that is the whole of a store's, such as that of missing credentials.
+fn ours(error: object_store::Error) -> Result<Error, object_store::Error> {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+    while let Some(current) = cause {
+        if let Some(ours) = current.downcast_ref::<Error>() {
+            return Ok(Error::new(ours.kind(), ours.message()));
+        }
+        cause = current.source();
+    }
+    Err(error)
+}
+
+fn meaning(
+    code: Option<&str>,
+    error: &object_store::Error,
+    text: &str,
+) -> (ErrorKind, &'static str) {
+    use object_store::Error as Store;
+    match code {
+        Some("NoSuchBucket") => (
+            ErrorKind::NotFound,
+            "; check the bucket's name and the account",
+        ),
+        Some("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => (
+            ErrorKind::PermissionDenied,
+            "; the credentials have expired: sign in again or renew them",
+        ),
+        Some("RequestTimeTooSkewed" | "RequestExpired") => (
+            ErrorKind::PermissionDenied,
+            "; this machine's clock differs from AWS': set it",
+        ),
+        Some("InvalidAccessKeyId" | "InvalidToken") => (
+            ErrorKind::PermissionDenied,
+            "; the credentials are not known there: check profile, region and endpoint",
+        ),
+        Some("SignatureDoesNotMatch") => (
+            ErrorKind::PermissionDenied,
+            "; the secret key does not fit the access key, or this machine's clock is wrong",
+        ),
+        Some("SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout") => {
+            (ErrorKind::Unavailable, "; try again later")
+        }
+        Some(code) if code.starts_with("KMS") => (
+            ErrorKind::PermissionDenied,
+            "; the identity needs the use of the key, and the key must be enabled",
+        ),
+        _ if matches!(
+            error,
+            Store::PermissionDenied { .. } | Store::Unauthenticated { .. }
+        ) =>
+        {
+            (
+                ErrorKind::PermissionDenied,
+                "; allow the identity s3:GetObject, s3:PutObject, s3:DeleteObject and \
+                 s3:ListBucket as needed, and the use of the bucket's KMS key; a bucket of another \
+                 account must allow it too",
+            )
+        }
+        _ if text.contains(FOREIGN_ANSWER) => (
+            ErrorKind::Unavailable,
+            ", as a proxy or a sign-in page would give one: check the endpoint",
+        ),
+        _ => (
+            ErrorKind::Unavailable,
+            "; check endpoint, region and network",
+        ),
+    }
+}
+
+/// An error and its causes as one text. It may hold what a request was signed with: to be looked
+/// into, never to be shown.
+fn chain_text(error: &object_store::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = StdError::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}\n{next}");
+        cause = next.source();
+    }
+    text
+}
+
+/// What an error without a code says that may be shown: the innermost cause up to the first body.
+fn plain(error: &object_store::Error) -> String {
+    let mut current: &(dyn StdError + 'static) = error;
+    while let Some(next) = current.source() {
+        current = next;
+    }
+    let text = current.to_string();
+    let end = text.find('<').unwrap_or(text.len());
+    let line = text[..end].lines().next().unwrap_or_default().trim();
+    match line.is_empty() {
+        true => "no answer of S3".to_owned(),
+        false => line.trim_end_matches(':').to_owned(),
+    }
+}
+
+fn code(text: &str) -> Option<&str> {
+    tag(text, "Code")
+}
+
+fn tag<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let start = text.find(&open)? + open.len();
+    let length = text[start..].find(&close)?;
+    Some(&text[start..start + length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &str) -> object_store::Error {
+        object_store::Error::PermissionDenied {
+            path: "a/b".to_owned(),
+            source: format!("Server returned non-2xx status code: 403: {body}").into(),
+        }
+    }
+
+    #[test]
+    fn only_code_and_message_of_an_answer_are_told() {
+        let body = "<Error><Code>SignatureDoesNotMatch</Code><Message>no fit</Message>\
+                    <AWSAccessKeyId>AKIAHUSH</AWSAccessKeyId><StringToSign>hush</StringToSign>\
+                    </Error>";
+        let error = Error::from(told(refused(body), "reading", "lake", "S3"));
+        let shown = format!("{error} {error:?}");
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        assert!(shown.contains("SignatureDoesNotMatch: no fit"), "{shown}");
+        assert!(shown.contains("\"s3://lake/a/b\""), "{shown}");
+        assert!(
+            !shown.contains("AKIAHUSH") && !shown.contains("hush"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn buckets_that_are_elsewhere_are_told_from_refusals() {
+        let body = "<Error><Code>PermanentRedirect</Code></Error>";
+        assert_eq!(cause(&refused(body)), Cause::OtherRegion);
+        let body = "<Error><Code>AccessDenied</Code></Error>";
+        assert_eq!(cause(&refused(body)), Cause::Told);
+    }
+
+    #[test]
+    fn missing_objects_stay_missing_objects_and_missing_buckets_are_named() {
+        let missing = |code: &str| object_store::Error::NotFound {
+            path: "a".to_owned(),
+            source: format!("404: <Code>{code}</Code>").into(),
+        };
+        let key = told(missing("NoSuchKey"), "reading", "lake", "S3");
+        assert!(matches!(key, object_store::Error::NotFound { .. }));
+        let bucket = Error::from(told(missing("NoSuchBucket"), "reading", "lake", "S3"));
+        assert_eq!(bucket.kind(), ErrorKind::NotFound);
+        assert!(bucket.to_string().contains("check the bucket's name"));
+    }
+}

@@ -1,0 +1,261 @@
+//! The form of requests to S3: region, key, payer, and what refusals are told as.
+
+use bytes::Bytes;
+use lakehouse_aws::{GlueSettings, S3PrefixSettings};
+use lakehouse_core::catalog::Catalog;
+use lakehouse_core::error::ErrorKind;
+
+use crate::scripted::{Answer, Server};
+
+const LOCATION: &str = "s3://lake/a/b";
+
+/// New objects are encrypted with the key that the settings name, and the reader pays where they say
+/// so.
+#[tokio::test]
+async fn objects_are_encrypted_and_paid_for_as_the_settings_say() {
+    let server = Server::start(|_| Answer::object(""));
+    let settings = GlueSettings {
+        kms_key: Some("alias/lake".to_owned()),
+        requester_pays: true,
+        ..GlueSettings::default()
+    };
+    let storage = server.buckets(settings).await.storage().clone();
+    storage
+        .write_new(LOCATION, Bytes::from_static(b"x"))
+        .await
+        .unwrap();
+    storage.read(LOCATION).await.unwrap();
+    let [put, get] = server.requests().try_into().unwrap();
+    assert_eq!(put.line, "PUT /lake/a/b");
+    assert_eq!(put.header("x-amz-server-side-encryption"), "aws:kms");
+    let key = put.header("x-amz-server-side-encryption-aws-kms-key-id");
+    assert_eq!(key, "alias/lake");
+    let bucket_key = put.header("x-amz-server-side-encryption-bucket-key-enabled");
+    assert_eq!(bucket_key, "true");
+    assert_eq!(put.header("if-none-match"), "*", "no object is overwritten");
+    for request in [&put, &get] {
+        assert_eq!(request.header("x-amz-request-payer"), "requester");
+        assert_eq!(request.region(), "eu-central-1");
+    }
+}
+
+/// A prefix has its own key, region and payer; what it does not say is the catalog's.
+#[tokio::test]
+async fn a_prefix_has_its_own_key_and_payer() {
+    let server = Server::start(|_| Answer::object(""));
+    let settings = GlueSettings {
+        kms_key: Some("alias/lake".to_owned()),
+        prefixes: vec![S3PrefixSettings {
+            prefix: "s3://lake/a/".to_owned(),
+            region: Some("us-west-2".to_owned()),
+            kms_key: Some("alias/partner".to_owned()),
+            requester_pays: true,
+            ..S3PrefixSettings::default()
+        }],
+        ..GlueSettings::default()
+    };
+    let storage = server.buckets(settings).await.storage().clone();
+    for location in [LOCATION, "s3://lake/c"] {
+        storage
+            .write_new(location, Bytes::from_static(b"x"))
+            .await
+            .unwrap();
+    }
+    let told: Vec<(String, String, String)> = server
+        .requests()
+        .iter()
+        .map(|put| {
+            let key = put.header("x-amz-server-side-encryption-aws-kms-key-id");
+            let payer = put.header("x-amz-request-payer");
+            (put.region().to_owned(), key.to_owned(), payer.to_owned())
+        })
+        .collect();
+    let expected = [
+        ("us-west-2", "alias/partner", "requester"),
+        ("eu-central-1", "alias/lake", ""),
+    ];
+    let expected = expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()));
+    assert_eq!(told, expected);
+}
+
+/// A bucket that is elsewhere is asked where it is, once, and only when it has said so.
+#[tokio::test]
+async fn a_bucket_in_another_region_is_found() {
+    let server = Server::start(|request| {
+        let is_there = request.region() == "eu-west-3";
+        match request.line.as_str() {
+            "HEAD /lake" => Answer::new(403, "").with("x-amz-bucket-region", "eu-west-3"),
+            _ if is_there && request.line.contains("list-type=2") => Answer::new(
+                200,
+                "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>",
+            )
+            .with("Content-Type", "application/xml"),
+            _ if is_there => Answer::object("found"),
+            _ => Answer::error(301, "PermanentRedirect"),
+        }
+    });
+    let catalog = server.buckets(GlueSettings::default()).await;
+    let storage = catalog.storage().clone();
+    for _ in 0..2 {
+        let found = storage.read(LOCATION).await.unwrap();
+        assert_eq!(found, Bytes::from_static(b"found"));
+    }
+    storage
+        .write_new("s3://lake/new", Bytes::from_static(b"x"))
+        .await
+        .unwrap();
+    let lines: Vec<String> = server.requests().into_iter().map(|one| one.line).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /lake/a/b",
+            "HEAD /lake",
+            "GET /lake/a/b",
+            "GET /lake/a/b",
+            "PUT /lake/new"
+        ]
+    );
+    // A list that is the first request finds it as well.
+    let fresh = server.buckets(GlueSettings::default()).await;
+    use futures::TryStreamExt;
+    let listed: Vec<_> = fresh
+        .storage()
+        .list("s3://lake/a")
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    assert!(listed.is_empty());
+}
+
+/// Refusals say what to do and nothing of what was signed.
+#[tokio::test]
+async fn refusals_are_told_with_what_to_do() {
+    for (status, code, kind, said) in [
+        (
+            400,
+            "ExpiredToken",
+            ErrorKind::PermissionDenied,
+            "sign in again",
+        ),
+        (
+            403,
+            "AccessDenied",
+            ErrorKind::PermissionDenied,
+            "s3:GetObject",
+        ),
+        (
+            403,
+            "RequestTimeTooSkewed",
+            ErrorKind::PermissionDenied,
+            "clock",
+        ),
+        (
+            403,
+            "InvalidAccessKeyId",
+            ErrorKind::PermissionDenied,
+            "profile",
+        ),
+        (
+            400,
+            "KMS.DisabledException",
+            ErrorKind::PermissionDenied,
+            "enabled",
+        ),
+        (404, "NoSuchBucket", ErrorKind::NotFound, "bucket's name"),
+        (404, "NoSuchKey", ErrorKind::NotFound, "does not exist"),
+    ] {
+        let server = Server::start(move |_| Answer::error(status, code));
+        let storage = server
+            .buckets(GlueSettings::default())
+            .await
+            .storage()
+            .clone();
+        let error = storage.read(LOCATION).await.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), kind, "{text}");
+        assert!(text.contains(said), "{code}: {text}");
+        assert!(
+            text.contains("lake/a/b") || code == "NoSuchBucket",
+            "{text}"
+        );
+        assert!(!format!("{error:?}").contains("Signature="), "{error:?}");
+    }
+}
+
+/// A role is assumed under the name and with the id that the settings give, with the catalog's own
+/// credentials, and its keys and token sign the requests below its prefix alone.
+#[tokio::test]
+async fn a_prefix_is_read_in_a_role() {
+    let server = Server::start(|request| match request.line.as_str() {
+        "POST /" => Answer::new(
+            200,
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials>\
+             <AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>hush-role</SecretAccessKey>\
+             <SessionToken>role-token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
+             </Credentials><AssumedRoleUser><AssumedRoleId>a:b</AssumedRoleId><Arn>arn:aws:sts::1:x\
+             </Arn></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>",
+        ),
+        _ => Answer::object("x"),
+    });
+    let settings = GlueSettings {
+        sts_endpoint: Some(server.endpoint.clone()),
+        prefixes: vec![S3PrefixSettings {
+            prefix: "s3://partner/".to_owned(),
+            role_arn: Some("arn:aws:iam::111122223333:role/reader".to_owned()),
+            role_session_name: Some("nightly".to_owned()),
+            external_id: Some("shared-id".to_owned()),
+            ..S3PrefixSettings::default()
+        }],
+        ..GlueSettings::default()
+    };
+    let catalog = server.buckets(settings).await;
+    for location in ["s3://partner/a", "s3://partner/b", LOCATION] {
+        catalog.storage().read(location).await.unwrap();
+    }
+    let [asked, first, second, own] = server.requests().try_into().unwrap();
+    for said in [
+        "RoleSessionName=nightly",
+        "ExternalId=shared-id",
+        "role%2Freader",
+    ] {
+        assert!(asked.text().contains(said), "{}", asked.text());
+    }
+    assert!(asked.header("authorization").contains("Credential=AKIA/"));
+    for request in [first, second] {
+        assert!(
+            request
+                .header("authorization")
+                .contains("Credential=ASIAROLE/")
+        );
+        assert_eq!(request.header("x-amz-security-token"), "role-token");
+    }
+    assert!(own.header("authorization").contains("Credential=AKIA/"));
+    assert!(!format!("{catalog:?}").contains("hush"));
+}
+
+/// Where the bucket stands in the host's name, and where in the path.
+#[tokio::test]
+async fn buckets_are_in_the_path_of_other_endpoints_unless_told() {
+    for (path_style, line) in [(None, "GET /lake/a/b"), (Some(false), "GET /a/b")] {
+        let server = Server::start(|_| Answer::object(""));
+        let endpoint = server.endpoint.replace("127.0.0.1", "localhost");
+        let settings = GlueSettings {
+            region: Some("eu-central-1".to_owned()),
+            s3_endpoint: Some(endpoint),
+            path_style,
+            ..GlueSettings::default()
+        };
+        let keys = aws_credential_types::Credentials::new("AKIA", "hush", None, None, "test");
+        let parts = crate::emulated::parts();
+        let catalog = lakehouse_aws::open_glue_with("glue", &settings, parts, keys).await;
+        let read = catalog.unwrap().storage().read(LOCATION).await;
+        if path_style.is_none() {
+            read.unwrap();
+        }
+        // Names below `localhost` are not found on every machine; those that are lead here.
+        if let Some(request) = server.requests().first() {
+            assert_eq!(request.line, line);
+        }
+    }
+}
