@@ -311,7 +311,8 @@ pub(super) fn new_values(source: &SourceChunk<'_>) -> Result<Option<NewValues>> 
     let other = || Error::internal("new values were not encoded as they are read");
     let mut pages = pages_of(source)?;
     let page = pages.get_next_page()?.ok_or_else(other)?;
-    let page = DataPage::of(page, column, source.rows)?.filter(|page| page.encoding == Encoding::PLAIN);
+    let page =
+        DataPage::of(page, column, source.rows)?.filter(|page| page.encoding == Encoding::PLAIN);
     let page = page.ok_or_else(other)?;
     let deepest = level_of(column.max_def_level());
     let levels = page.levels.as_deref();

@@ -404,7 +404,9 @@ fn values_that_make_pages_too_large_are_decoded() {
         RecordBatch::try_from_iter([("text", column)]).unwrap()
     };
     for dictionary_bytes in [1, 1 << 20] {
-        let schema = ArrowSchemaConverter::new().convert(&of(1).schema()).unwrap();
+        let schema = ArrowSchemaConverter::new()
+            .convert(&of(1).schema())
+            .unwrap();
         let properties = WriterProperties::builder()
             .set_data_page_size_limit(1000)
             .set_dictionary_enabled(dictionary_bytes > 1)
