@@ -59,6 +59,13 @@ const THROTTLED: [&str; 13] = [
     "EC2ThrottledException",
 ];
 
+/// Codes of signatures that do not fit.
+const SIGNATURE_REFUSED: [&str; 3] = [
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+];
+
 /// Codes of failures on the server's side.
 const SERVER_FAILED: [&str; 6] = [
     "InternalServiceException",
@@ -158,7 +165,9 @@ pub(crate) fn said(
     code: Option<&str>,
     message: Option<&str>,
 ) -> Failure {
-    let message = message.unwrap_or("no message");
+    // About signatures AWS tells what was signed, the session token among it.
+    let is_told = code.is_none_or(|code| !SIGNATURE_REFUSED.contains(&code));
+    let message = message.filter(|_| is_told).unwrap_or("no message");
     let Some(code) = code else {
         let is_passing = status == 429 || status >= 500;
         return Failure {
@@ -289,6 +298,20 @@ mod tests {
         let html = said("GetTable of a.b", "http://x", 502, None, None);
         assert_eq!(html.effect, Effect::Possible);
         assert!(html.error.to_string().contains("check the endpoint"));
+    }
+
+    #[test]
+    fn what_was_signed_is_not_told() {
+        let told = "The Canonical String should have been 'x-amz-security-token:HUSH'";
+        let code = Some("InvalidSignatureException");
+        let failure = said("GetTable of a.b", "glue", 403, code, Some(told));
+        assert!(!format!("{:?}", failure.error).contains("HUSH"));
+        assert!(
+            failure
+                .error
+                .to_string()
+                .contains("secret key does not fit")
+        );
     }
 
     #[test]

@@ -261,6 +261,15 @@ pub trait Catalog: Debug + Send + Sync {
     /// [`crate::error::ErrorKind::NotFound`].
     async fn drop_table(&self, ident: &TableIdent) -> Result<()>;
 
+    /// As [`Self::drop_table`], by one who deletes the table's files next.
+    ///
+    /// # Errors
+    /// Also [`crate::error::ErrorKind::Unsupported`] for a name whose files belong to another one,
+    /// and [`crate::error::ErrorKind::Conflict`] when the name stands for something else by now.
+    async fn drop_owned_table(&self, table: &TablePointer) -> Result<()> {
+        self.drop_table(&table.ident).await
+    }
+
     /// Gives a table another name.
     ///
     /// # Errors

@@ -5,8 +5,8 @@ mod reservation;
 mod spill;
 mod spill_file;
 mod stores;
+mod turns;
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub use spill::SpillFolder;
 pub(crate) use spill_file::SpillFile;
 pub use spill_file::SpillSpace;
 use stores::LakeStores;
+pub use turns::Turns;
 
 /// What all sessions of a lake share for execution: memory pool, spill folder, object stores.
 #[derive(Debug, Clone)]
@@ -133,10 +134,9 @@ impl<T> Future for Task<T> {
 }
 
 /// Starts `work` on the current runtime; dropping the task cancels it.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
 pub fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Task<T> {
     Task {
-        handle: tokio::spawn(work),
+        handle: start(work),
     }
 }
 
@@ -145,38 +145,37 @@ pub fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) 
 ///
 /// # Errors
 /// When the work panicked or the runtime is going down.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
 pub async fn finish<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T> {
-    tokio::spawn(work).await.map_err(join_error)
+    start(work).await.map_err(join_error)
 }
 
 /// Starts `work` that nobody waits for, such as cleaning up behind something that was dropped.
 /// Outside of a runtime, and when one is going down, nothing is done.
 pub(crate) fn detach(work: impl Future<Output = ()> + Send + 'static) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(work);
+    if tokio::runtime::Handle::try_current().is_ok() {
+        drop(start(work));
     }
 }
 
-thread_local! {
-    static IS_IN_PLACE: Cell<bool> = const { Cell::new(false) };
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+fn start<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    match turns::turn() {
+        Some(turn) => tokio::spawn(turn.take(Box::pin(work))),
+        None => tokio::spawn(work),
+    }
 }
 
-/// Runs `work` so that [`blocking`] work below it is done at once and on this thread.
+/// Runs `work` so that it can be repeated, on a runtime of one thread: [`blocking`] work below it
+/// is done at once and on this thread, and the tasks that are started below it take `turns`.
 ///
-/// For runs that are to be repeated: on a runtime of one thread no other thread then has a say in
-/// the order of steps. `work` is what drives the runtime, such as its `block_on`.
-pub fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            IS_IN_PLACE.set(self.0);
-        }
-    }
-    let _restore = Restore(IS_IN_PLACE.replace(true));
-    work()
+/// `work` is what drives the runtime, such as its `block_on`; the runtime has to call
+/// [`Turns::pass`] when its thread has nothing to do.
+pub fn on_this_thread<T>(turns: Arc<Turns>, work: impl FnOnce() -> T) -> T {
+    turns::with_turns(turns, work)
 }
 
 /// Runs blocking `work` away from the threads that serve queries.
@@ -185,7 +184,7 @@ pub fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
 /// When the work panicked or the runtime is going down.
 #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    if IS_IN_PLACE.get() {
+    if turns::are_taken() {
         return Ok(work());
     }
     tokio::task::spawn_blocking(work).await.map_err(join_error)

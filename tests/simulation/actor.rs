@@ -6,7 +6,7 @@ use lakehouse::core::governance::Principal;
 use lakehouse::{Error, ErrorKind, Lakehouse, Result, Session};
 
 use crate::direct;
-use crate::lake::{labelled, number, rows};
+use crate::lake::{AUDIT, labelled, number, rows};
 use crate::ledger::{Ledger, Outcome, Read, Record, Seen};
 use crate::model::Action;
 use crate::process::Process;
@@ -64,7 +64,7 @@ impl Actor {
         let began_ms = world.now_ms();
         let mut made = None;
         let id = ledger.begin(|id| {
-            let statement = Statement::random(id, world.by_part(), &mut world.random());
+            let statement = Statement::random(id, world.manner(), &mut world.random());
             made = Some(statement.clone());
             Record {
                 writer: self.name.clone(),
@@ -164,8 +164,8 @@ async fn look(session: &Session, snapshot: Option<i64>, counts: bool) -> Result<
         let count = number(&answer).ok_or_else(|| Error::internal("a count is one number"));
         return count.map(Seen::Count);
     }
-    let query = format!("SELECT k, p, v, s FROM t{version}");
-    rows(session, &query).await.map(Seen::Rows)
+    let (columns, rows) = rows(session, &format!("SELECT * FROM t{version}")).await?;
+    Ok(Seen::Rows(columns, rows))
 }
 
 /// Runs one statement to its end; the number of rows that it answers.
@@ -190,12 +190,28 @@ async fn run(
         ledger.aim(statement.id, to);
         target = Some(to);
     }
+    if let Action::Publish { .. } = statement.action {
+        let snapshots = lake.table("t").await?.snapshots();
+        let staged = snapshots.iter().filter(|snapshot| {
+            let keys = &snapshot.summary().additional_properties;
+            keys.contains_key(AUDIT)
+        });
+        let staged: Vec<i64> = staged.map(|snapshot| snapshot.snapshot_id()).collect();
+        if staged.is_empty() {
+            return Err(Error::invalid("there is nothing to publish"));
+        }
+        // The newest are the likeliest not to be there yet.
+        let back = process.world.random().within(1..4).min(staged.len());
+        let from = staged[staged.len() - back];
+        ledger.aim(statement.id, from);
+        target = Some(from);
+    }
     let sql = statement.sql(target);
     process.tell(format_args!("statement {}: {sql}", statement.id));
     let labelled = labelled(lake.lake(), statement.id)?;
     if statement.is_direct() {
         let table = lake.table(&statement.table()).await?;
-        return direct::run(&labelled, &table, statement).await;
+        return direct::run(&labelled, &table, statement, target).await;
     }
     let session = Session::try_new(labelled, Principal::owner())?;
     let answer = session.sql(&sql).await?.collect().await?;

@@ -1,6 +1,9 @@
 //! Replays a run's statements in the order of the table's history, and holds everything that was
 //! told, read or left behind against it.
 
+mod outcome;
+mod refs;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use iceberg::spec::{Operation, Snapshot};
@@ -11,6 +14,12 @@ use crate::lake::STATEMENT_KEY;
 use crate::ledger::{Outcome, Read, Record, Seen};
 use crate::model::{Action, Row};
 use crate::scan::Found;
+use crate::schemas;
+use crate::statement::Statement;
+use refs::Move;
+
+/// The key under which a snapshot's summary names the one that it applies.
+const SOURCE: &str = "source-snapshot-id";
 
 /// What is known of a run, and what is found to be wrong with it.
 pub(crate) struct Checker<'a> {
@@ -24,6 +33,8 @@ pub(crate) struct Checker<'a> {
     findings: Vec<String>,
     /// When the snapshot of a statement became visible.
     visible: HashMap<i64, u64>,
+    /// When the rows of a statement last came to another branch.
+    arrived: HashMap<i64, u64>,
     /// Statements that moved or made a ref.
     named: HashSet<i64>,
 }
@@ -42,17 +53,19 @@ impl<'a> Checker<'a> {
             records,
             found,
             may_fail,
-            misses_new_rows: level.is_some_and(|level| level == "snapshot"),
+            misses_new_rows: level.is_some_and(|level| level != "serializable"),
             findings: Vec::new(),
             visible: HashMap::new(),
+            arrived: HashMap::new(),
             named: HashSet::new(),
         }
     }
 
-    /// Checks all; what must not be.
-    pub(crate) fn check(mut self, reads: &[Read]) -> Vec<String> {
+    /// Checks all; what must not be, and the names of the statements whose effect is seen.
+    pub(crate) fn check(mut self, reads: &[Read]) -> (Vec<String>, Vec<&'static str>) {
         for pair in self.states.windows(2) {
             self.step(&pair[0], &pair[1]);
+            self.published_once(&pair[1]);
         }
         for record in self.records {
             self.outcome(record);
@@ -61,7 +74,13 @@ impl<'a> Checker<'a> {
             self.read(read);
         }
         self.row_ids();
-        self.findings
+        schemas::check(self.states, self.found, &mut self.findings);
+        let seen = self.records.iter().filter(|record| {
+            let id = record.statement.id;
+            self.visible.contains_key(&id) || self.named.contains(&id)
+        });
+        let seen = seen.map(|record| record.statement.action.name());
+        (self.findings, seen.collect())
     }
 
     fn find(&mut self, finding: String) {
@@ -93,12 +112,18 @@ impl<'a> Checker<'a> {
             .collect();
         new.sort_by_key(|snapshot| snapshot.sequence_number());
         for snapshot in new {
-            self.snapshot(snapshot, &mut heads, after);
+            self.snapshot(snapshot, &mut heads, before, after);
         }
         for (name, head) in &after.refs {
             let stood = heads.remove(name);
             if stood != Some(*head) {
-                self.moved(name, stood, *head, after);
+                self.moved(Move {
+                    name,
+                    stood,
+                    head: *head,
+                    before,
+                    after,
+                });
             }
         }
         for name in heads.keys() {
@@ -113,22 +138,36 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn snapshot(&mut self, snapshot: &Snapshot, heads: &mut BTreeMap<String, i64>, after: &State) {
+    fn snapshot(
+        &mut self,
+        snapshot: &Snapshot,
+        heads: &mut BTreeMap<String, i64>,
+        before: &State,
+        after: &State,
+    ) {
         let id = snapshot.snapshot_id();
         let statement = snapshot.summary().additional_properties.get(STATEMENT_KEY);
         let statement = statement.and_then(|id| id.parse::<i64>().ok());
         let record = statement.and_then(|id| self.records.get(usize::try_from(id - 1).ok()?));
-        let Some(record) = record.or_else(|| self.gathered(snapshot, after)) else {
+        let unnamed = || {
+            let published = self.published(snapshot, after);
+            published.or_else(|| self.gathered(snapshot, after))
+        };
+        let Some(record) = record.or_else(unnamed) else {
             // A branch of an empty table begins with an empty snapshot.
             let is_empty =
                 snapshot.parent_snapshot_id().is_none() && self.rows(Some(id)).is_empty();
             let named = after.refs.iter().find(|(_, head)| **head == id);
             match named.filter(|_| is_empty) {
-                Some((name, _)) => self.moved(name, None, id, after),
+                Some((name, _)) => self.moved(Move {
+                    name,
+                    stood: heads.insert(name.clone(), id),
+                    head: id,
+                    before,
+                    after,
+                }),
+                None if is_empty && self.begins_branch(after) => {}
                 None => self.find(format!("snapshot {id} was made by nobody")),
-            }
-            if let Some((name, _)) = named {
-                heads.insert(name.clone(), id);
             }
             return;
         };
@@ -147,15 +186,80 @@ impl<'a> Checker<'a> {
             self.find(format!("statement {statement} took place before it began"));
         }
         let branch = record.statement.branch.unwrap_or("main");
-        let stood = heads.insert(branch.to_owned(), id);
-        if snapshot.parent_snapshot_id() != stood {
+        let parent = snapshot.parent_snapshot_id();
+        let mut stood = heads.get(branch).copied();
+        if let Action::Stage(_) = record.statement.action {
+            // No branch is moved to it, so nothing is lost when `main` has been rolled back since
+            // it was planned.
+            if self.stood_while(record, branch, parent, after) {
+                stood = parent;
+            }
+        } else {
+            heads.insert(branch.to_owned(), id);
+        }
+        if let Some(head) = parent
+            && parent != stood
+            && self.was_asked(Move {
+                name: branch,
+                stood,
+                head,
+                before,
+                after,
+            })
+        {
+            // The branch was moved by the same swap, ahead of the statement.
+            stood = parent;
+        }
+        if parent != stood {
             self.find(format!(
-                "snapshot {id} of statement {statement} stands on {:?}, and {branch} stood on \
-                 {stood:?}: what lies between is lost",
-                snapshot.parent_snapshot_id()
+                "snapshot {id} of statement {statement} stands on {parent:?}, and {branch} stood \
+                 on {stood:?}: what lies between is lost"
             ));
         }
-        self.replay(record, stood, id);
+        self.replay(record, stood, id, after.since_ms);
+    }
+
+    /// The statement that applied another's snapshot: its snapshots carry no name but its.
+    fn published(&self, snapshot: &Snapshot, after: &State) -> Option<&'a Record> {
+        let source = snapshot.summary().additional_properties.get(SOURCE)?;
+        let source: i64 = source.parse().ok()?;
+        let mut asked: Vec<&Record> = self.records.iter().collect();
+        asked.sort_by_key(|record| !matches!(record.outcome, Outcome::Committed(_)));
+        asked.into_iter().find(|record| {
+            matches!(record.statement.action, Action::Publish { .. })
+                && record.target == Some(source)
+                && self.may_be(record, after)
+        })
+    }
+
+    /// Whether a statement that was not seen yet may have taken place by then.
+    fn may_be(&self, record: &Record, after: &State) -> bool {
+        let id = record.statement.id;
+        !matches!(record.outcome, Outcome::Failed(_))
+            && !self.visible.contains_key(&id)
+            && !self.named.contains(&id)
+            && record.began_ms <= after.since_ms
+    }
+
+    /// What a statement does to the rows: one that applies a snapshot does what that did.
+    fn action(&self, record: &'a Record) -> &'a Action {
+        let own = &record.statement.action;
+        let Action::Publish { .. } = own else {
+            return own;
+        };
+        let last = &self.states[self.states.len() - 1].metadata;
+        let source = record.target.and_then(|id| last.snapshot_by_id(id));
+        let keys = source.map(|source| &source.summary().additional_properties);
+        let staged = keys.and_then(|keys| keys.get(STATEMENT_KEY)?.parse::<i64>().ok());
+        let staged = staged.and_then(|id| self.records.get(usize::try_from(id - 1).ok()?));
+        staged.map_or(own, |staged| &staged.statement.action)
+    }
+
+    /// Rows that came to `main` from elsewhere, by the statements that wrote them.
+    fn arrive(&mut self, rows: &[Row], since_ms: u64) {
+        for row in rows {
+            self.arrived.insert(row.s, since_ms);
+        }
     }
 
     /// The statement that gathered manifests: its snapshots carry no name.
@@ -171,7 +275,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The rows of a snapshot are those of its parent with the statement done to them.
-    fn replay(&mut self, record: &Record, parent: Option<i64>, id: i64) {
+    fn replay(&mut self, record: &'a Record, parent: Option<i64>, id: i64, since_ms: u64) {
         let statement = &record.statement;
         let found = match self.found.get(&id) {
             Some(Ok(found)) => &found.rows,
@@ -179,12 +283,8 @@ impl<'a> Checker<'a> {
             None => return self.find(format!("snapshot {id} is not in the table's list")),
         };
         let before = self.rows(parent);
-        let (missed, seen): (Vec<Row>, Vec<Row>) = before
-            .iter()
-            .partition(|row| self.was_missed(record, row, found));
-        let mut expected = statement.action.apply(statement.id, &seen);
-        expected.extend(missed);
-        expected.sort_unstable();
+        let action = self.action(record);
+        let expected = self.expected(record, before, found);
         if expected != *found {
             let lost: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
             let more: Vec<_> = found.iter().filter(|row| !expected.contains(row)).collect();
@@ -197,14 +297,30 @@ impl<'a> Checker<'a> {
                 expected.len(),
             ));
         }
+        if let (Action::Publish { .. }, Action::Stage(rows)) = (&statement.action, action) {
+            self.arrive(rows, since_ms);
+        }
         self.count(record, before);
+    }
+
+    /// What a statement makes of the rows `before` it, but for those that it passed over, which
+    /// are there `after` it.
+    fn expected(&self, record: &'a Record, before: &[Row], after: &[Row]) -> Vec<Row> {
+        let (missed, seen): (Vec<Row>, Vec<Row>) = before
+            .iter()
+            .partition(|row| self.was_missed(record, row, after));
+        let mut expected = self.action(record).apply(record.statement.id, &seen);
+        expected.extend(missed);
+        expected.sort_unstable();
+        expected
     }
 
     /// Whether a statement may have passed over a row, and did, because it came after its read.
     fn was_missed(&self, record: &Record, row: &Row, after: &[Row]) -> bool {
         let is_new = || {
-            let since_ms = self.visible.get(&row.s);
-            since_ms.is_some_and(|since_ms| *since_ms >= record.began_ms)
+            let since_ms = [self.visible.get(&row.s), self.arrived.get(&row.s)];
+            let mut since_ms = since_ms.into_iter().flatten();
+            since_ms.any(|since_ms| *since_ms >= record.began_ms)
         };
         self.misses_new_rows
             && matches!(
@@ -228,7 +344,11 @@ impl<'a> Checker<'a> {
         let action = &record.statement.action;
         let touched = before.iter().filter(|row| action.touches(row)).count();
         let right = match action {
-            Action::Insert(rows) => rows.len(),
+            Action::Insert(rows) | Action::Stage(rows) => rows.len(),
+            // Some of what it found may have been deleted by somebody else as well.
+            Action::Delete(_) if !self.misses_new_rows && told > touched as u64 => {
+                return self.found_to_delete(record, told);
+            }
             Action::Delete(_) | Action::Update { .. } if !self.misses_new_rows => touched,
             Action::Merge(rows) if !self.misses_new_rows => {
                 let is_new = |new: &&Row| before.iter().all(|row| row.k != new.k);
@@ -244,77 +364,21 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A ref was made or moved without a new snapshot: somebody asked for it.
-    fn moved(&mut self, name: &str, stood: Option<i64>, head: i64, after: &State) {
-        let mut asked: Vec<&Record> = self.records.iter().collect();
-        // Of several that asked for the same, the one that was told so.
-        asked.sort_by_key(|record| !matches!(record.outcome, Outcome::Committed(_)));
-        let asked = asked.into_iter().find(|record| {
-            let is_asked = match &record.statement.action {
-                Action::Rollback(_) => name == "main" && record.target == Some(head),
-                Action::Name { name: asked, .. } => asked == name && stood.is_none(),
-                _ => false,
-            };
-            is_asked
-                && !matches!(record.outcome, Outcome::Failed(_))
-                && record.began_ms <= after.since_ms
-                && !self.named.contains(&record.statement.id)
+    /// A statement found so many rows to delete at some moment before it took place.
+    fn found_to_delete(&mut self, record: &Record, told: u64) {
+        let Statement {
+            id, branch, action, ..
+        } = &record.statement;
+        let end_ms = self.visible.get(id).copied().unwrap_or_default();
+        let mut states = self.states_during(record.began_ms, end_ms);
+        let was_found = states.any(|state| {
+            let rows = self.rows(state.refs.get(branch.unwrap_or("main")).copied());
+            rows.iter().filter(|row| action.touches(row)).count() as u64 == told
         });
-        match asked.map(|record| record.statement.id) {
-            Some(id) => {
-                self.named.insert(id);
-            }
-            None => self.find(format!(
-                "{name} was moved from {stood:?} to {head}, and nobody asked for it"
-            )),
-        }
-    }
-
-    /// Committed statements are visible.
-    fn outcome(&mut self, record: &Record) {
-        let id = record.statement.id;
-        match &record.outcome {
-            Outcome::Running => {
-                self.find(format!("statement {id} of {} has no end", record.writer));
-            }
-            Outcome::Committed(_) if !self.is_visible(record) => self.find(format!(
-                "statement {id} ({:?}) was committed, and nothing shows it",
-                record.statement.action
-            )),
-            Outcome::Failed(kind @ (ErrorKind::Internal | ErrorKind::Corrupt)) => {
-                self.find(format!("statement {id} failed: {kind}"));
-            }
-            Outcome::Failed(kind @ ErrorKind::Unavailable) if !self.may_fail => {
-                self.find(format!(
-                    "statement {id} failed, and nothing else did: {kind}"
-                ));
-            }
-            _ => {}
-        }
-    }
-
-    fn is_visible(&self, record: &Record) -> bool {
-        let statement = &record.statement;
-        if self.visible.contains_key(&statement.id) || self.named.contains(&statement.id) {
-            return true;
-        }
-        let mut during = self.states_during(record.began_ms, record.ended_ms.unwrap_or(u64::MAX));
-        let branch = statement.branch.unwrap_or("main");
-        match &statement.action {
-            Action::Rollback(_) => during.any(|state| state.head() == record.target),
-            Action::Name { .. } => false,
-            Action::Alter(text) => match text.strip_prefix("SET TBLPROPERTIES") {
-                Some(_) => self.states.iter().any(|state| {
-                    let note = state.metadata.properties().get("note");
-                    note.is_some_and(|note| *note == statement.id.to_string())
-                }),
-                None => true,
-            },
-            // A statement that changes nothing makes no snapshot.
-            action => during.any(|state| {
-                let rows = self.rows(state.refs.get(branch).copied());
-                action.apply(statement.id, rows) == rows
-            }),
+        if !was_found {
+            self.find(format!(
+                "statement {id} answered {told} rows, which it never found"
+            ));
         }
     }
 
@@ -346,18 +410,19 @@ impl<'a> Checker<'a> {
                 ));
             }
         };
-        let is_right = |head: Option<i64>| {
+        let is_right = |head: Option<i64>, columns: Option<Vec<String>>| {
             let rows = self.rows(head);
             match seen {
-                Seen::Rows(seen) => seen == rows,
+                Seen::Rows(names, seen) => seen == rows && Some(names) == columns.as_ref(),
                 Seen::Count(seen) => *seen == rows.len() as u64,
             }
         };
+        let last = &self.states[self.states.len() - 1].metadata;
         let is_right = match snapshot {
-            Some(_) => is_right(*snapshot),
+            Some(id) => is_right(*snapshot, schemas::of_snapshot(last, *id)),
             None => self
                 .states_during(read.began_ms, read.ended_ms)
-                .any(|state| is_right(state.head())),
+                .any(|state| is_right(state.head(), Some(schemas::current(&state.metadata)))),
         };
         if !is_right {
             self.find(format!("{reader} read {snapshot:?} and saw {seen:?}"));

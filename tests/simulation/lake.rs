@@ -13,7 +13,7 @@ use lakehouse::{Error, Lakehouse, Result, Session, Settings};
 use lakehouse_testkit::Random;
 
 use crate::clock::SimulatedClock;
-use crate::model::Row;
+use crate::model::{Row, extra};
 use crate::pointers::SimulatedPointers;
 use crate::process::Process;
 use crate::store::SimulatedStore;
@@ -23,6 +23,9 @@ const CATALOG: &str = "lake";
 pub(crate) const WAREHOUSE: &str = "/lake";
 /// The key under which a snapshot's summary names the statement that made it.
 pub(crate) const STATEMENT_KEY: &str = "simulation.statement";
+
+/// The key under which a staged snapshot's summary names its audit.
+pub(crate) const AUDIT: &str = "wap.id";
 
 /// Opens the lake as a new process does.
 pub(crate) async fn open(process: &Arc<Process>) -> Result<Lakehouse> {
@@ -77,14 +80,44 @@ pub(crate) fn labelled(lake: &Lake, statement: i64) -> Result<Lake> {
     })
 }
 
-/// The rows of a query of `k, p, v, s`, sorted.
-pub(crate) async fn rows(session: &Session, query: &str) -> Result<Vec<Row>> {
+/// The columns of a query of whole rows, and the rows, sorted.
+///
+/// # Errors
+/// When a row has a value in a column that came later which nobody wrote.
+pub(crate) async fn rows(session: &Session, query: &str) -> Result<(Vec<String>, Vec<Row>)> {
+    let answer = session.sql(query).await?;
+    let schema = answer.schema();
+    let columns = schema.fields().iter().map(|field| field.name().clone());
+    let columns: Vec<String> = columns.collect();
     let mut rows = Vec::new();
-    for batch in session.sql(query).await?.collect().await? {
-        rows.extend(rows_of(&batch)?);
+    for batch in answer.collect().await? {
+        let of_batch = rows_of(&batch)?;
+        for (name, values) in extras_of(&batch)? {
+            let is_odd =
+                |row: &Row, value: Option<i64>| value.is_some() && value != extra(&name, row.k);
+            let mut pairs = of_batch.iter().zip(values);
+            if let Some((row, value)) = pairs.find(|(row, value)| is_odd(row, *value)) {
+                let what = format!("{row:?} has {value:?} in {name}, which nobody wrote");
+                return Err(Error::internal(what));
+            }
+        }
+        rows.extend(of_batch);
     }
     rows.sort_unstable();
-    Ok(rows)
+    Ok((columns, rows))
+}
+
+/// The columns of a batch that came later, with their values.
+pub(crate) fn extras_of(batch: &RecordBatch) -> Result<Vec<(String, Vec<Option<i64>>)>> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns());
+    let extras = columns.filter(|(field, _)| extra(field.name(), 0).is_some());
+    let values = extras.map(|(field, column)| {
+        let column = column.as_primitive_opt::<Int64Type>();
+        let column = column.ok_or_else(|| Error::internal("a column changed its type"))?;
+        Ok((field.name().clone(), column.iter().collect()))
+    });
+    values.collect()
 }
 
 /// The rows of a batch whose first columns are `k, p, v, s`.

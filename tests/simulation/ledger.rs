@@ -25,7 +25,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Record {
     pub(crate) writer: String,
     pub(crate) statement: Statement,
-    /// Where a rollback goes to.
+    /// Where a rollback goes to, or the snapshot that is published.
     pub(crate) target: Option<i64>,
     pub(crate) began_ms: u64,
     pub(crate) ended_ms: Option<u64>,
@@ -35,8 +35,8 @@ pub(crate) struct Record {
 /// What was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// All rows, sorted.
-    Rows(Vec<Row>),
+    /// The table's columns, and all rows, sorted.
+    Rows(Vec<String>, Vec<Row>),
     /// Their number.
     Count(u64),
 }
@@ -76,7 +76,7 @@ impl Ledger {
         record.ended_ms = Some(now_ms);
     }
 
-    /// Notes where a rollback goes to.
+    /// Notes where a rollback goes to, or what is published.
     pub(crate) fn aim(&self, id: i64, target: i64) {
         lock(&self.records)[usize::try_from(id - 1).unwrap()].target = Some(target);
     }

@@ -13,6 +13,7 @@
 //! | `LAKE_SIMULATION_SECONDS` | how long seeds are begun | 60 with `CI` set, else 15 |
 //! | `LAKE_SIMULATION_FIRST` | the first seed | 1 |
 //! | `LAKE_SIMULATION_SEEDS` | how many seeds at most | no bound |
+//! | `LAKE_SIMULATION_TWICE` | 1: each seed is run twice, and must be the same run | 0 |
 //! | `LAKE_SIMULATION_SEED` | the one seed to run, with its log | |
 
 #[cfg(test)]
@@ -43,6 +44,8 @@ mod process;
 mod run;
 #[cfg(test)]
 mod scan;
+#[cfg(test)]
+mod schemas;
 #[cfg(test)]
 mod seed;
 #[cfg(test)]

@@ -5,6 +5,12 @@ use std::ops::Range;
 /// How many values the partition column takes.
 pub(crate) const PARTS: i64 = 3;
 
+/// The value that a row has in a column that came later, where it was written with one.
+pub(crate) fn extra(column: &str, k: i64) -> Option<i64> {
+    let number: i64 = column.strip_prefix("extra_")?.parse().ok()?;
+    Some(k * 10 + number)
+}
+
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Row {
@@ -41,15 +47,48 @@ pub(crate) enum Action {
     OverwriteDynamic(Vec<Row>),
     /// Gathers manifests; the rows stay as they are.
     Gather,
+    /// Adds rows in a snapshot that no branch is moved to.
+    Stage(Vec<Row>),
+    /// Applies a staged snapshot to `main`: named by its audit, or by itself.
+    Publish { by_name: bool },
+    /// Moves a branch forward to another.
+    FastForward {
+        branch: &'static str,
+        to: &'static str,
+    },
     /// Moves `main` back, by so many snapshots.
     Rollback(usize),
-    /// Makes a branch or a tag of the current snapshot.
-    Name { kind: &'static str, name: String },
+    /// Makes a branch or a tag of the current snapshot, or moves one there that exists.
+    Name {
+        kind: &'static str,
+        name: String,
+        replaces: bool,
+    },
     /// Changes schema, partitioning or properties; the rows stay as they are.
     Alter(String),
 }
 
 impl Action {
+    /// The names of all actions.
+    pub(crate) const NAMES: [&'static str; 16] = [
+        "insert",
+        "delete",
+        "delete-partition",
+        "update",
+        "merge",
+        "overwrite",
+        "overwrite-dynamic",
+        "gather",
+        "stage",
+        "publish",
+        "cherry-pick",
+        "fast-forward",
+        "rollback",
+        "name",
+        "replace-branch",
+        "alter",
+    ];
+
     /// The action's name in counts.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -61,15 +100,31 @@ impl Action {
             Self::Overwrite { .. } => "overwrite",
             Self::OverwriteDynamic(_) => "overwrite-dynamic",
             Self::Gather => "gather",
+            Self::Stage(_) => "stage",
+            Self::Publish { by_name: true } => "publish",
+            Self::Publish { by_name: false } => "cherry-pick",
+            Self::FastForward { .. } => "fast-forward",
             Self::Rollback(_) => "rollback",
-            Self::Name { .. } => "name",
+            Self::Name {
+                replaces: false, ..
+            } => "name",
+            Self::Name { replaces: true, .. } => "replace-branch",
             Self::Alter(_) => "alter",
         }
     }
 
-    /// Whether it changes the table's refs or schema, and makes no snapshot.
-    pub(crate) fn is_of_metadata(&self) -> bool {
-        matches!(self, Self::Rollback(_) | Self::Name { .. } | Self::Alter(_))
+    /// Whether it says by itself which branch it changes, if any.
+    pub(crate) fn has_own_branch(&self) -> bool {
+        matches!(
+            self,
+            Self::Gather
+                | Self::Stage(_)
+                | Self::Publish { .. }
+                | Self::FastForward { .. }
+                | Self::Rollback(_)
+                | Self::Name { .. }
+                | Self::Alter(_)
+        )
     }
 
     /// Whether the statement reads, changes or replaces this row.
@@ -81,6 +136,9 @@ impl Action {
             Self::OverwriteDynamic(rows) => rows.iter().any(|new| new.p == row.p),
             Self::Insert(_)
             | Self::Gather
+            | Self::Stage(_)
+            | Self::Publish { .. }
+            | Self::FastForward { .. }
             | Self::Rollback(_)
             | Self::Name { .. }
             | Self::Alter(_) => false,
@@ -112,7 +170,10 @@ impl Action {
                     after.extend(changed);
                 }
             }
-            Self::Insert(rows) | Self::Overwrite { rows, .. } | Self::OverwriteDynamic(rows) => {
+            Self::Insert(rows)
+            | Self::Stage(rows)
+            | Self::Overwrite { rows, .. }
+            | Self::OverwriteDynamic(rows) => {
                 after.extend(rows);
             }
             _ => {}

@@ -6,6 +6,8 @@ use crate::world::PLANTED;
 /// So many seeds are tried until a planted loss is found; not each shows, such as a lost file of a
 /// statement that fails.
 const SEEDS_MAX: u64 = 20;
+/// So many seeds are run twice.
+const SEEDS_REPEATED: u64 = 5;
 
 /// What a run loses on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,22 +47,26 @@ pub(crate) fn self_test() -> Vec<String> {
             None => wrong.push(format!("{planted:?} was not found by {SEEDS_MAX} seeds")),
         }
     }
-    for seed in 1..=3 {
-        let (once, again) = (seed::run(seed, None).log, seed::run(seed, None).log);
-        let place = once
-            .iter()
-            .zip(&again)
-            .position(|(one, other)| one != other);
-        if once != again {
-            let place = place.unwrap_or(once.len().min(again.len()));
-            wrong.push(format!(
-                "seed {seed} does not repeat, from line {place}: {:?}, then {:?}",
-                once.get(place),
-                again.get(place)
-            ));
-        }
+    for seed in 1..=SEEDS_REPEATED {
+        let difference = difference(&seed::run(seed, None), &seed::run(seed, None));
+        wrong.extend(difference.map(|difference| format!("seed {seed} {difference}")));
     }
     wrong
+}
+
+/// Where two runs of one seed differ, which must not be.
+pub(crate) fn difference(once: &Report, again: &Report) -> Option<String> {
+    let (once, again) = (&once.log, &again.log);
+    let mut pairs = once.iter().zip(again);
+    let place = pairs.position(|(one, other)| one != other);
+    (once != again).then(|| {
+        let place = place.unwrap_or(once.len().min(again.len()));
+        format!(
+            "does not repeat, from line {place}: {:?}, then {:?}",
+            once.get(place),
+            again.get(place)
+        )
+    })
 }
 
 fn first(report: &Report) -> String {

@@ -7,8 +7,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::model::Action;
 use crate::planted;
 use crate::seed::{self, Report};
+use crate::world::SEEN;
 
 /// How long seeds are begun: in CI, and elsewhere.
 const SECONDS_CI: u64 = 60;
@@ -65,14 +67,29 @@ fn many() -> bool {
     });
     let total = total.into_inner().unwrap();
     total.print(first, start.elapsed());
+    let idle = total.idle();
     // Elsewhere a busy machine is no finding.
-    let is_short = is_ci && total.seeds < SEEDS_MIN_CI && end == u64::MAX;
-    is_short || !total.failures.is_empty()
+    let is_whole = is_ci && end == u64::MAX;
+    if is_whole && total.seeds < SEEDS_MIN_CI {
+        println!("simulation: {SEEDS_MIN_CI} seeds are wanted");
+    }
+    if is_whole && !idle.is_empty() {
+        println!("simulation: nothing was tested of {}", idle.join(", "));
+    }
+    is_whole && (total.seeds < SEEDS_MIN_CI || !idle.is_empty()) || !total.failures.is_empty()
 }
 
 /// A seed; a panic is a finding.
 fn done(seed: u64) -> Report {
-    catch_unwind(AssertUnwindSafe(|| seed::run(seed, None))).unwrap_or_else(|_| Report {
+    let run = || {
+        let mut report = seed::run(seed, None);
+        if number("LAKE_SIMULATION_TWICE").is_some_and(|twice| twice > 0) {
+            let again = seed::run(seed, None);
+            report.findings.extend(planted::difference(&report, &again));
+        }
+        report
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Report {
         findings: vec!["it panicked".to_owned()],
         ..Report::default()
     })
@@ -123,6 +140,23 @@ impl Total {
         }
     }
 
+    /// How many statements of an action changed something.
+    fn seen(&self, action: &str) -> u64 {
+        let what = match action {
+            // Of these the history shows no more than their outcome.
+            "alter" => "committed",
+            _ => SEEN,
+        };
+        let seen = self.counts.get(&format!("{action} {what}"));
+        seen.copied().unwrap_or_default()
+    }
+
+    /// The actions that never took place.
+    fn idle(&self) -> Vec<&'static str> {
+        let names = Action::NAMES.into_iter();
+        names.filter(|name| self.seen(name) == 0).collect()
+    }
+
     fn print(&self, first: u64, took: Duration) {
         for (seed, report) in self.failures.iter().take(FAILURES_SHOWN) {
             print(*seed, report);
@@ -133,6 +167,8 @@ impl Total {
         for (seed, report) in self.failures.iter().skip(FAILURES_SHOWN) {
             println!("simulation: seed {seed}: {}", report.findings[0]);
         }
+        let seen = Action::NAMES.map(|name| format!("{} {name}", self.seen(name)));
+        println!("simulation: took place: {}", seen.join(", "));
         let (seeds, losses) = (self.seeds, self.failures.len());
         let seconds = took.as_secs_f64();
         println!("simulation: {seeds} seeds from {first} in {seconds:.0} s, {losses} with losses");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use iceberg::spec::FormatVersion;
-use lakehouse::core::runtime;
+use lakehouse::core::runtime::{self, Turns};
 use lakehouse::{Error, Result};
 use lakehouse_testkit::Random;
 
@@ -19,8 +19,9 @@ use crate::ledger::Ledger;
 use crate::planted::Planted;
 use crate::process::Process;
 use crate::scan;
+use crate::statement::{Habit, Manner};
 use crate::time::Time;
-use crate::world::World;
+use crate::world::{SEEN, World};
 
 /// So many lives a process has; a run must end.
 const LIVES_MAX: usize = 8;
@@ -40,16 +41,22 @@ pub(crate) struct Report {
 pub(crate) fn run(seed: u64, planted: Option<Planted>) -> Report {
     let time = Arc::new(Time::default());
     let clock = Arc::clone(&time);
+    let turns = Arc::new(Turns::default());
+    let tasks_turns = Arc::clone(&turns);
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let tasks = builder
-        .on_thread_park(move || clock.pass())
+        .on_thread_park(move || {
+            if !tasks_turns.pass() {
+                clock.pass();
+            }
+        })
         .build()
         .unwrap();
     let mut random = Random::of_case(seed, 0);
     let faults = Faults::of_seed(&mut random);
     let world = Arc::new(World::new(seed, Arc::clone(&time), faults, planted));
     let whole = simulate(Arc::clone(&world), random);
-    let ended = runtime::on_this_thread(|| {
+    let ended = runtime::on_this_thread(turns, || {
         let ended = tasks.block_on(time.run(whole));
         // What still waits is dropped where it ran.
         drop(tasks);
@@ -101,7 +108,10 @@ async fn check(world: &Arc<World>, ledger: &Ledger) -> std::result::Result<Vec<S
     world.spoil(&mut found);
     let records = ledger.records();
     let checker = Checker::new(&states, &records, &found, world.may_fail());
-    let mut findings = checker.check(&ledger.reads());
+    let (mut findings, seen) = checker.check(&ledger.reads());
+    for name in seen {
+        world.count(&format!("{name} {SEEN}"));
+    }
     let mut files = Files::list(world).await;
     for snapshot in table.snapshots() {
         if let Err(finding) = files.check(table.metadata(), &snapshot).await {
@@ -119,11 +129,12 @@ async fn make_table(world: &Arc<World>, random: &mut Random) -> Result<()> {
     let process = Arc::new(Process::new(Arc::clone(world), "first".to_owned()));
     let lake = open(&process).await?;
     let partitioned = random.pick(&["", "PARTITIONED BY (p)", "PARTITIONED BY (bucket(2, k))"]);
-    if partitioned.contains("(p)") {
-        world.set_by_part();
-    }
+    world.set_manner(Manner {
+        habit: *random.pick(&[Habit::None, Habit::None, Habit::Audits, Habit::Branches]),
+        by_part: partitioned.contains("(p)"),
+    });
     let mode = random.pick(&["copy-on-write", "merge-on-read"]);
-    let isolation = random.pick(&["serializable", "serializable", "snapshot"]);
+    let isolation = random.pick(&["serializable", "serializable", "snapshot", "none"]);
     let version = random.pick(&["2", "3", "3"]);
     let mut properties = vec![
         format!("'format-version' = '{version}'"),

@@ -11,6 +11,28 @@ const OWN_KEYS: i64 = 1_000;
 const ROWS_MAX: usize = 8;
 /// Branches that writers make and write to.
 const BRANCHES: [&str; 2] = ["audit", "fix"];
+/// One in so many staged snapshots has the audit of others.
+const SHARED_AUDITS: i64 = 4;
+
+/// What the writers of a run do more often than others: what takes several statements would else
+/// hardly ever come to its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Habit {
+    #[default]
+    None,
+    /// They stage snapshots and publish them.
+    Audits,
+    /// They write to branches and move branches forward.
+    Branches,
+}
+
+/// What statements of a run are like.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manner {
+    pub(crate) habit: Habit,
+    /// Whether the table is partitioned by `p`, and stays so.
+    pub(crate) by_part: bool,
+}
 
 /// A statement of one writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,43 +46,29 @@ pub(crate) struct Statement {
 
 impl Statement {
     /// The statement `id`, by chance.
-    ///
-    /// `by_part` says whether the table is partitioned by `p`, and stays so.
-    pub(crate) fn random(id: i64, by_part: bool, random: &mut Random) -> Self {
-        let action = match random.within(0..100) {
-            0..38 => Action::Insert(new_rows(id, random)),
-            38..48 => Action::Delete(keys(id, random)),
-            48..53 => Action::DeletePart(part(random)),
-            53..65 => Action::Update {
-                keys: keys(id, random),
-                add: 1,
-                parts: i64::from(random.chance(300)),
+    pub(crate) fn random(id: i64, manner: Manner, random: &mut Random) -> Self {
+        let habitual = match manner.habit {
+            Habit::None => None,
+            Habit::Audits => match random.within(0..100) {
+                0..22 => Some(Action::Stage(new_rows(id, random))),
+                22..45 => Some(publication(random)),
+                _ => None,
             },
-            65..77 => Action::Merge(merged_rows(id, random)),
-            77..82 => {
-                let part = part(random);
-                let mut rows = new_rows(id, random);
-                rows.iter_mut().for_each(|row| row.p = part);
-                Action::Overwrite { part, rows }
-            }
-            82..86 if by_part => Action::OverwriteDynamic(new_rows(id, random)),
-            82..88 => Action::Gather,
-            88..91 => Action::Rollback(random.within(1..4)),
-            91..95 => {
-                let is_branch = random.chance(700);
-                let (kind, name) = match is_branch {
-                    true => ("BRANCH", (*random.pick(&BRANCHES)).to_owned()),
-                    false => ("TAG", format!("tag_{id}")),
-                };
-                Action::Name { kind, name }
-            }
-            _ => Action::Alter(alteration(id, by_part, random)),
+            Habit::Branches => match random.within(0..100) {
+                0..12 => Some(new_branch(random)),
+                12..30 => Some(move_forward(random)),
+                _ => None,
+            },
         };
-        let branch = random.chance(150).then(|| *random.pick(&BRANCHES));
-        let on_main = action.is_of_metadata() || action == Action::Gather;
+        let action = habitual.unwrap_or_else(|| any(id, manner.by_part, random));
+        let on_branch = match manner.habit {
+            Habit::Branches => 700,
+            Habit::None | Habit::Audits => 150,
+        };
+        let branch = random.chance(on_branch).then(|| *random.pick(&BRANCHES));
         Self {
             id,
-            branch: branch.filter(|_| !on_main),
+            branch: branch.filter(|_| !action.has_own_branch()),
             action,
         }
     }
@@ -70,7 +78,11 @@ impl Statement {
     pub(crate) fn is_direct(&self) -> bool {
         match &self.action {
             Action::Insert(_) => self.branch.is_some() || self.id % 3 > 0,
-            Action::Overwrite { .. } | Action::OverwriteDynamic(_) | Action::Gather => true,
+            Action::Overwrite { .. }
+            | Action::OverwriteDynamic(_)
+            | Action::Gather
+            | Action::Stage(_)
+            | Action::Publish { by_name: true } => true,
             _ => false,
         }
     }
@@ -83,9 +95,16 @@ impl Statement {
         }
     }
 
-    /// The statement's SQL, or what stands for it in logs; a rollback goes to the snapshot
-    /// `rollback_to`.
-    pub(crate) fn sql(&self, rollback_to: Option<i64>) -> String {
+    /// What a staged snapshot of the statement is published by.
+    pub(crate) fn audit(&self) -> String {
+        match self.id % SHARED_AUDITS {
+            0 => "audit-shared".to_owned(),
+            _ => format!("audit-{}", self.id),
+        }
+    }
+
+    /// The statement's SQL, or what stands for it in logs; one about a snapshot is about `target`.
+    pub(crate) fn sql(&self, target: Option<i64>) -> String {
         let id = self.id;
         let table = self.table();
         match &self.action {
@@ -121,13 +140,94 @@ impl Statement {
                 format!("overwrite partitions of {table}: {}", values(rows))
             }
             Action::Gather => "gather manifests".to_owned(),
+            Action::Stage(rows) => format!("stage {}: {}", self.audit(), values(rows)),
+            Action::Publish { by_name: true } => {
+                format!("publish {}", target.unwrap_or_default())
+            }
+            Action::Publish { by_name: false } => format!(
+                "CALL system.cherrypick_snapshot('default.t', {})",
+                target.unwrap_or_default()
+            ),
+            Action::FastForward { branch, to } => {
+                format!("CALL system.fast_forward('default.t', '{branch}', '{to}')")
+            }
             Action::Rollback(_) => format!(
                 "CALL system.rollback_to_snapshot('default.t', {})",
-                rollback_to.unwrap_or_default()
+                target.unwrap_or_default()
             ),
-            Action::Name { kind, name } => format!("ALTER TABLE t CREATE {kind} {name}"),
+            Action::Name {
+                kind,
+                name,
+                replaces,
+            } => {
+                let or_replace = if *replaces { "OR REPLACE " } else { "" };
+                format!("ALTER TABLE t CREATE {or_replace}{kind} {name}")
+            }
             Action::Alter(alteration) => format!("ALTER TABLE t {alteration}"),
         }
+    }
+}
+
+/// A statement of any kind.
+fn any(id: i64, by_part: bool, random: &mut Random) -> Action {
+    match random.within(0..100) {
+        0..30 => Action::Insert(new_rows(id, random)),
+        30..34 => Action::Stage(new_rows(id, random)),
+        34..37 => publication(random),
+        37..38 => move_forward(random),
+        38..48 => Action::Delete(keys(id, random)),
+        48..53 => Action::DeletePart(part(random)),
+        53..65 => Action::Update {
+            keys: keys(id, random),
+            add: 1,
+            parts: i64::from(random.chance(300)),
+        },
+        65..77 => Action::Merge(merged_rows(id, random)),
+        77..82 => {
+            let part = part(random);
+            let mut rows = new_rows(id, random);
+            rows.iter_mut().for_each(|row| row.p = part);
+            Action::Overwrite { part, rows }
+        }
+        82..86 if by_part => Action::OverwriteDynamic(new_rows(id, random)),
+        82..88 => Action::Gather,
+        88..91 => Action::Rollback(random.within(1..4)),
+        91..95 => {
+            if random.chance(700) {
+                return new_branch(random);
+            }
+            Action::Name {
+                kind: "TAG",
+                name: format!("tag_{id}"),
+                replaces: false,
+            }
+        }
+        _ => Action::Alter(alteration(id, by_part, random)),
+    }
+}
+
+fn publication(random: &mut Random) -> Action {
+    Action::Publish {
+        by_name: random.chance(500),
+    }
+}
+
+fn move_forward(random: &mut Random) -> Action {
+    let branch = *random.pick(&BRANCHES);
+    match random.chance(700) {
+        true => Action::FastForward {
+            branch: "main",
+            to: branch,
+        },
+        false => Action::FastForward { branch, to: "main" },
+    }
+}
+
+fn new_branch(random: &mut Random) -> Action {
+    Action::Name {
+        kind: "BRANCH",
+        name: (*random.pick(&BRANCHES)).to_owned(),
+        replaces: random.chance(600),
     }
 }
 

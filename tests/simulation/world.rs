@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use lakehouse::Result;
 use lakehouse::core::catalog::MemoryPointers;
@@ -14,10 +14,14 @@ use object_store::memory::InMemory;
 use crate::faults::{Call, Fault, Faults};
 use crate::planted::Planted;
 use crate::scan::Found;
+use crate::statement::Manner;
 use crate::time::Time;
 
 /// What planted losses that took place are counted as.
 pub(crate) const PLANTED: &str = "planted";
+
+/// What statements are counted as whose effect the table's history shows.
+pub(crate) const SEEN: &str = "seen";
 
 /// A pointer that was moved.
 #[derive(Debug, Clone)]
@@ -35,7 +39,7 @@ pub(crate) struct World {
     pub(crate) pointers: MemoryPointers,
     faults: Faults,
     is_calm: AtomicBool,
-    by_part: AtomicBool,
+    manner: OnceLock<Manner>,
     random: Mutex<Random>,
     log: Mutex<Vec<String>>,
     moves: Mutex<Vec<Moved>>,
@@ -58,7 +62,7 @@ impl World {
             pointers: MemoryPointers::default(),
             faults,
             is_calm: AtomicBool::new(true),
-            by_part: AtomicBool::new(false),
+            manner: OnceLock::new(),
             random: Mutex::new(Random::of_case(seed, 1)),
             log: Mutex::default(),
             moves: Mutex::default(),
@@ -91,23 +95,23 @@ impl World {
         if self.planted != Some(Planted::RowLost) {
             return;
         }
-        let last = found
-            .values_mut()
-            .flatten()
-            .max_by_key(|found| found.rows.len());
-        if last.and_then(|found| found.rows.pop()).is_some() {
+        let readable = found
+            .iter_mut()
+            .filter_map(|(id, found)| Some((*id, found.as_mut().ok()?)));
+        let last = readable.max_by_key(|(id, found)| (found.rows.len(), *id));
+        if last.and_then(|(_, found)| found.rows.pop()).is_some() {
             self.count(PLANTED);
         }
     }
 
-    /// Notes that the table is partitioned by `p`.
-    pub(crate) fn set_by_part(&self) {
-        self.by_part.store(true, Ordering::SeqCst);
+    /// Says what statements are like; to be said once.
+    pub(crate) fn set_manner(&self, manner: Manner) {
+        self.manner.set(manner).unwrap();
     }
 
-    /// Whether the table is partitioned by `p`, and stays so.
-    pub(crate) fn by_part(&self) -> bool {
-        self.by_part.load(Ordering::SeqCst)
+    /// What statements are like.
+    pub(crate) fn manner(&self) -> Manner {
+        self.manner.get().copied().unwrap_or_default()
     }
 
     /// Whether nothing fails now.

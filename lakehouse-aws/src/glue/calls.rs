@@ -189,8 +189,13 @@ impl Calls {
         .await
     }
 
+    /// An id that nothing else has.
+    pub(super) fn new_id(&self) -> String {
+        self.clock.new_uuid().to_string()
+    }
+
     /// The tables of a database, page by page; `None` when there is no such database. With
-    /// `first_only` no further page is asked for.
+    /// `first_only` no page is asked for after the first with a table.
     pub(crate) async fn get_tables(
         &self,
         catalog_id: Option<&str>,
@@ -217,7 +222,8 @@ impl Calls {
             };
             tables.extend(page.table_list.unwrap_or_default());
             next = page.next_token.filter(|token| !token.is_empty());
-            if next.is_none() || first_only {
+            // A page may be empty though others follow.
+            if next.is_none() || (first_only && !tables.is_empty()) {
                 return Ok(Some(tables));
             }
         }

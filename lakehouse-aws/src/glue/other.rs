@@ -12,6 +12,9 @@ pub(super) const PREVIOUS_METADATA_LOCATION: &str = "previous_metadata_location"
 /// Left under the old name of a table whose renaming was cut off; names the new one.
 pub(super) const RENAMED_TO: &str = "lakehouse.renamed-to";
 
+/// What tells the copy of one renaming from that of another, until the first commit to it.
+pub(super) const RENAMING: &str = "lakehouse.renaming";
+
 const ICEBERG: &str = "ICEBERG";
 
 /// Whether the table says that it is one of Iceberg's.

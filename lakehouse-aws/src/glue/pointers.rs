@@ -234,13 +234,16 @@ impl PointerStore for GluePointers {
         let input = table_input::created(ident.name(), new)?;
         match self.calls.create_table(&place, &input).await {
             Ok(()) => Ok(Swap::Moved),
-            Err(failure) if failure.is("AlreadyExistsException") => Ok(Swap::Stale),
+            Err(failure) if failure.is("AlreadyExistsException") => {
+                self.found_taken(&place, new.location, failure).await
+            }
             Err(failure) if failure.is("EntityNotFoundException") => {
                 Err(no_namespace(ident.namespace()))
             }
             Err(failure) if failure.effect == Effect::Possible => {
-                self.settle_creation(&place, new.location, &input, failure)
-                    .await
+                // Nobody else knows the name of its metadata file.
+                let mark = (other::METADATA_LOCATION, new.location);
+                self.settle_creation(&place, mark, &input, failure).await
             }
             Err(failure) => Err(failure.error),
         }
@@ -280,22 +283,50 @@ impl PointerStore for GluePointers {
         if !is_ours {
             return Err(other::refused(&found, &place.shown()));
         }
-        match self.calls.delete_table(&place).await {
+        self.delete(ident, &place).await
+    }
+
+    async fn remove_owned(&self, ident: &TableIdent, location: &str) -> Result<()> {
+        let place = self.place(ident).ok_or_else(|| no_table(ident))?;
+        let found = self.asked(&place).await?.ok_or_else(|| no_table(ident))?;
+        if found.target_table().is_some() {
+            return Err(Error::unsupported(format!(
+                "{} is a link, and the files belong to the table behind it: drop it without PURGE",
+                place.shown()
+            )));
+        }
+        if other::parameter(&found, other::METADATA_LOCATION) != Some(location) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "somebody else committed to {}, renamed it or made it anew meanwhile: nothing                      was dropped, try again",
+                    place.shown()
+                ),
+            ));
+        }
+        self.delete(ident, &place).await
+    }
+
+    async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<()> {
+        rename::rename(self, from, to).await
+    }
+}
+
+impl GluePointers {
+    /// Deletes an entry, whatever version it has: Glue compares none here.
+    async fn delete(&self, ident: &TableIdent, place: &Place) -> Result<()> {
+        match self.calls.delete_table(place).await {
             Ok(()) => Ok(()),
             Err(failure) if failure.is("EntityNotFoundException") => Err(no_table(ident)),
             Err(failure) if failure.effect == Effect::Possible => {
                 self.calls.pause(1).await;
-                match self.calls.get_table(&place).await {
+                match self.calls.get_table(place).await {
                     Ok(None) => Ok(()),
                     Ok(Some(_)) | Err(_) => Err(changed(failure)),
                 }
             }
             Err(failure) => Err(failure.error),
         }
-    }
-
-    async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<()> {
-        rename::rename(self, from, to).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! New names for tables, which Glue cannot give: a new entry, then the old one goes.
 
+use aws_sdk_glue::types::Table;
 use lakehouse_core::catalog::{Swap, no_namespace, no_table, table_exists};
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::TableIdent;
@@ -38,9 +39,14 @@ pub(super) async fn rename(
     let new = pointers
         .place(to)
         .ok_or_else(|| no_namespace(to.namespace()))?;
-    make(pointers, &seen, &new, to).await?;
-    if let Err(failure) = mark(pointers, &seen, &new).await {
-        return Err(undo(pointers, &seen, &new, failure).await);
+    let copy = Copy {
+        place: new,
+        id: pointers.calls.new_id(),
+    };
+    make(pointers, &seen, &copy, to).await?;
+    let new = &copy.place;
+    if let Err(failure) = mark(pointers, &seen, new).await {
+        return Err(undo(pointers, &seen, &copy, failure).await);
     }
     match pointers.calls.delete_table(&place).await {
         Ok(()) => Ok(()),
@@ -58,14 +64,22 @@ pub(super) async fn rename(
     }
 }
 
+/// The new entry of a renaming.
+struct Copy {
+    place: Place,
+    /// What tells it from the copy that another renaming makes of the same table.
+    id: String,
+}
+
 async fn make(
     pointers: &GluePointers,
     seen: &SeenTable,
-    new: &Place,
+    copy: &Copy,
     to: &TableIdent,
 ) -> Result<()> {
-    let parameters = seen.table.parameters().cloned().unwrap_or_default();
-    let location = parameters.get(other::METADATA_LOCATION).cloned();
+    let new = &copy.place;
+    let mut parameters = seen.table.parameters().cloned().unwrap_or_default();
+    parameters.insert(other::RENAMING.to_owned(), copy.id.clone());
     let input = table_input::copied(&seen.table, &new.table, parameters)?;
     let failure = match pointers.calls.create_table(new, &input).await {
         Ok(()) => return Ok(()),
@@ -76,12 +90,12 @@ async fn make(
         _ if failure.is("EntityNotFoundException") => Err(no_namespace(to.namespace())),
         Effect::None => Err(failure.error),
         Effect::Possible => {
-            let location = location.unwrap_or_default();
-            let settled = pointers.settle_creation(new, &location, &input, failure);
+            let mark = (other::RENAMING, &*copy.id);
+            let settled = pointers.settle_creation(new, mark, &input, failure);
             match settled.await? {
                 Swap::Moved => Ok(()),
                 Swap::Stale => Err(table_exists(to)),
-                Swap::Unknown(error) => Err(Error::new(
+                Swap::Unknown(error) | Swap::Overtaken(error) => Err(Error::new(
                     ErrorKind::Unknown,
                     format!(
                         "it is not known whether {} was made as a copy; the table has its old name \
@@ -128,11 +142,12 @@ async fn mark(pointers: &GluePointers, seen: &SeenTable, new: &Place) -> Result<
 }
 
 /// Takes the new entry back, after the old one could not be turned into a remainder.
-async fn undo(pointers: &GluePointers, seen: &SeenTable, new: &Place, failure: Failure) -> Error {
+async fn undo(pointers: &GluePointers, seen: &SeenTable, copy: &Copy, failure: Failure) -> Error {
+    let new = &copy.place;
     let both = |failure: Failure| {
         let message = format!(
-            "the renaming was cut off: {} and {} stand on the same metadata file; drop one of them \
-             before anybody writes",
+            "the renaming was cut off: {} and {} stand on the same metadata file; drop one of them, \
+             without PURGE, before anybody writes",
             seen.place.shown(),
             new.shown()
         );
@@ -142,11 +157,28 @@ async fn undo(pointers: &GluePointers, seen: &SeenTable, new: &Place, failure: F
         // The old entry may have become a remainder: then the new one is all there is.
         return both(failure);
     }
+    match pointers.calls.get_table(new).await {
+        Ok(Some(now)) if is_untouched(&now, seen, copy) => {}
+        Ok(None) => return conflict(seen, failure),
+        // Somebody committed to the new name, or it is not ours any more.
+        Ok(Some(_)) | Err(_) => return both(failure),
+    }
     if let Err(second) = pointers.calls.delete_table(new).await
         && !second.is("EntityNotFoundException")
     {
         return both(second);
     }
+    conflict(seen, failure)
+}
+
+/// Whether an entry is the copy as it was made.
+fn is_untouched(now: &Table, seen: &SeenTable, copy: &Copy) -> bool {
+    let location = other::parameter(&seen.table, other::METADATA_LOCATION);
+    other::parameter(now, other::RENAMING) == Some(&copy.id)
+        && other::parameter(now, other::METADATA_LOCATION) == location
+}
+
+fn conflict(seen: &SeenTable, failure: Failure) -> Error {
     match failure.is_stale() {
         true => Error::new(
             ErrorKind::Conflict,

@@ -5,7 +5,7 @@ use lakehouse_core::catalog::Swap;
 use lakehouse_core::error::Result;
 
 use super::calls::Place;
-use super::other::{self, PREVIOUS_METADATA_LOCATION};
+use super::other::{self, METADATA_LOCATION, PREVIOUS_METADATA_LOCATION};
 use super::pointers::{GluePointers, SeenTable};
 use crate::answer::{Effect, Failure};
 
@@ -20,6 +20,13 @@ pub(super) struct AskedUpdate<'a> {
     pub(super) location: &'a str,
 }
 
+impl AskedUpdate<'_> {
+    fn is_followed_by(&self, now: &Table) -> bool {
+        let from = other::parameter(&self.seen.table, METADATA_LOCATION);
+        from.is_some_and(|from| is_at(now, PREVIOUS_METADATA_LOCATION, from))
+    }
+}
+
 impl GluePointers {
     /// What became of a swap whose answer was lost. The version makes it safe to ask for it again:
     /// of two requests from one version one is carried out at most.
@@ -31,7 +38,7 @@ impl GluePointers {
                 Ok(Some(now)) => now,
                 Ok(None) | Err(_) => break,
             };
-            if is_at(&now, other::METADATA_LOCATION, asked.location) {
+            if is_at(&now, METADATA_LOCATION, asked.location) {
                 return Ok(Swap::Moved);
             }
             if now.version_id() != Some(asked.version) {
@@ -58,7 +65,10 @@ impl GluePointers {
             Ok(Some(now)) if is_at(&now, PREVIOUS_METADATA_LOCATION, asked.location) => {
                 Ok(Swap::Moved)
             }
-            Ok(Some(now)) => Ok(made_by(&now, asked.location)),
+            Ok(Some(now)) if is_at(&now, METADATA_LOCATION, asked.location) => Ok(Swap::Moved),
+            // One commit has been made from the state that ours was to follow, and it is not ours.
+            Ok(Some(now)) if asked.is_followed_by(&now) => Ok(Swap::Stale),
+            Ok(Some(_)) => Ok(Swap::Overtaken(failure.error)),
             Ok(None) => Ok(Swap::Stale),
             Err(_) => Ok(Swap::Unknown(failure.error)),
         }
@@ -71,12 +81,13 @@ impl GluePointers {
             .await
     }
 
-    /// What became of a creation whose answer was lost, or that found the name taken: by itself,
-    /// when an earlier attempt was carried out.
+    /// What became of a creation whose answer was lost. `mark` is a parameter of its input that no
+    /// other input has. [`Swap::Stale`] is never answered: somebody may have committed to what was
+    /// made, and its files must stay.
     pub(super) async fn settle_creation(
         &self,
         place: &Place,
-        location: &str,
+        mark: (&str, &str),
         input: &TableInput,
         lost: Failure,
     ) -> Result<Swap> {
@@ -84,13 +95,15 @@ impl GluePointers {
         for attempt in 1..=SETTLE_ATTEMPTS_MAX {
             self.calls.pause(attempt).await;
             match self.calls.get_table(place).await {
-                Ok(Some(now)) => return Ok(made_by(&now, location)),
+                Ok(Some(now)) if is_at(&now, mark.0, mark.1) => return Ok(Swap::Moved),
+                Ok(Some(_)) => return Ok(Swap::Unknown(lost.error)),
                 Ok(None) => {}
                 Err(failure) => return Ok(Swap::Unknown(failure.error)),
             }
             match self.calls.create_table(place, input).await {
                 Ok(()) => return Ok(Swap::Moved),
                 Err(failure) if failure.effect == Effect::Possible => lost = failure,
+                // By itself, when an earlier attempt was carried out.
                 Err(failure) if failure.is("AlreadyExistsException") => lost = failure,
                 // The first request may still be carried out.
                 Err(failure) => return Ok(Swap::Unknown(failure.error)),
@@ -98,14 +111,28 @@ impl GluePointers {
         }
         Ok(Swap::Unknown(lost.error))
     }
-}
 
-/// Whether a table that was found is the one that was to be made: nobody else knows the name of its
-/// metadata file.
-fn made_by(now: &Table, location: &str) -> Swap {
-    match is_at(now, other::METADATA_LOCATION, location) {
-        true => Swap::Moved,
-        false => Swap::Stale,
+    /// A creation that found the name taken: by itself, when something between us and Glue sent it
+    /// twice.
+    pub(super) async fn found_taken(
+        &self,
+        place: &Place,
+        location: &str,
+        failure: Failure,
+    ) -> Result<Swap> {
+        match self.calls.get_table(place).await {
+            Ok(Some(now))
+                if is_at(&now, METADATA_LOCATION, location)
+                    || is_at(&now, PREVIOUS_METADATA_LOCATION, location) =>
+            {
+                Ok(Swap::Moved)
+            }
+            // A first commit, or no Iceberg table: not on ours, which it would name.
+            Ok(Some(now)) if other::parameter(&now, PREVIOUS_METADATA_LOCATION).is_none() => {
+                Ok(Swap::Stale)
+            }
+            Ok(Some(_) | None) | Err(_) => Ok(Swap::Unknown(failure.error)),
+        }
     }
 }
 

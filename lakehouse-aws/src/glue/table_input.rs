@@ -11,7 +11,7 @@ use lakehouse_core::catalog::NewPointer;
 use lakehouse_core::error::{Error, Result};
 
 use super::hive_type::hive_type;
-use super::other::{METADATA_LOCATION, PREVIOUS_METADATA_LOCATION, TABLE_TYPE};
+use super::other::{METADATA_LOCATION, PREVIOUS_METADATA_LOCATION, RENAMING, TABLE_TYPE};
 
 const EXTERNAL_TABLE: &str = "EXTERNAL_TABLE";
 const FIELD_ID: &str = "iceberg.field.id";
@@ -51,6 +51,7 @@ pub(super) fn created(name: &str, new: NewPointer<'_>) -> Result<TableInput> {
 pub(super) fn moved(now: &Table, new: NewPointer<'_>) -> Result<TableInput> {
     let mut parameters = now.parameters().cloned().unwrap_or_default();
     let previous = parameters.get(METADATA_LOCATION).cloned();
+    parameters.remove(RENAMING);
     point(&mut parameters, previous, new.location);
     let descriptor = described(now.storage_descriptor(), new.metadata)?;
     let mut input = kept(now)
@@ -182,15 +183,21 @@ fn column(
     };
     Column::builder()
         .name(name)
-        .r#type(hive_type(&field.field_type))
+        .r#type(in_one_line(&hive_type(&field.field_type)))
         .set_comment(comment)
         .set_parameters(Some(parameters))
         .build()
         .map_err(unbuilt)
 }
 
+/// The beginning of a text, in the one line that Glue takes.
 fn cut(text: &str, chars_max: usize) -> String {
-    text.chars().take(chars_max).collect()
+    in_one_line(text).chars().take(chars_max).collect()
+}
+
+fn in_one_line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).collect()
 }
 
 #[cfg(test)]

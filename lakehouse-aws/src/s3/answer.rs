@@ -57,6 +57,13 @@ pub(super) fn told(
     let source = said.clone().into();
     match error {
         Store::NotFound { .. } if code != Some("NoSuchBucket") => Store::NotFound { path, source },
+        // Another request for the same object is on its way, perhaps an earlier one of this writer.
+        Store::AlreadyExists { .. } if code == Some("ConditionalRequestConflict") => {
+            wrapped(Error::new(
+                ErrorKind::Unavailable,
+                format!("{operation} of \"s3://{bucket}/{path}\" failed at {endpoint}: {said}"),
+            ))
+        }
         Store::AlreadyExists { .. } => Store::AlreadyExists { path, source },
         Store::Precondition { .. } => Store::Precondition { path, source },
         Store::NotModified { .. } => Store::NotModified { path, source },
@@ -220,6 +227,18 @@ mod tests {
             !shown.contains("AKIAHUSH") && !shown.contains("hush"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_conflict_of_two_writers_is_no_finished_object() {
+        let error = |code: &str| object_store::Error::AlreadyExists {
+            path: "a".to_owned(),
+            source: format!("409: <Code>{code}</Code>").into(),
+        };
+        let taken = told(error("PreconditionFailed"), "writing", "lake", "S3");
+        assert!(matches!(taken, object_store::Error::AlreadyExists { .. }));
+        let conflict = told(error("ConditionalRequestConflict"), "writing", "lake", "S3");
+        assert_eq!(Error::from(conflict).kind(), ErrorKind::Unavailable);
     }
 
     #[test]

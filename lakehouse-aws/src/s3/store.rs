@@ -15,8 +15,9 @@ use lakehouse_core::error::{Error, ErrorKind, Result as OurResult};
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
 };
 
 use super::access::Access;
@@ -204,7 +205,17 @@ impl ObjectStore for BucketStore {
             let options = options.clone();
             async move { store.get_opts(path, options).await }
         };
-        self.ask("reading", get).await
+        let got = self.ask("reading", get).await?;
+        let payload = match got.payload {
+            // A body that was cut is asked for again, and that may be refused.
+            GetResultPayload::Stream(bytes) => {
+                let told = self.clone();
+                let bytes = bytes.map_err(move |error| told.told("reading", error));
+                GetResultPayload::Stream(bytes.boxed())
+            }
+            other => other,
+        };
+        Ok(GetResult { payload, ..got })
     }
 
     async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {

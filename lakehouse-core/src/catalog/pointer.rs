@@ -15,7 +15,8 @@ use iceberg::{TableRequirement, TableUpdate};
 use super::folder::table_folder;
 use super::metadata_file::{self, MetadataFiles, NewMetadataFile};
 use super::{
-    AskedSwap, Catalog, CatalogParts, CommitOutcome, NameCase, OtherTable, TablePointer, Turn,
+    AskedSwap, Catalog, CatalogParts, CommitOutcome, NameCase, OtherTable, SwapTrace, TablePointer,
+    Turn,
 };
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -33,6 +34,9 @@ pub enum Swap {
     Moved,
     /// The pointer did not stand on the expected file and was left alone.
     Stale,
+    /// The pointer stands elsewhere, and was moved more than once since the expected file: perhaps by
+    /// this very swap first. The table's history tells.
+    Overtaken(Error),
     /// The store did not say whether the pointer was moved.
     Unknown(Error),
 }
@@ -129,6 +133,12 @@ pub trait PointerStore: Debug + Send + Sync {
 
     /// As [`Catalog::drop_table`].
     async fn remove(&self, ident: &TableIdent) -> Result<()>;
+
+    /// As [`Catalog::drop_owned_table`], of the table that stands on a metadata file.
+    async fn remove_owned(&self, ident: &TableIdent, location: &str) -> Result<()> {
+        let _ = location;
+        self.remove(ident).await
+    }
 
     /// As [`Catalog::rename_table`].
     async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<()>;
@@ -231,6 +241,25 @@ impl<P: PointerStore> PointerCatalog<P> {
         }
     }
 
+    /// What the history tells of a swap that others' may have followed.
+    async fn traced(
+        &self,
+        ident: &TableIdent,
+        asked: &AskedSwap,
+        metadata: &TableMetadata,
+        error: Error,
+    ) -> Swap {
+        let now = match self.load_table(ident).await {
+            Ok(now) if now.metadata.uuid() == metadata.uuid() => now,
+            Ok(_) | Err(_) => return Swap::Unknown(error),
+        };
+        match asked.trace(&now) {
+            SwapTrace::Applied => Swap::Moved,
+            SwapTrace::NeverApplied => Swap::Stale,
+            SwapTrace::Open => Swap::Unknown(error),
+        }
+    }
+
     /// Moves the pointer from `stored` to the written file and tidies up after the outcome.
     async fn swap(
         &self,
@@ -243,7 +272,16 @@ impl<P: PointerStore> PointerCatalog<P> {
             location: &file.location,
             metadata: &changed.metadata,
         };
-        let swapped = self.pointers.swap(ident, &stored, new).await;
+        let swapped = match self.pointers.swap(ident, &stored, new).await {
+            Ok(Swap::Overtaken(error)) => {
+                let asked = AskedSwap {
+                    from: stored.location.clone(),
+                    to: file.location.clone(),
+                };
+                Ok(self.traced(ident, &asked, &changed.metadata, error).await)
+            }
+            swapped => swapped,
+        };
         match swapped {
             Ok(Swap::Moved) => {
                 let metadata = Arc::new(changed.metadata);
@@ -263,7 +301,7 @@ impl<P: PointerStore> PointerCatalog<P> {
                 Ok(CommitOutcome::Conflicted(moved_by_others(ident)))
             }
             // The pointer may stand on the new file: it must stay.
-            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown {
+            Ok(Swap::Unknown(error) | Swap::Overtaken(error)) => Ok(CommitOutcome::Unknown {
                 error: error
                     .with_context("table", ident)
                     .with_context("metadata file", &file.location),
@@ -392,7 +430,7 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
                     metadata,
                 }))
             }
-            Ok(Swap::Unknown(error)) => Ok(CommitOutcome::Unknown {
+            Ok(Swap::Unknown(error) | Swap::Overtaken(error)) => Ok(CommitOutcome::Unknown {
                 error: error
                     .with_context("table", ident)
                     .with_context("metadata file", &file.location),
@@ -423,12 +461,19 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
         match self.pointers.insert(ident, new).await? {
             Swap::Moved => Ok(pointer),
             Swap::Stale => Err(table_exists(ident)),
-            Swap::Unknown(error) => Err(error.with_context("table", ident)),
+            Swap::Unknown(error) | Swap::Overtaken(error) => {
+                Err(error.with_context("table", ident))
+            }
         }
     }
 
     async fn drop_table(&self, ident: &TableIdent) -> Result<()> {
         self.pointers.remove(ident).await
+    }
+
+    async fn drop_owned_table(&self, table: &TablePointer) -> Result<()> {
+        let location = &table.metadata_location;
+        self.pointers.remove_owned(&table.ident, location).await
     }
 
     async fn rename_table(&self, from: &TableIdent, to: &TableIdent) -> Result<()> {

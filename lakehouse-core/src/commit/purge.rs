@@ -56,9 +56,8 @@ impl Commits {
                 .with_source(error)
             })?;
         let catalog = Arc::clone(catalog);
-        let ident = ident.clone();
         let work = async move {
-            catalog.drop_table(&ident).await?;
+            catalog.drop_owned_table(&pointer).await?;
             let all = files.len() as u64;
             let failed_files =
                 cleanup::delete_all(&storage, files.iter().map(String::as_str)).await;

@@ -1,7 +1,7 @@
 //! Column chunks that go from one file into another without their values being decoded.
 //!
-//! A row group of which some rows go keeps all other values as they are: [`copy`] takes a chunk
-//! over as it stands, [`edit`] leaves values out of its pages or puts new ones in their place, keeps
+//! A row group of which some rows go keeps all other values as they are: [`take_over`] copies a chunk
+//! as it stands, or leaves values out of its pages, puts new ones in their place, keeps
 //! dictionaries, and packs the pages again. Decoding to Arrow and encoding anew would look every
 //! value up in a new dictionary, which takes several times as long. Only what is simple is taken
 //! apart here: numbers of 32 and 64 bits, texts and bytes, outside of lists and maps, in plain form
@@ -198,7 +198,7 @@ fn tells_bounds(statistics: &Statistics, values: i64, properties: &WriterPropert
 }
 
 /// The chunk as it stands.
-pub(crate) fn copy(source: &SourceChunk<'_>) -> PageChunk {
+fn copy(source: &SourceChunk<'_>) -> PageChunk {
     let (start, length) = source.metadata.byte_range();
     PageChunk {
         pages: ChunkBytes {
@@ -216,18 +216,22 @@ pub(crate) fn copy(source: &SourceChunk<'_>) -> PageChunk {
     }
 }
 
-/// The chunk after `edits` of its rows, which ascend.
+/// The chunk after `edits` of its rows, which ascend; as it stands when there are none and the file
+/// says where its pages are: a footer says so of all columns, or of none.
 ///
 /// `None` when a page is of a form that is not taken apart here.
 ///
 /// # Errors
 /// [`crate::error::ErrorKind::Corrupt`] when a page is damaged.
-pub(crate) fn edit(
+pub(crate) fn take_over(
     source: &SourceChunk<'_>,
     edits: &[RowEdit],
     new: &NewValues,
     properties: &WriterProperties,
 ) -> Result<Option<PageChunk>> {
+    if edits.is_empty() && source.offset_index.is_some() {
+        return Ok(Some(copy(source)));
+    }
     let column = source.metadata.column_descr_ptr();
     let compression = properties.compression(column.path());
     let (Some(stored), Some(codec)) = (stored(&column), Codec::of(compression)?) else {
@@ -242,10 +246,13 @@ pub(crate) fn edit(
             buf, num_values, ..
         } = page
         {
-            rewrite.dictionary(buf, num_values, new)?;
+            if !rewrite.dictionary(buf, num_values, new)? {
+                return Ok(None);
+            }
             continue;
         }
-        let Some(page) = DataPage::of(page, &rewrite.column)? else {
+        let rows_max = source.rows.saturating_sub(u64::from(first));
+        let Some(page) = DataPage::of(page, &rewrite.column, rows_max)? else {
             return Ok(None);
         };
         let end = first
@@ -265,8 +272,10 @@ pub(crate) fn edit(
     if u64::from(first) != source.rows {
         return Err(damaged("its pages do not hold the rows of the row group"));
     }
-    let close = rewrite.finish()?;
-    let bytes = Bytes::from(sink.into_inner()?);
+    let Some((dictionary, close)) = rewrite.finish()? else {
+        return Ok(None);
+    };
+    let bytes = Bytes::from([dictionary, sink.into_inner()?].concat());
     let pages = ChunkBytes { start: 0, bytes };
     Ok(Some(PageChunk { pages, close }))
 }
@@ -296,13 +305,14 @@ fn pages_of(source: &SourceChunk<'_>) -> Result<SerializedPageReader<ChunkBytes>
 /// [`crate::error::ErrorKind::Internal`] when the chunk is of another form.
 pub(super) fn new_values(source: &SourceChunk<'_>) -> Result<Option<NewValues>> {
     let column = source.metadata.column_descr();
-    let Some(stored) = stored(column) else {
+    let Some(stored) = stored(column).filter(|_| column.max_rep_level() == 0) else {
         return Ok(None);
     };
     let other = || Error::internal("new values were not encoded as they are read");
     let mut pages = pages_of(source)?;
     let page = pages.get_next_page()?.ok_or_else(other)?;
-    let page = DataPage::of(page, column)?.filter(|page| page.encoding == Encoding::PLAIN);
+    let page =
+        DataPage::of(page, column, source.rows)?.filter(|page| page.encoding == Encoding::PLAIN);
     let page = page.ok_or_else(other)?;
     let deepest = level_of(column.max_def_level());
     let levels = page.levels.as_deref();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, Struct};
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, PrimitiveLiteral, Struct,
+};
 
 use super::WrittenFile;
 use super::file_encoder::{FileEncoder, FileOptions};
@@ -98,7 +100,20 @@ impl ParquetFile {
 
     /// Whether it is for rows of a partition.
     pub(super) fn is_of(&self, partition: &Struct) -> bool {
-        self.partition == *partition
+        // -0.0 equals 0.0, and has a partition of its own.
+        let is_same = |(one, other): (&Option<Literal>, &Option<Literal>)| match (one, other) {
+            (
+                Some(Literal::Primitive(PrimitiveLiteral::Float(one))),
+                Some(Literal::Primitive(PrimitiveLiteral::Float(other))),
+            ) => one.to_bits() == other.to_bits(),
+            (
+                Some(Literal::Primitive(PrimitiveLiteral::Double(one))),
+                Some(Literal::Primitive(PrimitiveLiteral::Double(other))),
+            ) => one.to_bits() == other.to_bits(),
+            (one, other) => one == other,
+        };
+        let (own, other) = (self.partition.fields(), partition.fields());
+        own.len() == other.len() && own.iter().zip(other).all(is_same)
     }
 
     /// Ends the row group that is being gathered and sends it to the store.

@@ -51,6 +51,11 @@ impl Patch {
         }
     }
 
+    /// Whether no row is updated.
+    pub(super) fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+    }
+
     /// How many of the rows are within a range of places.
     pub(super) fn count(&self, range: &std::ops::Range<u64>) -> u64 {
         self.places(range).len() as u64

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::provider::opener::ChunkFile;
 use crate::runtime;
 use crate::scan::DeletedRows;
-use crate::write::page_rewrite::{NewValues, RowEdit, SourceChunk, can_copy, can_edit, copy, edit};
+use crate::write::page_rewrite::{NewValues, RowEdit, SourceChunk, can_copy, can_edit, take_over};
 use crate::write::{FileOptions, ReadyGroup};
 
 /// Row groups of fewer bytes are decoded, so that many small ones become few.
@@ -89,7 +89,9 @@ impl GroupedFile {
         patch: &Arc<Patch>,
     ) -> Result<Option<Self>> {
         let planned = &file.planned;
-        let is_simple = planned.spec_id() == target.spec_id && file.is_without_keys();
+        // Rows of a row group stay together, in the partition of their file.
+        let stays = patch.is_empty() || !target.moves_partitions;
+        let is_simple = planned.spec_id() == target.spec_id && file.is_without_keys() && stays;
         let groups = planned.data_file().split_offsets().map_or(1, <[i64]>::len);
         let bytes = i64::try_from(planned.data_file().file_size_in_bytes()).unwrap_or(i64::MAX);
         if !is_simple || bytes / i64::try_from(groups.max(1)).unwrap_or(1) < GROUP_BYTES_MIN {
@@ -259,7 +261,10 @@ impl Worker {
         let mut all: Vec<RowEdit> = gone.iter().copied().chain(updated).collect();
         all.sort_unstable_by_key(|edit| edit.row);
         let columns = self.target.shape.update_columns.iter().copied();
-        let mut columns: Vec<_> = columns.zip(values).collect();
+        let columns = columns.zip(values);
+        let mut columns: Vec<_> = columns
+            .filter(|(at, _)| piece.file.columns[*at].leaves.is_some())
+            .collect();
         columns.sort_unstable_by_key(|(at, _)| *at);
         let new = self.rows_writer()?.new_values(&columns)?;
         Ok(Edits { gone, all, new })
@@ -285,14 +290,9 @@ impl Worker {
             bytes,
             rows: piece.rows.end - piece.rows.start,
         };
-        let chunk = match edits {
-            [] => Some(copy(&source)),
-            _ => {
-                let none = NewValues::default();
-                let options = self.rows_writer()?.file_options();
-                edit(&source, edits, new.unwrap_or(&none), &options.properties)?
-            }
-        };
+        let none = NewValues::default();
+        let options = self.rows_writer()?.file_options();
+        let chunk = take_over(&source, edits, new.unwrap_or(&none), &options.properties)?;
         let is_taken = chunk.is_some();
         if let Some(chunk) = chunk {
             ready.pages(leaf.new, chunk);

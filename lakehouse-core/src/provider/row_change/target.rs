@@ -7,7 +7,7 @@ use arrow::datatypes::{Field, Schema as ArrowSchema};
 use datafusion::datasource::physical_plan::ParquetFileMetrics;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
-use iceberg::spec::FormatVersion;
+use iceberg::spec::{FormatVersion, NestedField, PartitionSpec, Schema, Transform, Type};
 
 use super::RowChange;
 use super::patch::PatchShape;
@@ -36,6 +36,8 @@ pub(super) struct Target {
     pub(super) format: FormatVersion,
     /// The partition spec of new files.
     pub(super) spec_id: i32,
+    /// Whether an update may move rows into another partition.
+    pub(super) moves_partitions: bool,
 }
 
 /// A data file before its change.
@@ -138,6 +140,11 @@ impl Target {
             },
             format: table.format_version(),
             spec_id: table.partition_spec().spec_id(),
+            moves_partitions: makes_partitions(
+                table.partition_spec(),
+                table.schema(),
+                &change.update_columns,
+            ),
             opener: LakeOpener {
                 projection: ProjectionExprs::from_indices(&all, &read),
                 shape: Arc::new(shape),
@@ -219,4 +226,24 @@ impl Target {
         let found = self.opener.shape.deletes.rows_of(&file.planned, &metrics);
         Ok(found.await?.keep())
     }
+}
+
+/// Whether partitions are made of some of the table's columns, which are given by position.
+fn makes_partitions(spec: &PartitionSpec, schema: &Schema, columns: &[usize]) -> bool {
+    let fields = spec.fields().iter();
+    let mut fields = fields.filter(|field| field.transform != Transform::Void);
+    fields.any(|field| {
+        let mut roots = schema.as_struct().fields().iter();
+        let root = roots.position(|root| holds(root, field.source_id));
+        root.is_none_or(|root| columns.contains(&root))
+    })
+}
+
+/// Whether a field is that of an id, or a struct with it inside.
+fn holds(field: &NestedField, id: i32) -> bool {
+    let inner = match &*field.field_type {
+        Type::Struct(inner) => inner.fields(),
+        Type::Primitive(_) | Type::List(_) | Type::Map(_) => &[],
+    };
+    field.id == id || inner.iter().any(|field| holds(field, id))
 }

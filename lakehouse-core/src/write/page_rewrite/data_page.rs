@@ -20,9 +20,13 @@ pub(super) struct DataPage {
 }
 
 impl DataPage {
-    /// `None` when the levels are of a form that is not taken apart.
-    pub(super) fn of(page: Page, column: &ColumnDescriptor) -> Result<Option<Self>> {
+    /// A page of at most `rows_max` rows; `None` when the levels are of a form that is not taken
+    /// apart.
+    pub(super) fn of(page: Page, column: &ColumnDescriptor, rows_max: u64) -> Result<Option<Self>> {
         let deepest = column.max_def_level();
+        if u64::from(page.num_values()) > rows_max {
+            return Err(damaged("a page has more rows than its row group"));
+        }
         let short = || damaged("a page ends too early");
         let (rows, levels, values, encoding) = match page {
             Page::DataPage {

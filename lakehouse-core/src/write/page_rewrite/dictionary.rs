@@ -9,16 +9,24 @@ use super::bounds::Bounds;
 use super::edits::NewValues;
 use super::values::{Stored, value_ends};
 
+/// The bytes that say how long a text is.
+const LENGTH_BYTES: usize = 4;
+
+/// So many places without a value are kept however few values there are.
+const EMPTY_PLACES_MAX: usize = 256;
+
 /// Distinct values by their place.
 #[derive(Debug)]
 pub(super) struct Dictionary {
     values: Values,
     /// Where the new values are.
     new: Vec<u32>,
+    /// Which of the values some row has.
+    used: Vec<bool>,
     /// The page, which holds the new values as well.
-    pub(super) page: Bytes,
-    /// How many values it has.
-    pub(super) count: u32,
+    page: Bytes,
+    /// Where in the page each value ends.
+    ends: Vec<usize>,
 }
 
 /// What bounds are made of.
@@ -76,7 +84,7 @@ impl Dictionary {
         if !added.is_empty() {
             bytes = Bytes::from([&bytes[..], &added].concat());
         }
-        let count = u32::try_from(ends.len()).ok()?;
+        u32::try_from(ends.len()).ok()?;
         Some(Self {
             values: match stored {
                 Stored::Int32 => {
@@ -90,9 +98,15 @@ impl Dictionary {
                 Stored::Bytes => Values::Bytes(Texts::new(bytes.clone(), &ends)?),
             },
             new: new_places,
+            used: vec![false; ends.len()],
             page: bytes,
-            count,
+            ends,
         })
+    }
+
+    /// The bytes of all values, the new ones among them.
+    pub(super) fn page_bytes(&self) -> usize {
+        self.page.len()
     }
 
     /// The place of a new value; `None` when there is none such.
@@ -100,9 +114,12 @@ impl Dictionary {
         self.new.get(new).copied()
     }
 
-    /// The bounds of the values at some places; `None` when a place is none of the dictionary, or
-    /// there are no places.
-    pub(super) fn bounds(&self, places: &[u32]) -> Option<Bounds> {
+    /// The bounds of the values at some places, which rows have; `None` when a place is none of the
+    /// dictionary, or there are no places.
+    pub(super) fn bounds_of_used(&mut self, places: &[u32]) -> Option<Bounds> {
+        for place in places {
+            *self.used.get_mut(*place as usize)? = true;
+        }
         match &self.values {
             Values::Int32(values) => {
                 let (low, high) = range(places, values)?;
@@ -117,6 +134,38 @@ impl Dictionary {
                 Some(Bounds::Bytes(texts.of_rank(low)?, texts.of_rank(high)?))
             }
         }
+    }
+}
+
+/// What becomes of a dictionary page.
+pub(super) struct DictionaryPage {
+    pub(super) bytes: Vec<u8>,
+    /// How many values it has.
+    pub(super) count: u32,
+}
+
+impl Dictionary {
+    /// The page without the values that no row has any more: what was deleted is not to be found in
+    /// the new file. Their places stay, with nothing there, so that those of others stay the same.
+    ///
+    /// `None` when most places would be of that kind.
+    pub(super) fn into_page(self, stored: Stored) -> Option<DictionaryPage> {
+        let used = self.used.iter().filter(|used| **used).count();
+        if self.ends.len() > EMPTY_PLACES_MAX && used < self.ends.len() / 4 {
+            return None;
+        }
+        let nothing = vec![0; stored.width().unwrap_or(LENGTH_BYTES)];
+        let mut bytes = Vec::with_capacity(self.page.len());
+        let mut start = 0;
+        for (used, end) in self.used.iter().zip(&self.ends) {
+            match used {
+                true => bytes.extend_from_slice(self.page.get(start..*end)?),
+                false => bytes.extend_from_slice(&nothing),
+            }
+            start = *end;
+        }
+        let count = u32::try_from(self.ends.len()).ok()?;
+        Some(DictionaryPage { bytes, count })
     }
 }
 

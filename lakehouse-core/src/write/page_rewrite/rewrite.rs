@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use parquet::basic::{Compression, ConvertedType, Encoding, LogicalType, PageType};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::{
     ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
@@ -31,8 +31,8 @@ pub(super) struct Rewrite<'a> {
     compression: Compression,
     sink: SerializedPageWriter<'a, Vec<u8>>,
     dictionary: Option<Dictionary>,
-    dictionary_offset: Option<i64>,
-    data_offset: Option<i64>,
+    /// The data pages, by their place behind the dictionary page.
+    places: Vec<PagePlace>,
     compressed_bytes: usize,
     uncompressed_bytes: usize,
     rows: u64,
@@ -40,9 +40,31 @@ pub(super) struct Rewrite<'a> {
     bounds: Option<Bounds>,
     cut: Cut,
     page_bounds: PageBounds,
-    places: OffsetIndexBuilder,
+    /// Pages and dictionaries that new values make larger are decoded.
+    page_bytes_max: usize,
+    dictionary_bytes_max: usize,
     /// How many pages there are, by kind and encoding.
     encodings: BTreeMap<(i32, i32), (PageType, Encoding, i32)>,
+}
+
+/// Where a data page stands.
+struct PagePlace {
+    offset: i64,
+    bytes: i32,
+    rows: i64,
+}
+
+/// A dictionary page, packed, and what its file says of the chunk that begins with it.
+pub(super) type RewrittenChunk = (Vec<u8>, ColumnCloseResult);
+
+/// How many times larger than it is to be a page may become.
+const GROWTH_MAX: usize = 4;
+
+/// Up to so many bytes a page is never too large.
+const SMALL_PAGE_BYTES: usize = 64 << 10;
+
+fn bytes_max(limit: usize) -> usize {
+    limit.saturating_mul(GROWTH_MAX).max(SMALL_PAGE_BYTES)
 }
 
 impl<'a> Rewrite<'a> {
@@ -64,8 +86,7 @@ impl<'a> Rewrite<'a> {
             compression: properties.compression(column.path()),
             sink: SerializedPageWriter::new(sink),
             dictionary: None,
-            dictionary_offset: None,
-            data_offset: None,
+            places: Vec::new(),
             compressed_bytes: 0,
             uncompressed_bytes: 0,
             rows: 0,
@@ -73,28 +94,27 @@ impl<'a> Rewrite<'a> {
             bounds: None,
             cut: cut(properties.statistics_truncate_length()),
             page_bounds: PageBounds::new(index, cut(properties.column_index_truncate_length())),
-            places: OffsetIndexBuilder::new(),
+            page_bytes_max: bytes_max(properties.column_data_page_size_limit(column.path())),
+            dictionary_bytes_max: bytes_max(
+                properties.column_dictionary_page_size_limit(column.path()),
+            ),
             encodings: BTreeMap::new(),
             column,
         }
     }
 
-    pub(super) fn dictionary(&mut self, page: Bytes, count: u32, new: &NewValues) -> Result<()> {
+    /// Reads the dictionary page and adds the new values; `false` when it becomes too large.
+    pub(super) fn dictionary(&mut self, page: Bytes, count: u32, new: &NewValues) -> Result<bool> {
+        let before = page.len();
         let dictionary = Dictionary::read(self.stored, page, count, new);
         let dictionary = dictionary.ok_or_else(|| damaged("its dictionary ends too early"))?;
-        let packed = Page::DictionaryPage {
-            buf: self.codec.pack(&dictionary.page)?,
-            num_values: dictionary.count,
-            encoding: Encoding::PLAIN,
-            is_sorted: false,
-        };
-        let (offset, _) = self.put(packed, dictionary.page.len(), Encoding::PLAIN)?;
-        self.dictionary_offset = Some(offset);
+        let bytes = dictionary.page_bytes();
         self.dictionary = Some(dictionary);
-        Ok(())
+        Ok(bytes <= before.max(self.dictionary_bytes_max))
     }
 
-    /// Writes what becomes of a page; `false` when its values are of a form that is not taken apart.
+    /// Writes what becomes of a page; `false` when its values are of a form that is not taken apart,
+    /// or become too many.
     pub(super) fn page(
         &mut self,
         page: &DataPage,
@@ -122,7 +142,7 @@ impl<'a> Rewrite<'a> {
             bytes.extend_from_slice(&runs);
         }
         let (count, kept_count) = edited.values;
-        let kept = match (page.encoding, &self.dictionary) {
+        let kept = match (page.encoding, &mut self.dictionary) {
             (Encoding::PLAIN, _) => {
                 values::plain(self.stored, &page.values, count, &edited.edits, new)
             }
@@ -133,6 +153,9 @@ impl<'a> Rewrite<'a> {
         };
         let kept = kept.ok_or_else(wrong)?;
         bytes.extend_from_slice(&kept.bytes);
+        if bytes.len() > self.page_bytes_max.max(page.values.len().saturating_mul(2)) {
+            return Ok(false);
+        }
         let nulls = (edited.rows - kept_count) as u64;
         self.data_page(&bytes, edited.rows, nulls, &kept, page.encoding)?;
         Ok(true)
@@ -156,12 +179,13 @@ impl<'a> Rewrite<'a> {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        let (offset, size) = self.put(packed, uncompressed, encoding)?;
-        self.data_offset.get_or_insert(offset);
-        self.places
-            .append_offset_and_size(offset, i32::try_from(size).map_err(too_large)?);
-        self.places
-            .append_row_count(i64::try_from(rows).map_err(too_large)?);
+        let spec = write_page(&mut self.sink, packed, uncompressed)?;
+        self.count(&spec, PageType::DATA_PAGE, encoding);
+        self.places.push(PagePlace {
+            offset: i64::try_from(spec.offset).map_err(too_large)?,
+            bytes: i32::try_from(spec.compressed_size).map_err(too_large)?,
+            rows: i64::try_from(rows).map_err(too_large)?,
+        });
         self.page_bounds.add(
             kept.bounds.as_ref(),
             i64::try_from(nulls).map_err(too_large)?,
@@ -175,22 +199,40 @@ impl<'a> Rewrite<'a> {
         Ok(())
     }
 
-    /// Where a page stands, and its bytes there.
-    fn put(&mut self, page: Page, uncompressed: usize, encoding: Encoding) -> Result<(i64, usize)> {
-        let kind = page.page_type();
-        let spec = self
-            .sink
-            .write_page(CompressedPage::new(page, uncompressed))?;
+    fn count(&mut self, spec: &PageWriteSpec, kind: PageType, encoding: Encoding) {
         self.compressed_bytes += spec.compressed_size;
         self.uncompressed_bytes += spec.uncompressed_size;
         let key = (kind as i32, encoding as i32);
         self.encodings.entry(key).or_insert((kind, encoding, 0)).2 += 1;
-        let offset = i64::try_from(spec.offset)
-            .map_err(|_| Error::internal("a column chunk is too large"))?;
-        Ok((offset, spec.compressed_size))
     }
 
-    pub(super) fn finish(self) -> Result<ColumnCloseResult> {
+    /// The dictionary page, which is known when all rows are; `None` when it would be of little use.
+    fn dictionary_page(&mut self) -> Result<Option<Vec<u8>>> {
+        let Some(dictionary) = self.dictionary.take() else {
+            return Ok(Some(Vec::new()));
+        };
+        let Some(page) = dictionary.into_page(self.stored) else {
+            return Ok(None);
+        };
+        let packed = Page::DictionaryPage {
+            buf: self.codec.pack(&page.bytes)?,
+            num_values: page.count,
+            encoding: Encoding::PLAIN,
+            is_sorted: false,
+        };
+        let mut bytes = TrackedWrite::new(Vec::with_capacity(packed.buffer().len() + 64));
+        let mut sink = SerializedPageWriter::new(&mut bytes);
+        let spec = write_page(&mut sink, packed, page.bytes.len())?;
+        self.count(&spec, PageType::DICTIONARY_PAGE, Encoding::PLAIN);
+        Ok(Some(bytes.into_inner()?))
+    }
+
+    /// The chunk but for its data pages, before which its dictionary page stands; `None` when it is
+    /// better decoded.
+    pub(super) fn finish(mut self) -> Result<Option<RewrittenChunk>> {
+        let Some(dictionary) = self.dictionary_page()? else {
+            return Ok(None);
+        };
         let signed = |bytes: usize| {
             i64::try_from(bytes).map_err(|_| Error::internal("a column chunk is too large"))
         };
@@ -212,6 +254,13 @@ impl<'a> Rewrite<'a> {
             Some(bounds) => bounds.statistics(self.nulls, &self.cut),
             None => no_bounds(self.stored, self.nulls),
         };
+        let start = signed(dictionary.len())?;
+        let mut places = OffsetIndexBuilder::new();
+        for place in &self.places {
+            places.append_offset_and_size(start + place.offset, place.bytes);
+            places.append_row_count(place.rows);
+        }
+        let first = self.places.first().map_or(0, |place| place.offset);
         let metadata = ColumnChunkMetaData::builder(self.column)
             .set_compression(self.compression)
             .set_encodings(encodings)
@@ -219,19 +268,32 @@ impl<'a> Rewrite<'a> {
             .set_total_compressed_size(signed(self.compressed_bytes)?)
             .set_total_uncompressed_size(signed(self.uncompressed_bytes)?)
             .set_num_values(signed(usize::try_from(self.rows).unwrap_or(usize::MAX))?)
-            .set_dictionary_page_offset(self.dictionary_offset)
-            .set_data_page_offset(self.data_offset.unwrap_or_default())
+            .set_dictionary_page_offset((start > 0).then_some(0))
+            .set_data_page_offset(start + first)
             .set_statistics(statistics)
             .build()?;
-        Ok(ColumnCloseResult {
+        let close = ColumnCloseResult {
             bytes_written: self.compressed_bytes as u64,
             rows_written: self.rows,
             metadata,
             bloom_filter: None,
             column_index: Some(self.page_bounds.finish().build()?),
-            offset_index: Some(self.places.build()),
-        })
+            offset_index: Some(places.build()),
+        };
+        Ok(Some((dictionary, close)))
     }
+}
+
+fn write_page(
+    sink: &mut SerializedPageWriter<'_, Vec<u8>>,
+    page: Page,
+    uncompressed: usize,
+) -> Result<PageWriteSpec> {
+    // Headers count bytes by 31 bits.
+    if i32::try_from(uncompressed.max(page.buffer().len())).is_err() {
+        return Err(Error::internal("a page is too large"));
+    }
+    Ok(sink.write_page(CompressedPage::new(page, uncompressed))?)
 }
 
 /// Statistics of NULLs only.

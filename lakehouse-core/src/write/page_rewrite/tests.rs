@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Int32Array,
-    Int64Array, RecordBatch, StringArray, StructArray,
+    Int64Array, ListArray, RecordBatch, StringArray, StructArray,
 };
 use arrow::compute::{concat_batches, interleave_record_batch};
-use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::ZstdLevel;
@@ -39,6 +39,8 @@ struct Layout {
     nulls: u8,
     /// How many values there are to choose from.
     distinct: u32,
+    /// Whether the file says where its pages are.
+    is_indexed: bool,
 }
 
 fn layouts() -> impl Strategy<Value = Layout> {
@@ -49,6 +51,7 @@ fn layouts() -> impl Strategy<Value = Layout> {
         any::<bool>(),
         prop::sample::select(vec![0_u8, 3, 16]),
         prop::sample::select(vec![1_u32, 2, 40, 100_000]),
+        any::<bool>(),
     )
         .prop_map(|choice| Layout {
             is_packed: choice.0,
@@ -57,6 +60,7 @@ fn layouts() -> impl Strategy<Value = Layout> {
             second_version: choice.3,
             nulls: choice.4,
             distinct: choice.5,
+            is_indexed: choice.6,
         })
 }
 
@@ -172,9 +176,11 @@ fn rewritten(
     edits: &[RowEdit],
     new: &HashMap<usize, NewValues>,
     kept: &RecordBatch,
-    options: &FileOptions,
+    (options, is_indexed): (&FileOptions, bool),
 ) -> Bytes {
     let footer = footer_of(file);
+    let column_index = footer.column_index().filter(|_| is_indexed);
+    let offset_index = footer.offset_index().filter(|_| is_indexed);
     let group = footer.row_group(0);
     let decoded = footer_of(&file_of(kept, options));
     let decoded_file = file_of(kept, options);
@@ -186,16 +192,15 @@ fn rewritten(
         };
         let chunk = SourceChunk {
             metadata,
-            column_index: footer.column_index().map(|index| &index[0][leaf]),
-            offset_index: footer.offset_index().map(|index| &index[0][leaf]),
+            column_index: column_index.map(|index| &index[0][leaf]),
+            offset_index: offset_index.map(|index| &index[0][leaf]),
             bytes: source(&footer, file),
             rows: group.num_rows() as u64,
         };
         let column = metadata.column_descr();
         let is_known = can_copy(metadata, column, &options.properties) && can_edit(metadata);
         let taken = match is_known {
-            true if edits.is_empty() => Some(copy(&chunk)),
-            true => edit(
+            true => take_over(
                 &chunk,
                 edits,
                 new.get(&leaf).unwrap_or(&NewValues::default()),
@@ -322,7 +327,7 @@ proptest! {
         }).collect();
         let kept = interleave_record_batch(&[&all, &new_rows], &wanted).unwrap();
         let file = file_of(&all, &options);
-        let new = rewritten(&file, &edits, &new_ones(&new_rows, &options), &kept, &options);
+        let new = rewritten(&file, &edits, &new_ones(&new_rows, &options), &kept, (&options, layout.is_indexed));
         prop_assert_eq!(read(&new), kept.clone());
         let (found, expected) = (footer_of(&new), footer_of(&file_of(&kept, &options)));
         let chunks = found.row_group(0).columns().iter().zip(expected.row_group(0).columns());
@@ -335,6 +340,108 @@ proptest! {
 }
 
 #[test]
+fn what_was_deleted_is_in_no_dictionary() {
+    let texts: Vec<String> = (0..300).map(|n| format!("secret {}", n % 40)).collect();
+    let numbers: Vec<i64> = (0..300).map(|n| 0x5EC2_E700 + n % 40).collect();
+    let schema = Schema::new(vec![
+        Field::new("text", DataType::Utf8, false),
+        Field::new("number", DataType::Int64, false),
+    ]);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(texts)),
+        Arc::new(Int64Array::from(numbers)),
+    ];
+    let all = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+    let layout = Layout {
+        is_packed: false,
+        page_rows: 64,
+        dictionary_bytes: 1 << 20,
+        second_version: false,
+        nulls: 0,
+        distinct: 40,
+        is_indexed: true,
+    };
+    let options = options(&all, &layout);
+    let file = file_of(&all, &options);
+    let rows = (0..300_u32).filter(|row| row % 40 == 17);
+    let gone: Vec<RowEdit> = rows.map(|row| RowEdit { row, new: None }).collect();
+    let left = (0..300_usize)
+        .filter(|row| row % 40 != 17)
+        .map(|row| (0, row));
+    let kept = interleave_record_batch(&[&all], &left.collect::<Vec<_>>()).unwrap();
+    let new = rewritten(&file, &gone, &HashMap::new(), &kept, (&options, true));
+    assert_eq!(read(&new), kept);
+    let has = |file: &Bytes, value: &[u8]| file.windows(value.len()).any(|bytes| bytes == value);
+    let number = (0x5EC2_E700_i64 + 17).to_le_bytes();
+    assert!(has(&file, b"secret 17") && has(&file, &number));
+    assert!(!has(&new, b"secret 17") && !has(&new, &number));
+    assert!(has(&new, b"secret 18"));
+}
+
+#[test]
+fn columns_with_lists_get_no_new_values_by_pages() {
+    let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
+        [Some(vec![Some(1), Some(2)]), None, Some(vec![None])].map(|list| list),
+    );
+    let rows = RecordBatch::try_from_iter([("list", Arc::new(lists) as ArrayRef)]).unwrap();
+    let layout = Layout {
+        is_packed: false,
+        page_rows: 64,
+        dictionary_bytes: 1 << 20,
+        second_version: false,
+        nulls: 0,
+        distinct: 40,
+        is_indexed: true,
+    };
+    assert!(new_ones(&rows, &options(&rows, &layout)).is_empty());
+}
+
+#[test]
+fn values_that_make_pages_too_large_are_decoded() {
+    let text = |length: usize| StringArray::from_iter_values((0..64).map(|_| "x".repeat(length)));
+    let of = |length: usize| {
+        let column: ArrayRef = Arc::new(text(length));
+        RecordBatch::try_from_iter([("text", column)]).unwrap()
+    };
+    for dictionary_bytes in [1, 1 << 20] {
+        let schema = ArrowSchemaConverter::new()
+            .convert(&of(1).schema())
+            .unwrap();
+        let properties = WriterProperties::builder()
+            .set_data_page_size_limit(1000)
+            .set_dictionary_enabled(dictionary_bytes > 1)
+            .set_dictionary_page_size_limit(1000)
+            .build();
+        let options = FileOptions {
+            properties: Arc::new(properties),
+            schema: schema.root_schema_ptr(),
+        };
+        let file = file_of(&of(1), &options);
+        let footer = footer_of(&file);
+        let metadata = footer.row_group(0).column(0);
+        let (start, length) = metadata.byte_range();
+        let source = SourceChunk {
+            metadata,
+            column_index: None,
+            offset_index: None,
+            bytes: file.slice(start as usize..(start + length) as usize),
+            rows: 64,
+        };
+        let edits: Vec<RowEdit> = (0..8)
+            .map(|row| RowEdit {
+                row: row * 8,
+                new: Some(row),
+            })
+            .collect();
+        for (length, is_taken) in [(10, true), (1 << 20, false)] {
+            let new = new_ones(&of(length), &options);
+            let taken = take_over(&source, &edits, &new[&0], &options.properties).unwrap();
+            assert_eq!(taken.is_some(), is_taken, "{dictionary_bytes} {length}");
+        }
+    }
+}
+
+#[test]
 fn damaged_pages_are_errors() {
     let layout = Layout {
         is_packed: false,
@@ -343,6 +450,7 @@ fn damaged_pages_are_errors() {
         second_version: false,
         nulls: 3,
         distinct: 40,
+        is_indexed: true,
     };
     let seeds: Vec<u32> = (0..500_u32)
         .map(|n| n.wrapping_mul(2_654_435_761))
@@ -368,7 +476,7 @@ fn damaged_pages_are_errors() {
             let gone = [3, 77, 300].map(|row| RowEdit { row, new: None });
             let none = NewValues::default();
             // It is found out, or another value of the same rows.
-            let edited = contained(|| edit(&source, &gone, &none, &options.properties));
+            let edited = contained(|| take_over(&source, &gone, &none, &options.properties));
             if let Ok(Some(chunk)) = edited {
                 assert_eq!(chunk.rows(), 497, "{leaf} {at}");
             }

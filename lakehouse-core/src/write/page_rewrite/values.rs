@@ -16,7 +16,7 @@ pub(super) enum Stored {
 
 impl Stored {
     /// The bytes of a value, where all have the same.
-    fn width(self) -> Option<usize> {
+    pub(super) fn width(self) -> Option<usize> {
         match self {
             Self::Int32 => Some(4),
             Self::Int64 => Some(8),
@@ -146,7 +146,7 @@ fn texts(bytes: &[u8], count: usize, edits: &[ValueEdit], new: &NewValues) -> Op
 /// `count` places in a dictionary after their edits; `None` when the bytes do not hold so many, or
 /// places that the dictionary does not have.
 pub(super) fn places(
-    dictionary: &Dictionary,
+    dictionary: &mut Dictionary,
     bytes: &[u8],
     count: usize,
     edits: &[ValueEdit],
@@ -170,7 +170,7 @@ pub(super) fn places(
     }
     let bounds = match places.is_empty() {
         true => None,
-        false => Some(dictionary.bounds(&places)?),
+        false => Some(dictionary.bounds_of_used(&places)?),
     };
     let mut kept = Vec::with_capacity(bytes.len() + 8 + edits.len());
     kept.push(width);

@@ -2,8 +2,8 @@
 
 use iceberg::spec::FormatVersion;
 use lakehouse_core::commit::{
-    CherryPick, FastForward, FileChange, PublishChanges, ReferenceMode, Retention, RowStatement,
-    SetReference,
+    CherryPick, FastForward, FileChange, PublishChanges, ReferenceMode, Retention,
+    RollbackToSnapshot, RowStatement, SetReference,
 };
 use lakehouse_core::error::ErrorKind;
 use lakehouse_core::table::{ReferenceKind, Version};
@@ -54,6 +54,26 @@ async fn a_staged_append_is_published_once() {
             "wap.id",
         );
         assert_eq!(world.ids().await, [1, 2, 3]);
+    }
+}
+
+#[tokio::test]
+async fn a_staged_append_brings_its_own_rows_alone() {
+    for version in VERSIONS {
+        let world = World::new(version).await;
+        let first = world.append(&[(1, "a")]).await.snapshot_id.unwrap();
+        world.append(&[(2, "a")]).await;
+        let base = world.table().await;
+        let change = FileChange::append(&base, world.write(&[(3, "a")]).await);
+        let staged = world.commit(change.staged(Some("w".to_owned()))).await;
+        let staged = staged.unwrap();
+        // The head that it stands on is none of main's any more.
+        let back = RollbackToSnapshot { snapshot_id: first };
+        world.commit(back).await.unwrap();
+        let published = world.commit(publish("w")).await.unwrap();
+        assert_ne!(published.snapshot_id, staged.snapshot_id);
+        assert_eq!(published.previous_snapshot_id, Some(first));
+        assert_eq!(world.ids().await, [1, 3]);
     }
 }
 
