@@ -107,6 +107,7 @@ fi
 step() {
     local name="$1" log started=$SECONDS
     log="$(mktemp "$run/log.XXXXXX")"
+    last_log="$log"
     shift
     if "$@" >"$log" 2>&1 </dev/null; then
         printf '  ok      %-46s %4d s%s\n' "$name" $((SECONDS - started)) "$(told "$log")"
@@ -122,6 +123,11 @@ step() {
 # What is worth telling of a step that passed.
 told() {
     sed -n -E 's/^Success! ([0-9]+ passed), 0 failed\.$/  \1/p; s/^(Apply|Destroy) complete! Resources: (.*)\.$/  \2/p; s/^(Passed checks: .*)$/  \1/p; s/^(no drift.*|released .*)$/  \1/p' "$1" | tail -n 1
+}
+
+# Lines of the last step's log, for those who read what CI has done.
+show() {
+    [ -z "${CI:-}" ] || sed -n -E "s/ \[id=.*//; $1" "$last_log" | sed 's/^/          /'
 }
 
 copy() {
@@ -234,11 +240,16 @@ complete() {
     # One service is one emulator: moto knows Lake Formation, and keeps alarms as they are.
     export AWS_ENDPOINT_URL_LAKEFORMATION="$MOTO_ENDPOINT_URL" AWS_ENDPOINT_URL_CLOUDWATCH="$MOTO_ENDPOINT_URL"
     step 'complete: apply on ministack and moto' apply "$folder" "$values" || return 0
+    show '/: Creation complete/p'
     step 'complete: settings file' settings "$folder" complete || return 0
-    ((${#command[@]} == 0)) || step "complete: ${command[0]##*/}" with_lake || return 0
+    if ((${#command[@]} > 0)); then
+        step 'complete: in use' with_lake || return 0
+        show p
+    fi
     step 'complete: plan again' steady "$folder" lossy "$values" || return 0
     step 'complete: grants' release "$folder" || return 0
     step 'complete: destroy' destroy "$folder" "$values" || return 0
+    show '/: Destruction complete/p'
 }
 
 minimal() {
