@@ -23,7 +23,7 @@ async fn what_the_page_on_writing_shows_works() {
     std::fs::write(files.path().join("more.txt"), "2;pear\n3;NA\n").unwrap();
     let here = format!("'{}/", files.path().to_str().unwrap());
     let blocks = blocks(&page);
-    assert_eq!(blocks.len(), 5);
+    assert_eq!(blocks.len(), 6);
     for block in blocks {
         lake.run(&block.replace("'./", &here)).await;
     }

@@ -206,6 +206,7 @@ impl InsertExec {
     ) -> Result<Self> {
         let properties = &into.terms.properties;
         let layout = WriteLayout::try_new(&target.table, properties, &input.schema())?;
+        let layout = layout.in_order_of(&input);
         Ok(Self::with_layout(lake, target, into, input, layout))
     }
 

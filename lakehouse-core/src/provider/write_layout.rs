@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::error::Result as EngineResult;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -27,9 +28,11 @@ pub(crate) struct WriteLayout {
     distribution: Distribution,
     /// The partition values of a row.
     partition: Vec<Arc<dyn PhysicalExpr>>,
-    /// By partition value, then by the table's sort order.
+    /// By partition value, then by the table's sort order; else as the statement asks for.
     ordering: Option<LexOrdering>,
     is_sorted: bool,
+    /// Whether the order is that of the statement.
+    is_asked_for: bool,
 }
 
 impl WriteLayout {
@@ -88,12 +91,27 @@ impl WriteLayout {
             partition,
             ordering,
             is_sorted,
+            is_asked_for: false,
         })
+    }
+
+    /// Keeps the order that a statement's `ORDER BY` gives the rows of `input`, which the engine
+    /// drops where nobody wants it: files are then written in that order, and their ranges do not
+    /// overlap. A table's own sort order goes before it.
+    pub(super) fn in_order_of(mut self, input: &Arc<dyn ExecutionPlan>) -> Self {
+        if !self.is_sorted && is_ordered(input) {
+            self.ordering = input.output_ordering().cloned();
+            self.is_asked_for = self.ordering.is_some();
+        }
+        self
     }
 
     /// What the writers ask of the engine.
     pub(super) fn distribution(&self) -> EngineDistribution {
         match self.distribution {
+            _ if self.partition.is_empty() && self.is_asked_for => {
+                EngineDistribution::SinglePartition
+            }
             Distribution::Any => EngineDistribution::UnspecifiedDistribution,
             _ if self.partition.is_empty() && self.is_sorted => EngineDistribution::SinglePartition,
             _ if self.partition.is_empty() => EngineDistribution::UnspecifiedDistribution,
@@ -110,7 +128,7 @@ impl WriteLayout {
 
     /// The order in which rows of `input` come, by what the engine knows.
     pub(super) fn row_order(&self, input: &Arc<dyn ExecutionPlan>) -> EngineResult<RowOrder> {
-        let Some(ordering) = &self.ordering else {
+        let Some(ordering) = self.ordering.as_ref().filter(|_| !self.is_asked_for) else {
             return Ok(RowOrder::Any);
         };
         let known = input.equivalence_properties();
@@ -150,6 +168,16 @@ impl WriteLayout {
             )),
             false => Arc::new(sorted),
         })
+    }
+}
+
+/// Whether the last thing that a plan does, but for computing columns, is to sort.
+fn is_ordered(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let any = plan.as_any();
+    match plan.children()[..] {
+        [_] if any.is::<SortExec>() || any.is::<SortPreservingMergeExec>() => true,
+        [input] if any.is::<ProjectionExec>() => is_ordered(input),
+        _ => false,
     }
 }
 
