@@ -119,7 +119,9 @@ impl Story {
     async fn refuse_tables_of_others(&self) -> Outcome {
         for table in TABLES {
             match self.lake.table(table).await {
-                Ok(_) => return Err(format!("{table} exists: drop it, or name another lake").into()),
+                Ok(_) => {
+                    return Err(format!("{table} exists: drop it, or name another lake").into());
+                }
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error.into()),
             }

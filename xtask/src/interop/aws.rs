@@ -48,10 +48,7 @@ pub(super) fn add_to(steps: &mut Steps, target: &Path) {
 /// A script of `interop/aws/`, run by moto's Python while both emulators run.
 fn beside_emulators(target: &Path, script: &str) -> Command {
     let mut command = emulators(target);
-    command
-        .args(["run", "--"])
-        .arg(python(target))
-        .arg(script);
+    command.args(["run", "--"]).arg(python(target)).arg(script);
     command
 }
 
