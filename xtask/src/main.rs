@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod interop;
 mod steps;
+mod terraform;
 mod test;
 mod tidy;
 mod workspace;
@@ -14,6 +15,7 @@ cargo xtask tidy        floors, sizes, headers, names, licences, duplicate versi
 cargo xtask cases       writes into docs/cases.md which cases are tested
 cargo xtask interop     other engines read our tables and we read theirs (python3, Java 17)
 cargo xtask interop aws only the part on emulated AWS (python3)
+cargo xtask terraform   the lakes of terraform/ on emulated AWS, and the library in one (python3)
 cargo xtask compare …   the comparison with other engines (`--help` after it for its arguments)";
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(),
         "cases" => tidy::update_cases(),
         "interop" => interop::run(rest),
+        "terraform" => terraform::run(),
         "compare" => steps::compare(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
