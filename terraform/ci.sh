@@ -6,10 +6,11 @@
 #   terraform/ci.sh -- COMMAND …     and runs COMMAND while the complete lake stands, with its settings
 #                                    files in LAKE_SETTINGS_TOML and LAKE_SETTINGS_JSON
 #
-# Needs terraform 1.9+ and python3 3.11+ with venv. The emulators are those that AWS_ENDPOINT_URL
-# (ministack) and MOTO_ENDPOINT_URL (moto) name; without them ../interop/aws starts its own. The
-# provider comes from a file-system mirror (TF_PLUGIN_MIRROR, or one that lies in a usual place), else
-# `init` downloads it. Nothing is written into the repository: all work is below CARGO_TARGET_DIR.
+# Needs python3 3.11+ with venv, and terraform 1.9+, which is installed below CARGO_TARGET_DIR where there
+# is none (ci/install.py). The emulators are those that AWS_ENDPOINT_URL (ministack) and
+# MOTO_ENDPOINT_URL (moto) name; without them ../interop/aws starts its own. The provider comes from a
+# file-system mirror (TF_PLUGIN_MIRROR, or one that lies in a usual place), else it is downloaded once.
+# Nothing is written into the repository: all work is below CARGO_TARGET_DIR.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -20,8 +21,8 @@ fail() {
     exit 1
 }
 
-command -v terraform >/dev/null || fail 'terraform is missing: install 1.9 or newer (developer.hashicorp.com/terraform/install)'
 python3 -c 'import tomllib, venv, ensurepip' 2>/dev/null || fail 'python3 is missing, too old or without venv: install 3.11 or newer (Debian: python3-venv)'
+terraform="$(python3 "$here/ci/install.py")" || exit
 
 if [ -z "${AWS_ENDPOINT_URL:-}" ] || [ -z "${MOTO_ENDPOINT_URL:-}" ]; then
     [ -f "$emulators" ] || fail 'no emulators: set AWS_ENDPOINT_URL (ministack) and MOTO_ENDPOINT_URL (moto)'
@@ -43,17 +44,17 @@ if (($# > 0)); then
 fi
 
 target="$(realpath -m "${CARGO_TARGET_DIR:-$here/../target}")"
-mkdir -p "$target/terraform-plugins"
+mkdir -p "$target"
 # Of runs that were killed.
 find "$target" -maxdepth 1 -name 'terraform-run.*' -mmin +120 -exec rm -rf {} +
 run="$(mktemp -d "$target/terraform-run.XXXXXX")"
 
 # What runs beside us runs in groups of its own, and ends with us.
-lakes=()
+beside=()
 leave() {
-    local lake
-    for lake in "${lakes[@]}"; do
-        kill -TERM -- "-$lake" 2>/dev/null || true
+    local group
+    for group in "${beside[@]}"; do
+        kill -TERM -- "-$group" 2>/dev/null || true
     done
     wait
     rm -rf "$run"
@@ -64,7 +65,7 @@ trap 'exit 130' INT
 
 # A configuration file that is named and not there makes every command warn.
 [ -f "${TF_CLI_CONFIG_FILE:-}" ] || unset TF_CLI_CONFIG_FILE
-unset TF_DATA_DIR TF_WORKSPACE TF_CLI_ARGS
+unset TF_DATA_DIR TF_WORKSPACE TF_CLI_ARGS TF_REATTACH_PROVIDERS TF_PLUGIN_CACHE_DIR
 export TF_IN_AUTOMATION=1 TF_INPUT=0 CHECKPOINT_DISABLE=1
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_EC2_METADATA_DISABLED=true
 export AWS_REGION="${AWS_REGION:-eu-central-1}"
@@ -72,7 +73,7 @@ export AWS_REGION="${AWS_REGION:-eu-central-1}"
 export AWS_MAX_ATTEMPTS=2
 
 # Nothing here takes minutes; what does, hangs.
-tf() { timeout --foreground --kill-after=60 900 terraform "$@"; }
+tf() { timeout --foreground --kill-after=60 900 "$terraform" "$@"; }
 
 mirror() {
     local folder
@@ -87,14 +88,18 @@ mirror() {
 }
 init=(tf init -no-color -backend=false)
 plugins="$(mirror)"
-source='the registry'
+downloads=''
+source='the configuration file'
 if [ -n "${TF_PLUGIN_MIRROR:-}" ] && [ "$plugins" != "$TF_PLUGIN_MIRROR" ]; then
     fail "TF_PLUGIN_MIRROR names no mirror: $TF_PLUGIN_MIRROR/registry.terraform.io/hashicorp/aws is missing"
 elif [ -n "$plugins" ]; then
     init+=("-plugin-dir=$plugins")
     source='a mirror'
 elif [ -z "${TF_CLI_CONFIG_FILE:-}" ]; then
-    export TF_PLUGIN_CACHE_DIR="$target/terraform-plugins" TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE=1
+    # What one `init` has put into the cache is a mirror for the others, which would fill it all at once.
+    downloads="$target/terraform-plugins"
+    init+=("-plugin-dir=$downloads")
+    source='the registry'
 fi
 
 # step NAME COMMAND …: runs it; prints how long it took, and what it said if it failed. Bash does not
@@ -102,6 +107,7 @@ fi
 step() {
     local name="$1" log started=$SECONDS
     log="$(mktemp "$run/log.XXXXXX")"
+    last_log="$log"
     shift
     if "$@" >"$log" 2>&1 </dev/null; then
         printf '  ok      %-46s %4d s%s\n' "$name" $((SECONDS - started)) "$(told "$log")"
@@ -119,17 +125,49 @@ told() {
     sed -n -E 's/^Success! ([0-9]+ passed), 0 failed\.$/  \1/p; s/^(Apply|Destroy) complete! Resources: (.*)\.$/  \2/p; s/^(Passed checks: .*)$/  \1/p; s/^(no drift.*|released .*)$/  \1/p' "$1" | tail -n 1
 }
 
+# Lines of the last step's log, for those who read what CI has done.
+show() {
+    [ -z "${CI:-}" ] || sed -n -E "s/ \[id=.*//; $1" "$last_log" | sed 's/^/          /'
+}
+
 copy() {
     mkdir -p "$1"
     cp -R "$here/modules" "$here/examples" "$1/"
     find "$1" \( -name .terraform -o -name '.terraform.lock.hcl' -o -name '*.tfstate*' -o -name '*.auto.tfvars' -o -name terraform.tfvars \) -prune -exec rm -rf {} +
 }
 
-valid() { (cd "$1" && "${init[@]}" && tf validate -no-color); }
+# Into the cache, unless it has what is asked for.
+downloaded() {
+    (cd "$1" && { "${init[@]}" || TF_PLUGIN_CACHE_DIR="$downloads" tf init -no-color -backend=false; })
+}
+
+# Checks share one provider, by the way that Terraform has for debuggers: most of their time it was being
+# started, several times for each plan of a test. Lakes start it as their users do.
+reattach=''
+attached() {
+    local program
+    (cd "$1" && "${init[@]}") || return 1
+    program=("$1"/.terraform/providers/registry.terraform.io/hashicorp/aws/*/*/terraform-provider-aws*)
+    set -m
+    "${program[0]}" -debug >"$run/provider" 2>&1 </dev/null &
+    beside+=($!)
+    set +m
+    for _ in {1..600}; do
+        reattach="$(sed -n "s/.*TF_REATTACH_PROVIDERS='\(.*\)'.*/\1/p" "$run/provider")"
+        [ -z "$reattach" ] || return 0
+        kill -0 "${beside[-1]}" || break
+        sleep 0.1
+    done
+    cat "$run/provider"
+    return 1
+}
+
+# `init` looks whether the provider is one of those that the folder takes.
+valid() { (cd "$1" && "${init[@]}" && TF_REATTACH_PROVIDERS="$reattach" tf validate -no-color); }
 
 tests() {
     local log
-    log="$(cd "$1" && tf test -no-color)" || { printf '%s\n' "$log"; return 1; }
+    log="$(cd "$1" && TF_REATTACH_PROVIDERS="$reattach" tf test -no-color)" || { printf '%s\n' "$log"; return 1; }
     printf '%s\n' "$log"
     # A module without tests would pass, too.
     grep -qE '^Success! [1-9][0-9]* passed, 0 failed\.$' <<<"$log"
@@ -202,11 +240,16 @@ complete() {
     # One service is one emulator: moto knows Lake Formation, and keeps alarms as they are.
     export AWS_ENDPOINT_URL_LAKEFORMATION="$MOTO_ENDPOINT_URL" AWS_ENDPOINT_URL_CLOUDWATCH="$MOTO_ENDPOINT_URL"
     step 'complete: apply on ministack and moto' apply "$folder" "$values" || return 0
+    show '/: Creation complete/p'
     step 'complete: settings file' settings "$folder" complete || return 0
-    ((${#command[@]} == 0)) || step "complete: ${command[0]##*/}" with_lake || return 0
+    if ((${#command[@]} > 0)); then
+        step 'complete: in use' with_lake || return 0
+        show p
+    fi
     step 'complete: plan again' steady "$folder" lossy "$values" || return 0
     step 'complete: grants' release "$folder" || return 0
     step 'complete: destroy' destroy "$folder" "$values" || return 0
+    show '/: Destruction complete/p'
 }
 
 minimal() {
@@ -242,22 +285,29 @@ opened() {
 for lake in checks complete minimal encrypted opened; do
     copy "$run/$lake"
 done
-printf 'terraform: %s, provider from %s\n' "$(terraform version | head -n 1)" "$source"
+printf 'terraform: %s, provider from %s\n' "$("$terraform" version | head -n 1)" "$source"
+if [ -n "$downloads" ]; then
+    mkdir -p "$downloads"
+    step 'provider: downloaded' downloaded "$run/checks/examples/complete" || exit 1
+fi
 
 # Lakes wait for their emulators most of the time; the checks go on beside them.
 set -m
 for lake in complete minimal encrypted opened; do
     ("$lake") >"$run/$lake.told" 2>&1 &
-    lakes+=($!)
+    beside+=($!)
 done
 set +m
+lakes=("${beside[@]}")
 
-step 'format' terraform fmt -check -diff -recursive "$here" || true
+step 'format' "$terraform" fmt -check -diff -recursive "$here" || true
 step 'checkov' scan || true
 for folder in "$here"/modules/*; do
     [ -d "$folder/tests" ] || fail "${folder##*/} has no tests"
 done
 step 'READMEs' python3 "$here/ci/readme.py" --check || true
+step 'installation of terraform' python3 "$here/ci/check_install.py" || true
+step 'provider of the checks' attached "$run/checks/examples/complete" || true
 for folder in "$run"/checks/modules/* "$run"/checks/examples/*; do
     name="${folder##*/}"
     step "$name: valid" valid "$folder" || continue
@@ -267,7 +317,7 @@ done
 for lake in "${lakes[@]}"; do
     wait "$lake" || printf 'failed\n' >>"$run/outcomes"
 done
-lakes=()
+beside=("${beside[@]:${#lakes[@]}}")
 cat "$run/complete.told" "$run/minimal.told" "$run/encrypted.told" "$run/opened.told"
 
 passed="$(grep -c passed "$run/outcomes" || true)"

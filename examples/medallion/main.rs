@@ -4,7 +4,11 @@
 //!
 //! ```text
 //! cargo run --example medallion
+//! cargo run --features aws --example medallion -- --config lake.toml
 //! ```
+//!
+//! The first makes a lake in a temporary folder. The second runs in the lake of a settings file, for
+//! one what Terraform puts out; its databases are used as they are, and the tables stay.
 //!
 //! The job is in `job.rs`; what it is fed, and what should come of it, in `landing.rs`. Jobs of
 //! other processes are this program again. Every claim that is printed is also asserted.
@@ -18,16 +22,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use job::{Changed, Job};
-use lakehouse::Lakehouse;
 use lakehouse::arrow::util::display::array_value_to_string;
 use lakehouse::arrow::util::pretty::pretty_format_batches;
 use lakehouse::sql::Session;
+use lakehouse::{ErrorKind, Lakehouse};
 use landing::{Landing, Truth, date, money};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// How a process ends that dies in the middle of its work.
 const DIED: i32 = 3;
+/// The option that names a settings file, as for the command `lake`.
+const CONFIG: &str = "--config";
 const ROWS_OF_A_FILE: usize = 60;
 const SENDERS: [&str; 3] = ["pos.csv", "app.json", "partner.parquet"];
 const TABLES: [&str; 5] = [
@@ -41,17 +47,23 @@ const TABLES: [&str; 5] = [
 #[tokio::main]
 async fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [home, dies_after @ ..] = arguments.as_slice() {
+    let (config, others) = match arguments.as_slice() {
+        [option, file, others @ ..] if option == CONFIG => (Some(PathBuf::from(file)), others),
+        others => (None, others),
+    };
+    if let [home, dies_after @ ..] = others {
         let dies_after = dies_after.first().map(|text| text.parse()).transpose()?;
-        return other_process(Path::new(home), dies_after).await;
+        return other_process(Path::new(home), config.as_deref(), dies_after).await;
     }
     let home = tempfile::tempdir()?;
-    let lake = open(home.path()).await?;
+    let lake = open(home.path(), config.as_deref()).await?;
     let story = Story {
         session: lake.session()?,
         home: home.path().to_path_buf(),
+        config,
         lake,
     };
+    story.refuse_tables_of_others().await?;
     job::create_tables(&story.session).await?;
     let mut landing = Landing::new(home.path(), 2026)?;
 
@@ -70,15 +82,20 @@ async fn main() -> Outcome {
 }
 
 /// A job in a process of its own.
-async fn other_process(home: &Path, dies_after: Option<usize>) -> Outcome {
-    let lake = open(home).await?;
+async fn other_process(home: &Path, config: Option<&Path>, dies_after: Option<usize>) -> Outcome {
+    let lake = open(home, config).await?;
     let changed = Job::new(&lake, home, dies_after)?.run().await?;
     println!("  a job has ended: {changed:?}");
     Ok(())
 }
 
-async fn open(home: &Path) -> Outcome<Lakehouse> {
-    Ok(Lakehouse::open(home.join("lake").to_string_lossy()).await?)
+/// The lake of a settings file; without one, the lake in `home`.
+async fn open(home: &Path, config: Option<&Path>) -> Outcome<Lakehouse> {
+    let builder = match config {
+        Some(file) => Lakehouse::builder().settings(lakehouse::read_settings(file)?),
+        None => Lakehouse::builder().location(home.join("lake").to_string_lossy()),
+    };
+    Ok(builder.build().await?)
 }
 
 /// The files of one day.
@@ -93,9 +110,25 @@ struct Story {
     lake: Lakehouse,
     session: Session,
     home: PathBuf,
+    config: Option<PathBuf>,
 }
 
 impl Story {
+    /// A lake that others use may have tables of these names, whose rows are not ours to count or to
+    /// delete.
+    async fn refuse_tables_of_others(&self) -> Outcome {
+        for table in TABLES {
+            match self.lake.table(table).await {
+                Ok(_) => {
+                    return Err(format!("{table} exists: drop it, or name another lake").into());
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     async fn crash(&self, landing: &Landing) -> Outcome {
         chapter("Two days of files have arrived, and a job dies after two of six");
         let status = self.start(Some(2))?.wait()?;
@@ -298,6 +331,9 @@ impl Story {
 
     fn start(&self, dies_after: Option<usize>) -> Outcome<Child> {
         let mut job = Command::new(std::env::current_exe()?);
+        if let Some(config) = &self.config {
+            job.arg(CONFIG).arg(config);
+        }
         job.arg(&self.home);
         job.args(dies_after.map(|commits| commits.to_string()));
         Ok(job.spawn()?)

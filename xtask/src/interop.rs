@@ -4,6 +4,7 @@ mod aws;
 mod spark;
 
 pub(crate) use aws::EXAMPLE as AWS_EXAMPLE;
+pub(crate) use aws::python as emulators_python;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -35,7 +36,7 @@ pub(crate) fn run(parts: &[String]) -> Result<bool, String> {
 }
 
 /// All packages, as `cargo xtask test` asks for them: what it has compiled is found again.
-fn build(steps: &mut Steps, what: &str) {
+pub(crate) fn build(steps: &mut Steps, what: &str) {
     let mut build = workspace::cargo();
     build.args(["build", "--locked"]);
     build.args(what.split_whitespace());
@@ -141,12 +142,17 @@ fn environment(venv: &Path, requirements: &str) -> Outcome {
     }
 }
 
-/// Whether there is a Python that makes virtual environments.
+/// What to install where no Python makes virtual environments.
+pub(crate) fn needs_python() -> Option<String> {
+    (!has_python()).then(|| NEEDS_PYTHON.to_owned())
+}
+
 fn has_python() -> bool {
     succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
 }
 
-fn failed(message: &str) -> Outcome {
+/// A step's end that says why.
+pub(crate) fn failed(message: &str) -> Outcome {
     eprintln!("{message}");
     Outcome::Failed
 }

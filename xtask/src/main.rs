@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod interop;
 mod steps;
+mod terraform;
 mod test;
 mod tidy;
 mod workspace;
@@ -15,6 +16,7 @@ cargo xtask cases       writes into docs/cases.md which cases are tested
 cargo xtask rights      writes the rights of the roles in AWS, as the tests recorded them
 cargo xtask interop     other engines read our tables and we read theirs (python3, Java 17)
 cargo xtask interop aws only the part on emulated AWS (python3)
+cargo xtask terraform   the lakes of terraform/ on emulated AWS, and the library in one (python3)
 cargo xtask compare …   the comparison with other engines (`--help` after it for its arguments)";
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         "cases" => tidy::update_cases(),
         "rights" => tidy::update_rights(),
         "interop" => interop::run(rest),
+        "terraform" => terraform::run(),
         "compare" => steps::compare(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::steps::Steps;
-use crate::{interop, workspace};
+use crate::{interop, terraform, workspace};
 
 /// Runs all steps; true if nothing failed.
 pub(crate) fn run() -> Result<bool, String> {
@@ -48,6 +48,7 @@ pub(crate) fn run() -> Result<bool, String> {
         steps.command(&format!("example {example}"), &mut Command::new(program));
     }
     interop::add_to(&mut steps)?;
+    terraform::add_to(&mut steps)?;
     Ok(steps.finish())
 }
 

@@ -1,7 +1,7 @@
 //! Catalogs of other accounts, links to them, long lists, and the form of requests.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use iceberg::spec::{
     FormatVersion, NestedField, PartitionSpec, PrimitiveType, Schema, SortOrder, TableMetadata,
@@ -97,6 +97,108 @@ async fn a_link_to_a_table_is_followed_and_written_to_where_it_is() {
     assert_eq!(update["SkipArchive"], true);
     let renamed = catalog.rename_table(&linked, &ident("ours", "new")).await;
     assert_eq!(renamed.unwrap_err().kind(), ErrorKind::Unsupported);
+    // Whoever purges deletes the files next, and they are the owner's.
+    let purged = catalog.drop_owned_table(&base).await.unwrap_err();
+    assert_eq!(purged.kind(), ErrorKind::Unsupported);
+    assert!(purged.to_string().contains("without PURGE"), "{purged}");
+    assert!(scripted.calls("DeleteTable").is_empty());
+}
+
+/// Between the reading of what is to be purged and its removal, somebody makes the name another's.
+#[tokio::test]
+async fn a_name_that_stands_for_another_table_is_not_purged() {
+    let stored = stored();
+    let location = stored.metadata_location.clone();
+    let asked = Mutex::new(0);
+    let scripted = Scripted::start(move |operation, _| match operation {
+        "GetTable" => {
+            let mut asked = asked.lock().unwrap();
+            *asked += 1;
+            let now = if *asked == 1 {
+                &location
+            } else {
+                "s3://b/new.metadata.json"
+            };
+            (200, json!({"Table": table("t", now)}))
+        }
+        _ => (200, json!({})),
+    });
+    let catalog = scripted.catalog(GlueSettings::default()).await;
+    let base = catalog.load_table(&ident("n", "t")).await.unwrap();
+    let purged = catalog.drop_owned_table(&base).await.unwrap_err();
+    assert_eq!(purged.kind(), ErrorKind::Conflict);
+    assert!(scripted.calls("DeleteTable").is_empty());
+}
+
+/// Glue drops a database with its tables, and a page of them may be empty before the last.
+#[tokio::test]
+async fn a_database_with_an_empty_page_of_tables_is_not_dropped() {
+    let scripted = Scripted::start(move |operation, body| match operation {
+        "GetDatabase" => (200, json!({"Database": {"Name": "n"}})),
+        "GetTables" if body["NextToken"].is_null() => {
+            (200, json!({"TableList": [], "NextToken": "1"}))
+        }
+        "GetTables" => (200, json!({"TableList": [table("t", "s3://b/x")]})),
+        _ => (200, json!({})),
+    });
+    let catalog = scripted.catalog(GlueSettings::default()).await;
+    let dropped = catalog
+        .drop_namespace(&NamespaceIdent::new("n".to_owned()))
+        .await;
+    assert_eq!(dropped.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(scripted.calls("DeleteDatabase").is_empty());
+}
+
+/// The request was doubled on its way, two others committed on top, and the refusal of the second is
+/// what came back: the history has our file.
+#[tokio::test]
+async fn c02_a_commit_that_others_followed_is_found_in_the_history() {
+    let stored = stored();
+    let base_location = stored.metadata_location.clone();
+    let asked_for: Arc<Mutex<Option<String>>> = Arc::default();
+    let seen = Arc::clone(&asked_for);
+    let scripted = Scripted::start(move |operation, body| {
+        let mut asked_for = seen.lock().unwrap();
+        match (operation, asked_for.as_ref()) {
+            ("GetTable", None) => (200, json!({"Table": table("t", &base_location)})),
+            ("GetTable", Some(ours)) => {
+                // What the last of them wrote.
+                let mut metadata: Value =
+                    serde_json::from_slice(&std::fs::read(ours).unwrap()).unwrap();
+                let logged = json!([
+                    {"timestamp-ms": 1, "metadata-file": base_location},
+                    {"timestamp-ms": 2, "metadata-file": ours},
+                    {"timestamp-ms": 3, "metadata-file": "s3://b/theirs.metadata.json"},
+                ]);
+                metadata["metadata-log"] = logged;
+                let last = format!("{base_location}.last.metadata.json");
+                std::fs::write(&last, metadata.to_string()).unwrap();
+                let mut found = table("t", &last);
+                found["VersionId"] = json!("44");
+                found["Parameters"]["previous_metadata_location"] =
+                    json!("s3://b/theirs.metadata.json");
+                (200, json!({"Table": found}))
+            }
+            ("UpdateTable", _) => {
+                let location = &body["TableInput"]["Parameters"]["metadata_location"];
+                *asked_for = location.as_str().map(str::to_owned);
+                (
+                    400,
+                    json!({"__type": "ConcurrentModificationException", "Message": "moved"}),
+                )
+            }
+            _ => not_found(),
+        }
+    });
+    let catalog = scripted.catalog(GlueSettings::default()).await;
+    let base = catalog.load_table(&ident("n", "t")).await.unwrap();
+    let outcome = catalog.commit(&base, vec![], set_property("a", "1")).await;
+    assert!(
+        matches!(outcome, Ok(CommitOutcome::Committed(_))),
+        "{outcome:?}"
+    );
+    let ours = asked_for.lock().unwrap().clone().unwrap();
+    assert!(std::path::Path::new(&ours).exists());
 }
 
 #[tokio::test]

@@ -34,8 +34,8 @@ pub enum Swap {
     Moved,
     /// The pointer did not stand on the expected file and was left alone.
     Stale,
-    /// The pointer stands elsewhere, and was moved more than once since the expected file: perhaps by
-    /// this very swap first. The table's history tells.
+    /// The pointer stands elsewhere, and was moved more than once since the expected file: perhaps
+    /// by this very swap first. The table's history tells.
     Overtaken(Error),
     /// The store did not say whether the pointer was moved.
     Unknown(Error),

@@ -1,7 +1,7 @@
 //! Column chunks that go from one file into another without their values being decoded.
 //!
-//! A row group of which some rows go keeps all other values as they are: [`take_over`] copies a chunk
-//! as it stands, or leaves values out of its pages, puts new ones in their place, keeps
+//! A row group of which some rows go keeps all other values as they are: [`take_over`] copies a
+//! chunk as it stands, or leaves values out of its pages, puts new ones in their place, keeps
 //! dictionaries, and packs the pages again. Decoding to Arrow and encoding anew would look every
 //! value up in a new dictionary, which takes several times as long. Only what is simple is taken
 //! apart here: numbers of 32 and 64 bits, texts and bytes, outside of lists and maps, in plain form

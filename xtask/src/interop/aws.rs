@@ -1,6 +1,6 @@
 //! Emulated AWS: what tests rely on at the emulators, and what is run against them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{NEEDS_PYTHON, environment, has_python};
@@ -89,10 +89,14 @@ fn add_trino(steps: &mut Steps, target: &Path) {
 
 /// A script of `interop/aws/`, run by moto's Python while both emulators run.
 fn beside_emulators(target: &Path, script: &str) -> Command {
-    let python = target.join("interop-moto-venv").join("bin").join("python");
     let mut command = emulators(target);
-    command.args(["run", "--"]).arg(python).arg(script);
+    command.args(["run", "--"]).arg(python(target)).arg(script);
     command
+}
+
+/// A Python that speaks to AWS: moto's.
+pub(crate) fn python(target: &Path) -> PathBuf {
+    target.join("interop-moto-venv").join("bin").join("python")
 }
 
 fn emulators(target: &Path) -> Command {

@@ -7,7 +7,7 @@ use arrow::datatypes::{Field, Schema as ArrowSchema};
 use datafusion::datasource::physical_plan::ParquetFileMetrics;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
-use iceberg::spec::{FormatVersion, NestedField, PartitionSpec, Schema, Transform, Type};
+use iceberg::spec::{FormatVersion, NestedField, Transform, Type};
 
 use super::RowChange;
 use super::patch::PatchShape;
@@ -20,6 +20,7 @@ use crate::provider::opener::LakeOpener;
 use crate::provider::scan_counters::{ReadMeter, ScanCounters};
 use crate::provider::table::LakeTable;
 use crate::scan::{self, DeletedRows, MetadataColumn, ScanFile};
+use crate::table::Table;
 
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 16 << 10;
@@ -86,21 +87,7 @@ impl Target {
     pub(super) async fn plan(change: &RowChange) -> Result<Self> {
         let table = change.table();
         let scans = change.lake.scans();
-        let mut wanted = vec![MetadataColumn::Pos];
-        if change.has_row_lineage() {
-            wanted.push(MetadataColumn::RowId);
-            wanted.push(MetadataColumn::LastUpdatedSequenceNumber);
-        }
-        let provider = LakeTable::new(table.clone(), scans.clone())?;
-        let provider = provider.with_metadata_columns(&wanted)?;
-        if provider.metadata_columns() != wanted {
-            let names: Vec<&str> = wanted.iter().map(|column| column.name()).collect();
-            return Err(Error::unsupported(format!(
-                "rows are changed by columns {}, and the table has one of its own of such a name; \
-                 rename it",
-                names.join(", ")
-            )));
-        }
+        let (provider, wanted) = numbered(change)?;
         let plan = scan::plan(table, &change.conflict_filter, scans.manifests()).await?;
         let env = change.lake.runtime().env();
         let deletes = ScanDeletes::new(&plan, table.storage().clone(), &env.memory_pool);
@@ -140,11 +127,7 @@ impl Target {
             },
             format: table.format_version(),
             spec_id: table.partition_spec().spec_id(),
-            moves_partitions: makes_partitions(
-                table.partition_spec(),
-                table.schema(),
-                &change.update_columns,
-            ),
+            moves_partitions: makes_partitions(table, &change.update_columns),
             opener: LakeOpener {
                 projection: ProjectionExprs::from_indices(&all, &read),
                 shape: Arc::new(shape),
@@ -228,8 +211,29 @@ impl Target {
     }
 }
 
+/// The table with its rows' places and lineage behind its columns.
+fn numbered(change: &RowChange) -> Result<(LakeTable, Vec<MetadataColumn>)> {
+    let mut wanted = vec![MetadataColumn::Pos];
+    if change.has_row_lineage() {
+        wanted.push(MetadataColumn::RowId);
+        wanted.push(MetadataColumn::LastUpdatedSequenceNumber);
+    }
+    let provider = LakeTable::new(change.table().clone(), change.lake.scans().clone())?;
+    let provider = provider.with_metadata_columns(&wanted)?;
+    if provider.metadata_columns() != wanted {
+        let names: Vec<&str> = wanted.iter().map(|column| column.name()).collect();
+        return Err(Error::unsupported(format!(
+            "rows are changed by columns {}, and the table has one of its own of such a name; \
+             rename it",
+            names.join(", ")
+        )));
+    }
+    Ok((provider, wanted))
+}
+
 /// Whether partitions are made of some of the table's columns, which are given by position.
-fn makes_partitions(spec: &PartitionSpec, schema: &Schema, columns: &[usize]) -> bool {
+fn makes_partitions(table: &Table, columns: &[usize]) -> bool {
+    let (spec, schema) = (table.partition_spec(), table.schema());
     let fields = spec.fields().iter();
     let mut fields = fields.filter(|field| field.transform != Transform::Void);
     fields.any(|field| {

@@ -327,7 +327,8 @@ proptest! {
         }).collect();
         let kept = interleave_record_batch(&[&all, &new_rows], &wanted).unwrap();
         let file = file_of(&all, &options);
-        let new = rewritten(&file, &edits, &new_ones(&new_rows, &options), &kept, (&options, layout.is_indexed));
+        let new = new_ones(&new_rows, &options);
+        let new = rewritten(&file, &edits, &new, &kept, (&options, layout.is_indexed));
         prop_assert_eq!(read(&new), kept.clone());
         let (found, expected) = (footer_of(&new), footer_of(&file_of(&kept, &options)));
         let chunks = found.row_group(0).columns().iter().zip(expected.row_group(0).columns());
