@@ -6,14 +6,19 @@ import datetime as dt
 import uuid
 from decimal import Decimal
 
+import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.io.pyarrow import write_file
+from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
 from pyiceberg.schema import Schema
+from pyiceberg.table import WriteTask
 from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransform, MonthTransform
 from pyiceberg.types import (
     BinaryType,
     BooleanType,
     DateType,
     DecimalType,
+    FixedType,
     IntegerType,
     LongType,
     NestedField,
@@ -48,6 +53,7 @@ def build(catalog: SqlCatalog) -> dict[str, list[Question]]:
     made["parts.by_bucket"] = _by_bucket(catalog)
     made["parts.by_truncate"] = _by_truncate(catalog)
     made["parts.by_identity"] = _by_identity(catalog)
+    made["parts.by_bytes"] = _by_bytes(catalog)
     made["parts.by_two"] = _by_two(catalog)
     made["parts.evolved"] = _evolved(catalog)
     made["v1.dropped_field"] = _emptied_spec(catalog)
@@ -206,6 +212,32 @@ def _by_identity(catalog: SqlCatalog) -> list[Question]:
         *[Question(f"SELECT v FROM {t} WHERE {where}") for where in wheres],
         Question(f"SELECT d, day, s FROM {t}"),
     ]
+
+
+def _by_bytes(catalog: SqlCatalog) -> list[Question]:
+    name = "parts.by_bytes"
+    kinds = [("u", UUIDType()), ("raw", BinaryType()), ("f", FixedType(4))]
+    fields = [NestedField(at, column, kind) for at, (column, kind) in enumerate(kinds, 1)]
+    table = create(catalog, name, Schema(*fields, NestedField(9, "v", IntegerType())),
+                   [(at, "identity", column) for at, (column, _) in enumerate(kinds, 1)])
+    rows = [(uuid.UUID("f79c3e09-677c-4bbd-a479-3f349cb785e7"), b"\x00\xff", b"abcd"),
+            (uuid.UUID(int=1), b"", b"\xff\xff\xff\xff"), (None, None, None)]
+    # An append groups rows by partition, which Arrow does not do by UUIDs: a file for each row.
+    with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append_files:
+        for v, values in enumerate(rows):
+            row = {column: value.bytes if isinstance(value, uuid.UUID) else value
+                   for (column, _), value in zip(kinds, values, strict=True)}
+            arrow = pa.Table.from_pylist([{**row, "v": v}], schema=table.schema().as_arrow())
+            held = [PartitionFieldValue(field, value)
+                    for field, value in zip(table.spec().fields, values, strict=True)]
+            task = WriteTask(write_uuid=uuid.uuid4(), task_id=v, schema=table.schema(),
+                             record_batches=arrow.to_batches(),
+                             partition_key=PartitionKey(held, table.spec(), table.schema()))
+            for file in write_file(table.io, table.metadata, iter([task])):
+                append_files.append_data_file(file)
+    t = f"{{{name}}}"
+    wheres = ["u IS NULL", "raw IS NOT NULL", "f IS NULL AND u IS NULL", "v = 0"]
+    return [Question(f"SELECT * FROM {t}", via="arrow"), *[Question(f"SELECT v FROM {t} WHERE {where}") for where in wheres]]
 
 
 def _by_two(catalog: SqlCatalog) -> list[Question]:

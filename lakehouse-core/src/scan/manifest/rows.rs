@@ -20,7 +20,7 @@ use super::listed_file::{ListedEntry, ListedFile};
 use crate::scan::avro_blocks::take_block;
 use crate::scan::avro_header::{AvroHeader, take_bytes, take_long};
 use crate::scan::partition::PartitionLayout;
-use slot::{Shape, Slot, take_fixed};
+use slot::{Shape, Slot, take_fixed, take_some};
 
 /// The entries of a manifest whose blocks are known to be whole; `None` when it is an unusual one.
 pub(super) fn entries(
@@ -299,7 +299,7 @@ impl EntryRows {
     }
 }
 
-/// A value of a partition tuple, of the types that Avro has without an agreement on bytes.
+/// A value of a partition tuple, of the types whose bytes are as they stand.
 fn partition_value(kind: &PrimitiveType, slot: &Slot, row: &mut &[u8]) -> Option<Option<Literal>> {
     if !slot.is_some(row)? {
         return Some(None);
@@ -327,6 +327,15 @@ fn partition_value(kind: &PrimitiveType, slot: &Slot, row: &mut &[u8]) -> Option
         }
         (PrimitiveType::Double, Shape::Double) => {
             PrimitiveLiteral::Double(f64::from_le_bytes(take_fixed(row)?).into())
+        }
+        (PrimitiveType::Uuid, Shape::Fixed(16)) => {
+            PrimitiveLiteral::UInt128(u128::from_be_bytes(take_fixed(row)?))
+        }
+        (PrimitiveType::Fixed(size), Shape::Fixed(held)) if *size == *held as u64 => {
+            PrimitiveLiteral::Binary(take_some(row, *held)?.to_vec())
+        }
+        (PrimitiveType::Binary, Shape::Bytes) => {
+            PrimitiveLiteral::Binary(take_bytes(row)?.to_vec())
         }
         (PrimitiveType::String, Shape::Bytes) => {
             let text = std::str::from_utf8(take_bytes(row)?).ok()?;

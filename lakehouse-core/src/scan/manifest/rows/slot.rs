@@ -7,8 +7,9 @@ use crate::scan::avro_blocks::RowSchema;
 use crate::scan::avro_header::{take_bytes, take_long};
 
 /// The logical types that say no more than the partition spec does, and that of Iceberg's maps.
-const PLAIN_MEANINGS: [&str; 7] = [
+const PLAIN_MEANINGS: [&str; 8] = [
     "map",
+    "uuid",
     "date",
     "time-micros",
     "timestamp-micros",
@@ -32,6 +33,8 @@ pub(super) enum Shape {
     Float,
     Double,
     Bytes,
+    /// So many bytes.
+    Fixed(usize),
     /// An array of integers.
     Integers,
     /// An array of keys with counts.
@@ -154,6 +157,7 @@ impl Slot {
             Shape::Float => take_fixed::<4>(row).map(drop),
             Shape::Double => take_fixed::<8>(row).map(drop),
             Shape::Bytes => take_bytes(row).map(drop),
+            Shape::Fixed(size) => take_some(row, *size).map(drop),
             Shape::Integers => each_item(row, |row| take_long(row).map(drop)),
             Shape::Counts => each_item(row, |row| {
                 take_long(row)?;
@@ -182,6 +186,7 @@ impl Shape {
             Some("float") => Self::Float,
             Some("double") => Self::Double,
             Some("bytes" | "string") => Self::Bytes,
+            Some("fixed") => Self::Fixed(usize::try_from(schema["size"].as_u64()?).ok()?),
             Some("array") if is_integer(items) => Self::Integers,
             Some("array") if items["type"] == "record" => match pair(items) {
                 Some(value) if is_integer(value) => Self::Counts,
@@ -225,6 +230,13 @@ fn each_item<'a>(
             item(row)?;
         }
     }
+}
+
+/// So many bytes.
+pub(super) fn take_some<'a>(row: &mut &'a [u8], size: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = row.split_at_checked(size)?;
+    *row = rest;
+    Some(taken)
 }
 
 pub(super) fn take_fixed<const SIZE: usize>(row: &mut &[u8]) -> Option<[u8; SIZE]> {
