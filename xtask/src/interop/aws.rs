@@ -54,13 +54,18 @@ pub(super) fn add_to(steps: &mut Steps, target: &Path) {
         ready.clone()
     });
     if ready == Outcome::Passed {
-        let mut command = emulators(target);
-        command
-            .args(["run", "--"])
-            .arg(venv.join("bin").join("python"));
-        command.arg("beside_pyiceberg.py");
-        command.arg(target.join("debug").join("lake"));
-        steps.command("aws: PyIceberg beside us on Glue", &mut command);
+        for (title, script) in [
+            ("aws: PyIceberg beside us on Glue", "beside_pyiceberg.py"),
+            ("aws: the interop suite on Glue and S3", "suite_on_s3.py"),
+        ] {
+            let mut command = emulators(target);
+            command
+                .args(["run", "--"])
+                .arg(venv.join("bin").join("python"))
+                .arg(script)
+                .arg(target.join("debug").join("lake"));
+            steps.command(title, &mut command);
+        }
     }
     add_trino(steps, target);
 }
