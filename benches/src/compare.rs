@@ -17,7 +17,7 @@ mod report;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lakehouse::{Clock, Error, Lakehouse, Result, Settings, SystemClock};
+use lakehouse::{Clock, Error, ErrorKind, Lakehouse, Result, Settings, SystemClock};
 use lakehouse_testkit::Answer;
 
 pub use alone::print_peaks;
@@ -32,6 +32,10 @@ use options::ENGINES;
 
 /// The memory budget of the lake unless another is asked for.
 const MEMORY_BUDGET_MIB: u64 = 256;
+
+/// The memory budget of the lake that writes 1,000 partitions at once unless another is asked for:
+/// what is wanted is that the process then stays within 1 GiB.
+const INSERT_BUDGET_MIB: u64 = 600;
 
 /// Who is asked when memory is measured: the lake, and who says what is right.
 const MEMORY_ENGINES: [&str; 2] = ["lakehouse", "duckdb-parquet"];
@@ -63,8 +67,28 @@ struct QueryResults {
     measured: Vec<Measured>,
 }
 
-/// Runs the parts of the comparison one after the other; each prints its table and keeps its raw
-/// numbers.
+/// Runs each part of the comparison in a process of its own, so that none is measured with the
+/// memory that another has left behind; `arguments` are those of this program, which name no part.
+///
+/// # Errors
+/// When a process cannot be started, or one of them fails.
+pub fn run_each(options: &Options, arguments: &[String]) -> Result<()> {
+    let program = std::env::current_exe()?;
+    for part in &options.parts {
+        let mut command = std::process::Command::new(&program);
+        let status = command.arg(part.name()).args(arguments).status()?;
+        if !status.success() {
+            let name = part.name();
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("the part {name} ended with {status}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Runs one part of the comparison, which prints its table and keeps its raw numbers.
 ///
 /// # Errors
 /// When a lake cannot be made or read, or the numbers cannot be kept. An engine that fails or
@@ -81,7 +105,11 @@ pub async fn run(options: Options) -> Result<()> {
                 tpch_queries(options).await?;
             }
             Part::Deletes => deletes::run(&options).await?,
-            Part::Insert => inserts::run(&options).await?,
+            Part::Insert => {
+                let mut options = options.clone();
+                options.memory_budget_mib.get_or_insert(INSERT_BUDGET_MIB);
+                inserts::run(&options).await?;
+            }
             Part::Changes => changes::run(&options).await?,
             Part::Commits => commits::run(&options).await?,
         }

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use lakehouse_benches::compare::{
-    Command, USAGE, make_commits, print_first_row, print_peaks, run, serve_changes,
+    Command, USAGE, make_commits, print_first_row, print_peaks, run, run_each, serve_changes,
 };
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match Command::parse(std::env::args().skip(1)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match Command::parse(arguments.iter().cloned()) {
         Ok(Command::Help) => {
             println!("{USAGE}");
             Ok(())
@@ -17,6 +18,7 @@ async fn main() -> ExitCode {
         Ok(Command::Alone(engine, options)) => print_peaks(&engine, &options).await,
         Ok(Command::Changes(folder, options)) => serve_changes(&folder, &options).await,
         Ok(Command::Commits(lake)) => make_commits(&lake).await,
+        Ok(Command::Compare(options)) if options.parts.len() > 1 => run_each(&options, &arguments),
         Ok(Command::Compare(options)) => run(options).await,
         Err(error) => Err(error),
     };

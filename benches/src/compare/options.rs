@@ -80,6 +80,14 @@ impl Default for Options {
     }
 }
 
+impl Part {
+    /// The part's name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        let mut names = PARTS.iter().filter(|(_, part)| *part == self);
+        names.next().map_or("", |(name, _)| *name)
+    }
+}
+
 /// The parts by their names.
 const PARTS: [(&str, Part); 6] = [
     ("tpch", Part::Tpch),
@@ -112,7 +120,7 @@ compare [tpch|memory|deletes|insert|changes|commits] [--scale N] [--runs N]
 tpch     the 22 queries by all engines, and from a new process to its first row
 memory   the 22 queries within a memory budget (256 MiB), and the memory they took
 deletes  a table with deletion vectors or equality deletes, beside the same one without
-insert   order lines into new tables, beside DuckDB's COPY of the same rows
+insert   order lines into new tables within a memory budget (600 MiB), beside DuckDB's COPY
 changes  MERGE, UPDATE and DELETE of a hundredth of a table, beside Spark and others
 commits  eight processes that insert into one table, beside bare swaps of its pointer
 

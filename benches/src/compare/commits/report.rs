@@ -30,7 +30,11 @@ fn markdown(found: &Found, date: &str) -> String {
     );
     for bare in &found.bare {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "| a row of the catalog | {} | | | | | |", first(bare));
+        let _ = writeln!(
+            text,
+            "| a row of the catalog | {} | | | | | | |",
+            first(bare)
+        );
     }
     for inserts in &found.inserts {
         let _ = writeln!(
