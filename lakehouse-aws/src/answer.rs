@@ -32,6 +32,16 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// Of a call that was never sent.
+    pub(crate) fn unsent(error: Error) -> Self {
+        Self {
+            error,
+            effect: Effect::None,
+            is_passing: false,
+            code: None,
+        }
+    }
+
     pub(crate) fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
@@ -149,12 +159,7 @@ fn unsent(call: &str, error: &(dyn StdError + 'static)) -> Failure {
             ),
         ),
     };
-    Failure {
-        error,
-        effect: Effect::None,
-        is_passing: false,
-        code: None,
-    }
+    Failure::unsent(error)
 }
 
 /// A call that was answered with an error.

@@ -4,10 +4,11 @@ use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use lakehouse_core::clock::Clock;
@@ -105,6 +106,8 @@ impl Chain {
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http_client())
+            // Credentials are kept here; a second cache would give up on slow ones after 5 s.
+            .identity_cache(IdentityCache::no_cache())
             .timeout_config(timeouts);
         if let Some(region) = identity.region {
             loader = loader.region(Region::new(region.to_owned()));
@@ -117,7 +120,7 @@ impl Chain {
         }
         let config = loader.load().await;
         let provider = match identity.role_arn {
-            Some(role) => assumed(role, identity, &config).await?,
+            Some(role) => assumed(role, identity, &config, clock).await?,
             None => config.credentials_provider().ok_or_else(|| {
                 Error::internal("the AWS chain was loaded without a credential provider")
             })?,
@@ -165,6 +168,7 @@ async fn assumed(
     role: &str,
     identity: Identity<'_>,
     config: &SdkConfig,
+    clock: &Arc<dyn Clock>,
 ) -> Result<SharedCredentialsProvider> {
     if config.region().is_none() {
         return Err(Error::invalid(format!(
@@ -172,13 +176,19 @@ async fn assumed(
              AWS_REGION, or a region in the profile"
         )));
     }
-    let config = match identity.sts_endpoint {
-        Some(url) => {
-            let url = checked_endpoint(url)?;
-            config.clone().into_builder().endpoint_url(url).build()
-        }
-        None => config.clone(),
-    };
+    let mut builder = config.clone().into_builder();
+    if let Some(url) = identity.sts_endpoint {
+        builder.set_endpoint_url(Some(checked_endpoint(url)?));
+    }
+    let own = config.credentials_provider().map(|provider| {
+        let own = RenewedCredentials::new(provider, Arc::clone(clock));
+        Arc::new(own) as Arc<dyn ProvideCredentials>
+    });
+    if let Some(own) = &own {
+        let own = SharedCredentialsProvider::new(Arc::clone(own));
+        builder.set_credentials_provider(Some(own));
+    }
+    let config = builder.build();
     let session = identity.role_session_name.unwrap_or(SESSION_NAME);
     let mut builder = AssumeRoleProvider::builder(role)
         .configure(&config)
@@ -186,7 +196,31 @@ async fn assumed(
     if let Some(id) = identity.external_id {
         builder = builder.external_id(id);
     }
-    Ok(SharedCredentialsProvider::new(builder.build().await))
+    let role = SharedCredentialsProvider::new(builder.build().await);
+    Ok(match own {
+        Some(own) => SharedCredentialsProvider::new(InRole { own, role }),
+        None => role,
+    })
+}
+
+/// The credentials of a role that is assumed with others.
+#[derive(Debug)]
+struct InRole {
+    own: Arc<dyn ProvideCredentials>,
+    role: SharedCredentialsProvider,
+}
+
+impl ProvideCredentials for InRole {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            // Had before the role is asked for: a call's time-out is not that of credentials.
+            self.own.provide_credentials().await?;
+            self.role.provide_credentials().await
+        })
+    }
 }
 
 /// One HTTP client with the cryptography that the rest of the workspace is built with.
@@ -194,6 +228,25 @@ fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https()
+}
+
+/// The regions of partitions whose services have another domain than most.
+const PARTITIONS: [(&str, &str); 6] = [
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("us-isof-", "csp.hci.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+];
+
+/// Where AWS has a service of a region.
+pub(crate) fn aws_endpoint(service: &str, region: &str) -> String {
+    let other = PARTITIONS
+        .iter()
+        .find(|(begin, _)| region.starts_with(begin));
+    let domain = other.map_or("amazonaws.com", |(_, domain)| domain);
+    format!("https://{service}.{region}.{domain}")
 }
 
 /// The URL of a service that settings or environment put in the place of AWS' own.
@@ -231,6 +284,19 @@ mod tests {
         for bad in ["127.0.0.1:4566", "https://", "https://me:hush@host"] {
             let error = checked_endpoint(bad).unwrap_err().to_string();
             assert!(!error.contains("hush"), "{error}");
+        }
+    }
+
+    #[test]
+    fn partitions_have_domains_of_their_own() {
+        for (region, endpoint) in [
+            ("eu-central-1", "https://s3.eu-central-1.amazonaws.com"),
+            ("us-gov-west-1", "https://s3.us-gov-west-1.amazonaws.com"),
+            ("cn-north-1", "https://s3.cn-north-1.amazonaws.com.cn"),
+            ("us-iso-east-1", "https://s3.us-iso-east-1.c2s.ic.gov"),
+            ("us-isob-east-1", "https://s3.us-isob-east-1.sc2s.sgov.gov"),
+        ] {
+            assert_eq!(aws_endpoint("s3", region), endpoint);
         }
     }
 

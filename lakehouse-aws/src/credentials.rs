@@ -2,13 +2,15 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use futures::future::{Either, select};
 use lakehouse_core::clock::Clock;
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use object_store::CredentialProvider;
@@ -21,6 +23,8 @@ const RENEWED_AHEAD_MS: i64 = 5 * 60_000;
 const ENDLESS_LIFE_MS: i64 = 15 * 60_000;
 /// How long nobody asks again after credentials could not be renewed, while the old ones are valid.
 const PAUSE_AFTER_FAILURE_MS: i64 = 10_000;
+/// How long the way to new credentials may take: a process that asks for a second factor is slow.
+const ASKED_MS_MAX: u64 = 60_000;
 
 /// The credentials of one identity, shared by Glue and S3.
 ///
@@ -32,6 +36,14 @@ pub struct RenewedCredentials {
     held: Mutex<Option<Held>>,
     /// Held by the one who asks.
     asking: tokio::sync::Mutex<()>,
+    failed: Mutex<Failed>,
+}
+
+/// What those are told who waited while somebody else asked in vain.
+#[derive(Clone, Default)]
+struct Failed {
+    count: u64,
+    why: String,
 }
 
 #[derive(Clone)]
@@ -77,7 +89,13 @@ impl RenewedCredentials {
             clock,
             held: Mutex::new(None),
             asking: tokio::sync::Mutex::new(()),
+            failed: Mutex::default(),
         }
+    }
+
+    fn failed(&self) -> Failed {
+        let failed = self.failed.lock();
+        failed.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn held(&self) -> Option<Held> {
@@ -92,15 +110,33 @@ impl RenewedCredentials {
         self.held().filter(|held| now_ms < held.renew_at_ms)
     }
 
+    async fn asked(&self) -> Result<Credentials, CredentialsError> {
+        let asked = pin!(self.provider.provide_credentials());
+        let limit = self.clock.sleep(Duration::from_millis(ASKED_MS_MAX));
+        match select(asked, limit).await {
+            Either::Left((asked, _)) => asked,
+            Either::Right(_) => Err(CredentialsError::not_loaded(format!(
+                "there was no answer in {} s; the profile's credential_process, the sign-in or the \
+                 machine's role service is stuck or too slow",
+                ASKED_MS_MAX / 1_000
+            ))),
+        }
+    }
+
     async fn current(&self) -> Result<Held, CredentialsError> {
         if let Some(held) = self.fresh() {
             return Ok(held);
         }
+        let failed_before = self.failed().count;
         let _asking = self.asking.lock().await;
         if let Some(held) = self.fresh() {
             return Ok(held);
         }
-        let asked = self.provider.provide_credentials().await;
+        let failed = self.failed();
+        if failed.count > failed_before {
+            return Err(CredentialsError::not_loaded(failed.why));
+        }
+        let asked = self.asked().await;
         let now_ms = self.clock.now_ms();
         let next = match asked {
             Ok(credentials) => Held::new(credentials, now_ms),
@@ -113,7 +149,12 @@ impl RenewedCredentials {
                         ..held
                     }
                 }
-                None => return Err(error),
+                None => {
+                    let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                    failed.count += 1;
+                    failed.why = causes(&error);
+                    return Err(error);
+                }
             },
         };
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

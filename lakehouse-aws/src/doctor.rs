@@ -20,7 +20,7 @@ use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::TableIdent;
 use lakehouse_core::settings::GlueSettings;
 
-use crate::chain::{Chain, Identity};
+use crate::chain::{Chain, Identity, aws_endpoint};
 use crate::glue::{Calls, GlueCatalog, calls_by, open_by};
 use ask::Asker;
 
@@ -307,15 +307,6 @@ impl<'a> Patient<'a> {
             None => aws_endpoint(&service.replace('-', ""), &self.region),
         })
     }
-}
-
-/// Where AWS has a service of a region.
-fn aws_endpoint(service: &str, region: &str) -> String {
-    let suffix = match region.starts_with("cn-") {
-        true => ".cn",
-        false => "",
-    };
-    format!("https://{service}.{region}.amazonaws.com{suffix}")
 }
 
 async fn timed(clock: &Arc<dyn Clock>, step: Pin<Box<impl Future<Output = Finding>>>) -> Finding {

@@ -6,6 +6,7 @@ mod hive_type;
 mod names;
 mod other;
 mod pointers;
+mod remove;
 mod rename;
 mod settle;
 mod table_input;
@@ -125,5 +126,6 @@ pub(crate) fn calls_by(
         config = config.endpoint_url(endpoint);
     }
     let client = aws_sdk_glue::Client::from_conf(config.build());
-    Ok(Calls::new(client, place, Arc::clone(clock)))
+    let credentials = Arc::clone(&chain.credentials);
+    Ok(Calls::new(client, place, credentials, Arc::clone(clock)))
 }

@@ -12,8 +12,9 @@
 //! | Glue, reading | after throttling, lost answers and failures of the server, up to 8 attempts | pauses from 0.1 s, doubled each time, up to 10 s; each attempt up to `call_ms_max` |
 //! | Glue, changing | after throttling as above; after a lost answer only once the table was read again | the same |
 //! | S3 | after throttling, lost answers and failures of the server, up to 10 retries in 3 minutes | pauses from 0.1 s up to 15 s; each attempt up to `call_ms_max` |
+//! | S3, a body that comes | as above, and again from where it was cut, as long as bytes come | no limit in all |
 //! | S3, making an object | up to 4 attempts more, each once the object was read and was not there | pauses from 0.2 s, doubled each time |
-//! | credentials | renewed 5 minutes before they expire, or after half of a shorter life | what is still valid is used while they cannot be renewed |
+//! | credentials | renewed 5 minutes before they expire, or after half of a shorter life | 60 s; what is still valid is used while they cannot be renewed |
 //!
 //! Secrets are in no setting and in no `Debug` form, and error messages hold only the code and the
 //! message that AWS sends.

@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod body;
 mod connector;
 mod region;
 mod store;
@@ -68,6 +69,7 @@ impl S3Stores {
             Some(endpoint) => Some(checked_endpoint(endpoint)?),
             None => chain.endpoint_of("S3")?,
         };
+        let http = connector::connect(settings.call_ms_max, is_plain(&endpoint)).await?;
         let usual = Access {
             credentials: Arc::clone(&chain.credentials),
             clock: Arc::clone(clock),
@@ -76,7 +78,8 @@ impl S3Stores {
             endpoint,
             kms_key: settings.kms_key.clone(),
             requester_pays: settings.requester_pays,
-            call_ms_max: settings.call_ms_max,
+            http,
+            retry: access::retry(),
         };
         let mut prefixes = Vec::new();
         for one in &settings.prefixes {
@@ -109,7 +112,7 @@ async fn prefix(
     let own = match Identity::of_prefix(settings, catalog) {
         Some(identity) => {
             let given = settings.profile.is_none().then(|| chain.provider());
-            let own = Chain::load(identity, usual.call_ms_max, given, clock).await;
+            let own = Chain::load(identity, catalog.call_ms_max, given, clock).await;
             Some(own.map_err(at)?)
         }
         None => None,
@@ -122,6 +125,10 @@ async fn prefix(
     let endpoint = match &settings.endpoint {
         Some(endpoint) => Some(checked_endpoint(endpoint).map_err(at)?),
         None => usual.endpoint.clone(),
+    };
+    let http = match is_plain(&endpoint) == is_plain(&usual.endpoint) {
+        true => usual.http.clone(),
+        false => connector::connect(catalog.call_ms_max, is_plain(&endpoint)).await?,
     };
     let path_style = match (settings.path_style, &settings.endpoint) {
         (Some(stated), _) => stated,
@@ -136,13 +143,20 @@ async fn prefix(
         endpoint,
         kms_key: settings.kms_key.clone().or_else(|| usual.kms_key.clone()),
         requester_pays: settings.requester_pays || usual.requester_pays,
-        call_ms_max: usual.call_ms_max,
+        http,
+        retry: usual.retry.clone(),
     };
     Ok(Prefix {
         bucket: location.bucket().to_owned(),
         key: key.as_ref().to_owned(),
         access: Arc::new(access),
     })
+}
+
+/// Whether an endpoint is spoken to without TLS.
+fn is_plain(endpoint: &Option<String>) -> bool {
+    let endpoint = endpoint.as_deref();
+    endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"))
 }
 
 impl RemoteStores for S3Stores {

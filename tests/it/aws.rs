@@ -2,6 +2,7 @@
 
 mod athena;
 mod rights;
+mod shared_names;
 
 use std::sync::Arc;
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use futures::future::BoxFuture;
+use lakehouse_core::clock::SystemClock;
 use lakehouse_core::runtime::spawn;
 use lakehouse_testkit::FakeClock;
 
@@ -111,6 +113,66 @@ async fn they_are_renewed_before_they_end_and_kept_while_they_cannot_be() {
     assert!(error.to_string().contains("no such profile"), "{error}");
     world.fails.store(0, Ordering::SeqCst);
     assert_eq!(world.key().await, "AKIA3");
+}
+
+/// Never answers.
+#[derive(Debug)]
+struct Stuck(Arc<AtomicU64>);
+
+impl ProvideCredentials for Stuck {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        future::ProvideCredentials::new(std::future::pending())
+    }
+}
+
+/// The machine's clock, but that waiting takes a thousandth of its time.
+#[derive(Debug)]
+struct HastyClock;
+
+impl Clock for HastyClock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms()
+    }
+
+    fn instant(&self) -> std::time::Instant {
+        SystemClock.instant()
+    }
+
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(pause / 1_000)
+    }
+
+    fn new_uuid(&self) -> uuid::Uuid {
+        SystemClock.new_uuid()
+    }
+}
+
+/// A process that hangs is told as such, once for all who wait for it.
+#[tokio::test]
+async fn credentials_that_do_not_come_are_waited_for_once() {
+    let asked = Arc::new(AtomicU64::new(0));
+    let provider = SharedCredentialsProvider::new(Stuck(Arc::clone(&asked)));
+    let credentials = Arc::new(RenewedCredentials::new(provider, Arc::new(HastyClock)));
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let credentials = Arc::clone(&credentials);
+            spawn(async move { credentials.check().await.unwrap_err() })
+        })
+        .collect();
+    for task in tasks {
+        let error = task.await.unwrap();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        let text = error.to_string();
+        assert!(
+            text.contains("60 s") && text.contains("credential_process"),
+            "{text}"
+        );
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

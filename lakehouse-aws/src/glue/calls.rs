@@ -13,6 +13,7 @@ use lakehouse_core::clock::Clock;
 use lakehouse_core::error::{Error, ErrorKind, Result};
 
 use crate::answer::{Effect, Failure, failure, unacknowledged};
+use crate::credentials::RenewedCredentials;
 
 /// Attempts of a call, the first included.
 const ATTEMPTS_MAX: u32 = 8;
@@ -27,6 +28,7 @@ pub(crate) struct Calls {
     client: aws_sdk_glue::Client,
     /// The region, and the endpoint where it is not AWS' own.
     place: String,
+    credentials: Arc<RenewedCredentials>,
     clock: Arc<dyn Clock>,
 }
 
@@ -50,10 +52,16 @@ impl Place {
 }
 
 impl Calls {
-    pub(super) fn new(client: aws_sdk_glue::Client, place: String, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        client: aws_sdk_glue::Client,
+        place: String,
+        credentials: Arc<RenewedCredentials>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             client,
             place,
+            credentials,
             clock,
         }
     }
@@ -85,6 +93,8 @@ impl Calls {
     {
         let mut attempts = 1;
         loop {
+            // Had before the call begins: its time-out is not that of credentials.
+            self.credentials.check().await.map_err(Failure::unsent)?;
             match ask().await {
                 Err(failure) if again(&failure) && attempts < ATTEMPTS_MAX => {
                     tracing::debug!(error = %failure.error, attempts, "asking Glue again");

@@ -1,7 +1,7 @@
 //! Where a name leads: to a table or database of this catalog, or behind a link to another's.
 
 use aws_sdk_glue::types::{Database, Table};
-use lakehouse_core::error::{Error, Result};
+use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
 
 use super::calls::Place;
@@ -28,29 +28,11 @@ impl GluePointers {
 
     /// The Glue table of a name, of whatever kind, behind links of tables and databases.
     pub(super) async fn find(&self, ident: &TableIdent) -> Result<Option<SeenTable>> {
-        match self.place(ident) {
-            Some(place) => self.find_at(place).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn find_at(&self, place: Place) -> Result<Option<SeenTable>> {
-        let mut place = place;
-        let mut found = self.asked(&place).await?;
-        if found.is_none()
-            && let Some(linked) = self.linked_database(&place).await?
-        {
-            place = linked;
-            found = self.asked(&place).await?;
-        }
-        let Some(table) = found else {
+        let Some(SeenTable { table, place }) = self.entry(ident).await? else {
             return Ok(None);
         };
         let Some(target) = table.target_table() else {
-            return Ok(Some(SeenTable {
-                table: Box::new(table),
-                place,
-            }));
+            return Ok(Some(SeenTable { table, place }));
         };
         self.check_region(&place.shown(), target.region())?;
         let aimed = Place {
@@ -63,12 +45,34 @@ impl GluePointers {
                 table: Box::new(table),
                 place: aimed,
             })),
-            None => Err(Error::not_found(format!(
-                "{} is a link to {}, which does not exist or is not shared with this identity",
-                place.shown(),
-                aimed.shown()
-            ))),
+            None => Err(Error::new(
+                ErrorKind::PermissionDenied,
+                format!(
+                    "{} is a link to {}, which does not exist or is not shared with this identity: \
+                     have it shared, or drop the link",
+                    place.shown(),
+                    aimed.shown()
+                ),
+            )),
         }
+    }
+
+    /// The entry of a name, behind a link of its database; an entry that is a link itself as such.
+    pub(super) async fn entry(&self, ident: &TableIdent) -> Result<Option<SeenTable>> {
+        let Some(mut place) = self.place(ident) else {
+            return Ok(None);
+        };
+        let mut found = self.asked(&place).await?;
+        if found.is_none()
+            && let Some(linked) = self.linked_database(&place).await?
+        {
+            place = linked;
+            found = self.asked(&place).await?;
+        }
+        Ok(found.map(|table| SeenTable {
+            table: Box::new(table),
+            place,
+        }))
     }
 
     pub(super) async fn asked(&self, place: &Place) -> Result<Option<Table>> {
@@ -79,7 +83,14 @@ impl GluePointers {
     /// The same name in the database that a link stands for; `None` when it is no link.
     async fn linked_database(&self, place: &Place) -> Result<Option<Place>> {
         let account = place.catalog_id.as_deref();
-        let found = self.calls.get_database(account, &place.database).await?;
+        let found = match self.calls.get_database(account, &place.database).await {
+            // Whoever may not look at the database has been told what counts: no such table.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                tracing::debug!(%error, "not looked at for a link");
+                return Ok(None);
+            }
+            found => found?,
+        };
         let Some((catalog_id, database)) = self.target(found.as_ref())? else {
             return Ok(None);
         };

@@ -12,6 +12,10 @@ pub(super) const PREVIOUS_METADATA_LOCATION: &str = "previous_metadata_location"
 /// Left under the old name of a table whose renaming was cut off; names the new one.
 pub(super) const RENAMED_TO: &str = "lakehouse.renamed-to";
 
+/// Left where a table was whose files were to go with it, when that was cut off; tells one such
+/// dropping from another.
+pub(super) const PURGING: &str = "lakehouse.purging";
+
 /// What tells the copy of one renaming from that of another, until the first commit to it.
 pub(super) const RENAMING: &str = "lakehouse.renaming";
 
@@ -22,9 +26,9 @@ pub(crate) fn is_iceberg(table: &Table) -> bool {
     parameter(table, TABLE_TYPE).is_some_and(|kind| kind.eq_ignore_ascii_case(ICEBERG))
 }
 
-/// What is left of a table under its old name.
+/// What is left of a table that was renamed or dropped with its files.
 pub(super) fn is_remainder(table: &Table) -> bool {
-    parameter(table, RENAMED_TO).is_some()
+    parameter(table, RENAMED_TO).is_some() || parameter(table, PURGING).is_some()
 }
 
 /// What else the table is, in words.
@@ -33,6 +37,13 @@ pub(super) fn kind(table: &Table) -> String {
     let stated = parameter(table, TABLE_TYPE).or(provider);
     if let Some(to) = parameter(table, RENAMED_TO) {
         return format!("remainder of a table that is {to} now");
+    }
+    if parameter(table, PURGING).is_some() {
+        let last = parameter(table, PREVIOUS_METADATA_LOCATION).unwrap_or_default();
+        return format!(
+            "remainder of a table whose DROP TABLE … PURGE was cut off; its files are still there \
+             (metadata file {last:?})"
+        );
     }
     if table.table_type() == Some("VIRTUAL_VIEW") {
         return "view".to_owned();
@@ -51,7 +62,7 @@ pub(super) fn refused(table: &Table, shown: &str) -> Error {
         .and_then(|descriptor| descriptor.location())
         .filter(|location| !location.is_empty());
     let hint = match (table.table_type(), location) {
-        _ if is_remainder(table) => "drop it".to_owned(),
+        _ if is_remainder(table) => "drop it, without PURGE".to_owned(),
         (Some("VIRTUAL_VIEW"), _) => "query it where it was made".to_owned(),
         (_, Some(location)) => format!(
             "read its files with SELECT … FROM '{location}', or make an Iceberg table of them with \
@@ -96,6 +107,15 @@ mod tests {
         assert!(!is_iceberg(&hive));
         let error = refused(&hive, "\"a.t\"").to_string();
         assert!(error.contains("hive table") && error.contains("FROM 's3://b/raw/'"));
+        let left = table(&[
+            (PURGING, "1"),
+            (PREVIOUS_METADATA_LOCATION, "s3://b/m.json"),
+        ]);
+        let left = refused(&left.build().unwrap(), "\"a.t\"").to_string();
+        assert!(
+            left.contains("s3://b/m.json") && left.contains("drop it"),
+            "{left}"
+        );
         let delta = table(&[("spark.sql.sources.provider", "delta")]).build();
         assert_eq!(kind(&delta.unwrap()), "delta table");
         let view = table(&[]).table_type("VIRTUAL_VIEW").build().unwrap();

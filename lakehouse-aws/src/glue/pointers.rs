@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_glue::types::{Database, DatabaseInput, Table};
 use lakehouse_core::catalog::{
     NameCase, NewPointer, OtherTable, PointerStore, StoredPointer, Swap, Turn, namespace_exists,
-    namespace_not_empty, no_namespace, no_table,
+    namespace_not_empty, no_namespace,
 };
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::{NamespaceIdent, TableIdent};
@@ -194,8 +194,8 @@ impl PointerStore for GluePointers {
         let Some(location) = location.filter(|location| !location.is_empty()) else {
             return Err(Error::corrupt(format!(
                 "{} says that it is an Iceberg table but names no metadata file: the parameter {} \
-                 is missing, as after an update by a tool that knows nothing of Iceberg; register \
-                 the table anew with its newest metadata file",
+                 is missing, as after an update by a tool that knows nothing of Iceberg; drop it with \
+                 DROP TABLE, without PURGE, and register its newest metadata file anew",
                 seen.place.shown(),
                 other::METADATA_LOCATION
             )));
@@ -207,10 +207,7 @@ impl PointerStore for GluePointers {
     }
 
     async fn is_taken(&self, ident: &TableIdent) -> Result<bool> {
-        let Some(place) = self.place(ident) else {
-            return Ok(false);
-        };
-        Ok(self.asked(&place).await?.is_some())
+        Ok(self.entry(ident).await?.is_some())
     }
 
     fn check_new_name(&self, ident: &TableIdent) -> Result<()> {
@@ -273,60 +270,20 @@ impl PointerStore for GluePointers {
         }
     }
 
+    async fn is_droppable(&self, ident: &TableIdent) -> Result<bool> {
+        Ok(self.droppable(ident).await?.is_some())
+    }
+
     async fn remove(&self, ident: &TableIdent) -> Result<()> {
-        let place = self.place(ident).ok_or_else(|| no_table(ident))?;
-        let found = self.asked(&place).await?.ok_or_else(|| no_table(ident))?;
-        // A link is dropped as such: its target belongs to somebody else.
-        let is_ours = other::is_iceberg(&found)
-            || other::is_remainder(&found)
-            || found.target_table().is_some();
-        if !is_ours {
-            return Err(other::refused(&found, &place.shown()));
-        }
-        self.delete(ident, &place).await
+        self.drop_entry(ident).await
     }
 
     async fn remove_owned(&self, ident: &TableIdent, location: &str) -> Result<()> {
-        let place = self.place(ident).ok_or_else(|| no_table(ident))?;
-        let found = self.asked(&place).await?.ok_or_else(|| no_table(ident))?;
-        if found.target_table().is_some() {
-            return Err(Error::unsupported(format!(
-                "{} is a link, and the files belong to the table behind it: drop it without PURGE",
-                place.shown()
-            )));
-        }
-        if other::parameter(&found, other::METADATA_LOCATION) != Some(location) {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!(
-                    "somebody else committed to {}, renamed it or made it anew meanwhile: nothing                      was dropped, try again",
-                    place.shown()
-                ),
-            ));
-        }
-        self.delete(ident, &place).await
+        self.drop_owned_entry(ident, location).await
     }
 
     async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<()> {
         rename::rename(self, from, to).await
-    }
-}
-
-impl GluePointers {
-    /// Deletes an entry, whatever version it has: Glue compares none here.
-    async fn delete(&self, ident: &TableIdent, place: &Place) -> Result<()> {
-        match self.calls.delete_table(place).await {
-            Ok(()) => Ok(()),
-            Err(failure) if failure.is("EntityNotFoundException") => Err(no_table(ident)),
-            Err(failure) if failure.effect == Effect::Possible => {
-                self.calls.pause(1).await;
-                match self.calls.get_table(place).await {
-                    Ok(None) => Ok(()),
-                    Ok(Some(_)) | Err(_) => Err(changed(failure)),
-                }
-            }
-            Err(failure) => Err(failure.error),
-        }
     }
 }
 

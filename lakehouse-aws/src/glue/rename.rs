@@ -6,7 +6,8 @@ use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::TableIdent;
 
 use super::calls::Place;
-use super::pointers::{GluePointers, SeenTable, changed, version};
+use super::pointers::{GluePointers, SeenTable, changed};
+use super::remove::kind_of_change;
 use super::{other, table_input};
 use crate::answer::{Effect, Failure};
 
@@ -45,23 +46,24 @@ pub(super) async fn rename(
     };
     make(pointers, &seen, &copy, to).await?;
     let new = &copy.place;
-    if let Err(failure) = mark(pointers, &seen, new).await {
+    let renamed_to = format!("{}.{}", new.database, new.table);
+    let mark = (other::RENAMED_TO, renamed_to.as_str());
+    if let Err(failure) = pointers.retire(&seen, mark).await {
         return Err(undo(pointers, &seen, &copy, failure).await);
     }
-    match pointers.calls.delete_table(&place).await {
-        Ok(()) => Ok(()),
-        Err(failure) if failure.is("EntityNotFoundException") => Ok(()),
-        Err(failure) => Err(Error::new(
-            ErrorKind::Unavailable,
+    let is_left = |now: &Table| other::parameter(now, mark.0) == Some(mark.1);
+    pointers.erase(&seen, is_left).await.map_err(|failure| {
+        Error::new(
+            kind_of_change(&failure),
             format!(
                 "the table is {} now, but what is left under its old name could not be removed: \
-                 drop {}",
+                 drop {} if it is still there",
                 new.shown(),
                 place.shown()
             ),
         )
-        .with_source(failure.error)),
-    }
+        .with_source(failure.error)
+    })
 }
 
 /// The new entry of a renaming.
@@ -109,38 +111,6 @@ async fn make(
     }
 }
 
-/// Turns the old entry into a remainder; from here on nobody commits to it.
-async fn mark(pointers: &GluePointers, seen: &SeenTable, new: &Place) -> Result<(), Failure> {
-    let mut parameters = seen.table.parameters().cloned().unwrap_or_default();
-    parameters.remove(other::TABLE_TYPE);
-    parameters.remove(other::METADATA_LOCATION);
-    let renamed_to = format!("{}.{}", new.database, new.table);
-    parameters.insert(other::RENAMED_TO.to_owned(), renamed_to.clone());
-    let none_sent = |error| Failure {
-        error,
-        effect: Effect::None,
-        is_passing: false,
-        code: None,
-    };
-    let version = version(seen).map_err(none_sent)?;
-    let input = table_input::copied(&seen.table, &seen.place.table, parameters);
-    let input = input.map_err(none_sent)?;
-    let calls = &pointers.calls;
-    let sent = calls.update_table(&seen.place, &input, version, pointers.skip_archive);
-    match sent.await {
-        Err(failure) if failure.effect == Effect::Possible => {
-            calls.pause(1).await;
-            match calls.get_table(&seen.place).await {
-                Ok(Some(now)) if other::parameter(&now, other::RENAMED_TO) == Some(&renamed_to) => {
-                    Ok(())
-                }
-                _ => Err(failure),
-            }
-        }
-        ended => ended,
-    }
-}
-
 /// Takes the new entry back, after the old one could not be turned into a remainder.
 async fn undo(pointers: &GluePointers, seen: &SeenTable, copy: &Copy, failure: Failure) -> Error {
     let new = &copy.place;
@@ -157,18 +127,25 @@ async fn undo(pointers: &GluePointers, seen: &SeenTable, copy: &Copy, failure: F
         // The old entry may have become a remainder: then the new one is all there is.
         return both(failure);
     }
-    match pointers.calls.get_table(new).await {
-        Ok(Some(now)) if is_untouched(&now, seen, copy) => {}
+    let made = match pointers.calls.get_table(new).await {
+        Ok(Some(now)) if is_untouched(&now, seen, copy) => SeenTable {
+            table: Box::new(now),
+            place: new.clone(),
+        },
         Ok(None) => return conflict(seen, failure),
         // Somebody committed to the new name, or it is not ours any more.
         Ok(Some(_)) | Err(_) => return both(failure),
-    }
-    if let Err(second) = pointers.calls.delete_table(new).await
-        && !second.is("EntityNotFoundException")
-    {
+    };
+    let still = format!("{}.{}", seen.place.database, seen.place.table);
+    let mark = (other::RENAMED_TO, still.as_str());
+    if let Err(second) = pointers.retire(&made, mark).await {
         return both(second);
     }
-    conflict(seen, failure)
+    let is_left = |now: &Table| other::parameter(now, mark.0) == Some(mark.1);
+    match pointers.erase(&made, is_left).await {
+        Ok(()) => conflict(seen, failure),
+        Err(left) => conflict(seen, failure).with_context("left to be dropped", left.error),
+    }
 }
 
 /// Whether an entry is the copy as it was made.

@@ -10,7 +10,7 @@ use super::pointers::{GluePointers, SeenTable};
 use crate::answer::{Effect, Failure};
 
 /// How often a change whose answer was lost is looked for, and sent again when it was not made.
-const SETTLE_ATTEMPTS_MAX: u32 = 4;
+pub(super) const SETTLE_ATTEMPTS_MAX: u32 = 4;
 
 /// An update that was asked for.
 pub(super) struct AskedUpdate<'a> {
@@ -96,6 +96,13 @@ impl GluePointers {
             self.calls.pause(attempt).await;
             match self.calls.get_table(place).await {
                 Ok(Some(now)) if is_at(&now, mark.0, mark.1) => return Ok(Swap::Moved),
+                // Who committed to what was made names the file that he found.
+                Ok(Some(now))
+                    if mark.0 == METADATA_LOCATION
+                        && is_at(&now, PREVIOUS_METADATA_LOCATION, mark.1) =>
+                {
+                    return Ok(Swap::Moved);
+                }
                 Ok(Some(_)) => return Ok(Swap::Unknown(lost.error)),
                 Ok(None) => {}
                 Err(failure) => return Ok(Swap::Unknown(failure.error)),

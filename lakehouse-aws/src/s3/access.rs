@@ -6,10 +6,11 @@ use std::time::Duration;
 use lakehouse_core::clock::Clock;
 use lakehouse_core::error::{Error, Result};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use object_store::client::HttpClient;
+use object_store::{BackoffConfig, RetryConfig};
 
-use super::connector::CheckedConnector;
-use crate::chain::CONNECT_MS_MAX;
+use super::connector::Connected;
+use crate::chain::aws_endpoint;
 use crate::credentials::RenewedCredentials;
 
 /// Retries of a request after throttling, lost answers and failures of the server.
@@ -31,7 +32,22 @@ pub(super) struct Access {
     pub(super) path_style: bool,
     pub(super) kms_key: Option<String>,
     pub(super) requester_pays: bool,
-    pub(super) call_ms_max: u64,
+    /// The connections of all buckets that are reached so.
+    pub(super) http: HttpClient,
+    pub(super) retry: RetryConfig,
+}
+
+/// How often and how long a request is sent again.
+pub(super) fn retry() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(PAUSE_MS_MIN),
+            max_backoff: Duration::from_millis(PAUSE_MS_MAX),
+            base: 2.,
+        },
+        max_retries: RETRIES_MAX,
+        retry_timeout: Duration::from_millis(RETRIED_MS_MAX),
+    }
 }
 
 impl Access {
@@ -45,15 +61,12 @@ impl Access {
         self.endpoint.as_deref().unwrap_or("S3")
     }
 
-    pub(super) fn client_options(&self) -> ClientOptions {
-        let is_plain = self
-            .endpoint
-            .as_deref()
-            .is_some_and(|endpoint| endpoint.starts_with("http://"));
-        ClientOptions::new()
-            .with_connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
-            .with_timeout(Duration::from_millis(self.call_ms_max))
-            .with_allow_http(is_plain)
+    /// The URL of S3 for a region.
+    pub(super) fn endpoint_in(&self, region: &str) -> String {
+        match &self.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => aws_endpoint("s3", region),
+        }
     }
 
     /// A client of a bucket in `region`.
@@ -61,31 +74,22 @@ impl Access {
     /// # Errors
     /// For a bucket's name or an endpoint that no request can be made of.
     pub(super) fn client(&self, bucket: &str, region: &str) -> Result<AmazonS3> {
-        let retry = RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(PAUSE_MS_MIN),
-                max_backoff: Duration::from_millis(PAUSE_MS_MAX),
-                base: 2.,
-            },
-            max_retries: RETRIES_MAX,
-            retry_timeout: Duration::from_millis(RETRIED_MS_MAX),
+        let base = self.endpoint_in(region);
+        // No certificate is of a host in which a bucket's name has dots.
+        let in_path = self.path_style || (bucket.contains('.') && base.starts_with("https://"));
+        let endpoint = match in_path {
+            true => base,
+            false => in_host(&base, bucket),
         };
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(region)
             .with_credentials(Arc::clone(&self.credentials) as _)
-            .with_virtual_hosted_style_request(!self.path_style)
+            .with_virtual_hosted_style_request(!in_path)
+            .with_endpoint(endpoint)
             .with_request_payer(self.requester_pays)
-            .with_client_options(self.client_options())
-            .with_http_connector(CheckedConnector::default())
-            .with_retry(retry);
-        if let Some(endpoint) = &self.endpoint {
-            let endpoint = match self.path_style {
-                true => endpoint.clone(),
-                false => in_host(endpoint, bucket),
-            };
-            builder = builder.with_endpoint(endpoint);
-        }
+            .with_http_connector(Connected(self.http.clone()))
+            .with_retry(self.retry.clone());
         if let Some(key) = &self.kms_key {
             builder = builder.with_sse_kms_encryption(key).with_bucket_key(true);
         }

@@ -3,8 +3,69 @@
 use std::error::Error as StdError;
 
 use lakehouse_core::error::{Error, ErrorKind};
+use object_store::path::Path;
 
 use super::connector::FOREIGN_ANSWER;
+
+/// What is asked of S3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Read,
+    Write,
+    Delete,
+    List,
+    Copy,
+}
+
+impl Operation {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "reading",
+            Self::Write => "writing",
+            Self::Delete => "deleting",
+            Self::List => "listing",
+            Self::Copy => "copying",
+        }
+    }
+
+    /// What a refusal is answered with.
+    const fn rights(self) -> &'static str {
+        match self {
+            Self::Read => {
+                "; allow the identity s3:GetObject there, and kms:Decrypt where a key of its own \
+                 encrypts it; without s3:ListBucket on the bucket S3 answers so for a missing \
+                 object too; a bucket of another account must allow it as well"
+            }
+            Self::Write => {
+                "; allow the identity s3:PutObject there, and kms:GenerateDataKey and kms:Decrypt \
+                 where a key of its own encrypts it; a bucket of another account must allow it as \
+                 well"
+            }
+            Self::Delete => {
+                "; allow the identity s3:DeleteObject there; a bucket of another account must allow \
+                 it as well"
+            }
+            Self::List => {
+                "; allow the identity s3:ListBucket on the bucket; a bucket of another account must \
+                 allow it as well"
+            }
+            Self::Copy => {
+                "; allow the identity s3:GetObject and s3:PutObject there; a bucket of another \
+                 account must allow it as well"
+            }
+        }
+    }
+}
+
+/// A request that failed, as messages name it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) operation: Operation,
+    pub(super) bucket: &'a str,
+    pub(super) endpoint: &'a str,
+    /// The object; the bucket as a whole without one.
+    pub(super) path: Option<&'a Path>,
+}
 
 /// What went wrong, as far as the request's maker can do something about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,7 +82,12 @@ pub(super) fn cause(error: &object_store::Error) -> Cause {
     let is_elsewhere = text.contains("Received redirect without LOCATION")
         || matches!(
             code(&text),
-            Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "TemporaryRedirect")
+            Some(
+                "PermanentRedirect"
+                    | "AuthorizationHeaderMalformed"
+                    | "TemporaryRedirect"
+                    | "IllegalLocationConstraintException"
+            )
         );
     match is_elsewhere {
         true => Cause::OtherRegion,
@@ -31,21 +97,24 @@ pub(super) fn cause(error: &object_store::Error) -> Cause {
 
 /// The same error in words of ours, in a form that keeps what callers ask of it: whether the object
 /// exists.
-pub(super) fn told(
-    error: object_store::Error,
-    operation: &str,
-    bucket: &str,
-    endpoint: &str,
-) -> object_store::Error {
+pub(super) fn told(error: object_store::Error, asked: Asked<'_>) -> object_store::Error {
     use object_store::Error as Store;
+    let Asked {
+        bucket, endpoint, ..
+    } = asked;
+    let operation = asked.operation.as_str();
     let text = chain_text(&error);
-    let (code, message) = (code(&text), tag(&text, "Message"));
+    let (code, message) = match refused_deletion(&text, asked.path) {
+        Some((code, message)) => (Some(code), Some(message)),
+        None => (code(&text), tag(&text, "Message")),
+    };
     let said = match (code, message) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
         (None, _) => plain(&error),
     };
     let path = match &error {
+        _ if asked.path.is_some() => asked.path.map_or_else(String::new, Path::to_string),
         Store::NotFound { path, .. }
         | Store::AlreadyExists { path, .. }
         | Store::Precondition { path, .. }
@@ -73,7 +142,7 @@ pub(super) fn told(
         other => match ours(other) {
             Ok(ours) => wrapped(ours),
             Err(other) => {
-                let (kind, advice) = meaning(code, &other, &text);
+                let (kind, advice) = meaning(code, &other, &text, asked.operation);
                 let place = match path.is_empty() {
                     true => format!("bucket {bucket:?}"),
                     false => format!("\"s3://{bucket}/{path}\""),
@@ -111,9 +180,13 @@ fn meaning(
     code: Option<&str>,
     error: &object_store::Error,
     text: &str,
+    operation: Operation,
 ) -> (ErrorKind, &'static str) {
     use object_store::Error as Store;
     match code {
+        Some("AccessDenied" | "AllAccessDisabled") => {
+            (ErrorKind::PermissionDenied, operation.rights())
+        }
         Some("NoSuchBucket") => (
             ErrorKind::NotFound,
             "; check the bucket's name and the account",
@@ -146,12 +219,7 @@ fn meaning(
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. }
         ) =>
         {
-            (
-                ErrorKind::PermissionDenied,
-                "; allow the identity s3:GetObject, s3:PutObject, s3:DeleteObject and \
-                 s3:ListBucket as needed, and the use of the bucket's KMS key; a bucket of another \
-                 account must allow it too",
-            )
+            (ErrorKind::PermissionDenied, operation.rights())
         }
         _ if text.contains(FOREIGN_ANSWER) => (
             ErrorKind::Unavailable,
@@ -195,6 +263,15 @@ fn code(text: &str) -> Option<&str> {
     tag(text, "Code")
 }
 
+/// Code and message of one object's refusal in the answer to a request that deletes several: the
+/// client gives them in words of its own.
+fn refused_deletion<'a>(text: &'a str, path: Option<&Path>) -> Option<(&'a str, &'a str)> {
+    let (_, said) = text.split_once("DeleteObjects request failed for key ")?;
+    let (said, code) = said.lines().next()?.rsplit_once(" (code: ")?;
+    let message = path.and_then(|path| said.strip_prefix(path.as_ref())?.strip_prefix(": "));
+    Some((code.strip_suffix(')')?, message.unwrap_or(said)))
+}
+
 fn tag<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let start = text.find(&open)? + open.len();
@@ -213,12 +290,22 @@ mod tests {
         }
     }
 
+    fn told(error: object_store::Error, operation: Operation) -> object_store::Error {
+        let asked = Asked {
+            operation,
+            bucket: "lake",
+            endpoint: "S3",
+            path: None,
+        };
+        super::told(error, asked)
+    }
+
     #[test]
     fn only_code_and_message_of_an_answer_are_told() {
         let body = "<Error><Code>SignatureDoesNotMatch</Code><Message>no fit</Message>\
                     <AWSAccessKeyId>AKIAHUSH</AWSAccessKeyId><StringToSign>hush</StringToSign>\
                     </Error>";
-        let error = Error::from(told(refused(body), "reading", "lake", "S3"));
+        let error = Error::from(told(refused(body), Operation::Read));
         let shown = format!("{error} {error:?}");
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         assert!(shown.contains("SignatureDoesNotMatch: no fit"), "{shown}");
@@ -235,9 +322,9 @@ mod tests {
             path: "a".to_owned(),
             source: format!("409: <Code>{code}</Code>").into(),
         };
-        let taken = told(error("PreconditionFailed"), "writing", "lake", "S3");
+        let taken = told(error("PreconditionFailed"), Operation::Write);
         assert!(matches!(taken, object_store::Error::AlreadyExists { .. }));
-        let conflict = told(error("ConditionalRequestConflict"), "writing", "lake", "S3");
+        let conflict = told(error("ConditionalRequestConflict"), Operation::Write);
         assert_eq!(Error::from(conflict).kind(), ErrorKind::Unavailable);
     }
 
@@ -250,14 +337,42 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_deletion_is_told_from_a_lost_answer() {
+        let path = Path::from("a/b: c");
+        let said = |code: &str| {
+            let said = format!("DeleteObjects request failed for key a/b: c: no (code: {code})");
+            let asked = Asked {
+                operation: Operation::Delete,
+                bucket: "lake",
+                endpoint: "S3",
+                path: Some(&path),
+            };
+            let error = object_store::Error::Generic {
+                store: "S3",
+                source: said.into(),
+            };
+            Error::from(super::told(error, asked))
+        };
+        let denied = said("AccessDenied");
+        assert_eq!(denied.kind(), ErrorKind::PermissionDenied);
+        let text = denied.to_string();
+        assert!(
+            text.contains("\"s3://lake/a/b: c\"") && text.contains("s3:DeleteObject"),
+            "{text}"
+        );
+        assert!(text.contains("AccessDenied: no;"), "{text}");
+        assert_eq!(said("SlowDown").kind(), ErrorKind::Unavailable);
+    }
+
+    #[test]
     fn missing_objects_stay_missing_objects_and_missing_buckets_are_named() {
         let missing = |code: &str| object_store::Error::NotFound {
             path: "a".to_owned(),
             source: format!("404: <Code>{code}</Code>").into(),
         };
-        let key = told(missing("NoSuchKey"), "reading", "lake", "S3");
+        let key = told(missing("NoSuchKey"), Operation::Read);
         assert!(matches!(key, object_store::Error::NotFound { .. }));
-        let bucket = Error::from(told(missing("NoSuchBucket"), "reading", "lake", "S3"));
+        let bucket = Error::from(told(missing("NoSuchBucket"), Operation::Read));
         assert_eq!(bucket.kind(), ErrorKind::NotFound);
         assert!(bucket.to_string().contains("check the bucket's name"));
     }

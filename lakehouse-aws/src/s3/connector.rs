@@ -1,13 +1,19 @@
 //! Connections whose answers are looked at before anybody takes them for S3's.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderMap, StatusCode};
+use lakehouse_core::error::{Error, ErrorKind, Result};
+use lakehouse_core::runtime;
+use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
     ReqwestConnector,
 };
-use object_store::{ClientOptions, Result};
+
+use crate::chain::CONNECT_MS_MAX;
 
 /// What an answer is refused with that is not one of S3.
 pub(super) const FOREIGN_ANSWER: &str = "the answer is none of S3";
@@ -15,16 +21,36 @@ pub(super) const FOREIGN_ANSWER: &str = "the answer is none of S3";
 /// Headers of which each answer of S3, and of stores that speak its protocol, has one.
 const OF_S3: [&str; 3] = ["x-amz-request-id", "x-amz-id-2", "x-amz-bucket-region"];
 
-/// Makes connections of which a proxy's or sign-in page's answer is an error and no object.
-#[derive(Debug, Default)]
-pub(super) struct CheckedConnector {
-    connector: ReqwestConnector,
+/// Connections of which a proxy's or sign-in page's answer is an error and no object. The roots of
+/// TLS are read from files: once for all buckets, and away from the threads that serve queries.
+///
+/// # Errors
+/// When no connections can be made on this machine.
+pub(super) async fn connect(call_ms_max: u64, is_plain: bool) -> Result<HttpClient> {
+    runtime::blocking(move || connected(call_ms_max, is_plain)).await?
 }
 
-impl HttpConnector for CheckedConnector {
-    fn connect(&self, options: &ClientOptions) -> Result<HttpClient> {
-        let client = self.connector.connect(options)?;
-        Ok(HttpClient::new(Checked { client }))
+/// As [`connect`], on this thread.
+pub(super) fn connected(call_ms_max: u64, is_plain: bool) -> Result<HttpClient> {
+    let options = ClientOptions::new()
+        .with_connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
+        .with_timeout(Duration::from_millis(call_ms_max))
+        .with_allow_http(is_plain);
+    let client = ReqwestConnector::default().connect(&options);
+    let client = client.map_err(|error| {
+        let said = format!("connections to S3 cannot be made on this machine: {error}");
+        Error::new(ErrorKind::Unavailable, said)
+    })?;
+    Ok(HttpClient::new(Checked { client }))
+}
+
+/// Gives each bucket's client the same connections.
+#[derive(Debug)]
+pub(super) struct Connected(pub(super) HttpClient);
+
+impl HttpConnector for Connected {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(self.0.clone())
     }
 }
 

@@ -3,13 +3,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use lakehouse_core::error::{Error, ErrorKind, Result as OurResult};
 use object_store::aws::AmazonS3;
@@ -21,12 +20,16 @@ use object_store::{
 };
 
 use super::access::Access;
-use super::answer::{self, Cause};
+use super::answer::{self, Asked, Cause, Operation};
+use super::body::Body;
 use super::region::region_of;
 
 /// Attempts to make a new object whose answers were lost, and the first pause between them.
 const WRITE_ATTEMPTS_MAX: u32 = 4;
 const WRITE_PAUSE_MS: u64 = 100;
+
+/// Objects deleted with one request.
+const DELETED_MAX: usize = 1_000;
 
 /// The largest object that is read back to find out whether it was this writer who made it.
 const READ_BACK_BYTES_MAX: usize = 64 << 20;
@@ -35,7 +38,7 @@ const READ_BACK_BYTES_MAX: usize = 64 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct BucketStore {
     bucket: Arc<str>,
-    access: Arc<Access>,
+    pub(super) access: Arc<Access>,
     client: Arc<RwLock<Client>>,
 }
 
@@ -65,13 +68,28 @@ impl BucketStore {
             .clone()
     }
 
-    fn told(&self, operation: &str, error: object_store::Error) -> object_store::Error {
-        let endpoint = self.access.shown_endpoint();
-        answer::told(error, operation, &self.bucket, endpoint)
+    pub(super) fn told(
+        &self,
+        operation: Operation,
+        path: Option<&Path>,
+        error: object_store::Error,
+    ) -> object_store::Error {
+        let asked = Asked {
+            operation,
+            bucket: &self.bucket,
+            endpoint: self.access.shown_endpoint(),
+            path,
+        };
+        answer::told(error, asked)
     }
 
     /// Asks, and once more in the bucket's own region when the answer is that it is another one.
-    async fn ask<T, F>(&self, operation: &str, ask: impl Fn(Arc<AmazonS3>) -> F) -> Result<T>
+    async fn ask<T, F>(
+        &self,
+        operation: Operation,
+        path: Option<&Path>,
+        ask: impl Fn(Arc<AmazonS3>) -> F,
+    ) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -82,9 +100,9 @@ impl BucketStore {
                 let moved = self.moved(&client.region).await?;
                 ask(moved)
                     .await
-                    .map_err(|error| self.told(operation, error))
+                    .map_err(|error| self.told(operation, path, error))
             }
-            Err(error) => Err(self.told(operation, error)),
+            Err(error) => Err(self.told(operation, path, error)),
         }
     }
 
@@ -107,6 +125,34 @@ impl BucketStore {
         Ok(store)
     }
 
+    /// What S3 answers to a reader of an object, with the body as it comes.
+    pub(super) async fn get(&self, path: &Path, options: &GetOptions) -> Result<GetResult> {
+        let get = |store: Arc<AmazonS3>| {
+            let options = options.clone();
+            async move { store.get_opts(path, options).await }
+        };
+        self.ask(Operation::Read, Some(path), get).await
+    }
+
+    /// Deletes so many objects as one request may name. Fewer answers than objects come when the
+    /// request failed as a whole.
+    async fn delete_together(&self, paths: Vec<Path>) -> Vec<Result<Path>> {
+        let client = self.client();
+        let mut deleted = sent(&client.store, &paths).await;
+        if let [Err(error), ..] = deleted.as_slice()
+            && answer::cause(error) == Cause::OtherRegion
+        {
+            deleted = match self.moved(&client.region).await {
+                Ok(moved) => sent(&moved, &paths).await,
+                Err(error) => return vec![Err(error)],
+            };
+        }
+        let told = |(at, answer): (usize, Result<Path>)| {
+            answer.map_err(|error| self.told(Operation::Delete, paths.get(at), error))
+        };
+        deleted.into_iter().enumerate().map(told).collect()
+    }
+
     /// Whether the object holds these very bytes.
     async fn holds(&self, path: &Path, payload: &PutPayload) -> bool {
         if payload.content_length() > READ_BACK_BYTES_MAX {
@@ -125,12 +171,21 @@ impl BucketStore {
     }
 }
 
+/// The answers to a request that deletes objects, in their order.
+async fn sent(store: &AmazonS3, paths: &[Path]) -> Vec<Result<Path>> {
+    let named = stream::iter(paths.to_vec()).map(Ok).boxed();
+    store.delete_stream(named).collect().await
+}
+
 /// Whether an object may have been made by a request that failed so.
 fn may_be_made(error: &object_store::Error) -> bool {
-    use object_store::Error as Store;
+    matches!(error, object_store::Error::AlreadyExists { .. }) || is_passing(error)
+}
+
+/// Whether the same request may succeed a little later, of an error as it is told.
+pub(super) fn is_passing(error: &object_store::Error) -> bool {
     match error {
-        Store::AlreadyExists { .. } => true,
-        Store::Generic { source, .. } => source
+        object_store::Error::Generic { source, .. } => source
             .downcast_ref::<Error>()
             .is_some_and(|error| error.kind() == ErrorKind::Unavailable),
         _ => false,
@@ -157,13 +212,13 @@ impl ObjectStore for BucketStore {
             async move { store.put_opts(path, payload, options).await }
         };
         if !is_new {
-            return self.ask("writing", put).await;
+            return self.ask(Operation::Write, Some(path), put).await;
         }
         // A request that makes an object only where there is none may be carried out and its answer
         // be lost; sent again, it finds what it made itself. The client does not send it again.
         let mut attempts = 1;
         loop {
-            match self.ask("writing", &put).await {
+            match self.ask(Operation::Write, Some(path), &put).await {
                 Err(error) if may_be_made(&error) => {
                     if self.holds(path, &payload).await {
                         return Ok(PutResult {
@@ -193,45 +248,53 @@ impl ObjectStore for BucketStore {
             let options = options.clone();
             async move { store.put_multipart_opts(path, options).await }
         };
-        let upload = self.ask("writing", begin).await?;
+        let upload = self.ask(Operation::Write, Some(path), begin).await?;
         Ok(Box::new(ToldUpload {
             upload,
+            path: path.clone(),
             store: self.clone(),
         }))
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        let get = |store: Arc<AmazonS3>| {
-            let options = options.clone();
-            async move { store.get_opts(path, options).await }
-        };
-        let got = self.ask("reading", get).await?;
-        let payload = match got.payload {
-            // A body that was cut is asked for again, and that may be refused.
-            GetResultPayload::Stream(bytes) => {
-                let told = self.clone();
-                let bytes = bytes.map_err(move |error| told.told("reading", error));
-                GetResultPayload::Stream(bytes.boxed())
+        let got = self.get(path, &options).await?;
+        let is_head = options.head;
+        let GetResult {
+            payload,
+            meta,
+            range,
+            attributes,
+        } = got;
+        let payload = match payload {
+            GetResultPayload::Stream(bytes) if !is_head => {
+                let body = Body::new(self.clone(), path.clone(), options, &meta, range.clone());
+                GetResultPayload::Stream(body.stream(bytes))
             }
             other => other,
         };
-        Ok(GetResult { payload, ..got })
-    }
-
-    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let get = |store: Arc<AmazonS3>| async move { store.get_ranges(path, ranges).await };
-        self.ask("reading", get).await
+        Ok(GetResult {
+            payload,
+            meta,
+            range,
+            attributes,
+        })
     }
 
     fn delete_stream(
         &self,
         paths: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        let told = self.clone();
-        let deleted = self.client().store.delete_stream(paths);
-        deleted
-            .map_err(move |error| told.told("deleting", error))
-            .boxed()
+        let store = self.clone();
+        let deleted = paths.try_chunks(DELETED_MAX).then(move |paths| {
+            let store = store.clone();
+            async move {
+                match paths {
+                    Ok(paths) => store.delete_together(paths).await,
+                    Err(unnamed) => vec![Err(unnamed.1)],
+                }
+            }
+        });
+        deleted.map(stream::iter).flatten().boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -250,14 +313,15 @@ impl ObjectStore for BucketStore {
                 true => told.moved(&client.region).await?.list(prefix.as_ref()),
             };
             let told = told.clone();
-            Ok::<_, object_store::Error>(listed.map_err(move |error| told.told("listing", error)))
+            let told = move |error| told.told(Operation::List, prefix.as_ref(), error);
+            Ok::<_, object_store::Error>(listed.map_err(told))
         };
-        futures::stream::once(begun).try_flatten().boxed()
+        stream::once(begun).try_flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let list = |store: Arc<AmazonS3>| async move { store.list_with_delimiter(prefix).await };
-        self.ask("listing", list).await
+        self.ask(Operation::List, prefix, list).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
@@ -265,13 +329,14 @@ impl ObjectStore for BucketStore {
             let options = options.clone();
             async move { store.copy_opts(from, to, options).await }
         };
-        self.ask("copying", copy).await
+        self.ask(Operation::Copy, Some(from), copy).await
     }
 }
 
 /// An upload in parts whose failures are told as those of the store are.
 struct ToldUpload {
     upload: Box<dyn MultipartUpload>,
+    path: Path,
     store: BucketStore,
 }
 
@@ -281,21 +346,28 @@ impl fmt::Debug for ToldUpload {
     }
 }
 
+impl ToldUpload {
+    fn told(&self, error: object_store::Error) -> object_store::Error {
+        self.store.told(Operation::Write, Some(&self.path), error)
+    }
+}
+
 #[async_trait]
 impl MultipartUpload for ToldUpload {
     fn put_part(&mut self, data: PutPayload) -> object_store::UploadPart {
-        let store = self.store.clone();
+        let (store, path) = (self.store.clone(), self.path.clone());
         let part = self.upload.put_part(data);
-        Box::pin(async move { part.await.map_err(|error| store.told("writing", error)) })
+        let told = move |error| store.told(Operation::Write, Some(&path), error);
+        Box::pin(async move { part.await.map_err(told) })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
         let completed = self.upload.complete().await;
-        completed.map_err(|error| self.store.told("writing", error))
+        completed.map_err(|error| self.told(error))
     }
 
     async fn abort(&mut self) -> Result<()> {
         let aborted = self.upload.abort().await;
-        aborted.map_err(|error| self.store.told("writing", error))
+        aborted.map_err(|error| self.told(error))
     }
 }

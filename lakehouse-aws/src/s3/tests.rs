@@ -7,7 +7,7 @@ use lakehouse_core::clock::SystemClock;
 use super::*;
 use crate::credentials::RenewedCredentials;
 
-fn access(name: &str) -> Access {
+pub(super) fn access(name: &str) -> Access {
     let keys = Credentials::new("AKIA", "hush", None, None, "test");
     let provider = SharedCredentialsProvider::new(keys);
     Access {
@@ -18,7 +18,8 @@ fn access(name: &str) -> Access {
         path_style: true,
         kms_key: None,
         requester_pays: false,
-        call_ms_max: 1_000,
+        http: connector::connected(1_000, true).unwrap(),
+        retry: access::retry(),
     }
 }
 
@@ -63,4 +64,48 @@ fn stores_are_made_once_and_show_no_secret() {
     assert_eq!(stores.stores.lock().unwrap().len(), 2);
     let shown = format!("{stores:?}");
     assert!(!shown.contains("hush"), "{shown}");
+}
+
+fn reached_at(access: &Access, bucket: &str, region: &str) -> String {
+    let client = format!("{:?}", access.client(bucket, region).unwrap());
+    let start = client.find("bucket_endpoint: \"").unwrap() + "bucket_endpoint: \"".len();
+    client[start..].split('"').next().unwrap().to_owned()
+}
+
+#[test]
+fn buckets_are_reached_in_their_partition_and_under_names_that_certificates_have() {
+    let aws = Access {
+        endpoint: None,
+        path_style: false,
+        ..access("unused")
+    };
+    for (bucket, region, endpoint) in [
+        (
+            "lake",
+            "eu-central-1",
+            "https://lake.s3.eu-central-1.amazonaws.com",
+        ),
+        (
+            "lake",
+            "cn-north-1",
+            "https://lake.s3.cn-north-1.amazonaws.com.cn",
+        ),
+        (
+            "a.b",
+            "eu-central-1",
+            "https://s3.eu-central-1.amazonaws.com/a.b",
+        ),
+        (
+            "a.b",
+            "cn-north-1",
+            "https://s3.cn-north-1.amazonaws.com.cn/a.b",
+        ),
+    ] {
+        assert_eq!(reached_at(&aws, bucket, region), endpoint);
+    }
+    let plain = Access {
+        path_style: false,
+        ..access("store:9000")
+    };
+    assert_eq!(reached_at(&plain, "a.b", "x"), "http://a.b.store:9000");
 }

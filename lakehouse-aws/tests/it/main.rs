@@ -6,15 +6,21 @@ mod bad_answers;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod creations;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod emulated;
 #[cfg(test)]
 mod foreign_tables;
 #[cfg(test)]
+mod lookups;
+#[cfg(test)]
 mod lost_answers;
 #[cfg(test)]
 mod objects;
+#[cfg(test)]
+mod removals;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The form of requests to S3: region, key, payer, and what refusals are told as.
 
+use aws_credential_types::provider::{ProvideCredentials, future};
 use bytes::Bytes;
 use lakehouse_aws::{GlueSettings, S3PrefixSettings};
 use lakehouse_core::catalog::Catalog;
@@ -126,6 +127,99 @@ async fn a_bucket_in_another_region_is_found() {
         .await
         .unwrap();
     assert!(listed.is_empty());
+}
+
+/// A bucket that is elsewhere is found by the first deletion as well.
+#[tokio::test]
+async fn a_deletion_follows_a_bucket_to_its_region() {
+    let server = Server::start(|request| match request.line.as_str() {
+        "HEAD /lake" => Answer::new(403, "").with("x-amz-bucket-region", "eu-west-3"),
+        _ if request.region() == "eu-west-3" => Answer::new(
+            200,
+            "<DeleteResult><Deleted><Key>a/b</Key></Deleted></DeleteResult>",
+        )
+        .with("Content-Type", "application/xml"),
+        _ => Answer::error(301, "PermanentRedirect"),
+    });
+    let catalog = server.buckets(GlueSettings::default()).await;
+    catalog.storage().delete(LOCATION).await.unwrap();
+    let lines: Vec<String> = server.requests().into_iter().map(|one| one.line).collect();
+    assert_eq!(
+        lines,
+        ["POST /lake?delete", "HEAD /lake", "POST /lake?delete"]
+    );
+}
+
+/// S3 answers a request to delete several objects with success and refuses each by itself.
+#[tokio::test]
+async fn a_deletion_that_is_refused_names_the_right_and_the_object() {
+    let refused = "<DeleteResult><Error><Key>a/b</Key><Code>AccessDenied</Code><Message>User: \
+                   arn:aws:iam::1:user/ann is not authorized</Message></Error></DeleteResult>";
+    for whole in [false, true] {
+        let server = Server::start(move |_| match whole {
+            true => Answer::error(403, "AccessDenied"),
+            false => Answer::new(200, refused).with("Content-Type", "application/xml"),
+        });
+        let catalog = server.buckets(GlueSettings::default()).await;
+        let error = catalog.storage().delete(LOCATION).await.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{text}");
+        for said in ["s3:DeleteObject", "s3://lake/a/b", "AccessDenied"] {
+            assert!(text.contains(said), "{text}");
+        }
+        assert!(!text.contains("network"), "{text}");
+    }
+}
+
+/// Credentials that take longer than a call may are waited for, those of a role as well.
+#[tokio::test]
+async fn credentials_may_take_longer_than_a_call() {
+    let server = Server::start(|request| match request.header("x-amz-target") {
+        "" => Answer::new(
+            200,
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials>\
+             <AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>hush-role</SecretAccessKey>\
+             <SessionToken>role-token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>\
+             </Credentials><AssumedRoleUser><AssumedRoleId>a:b</AssumedRoleId><Arn>arn:aws:sts::1:x\
+             </Arn></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>",
+        ),
+        _ => Answer::new(200, "{\"DatabaseList\": []}")
+            .with("Content-Type", "application/x-amz-json-1.1"),
+    });
+    for role_arn in [
+        None,
+        Some("arn:aws:iam::111122223333:role/reader".to_owned()),
+    ] {
+        let settings = GlueSettings {
+            region: Some("eu-central-1".to_owned()),
+            endpoint: Some(server.endpoint.clone()),
+            sts_endpoint: Some(server.endpoint.clone()),
+            role_arn,
+            call_ms_max: 500,
+            ..GlueSettings::default()
+        };
+        let parts = crate::emulated::parts();
+        let catalog = lakehouse_aws::open_glue_with("glue", &settings, parts, Slow).await;
+        let listed = catalog.unwrap().list_namespaces().await;
+        assert_eq!(listed.unwrap(), []);
+    }
+}
+
+/// Credentials of a program that takes its time.
+#[derive(Debug)]
+struct Slow;
+
+impl ProvideCredentials for Slow {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+            let keys = aws_credential_types::Credentials::new("AKIA", "hush", None, None, "test");
+            Ok(keys)
+        })
+    }
 }
 
 /// Refusals say what to do and nothing of what was signed.

@@ -19,12 +19,12 @@ use crate::scripted::{Scripted, not_found};
 const OWNER: &str = "111122223333";
 
 /// A table whose files are in a folder of this test.
-struct Stored {
+pub(crate) struct Stored {
     _folder: tempfile::TempDir,
-    metadata_location: String,
+    pub(crate) metadata_location: String,
 }
 
-fn stored() -> Stored {
+pub(crate) fn stored() -> Stored {
     let folder = tempfile::tempdir().unwrap();
     let location = folder.path().to_str().unwrap().to_owned();
     let id = NestedField::optional(1, "id", Type::Primitive(PrimitiveType::Long));
@@ -51,7 +51,7 @@ fn stored() -> Stored {
     }
 }
 
-fn table(name: &str, location: &str) -> Value {
+pub(crate) fn table(name: &str, location: &str) -> Value {
     json!({"Name": name, "VersionId": "41", "CatalogId": OWNER, "Parameters": {
         "table_type": "ICEBERG", "metadata_location": location,
     }})
@@ -287,7 +287,7 @@ async fn what_cannot_be_reached_or_written_safely_says_why() {
     let catalog = scripted.catalog(GlueSettings::default()).await;
     for (name, kind, said) in [
         ("far", ErrorKind::Unsupported, "us-west-2"),
-        ("unshared", ErrorKind::NotFound, "not shared"),
+        ("unshared", ErrorKind::PermissionDenied, "not shared"),
         (
             "denied",
             ErrorKind::PermissionDenied,

@@ -176,6 +176,18 @@ fn a_table_that_moved_says_where_it_is() {
     assert_eq!(descriptor.location(), Some("s3://b/t"));
 }
 
+/// Glue takes texts of one line alone.
+#[test]
+fn line_breaks_in_comments_become_spaces() {
+    let next = schema(&[(1, "id", Some("the\nkey\tof\r\nit"))]);
+    let builder = metadata(&[("comment", "one\ntwo")]).into_builder(None);
+    let built = builder.add_current_schema(next).unwrap().build();
+    let input = created("t", pointer(&built.unwrap().metadata, OLD)).unwrap();
+    assert_eq!(input.description(), Some("one two"));
+    let columns = input.storage_descriptor().unwrap().columns();
+    assert_eq!(columns[0].comment(), Some("the key of  it"));
+}
+
 #[test]
 fn texts_that_glue_would_refuse_are_cut() {
     let long = "ä".repeat(3_000);

@@ -1,0 +1,180 @@
+//! Entries that go: Glue's deletion compares no version, its updates do.
+
+use aws_sdk_glue::types::Table;
+use lakehouse_core::catalog::no_table;
+use lakehouse_core::error::{Error, ErrorKind, Result};
+use lakehouse_core::name::TableIdent;
+
+use super::pointers::{GluePointers, SeenTable, changed, version};
+use super::settle::SETTLE_ATTEMPTS_MAX;
+use super::{other, table_input};
+use crate::answer::{Effect, Failure};
+
+impl GluePointers {
+    /// The entry that a name's dropping takes away; `None` when there is none.
+    ///
+    /// # Errors
+    /// For what is no Iceberg table and was none.
+    pub(super) async fn droppable(&self, ident: &TableIdent) -> Result<Option<SeenTable>> {
+        let Some(found) = self.entry(ident).await? else {
+            return Ok(None);
+        };
+        // A link is dropped as such: its target belongs to somebody else.
+        let is_ours = other::is_iceberg(&found.table)
+            || other::is_remainder(&found.table)
+            || found.table.target_table().is_some();
+        match is_ours {
+            true => Ok(Some(found)),
+            false => Err(other::refused(&found.table, &found.place.shown())),
+        }
+    }
+
+    /// Takes a name away, whatever stands behind it by now: its files stay.
+    pub(super) async fn drop_entry(&self, ident: &TableIdent) -> Result<()> {
+        let found = self.droppable(ident).await?;
+        let place = found.ok_or_else(|| no_table(ident))?.place;
+        match self.calls.delete_table(&place).await {
+            Ok(()) => Ok(()),
+            Err(failure) if failure.is("EntityNotFoundException") => Err(no_table(ident)),
+            Err(failure) if failure.effect == Effect::Possible => {
+                self.calls.pause(1).await;
+                match self.calls.get_table(&place).await {
+                    Ok(None) => Ok(()),
+                    Ok(Some(_)) | Err(_) => Err(changed(failure)),
+                }
+            }
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// Takes the name of the table away that stands on `location`, for one who deletes its files
+    /// next. First the entry is made a remainder, from the version that was seen: whoever commits
+    /// meanwhile makes the dropping a conflict, and whoever commits later gets one himself.
+    pub(super) async fn drop_owned_entry(&self, ident: &TableIdent, location: &str) -> Result<()> {
+        let seen = self.droppable(ident).await?;
+        let seen = seen.ok_or_else(|| no_table(ident))?;
+        let shown = seen.place.shown();
+        if seen.table.target_table().is_some() {
+            return Err(Error::unsupported(format!(
+                "{shown} is a link, and the files belong to the table behind it: drop it without \
+                 PURGE"
+            )));
+        }
+        let committed = || {
+            let said = format!(
+                "somebody else committed to {shown}, renamed it or made it anew meanwhile: nothing \
+                 was dropped, try again"
+            );
+            Error::new(ErrorKind::Conflict, said)
+        };
+        if other::parameter(&seen.table, other::METADATA_LOCATION) != Some(location) {
+            return Err(committed());
+        }
+        let id = self.calls.new_id();
+        match self.retire(&seen, (other::PURGING, &id)).await {
+            Ok(()) => {}
+            Err(failure) if failure.is_stale() => {
+                return Err(committed().with_source(failure.error));
+            }
+            Err(failure) if failure.is("EntityNotFoundException") => return Err(no_table(ident)),
+            Err(failure) => return Err(changed(failure)),
+        }
+        let is_left = |now: &Table| other::parameter(now, other::PURGING) == Some(&id);
+        self.erase(&seen, is_left).await.map_err(|failure| {
+            Error::new(
+                kind_of_change(&failure),
+                format!(
+                    "{shown} is no table any more, but what is left of its entry could not be \
+                     removed; none of its files was deleted: drop it without PURGE, or register \
+                     {location:?} under another name"
+                ),
+            )
+            .with_source(failure.error)
+        })
+    }
+
+    /// Turns an entry into a remainder, from the version that was seen; from then on nobody commits
+    /// to it. `mark` is a parameter by which it is known again.
+    pub(super) async fn retire(&self, seen: &SeenTable, mark: (&str, &str)) -> Result<(), Failure> {
+        let mut parameters = seen.table.parameters().cloned().unwrap_or_default();
+        parameters.remove(other::TABLE_TYPE);
+        if let Some(last) = parameters.remove(other::METADATA_LOCATION) {
+            parameters.insert(other::PREVIOUS_METADATA_LOCATION.to_owned(), last);
+        }
+        parameters.insert(mark.0.to_owned(), mark.1.to_owned());
+        let version = version(seen).map_err(Failure::unsent)?;
+        let input = table_input::copied(&seen.table, &seen.place.table, parameters);
+        let input = input.map_err(Failure::unsent)?;
+        let send = || {
+            let (place, archive) = (&seen.place, self.skip_archive);
+            self.calls.update_table(place, &input, version, archive)
+        };
+        let is_marked = |now: &Table| other::parameter(now, mark.0) == Some(mark.1);
+        let mut failure = match send().await {
+            Ok(()) => return Ok(()),
+            Err(failure) => failure,
+        };
+        for attempt in 1..=SETTLE_ATTEMPTS_MAX {
+            // A refusal may be that of the second of two requests, where something doubled them.
+            if failure.effect == Effect::None && !failure.is_stale() {
+                return Err(failure);
+            }
+            self.calls.pause(attempt).await;
+            match self.calls.get_table(&seen.place).await {
+                Ok(Some(now)) if is_marked(&now) => return Ok(()),
+                // The version makes it safe to ask again: one of both is carried out at most.
+                Ok(Some(now)) if now.version_id() == Some(version) => {}
+                Ok(Some(_)) => return Err(overtaken(seen, failure)),
+                Ok(None) | Err(_) => return Err(failure),
+            }
+            failure = match send().await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+        }
+        Err(failure)
+    }
+
+    /// Deletes an entry that `is_left` knows. It is never asked for twice: by then the name may be
+    /// somebody else's.
+    ///
+    /// # Errors
+    /// When the entry is there still, or nobody can tell.
+    pub(super) async fn erase(
+        &self,
+        seen: &SeenTable,
+        is_left: impl Fn(&Table) -> bool,
+    ) -> Result<(), Failure> {
+        match self.calls.delete_table(&seen.place).await {
+            Err(failure) if failure.is("EntityNotFoundException") => Ok(()),
+            Err(failure) if failure.effect == Effect::Possible => {
+                self.calls.pause(1).await;
+                match self.calls.get_table(&seen.place).await {
+                    Ok(None) => Ok(()),
+                    Ok(Some(now)) if !is_left(&now) => Ok(()),
+                    Ok(Some(_)) | Err(_) => Err(failure),
+                }
+            }
+            ended => ended,
+        }
+    }
+}
+
+/// The kind of a change that failed: unknown when it may have been carried out all the same.
+pub(super) fn kind_of_change(failure: &Failure) -> ErrorKind {
+    match failure.effect {
+        Effect::None => failure.error.kind(),
+        Effect::Possible => ErrorKind::Unknown,
+    }
+}
+
+/// That somebody else changed the entry: from the version that was seen nothing is done any more.
+fn overtaken(seen: &SeenTable, failure: Failure) -> Failure {
+    let said = format!("somebody else changed {} meanwhile", seen.place.shown());
+    Failure {
+        error: Error::new(ErrorKind::Conflict, said).with_source(failure.error),
+        effect: Effect::None,
+        is_passing: false,
+        code: Some("ConcurrentModificationException".to_owned()),
+    }
+}
