@@ -6,6 +6,7 @@ mod folder;
 pub(crate) mod foreign_type;
 mod memory;
 mod metadata_file;
+pub(crate) mod nano_default;
 mod pointer;
 mod sqlite;
 
@@ -254,6 +255,15 @@ pub trait Catalog: Debug + Send + Sync {
         ident: &TableIdent,
         metadata_location: &str,
     ) -> Result<TablePointer>;
+
+    /// Whether [`Self::drop_table`] would find a name to remove: a table's, which need not be
+    /// readable.
+    ///
+    /// # Errors
+    /// As [`Self::drop_table`], but for a name that is nobody's.
+    async fn is_droppable(&self, ident: &TableIdent) -> Result<bool> {
+        Ok(self.list_tables(ident.namespace()).await?.contains(ident))
+    }
 
     /// Removes a table's name; its files stay.
     ///

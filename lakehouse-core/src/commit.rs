@@ -25,6 +25,7 @@ mod retry;
 mod rewrite_manifests;
 mod rollback;
 mod snapshot;
+mod stream;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use references::{DropReference, ReferenceMode, Retention, SetReference};
 pub use replace::ReplaceTable;
 pub use rewrite_manifests::RewriteManifests;
 pub use rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
+pub use stream::{StreamStep, stream_position};
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -191,7 +193,8 @@ impl Commits {
             attempts: 0,
             was_unknown: false,
         };
-        if let Err(error) = self.stage_snapshot(&catalog, &ident, &mut request).await {
+        let staging = self.stage_snapshot(&catalog, &ident, &mut request);
+        if let Err(error) = runtime::contained_work(staging).await {
             request.fail(catalog.storage(), error).await;
         } else {
             queue.push(request);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use iceberg::NamespaceIdent;
 
-pub use lookup::{FoundTable, Selector};
+pub use lookup::{FoundName, FoundTable, Selector};
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;

@@ -9,6 +9,7 @@ mod access;
 mod account;
 mod catalog;
 mod condition_text;
+mod counted_write;
 mod deletes;
 mod equality_delete;
 mod field_mapping;

@@ -19,6 +19,7 @@ mod manifest_cache;
 mod metadata_column;
 mod metadata_table;
 mod partition;
+mod partition_set;
 mod placed_file;
 mod plan;
 mod planning;
@@ -34,7 +35,8 @@ mod value;
 mod whole_files;
 
 pub(crate) use added_file::surely_matches;
-pub(crate) use avro_header::{AvroHeader, partition_fields};
+pub(crate) use avro_blocks::{RowSchema, map_rows};
+pub(crate) use avro_header::{AvroHeader, partition_fields, put_long, take_bytes, take_long};
 pub(crate) use column_cache::{ColumnCache, ColumnKey, KeptColumn};
 pub use context::ScanContext;
 pub(crate) use delete_file::{DELETED_PATH_ID, DELETED_POSITION_ID};
@@ -44,8 +46,8 @@ pub(crate) use deleted_rows::DeletedRows;
 pub(crate) use deletion_vector::{VECTOR_BYTES_MAX, parse_vector};
 pub(crate) use equality_set::{EqualitySet, EqualitySets};
 pub(crate) use file_filter::{
-    Matched, PartitionSet, delete_may_match, delete_must_match, manifest_may_hold,
-    manifest_may_match, matched_rows,
+    Matched, delete_may_match, delete_must_match, manifest_may_hold, manifest_may_match,
+    matched_rows,
 };
 pub(crate) use footer::{Footer, FooterCache, PageIndex, read_footer};
 pub use manifest::{ColumnBound, ColumnCount, ListedFile};
@@ -59,6 +61,7 @@ pub use metadata_column::MetadataColumn;
 pub use metadata_table::MetadataTable;
 pub(crate) use metadata_table::{MetadataRead, PartitionUnion, PositionReader, Positions};
 pub use partition::{PartitionColumn, PartitionLayout};
+pub(crate) use partition_set::PartitionSet;
 pub(crate) use placed_file::{PlacedFile, compare_values, is_vector, only, placed_files, promoted};
 pub use plan::{PlanCounts, ScanFile, ScanPlan, plan, plan_limit};
 pub(crate) use planning::Planning;

@@ -7,6 +7,7 @@ mod foreign_type;
 mod history;
 mod refs;
 pub(crate) mod transform;
+pub(crate) mod value_text;
 mod version;
 
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ pub use refs::{MAIN_BRANCH, Reference, ReferenceKind};
 pub use version::Version;
 pub(crate) use version::time_text;
 
-use crate::catalog::TablePointer;
+use crate::catalog::{TablePointer, nano_default};
 use crate::error::{Error, Result};
 use crate::name::TableIdent;
 use crate::storage::Storage;
@@ -52,7 +53,7 @@ impl Table {
     pub fn new(pointer: TablePointer, storage: Storage) -> Self {
         let metadata = &pointer.metadata;
         let snapshot = metadata.current_snapshot().map(Arc::clone);
-        let schema = Arc::clone(metadata.current_schema());
+        let schema = read_by(metadata, metadata.current_schema());
         Self {
             inner: Arc::new(Inner {
                 pointer,
@@ -78,7 +79,7 @@ impl Table {
             .map_err(|error| error.with_context("table", self.ident()))?;
         let mut inner = Inner::clone(&self.inner);
         inner.snapshot = snapshot;
-        inner.schema = schema;
+        inner.schema = read_by(self.metadata(), &schema);
         inner.version = Some(version);
         Ok(Self {
             inner: Arc::new(inner),
@@ -90,7 +91,7 @@ impl Table {
     #[must_use]
     pub(crate) fn with_definition(&self, metadata: TableMetadata) -> Self {
         let mut inner = Inner::clone(&self.inner);
-        inner.schema = Arc::clone(metadata.current_schema());
+        inner.schema = read_by(&metadata, metadata.current_schema());
         inner.pointer.metadata = Arc::new(metadata);
         inner.refs = Arc::default();
         Self {
@@ -227,4 +228,9 @@ impl Table {
             .with_context("table", self.ident())
         })
     }
+}
+
+/// A schema with all of its defaults. Metadata with defaults that cannot be put back is not decoded.
+fn read_by(metadata: &TableMetadata, schema: &SchemaRef) -> SchemaRef {
+    nano_default::with_defaults(metadata, schema).unwrap_or_else(|_| Arc::clone(schema))
 }

@@ -35,6 +35,7 @@ pub use delete_writer::{DeleteWriter, DeletedPositions};
 pub(crate) use distribution::Distribution;
 pub(crate) use ended::EndedFiles;
 pub(crate) use file_encoder::FileOptions;
+pub(crate) use file_name::partition_name;
 pub(crate) use partition::nested_column;
 pub(crate) use ready_group::ReadyGroup;
 pub use table_writer::TableWriter;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use iceberg::spec::TableMetadata;
 use serde_json::Value;
 
+use super::nano_default;
 use crate::error::{Error, Result};
 
 /// The property that says which fields have a type of this kind: a JSON object from field ids to
@@ -108,14 +109,14 @@ pub(crate) fn foreign_types(metadata: &TableMetadata) -> Result<BTreeMap<i32, St
     }
 }
 
-/// Refuses to write to a table with such types.
+/// Refuses to write to a table with such types, or with defaults that cannot be written.
 ///
 /// # Errors
 /// [`crate::error::ErrorKind::Unsupported`], with the types.
 pub(crate) fn refuse_write(metadata: &TableMetadata) -> Result<()> {
     let types = foreign_types(metadata)?;
     if types.is_empty() {
-        return Ok(());
+        return nano_default::refuse_write(metadata);
     }
     let mut names: Vec<String> = types.into_values().collect();
     names.sort_unstable();

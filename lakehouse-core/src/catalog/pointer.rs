@@ -131,6 +131,13 @@ pub trait PointerStore: Debug + Send + Sync {
         new: NewPointer<'_>,
     ) -> Result<Swap>;
 
+    /// As [`Catalog::is_droppable`].
+    async fn is_droppable(&self, ident: &TableIdent) -> Result<bool> {
+        let names = self.list_tables(ident.namespace()).await?;
+        let has = |names: Vec<String>| names.iter().any(|name| name == ident.name());
+        Ok(names.is_some_and(has))
+    }
+
     /// As [`Catalog::drop_table`].
     async fn remove(&self, ident: &TableIdent) -> Result<()>;
 
@@ -197,7 +204,8 @@ impl<P: PointerStore> PointerCatalog<P> {
         found.map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::corrupt(
                 "the catalog names a metadata file that does not exist; restore the file, or drop \
-                 the table's name and register an older metadata file of it",
+                 the table's name (DROP TABLE without PURGE) and register an older metadata file \
+                 of it",
             )
             .with_context("table", ident)
             .with_context("metadata file", location)
@@ -461,10 +469,19 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
         match self.pointers.insert(ident, new).await? {
             Swap::Moved => Ok(pointer),
             Swap::Stale => Err(table_exists(ident)),
-            Swap::Unknown(error) | Swap::Overtaken(error) => {
-                Err(error.with_context("table", ident))
-            }
+            Swap::Unknown(error) | Swap::Overtaken(error) => Err(Error::new(
+                ErrorKind::Unknown,
+                "it is not known whether the table was registered: look for it before it is tried \
+                 again",
+            )
+            .with_context("table", ident)
+            .with_context("metadata file", metadata_location)
+            .with_source(error)),
         }
+    }
+
+    async fn is_droppable(&self, ident: &TableIdent) -> Result<bool> {
+        self.pointers.is_droppable(ident).await
     }
 
     async fn drop_table(&self, ident: &TableIdent) -> Result<()> {

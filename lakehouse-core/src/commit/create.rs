@@ -23,7 +23,7 @@ use crate::name::TableIdent;
 use crate::runtime;
 use crate::scan::ManifestCache;
 use crate::storage::Storage;
-use crate::table::{MAIN_BRANCH, Table};
+use crate::table::Table;
 
 /// How a new table is to be.
 #[derive(Debug, Clone)]
@@ -105,7 +105,8 @@ impl Commits {
     }
 
     /// Gives a staged table its name, with the rows of `first` in its first metadata file: nobody
-    /// ever sees the table without them.
+    /// ever sees the table without them. Rows for a new branch, or to be staged, leave `main`
+    /// without a snapshot.
     ///
     /// Dropping the future before the catalog was asked makes nothing and deletes what was written
     /// for the commit; dropped later, the work is finished in the background.
@@ -182,14 +183,15 @@ impl Creation {
             return Ok(metadata);
         };
         let retention = SnapshotRetention::branch(None, None, None);
-        let main = SnapshotReference::new(made.snapshot_id(), retention);
-        let updates = [
-            TableUpdate::AddSnapshot { snapshot: made },
-            TableUpdate::SetSnapshotRef {
-                ref_name: MAIN_BRANCH.to_owned(),
-                reference: main,
-            },
-        ];
+        let reference = SnapshotReference::new(made.snapshot_id(), retention);
+        let mut updates = vec![TableUpdate::AddSnapshot { snapshot: made }];
+        if first.stage.is_none() {
+            let (ref_name, _) = first.head(&self.staged)?;
+            updates.push(TableUpdate::SetSnapshotRef {
+                ref_name,
+                reference,
+            });
+        }
         change::apply(&metadata, &updates)
     }
 
@@ -199,7 +201,7 @@ impl Creation {
         }
         let table = Table::new(pointer, self.catalog.storage().clone());
         Committed {
-            snapshot_id: table.snapshot_id(),
+            snapshot_id: self.snapshot.as_ref().map(StagedSnapshot::snapshot_id),
             previous_snapshot_id: None,
             attempts: 1,
             is_changed: true,

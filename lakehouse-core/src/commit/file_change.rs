@@ -13,6 +13,7 @@ use super::evolution::{EvolveSchema, SchemaOperation};
 use super::isolation::{Isolation, RowStatement};
 use super::references::{find, not_found};
 use super::rewrite_manifests::RewriteManifests;
+use super::stream::StreamStep;
 use super::summary::Tally;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{DeleteFile, Predicate, ScanFile, is_vector, predicate_text, surely_matches};
@@ -32,7 +33,7 @@ pub struct FileChange {
     /// The sequence number of that snapshot.
     pub(super) base_sequence_number: i64,
     /// The columns that added files have.
-    base_schema: SchemaRef,
+    pub(super) base_schema: SchemaRef,
     /// Changes of the columns that are committed with the files.
     pub(super) columns: Option<Columns>,
     /// Whether the branch is made where there is none.
@@ -47,6 +48,7 @@ pub struct FileChange {
     pub(super) conflict_filter: Option<Predicate>,
     pub(super) read_filter: Option<Predicate>,
     pub(super) stage: Option<Stage>,
+    pub(super) stream: Option<StreamStep>,
     pub(super) summary: BTreeMap<String, String>,
     pub(super) on_failure: FilesOnFailure,
 }
@@ -116,6 +118,7 @@ impl FileChange {
             makes_branch: false,
             read_filter: None,
             stage: None,
+            stream: None,
             summary: BTreeMap::new(),
             on_failure: FilesOnFailure::Keep,
         }
@@ -265,6 +268,14 @@ impl FileChange {
         self
     }
 
+    /// Makes the change a step of a stream: refused where the branch has the step already, and a
+    /// snapshot also where no row changes.
+    #[must_use]
+    pub fn with_stream_step(mut self, step: StreamStep) -> Self {
+        self.stream = Some(step);
+        self
+    }
+
     /// The change's name in logs.
     pub(super) fn name(&self) -> &'static str {
         match &self.kind {
@@ -288,6 +299,7 @@ impl FileChange {
         if let Some(Stage { wap_id: Some(id) }) = &self.stage {
             keys.insert("wap.id".to_owned(), id.clone());
         }
+        keys.extend(self.stream.iter().flat_map(StreamStep::keys));
         keys
     }
 
@@ -308,13 +320,14 @@ impl FileChange {
     /// Whether the change does nothing whatever the table holds: a replacement of the partitions of
     /// no rows.
     pub(super) fn is_empty(&self) -> bool {
-        self.kind == Kind::ReplacePartitions && self.added.is_empty()
+        self.kind == Kind::ReplacePartitions && self.added.is_empty() && self.stream.is_none()
     }
 
     /// Whether what a change comes to makes a snapshot. An append always does, its caller may want
     /// the keys in the summary.
     pub(super) fn is_worth_it(&self, tally: &Tally) -> bool {
         matches!(self.kind, Kind::Append | Kind::CherryPick(_))
+            || self.stream.is_some()
             || tally.adds_data()
             || tally.adds_deletes()
             || tally.removes()
@@ -337,12 +350,13 @@ impl FileChange {
         })
     }
 
-    /// Whether the change adds a deletion vector of a data file.
-    pub(super) fn has_vector_of(&self, path: &str) -> bool {
-        self.added.iter().any(|WrittenFile { data_file, .. }| {
-            is_vector(data_file.content_type(), data_file.file_format())
-                && data_file.referenced_data_file().as_deref() == Some(path)
-        })
+    /// The data files that the change adds deletion vectors of.
+    pub(super) fn vector_paths(&self) -> BTreeSet<String> {
+        let added = self.added.iter().map(|file| &file.data_file);
+        added
+            .filter(|file| is_vector(file.content_type(), file.file_format()))
+            .filter_map(|file| file.referenced_data_file())
+            .collect()
     }
 
     /// Refuses a change that contradicts itself or the table's format.
@@ -468,6 +482,19 @@ impl FileChange {
                 "the table's columns were replaced by others while rows were written to it",
             )),
         }
+    }
+
+    /// Refuses a step of a stream that the branch has already or that does not follow.
+    ///
+    /// # Errors
+    /// As [`StreamStep::check`].
+    pub(super) fn check_stream(
+        &self,
+        metadata: &TableMetadata,
+        head: Option<&Snapshot>,
+    ) -> Result<()> {
+        let mut steps = self.stream.iter();
+        steps.try_for_each(|step| step.check(metadata, head))
     }
 
     /// The branch as stored, and its head.

@@ -26,6 +26,7 @@ use crate::catalog::{Catalog, CommitOutcome, SwapTrace, TablePointer, Turn};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
+use crate::runtime::contained_work;
 use crate::scan::ManifestCache;
 use crate::storage::Storage;
 use crate::table::Table;
@@ -307,7 +308,8 @@ impl Leader<'_> {
                 snapshot,
                 "planning a change"
             );
-            let next = self.plan(&mut request, &state).await;
+            // Nothing was sent yet: what goes wrong here is the one change's own.
+            let next = contained_work(self.plan(&mut request, &state)).await;
             match next {
                 Ok((step, next)) => {
                     state = next;

@@ -1,6 +1,7 @@
 //! Manifests and manifest lists: made in memory by the format crate, written through our storage.
 
 mod avro_names;
+mod fixed_values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +10,11 @@ use bytes::Bytes;
 use iceberg::io::FileIO;
 use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, FormatVersion, Literal, ManifestContentType,
-    ManifestFile, ManifestListWriter, ManifestWriterBuilder, PartitionSpec, PrimitiveLiteral,
-    PrimitiveType, SchemaRef, Snapshot, Struct, StructType, TableMetadata,
+    ManifestFile, ManifestListWriter, ManifestWriter, ManifestWriterBuilder, PartitionSpec,
+    PrimitiveLiteral, PrimitiveType, SchemaRef, Snapshot, Struct, StructType, TableMetadata,
 };
 
+use self::fixed_values::FixedValues;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{self, ManifestCache, PlacedFile, promoted};
 use crate::storage::{Storage, join};
@@ -212,10 +214,15 @@ async fn encode(
         )
     })?;
     let (schema, partition_type) = schema_of(metadata, spec)?;
+    let mut fixed = FixedValues::of(&schema, spec, &partition_type)?;
+    let told_schema = fixed.as_ref().map_or(&schema, FixedValues::told_schema);
     let memory = FileIO::new_with_memory();
-    let output = memory.new_output("memory:/manifest.avro")?;
-    let builder =
-        ManifestWriterBuilder::new(output, Some(snapshot_id), schema, spec.as_ref().clone());
+    let builder = ManifestWriterBuilder::new(
+        memory.new_output("memory:/manifest.avro")?,
+        Some(snapshot_id),
+        Arc::clone(told_schema),
+        spec.as_ref().clone(),
+    );
     let mut writer = match (metadata.format_version(), content) {
         (FormatVersion::V1, _) => builder.build_v1(),
         (FormatVersion::V2, ManifestContentType::Data) => builder.build_v2_data(),
@@ -224,36 +231,54 @@ async fn encode(
         (FormatVersion::V3, ManifestContentType::Deletes) => builder.build_v3_deletes(),
     };
     for draft in drafts {
-        let file = match draft {
-            Draft::Added(file, _) => with_promoted_partition(file, spec_id, &partition_type)?,
+        let mut file = match draft {
+            Draft::Added(file, _) => {
+                let partition = promoted_values(file.partition(), &partition_type);
+                with_partition(file, spec_id, partition)?
+            }
             Draft::AddedBefore(file) | Draft::Existing(file) | Draft::Deleted(file) => {
                 file.to_data_file(spec, &partition_type)?
             }
         };
         check_tuple(&file, spec_id, &partition_type)
             .map_err(|error| error.with_context("file", draft.path()))?;
-        match draft {
-            Draft::Added(_, number) => writer.add_file(file, *number)?,
-            Draft::AddedBefore(placed) => writer.add_file(file, placed.sequence_number)?,
-            Draft::Existing(placed) => writer.add_existing_file(
-                file,
-                placed.snapshot_id,
-                placed.sequence_number,
-                Some(placed.file_sequence_number),
-            )?,
-            Draft::Deleted(placed) => writer.add_delete_file(
-                file,
-                placed.sequence_number,
-                Some(placed.file_sequence_number),
-            )?,
+        if let Some(fixed) = &mut fixed {
+            let told = fixed.told(file.partition());
+            file = with_partition(&file, spec_id, told)?;
         }
+        put_entry(&mut writer, draft, file)?;
     }
     let mut manifest = writer.write_manifest_file().await?;
-    let bytes = memory.new_input("memory:/manifest.avro")?.read().await?;
+    let mut bytes = memory.new_input("memory:/manifest.avro")?.read().await?;
+    if let Some(fixed) = fixed {
+        bytes = fixed.restored(&bytes)?;
+        if !fixed.have_one_order() {
+            manifest.partitions = None;
+        }
+    }
     let bytes = avro_names::with_avro_names(bytes);
     manifest.manifest_length = i64::try_from(bytes.len())
         .map_err(|error| Error::internal("a manifest is too long").with_source(error))?;
     Ok((manifest, bytes))
+}
+
+fn put_entry(writer: &mut ManifestWriter, draft: &Draft, file: DataFile) -> Result<()> {
+    match draft {
+        Draft::Added(_, number) => writer.add_file(file, *number)?,
+        Draft::AddedBefore(placed) => writer.add_file(file, placed.sequence_number)?,
+        Draft::Existing(placed) => writer.add_existing_file(
+            file,
+            placed.snapshot_id,
+            placed.sequence_number,
+            Some(placed.file_sequence_number),
+        )?,
+        Draft::Deleted(placed) => writer.add_delete_file(
+            file,
+            placed.sequence_number,
+            Some(placed.file_sequence_number),
+        )?,
+    }
+    Ok(())
 }
 
 /// Partition values of a spec in the types that their columns have now, as they are where those are
@@ -285,14 +310,8 @@ fn promoted_values(values: &Struct, partition_type: &StructType) -> Struct {
     Struct::from_iter(values.iter().zip(kinds).map(promote))
 }
 
-/// The file, with its partition values in the types that their columns have now: a column may have
-/// been widened since the file was written.
-fn with_promoted_partition(
-    file: &DataFile,
-    spec_id: i32,
-    partition_type: &StructType,
-) -> Result<DataFile> {
-    let partition = promoted_values(file.partition(), partition_type);
+/// The file with other partition values.
+fn with_partition(file: &DataFile, spec_id: i32, partition: Struct) -> Result<DataFile> {
     if partition == *file.partition() {
         return Ok(file.clone());
     }
@@ -340,12 +359,6 @@ fn check_tuple(file: &DataFile, spec_id: i32, partition_type: &StructType) -> Re
     for (value, field) in values.iter().zip(fields) {
         let Some(value) = value else { continue };
         let expected = field.field_type.as_primitive_type();
-        if expected == Some(&PrimitiveType::Uuid) {
-            return Err(Error::unsupported(format!(
-                "partition field {:?} has UUID values, which cannot be written into a manifest",
-                field.name
-            )));
-        }
         let fits = expected
             .zip(value.as_primitive_literal())
             .is_some_and(|(expected, literal)| {

@@ -1,5 +1,7 @@
 //! Making staged snapshots and those of other branches part of a branch.
 
+use std::sync::Arc;
+
 use iceberg::TableUpdate;
 use iceberg::spec::{
     ManifestFile, ManifestStatus, Operation, Snapshot, SnapshotReference, SnapshotRetention,
@@ -11,6 +13,7 @@ use super::file_change::{FileChange, Kind};
 use super::manifest;
 use super::references::{find, not_found, require_snapshot};
 use super::rollback::move_main;
+use super::stream::{POSITION, STREAM};
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{
     MANIFEST_READS_MAX, ManifestCache, ReadManifest, ScanFile, placed_files, read_manifests,
@@ -125,6 +128,11 @@ impl CherryPick {
         let operation = source.summary().operation.clone();
         let mut change = FileChange::new(table, Kind::CherryPick(operation));
         change.base_snapshot_id = source.parent_snapshot_id();
+        // The files have the columns of then.
+        let schema = source.schema_id().and_then(|id| metadata.schema_by_id(id));
+        if let Some(schema) = schema {
+            change.base_schema = Arc::clone(schema);
+        }
         let list = manifest::read_list(table.storage(), source, cache).await?;
         let own: Vec<ManifestFile> = list
             .iter()
@@ -142,7 +150,10 @@ impl CherryPick {
         let wap_id = wap_id.map(|id| (PUBLISHED_WAP_ID.to_owned(), id.clone()));
         let replaces = is_replacement(source);
         let replaces = replaces.then(|| ("replace-partitions".to_owned(), "true".to_owned()));
-        Ok(change.with_summary([source_id].into_iter().chain(wap_id).chain(replaces)))
+        let kept = [STREAM, POSITION].into_iter();
+        let step = kept.filter_map(|key| Some((key.to_owned(), keys.get(key)?.clone())));
+        let summary = [source_id].into_iter().chain(wap_id).chain(replaces);
+        Ok(change.with_summary(summary.chain(step)))
     }
 
     /// Adds to `change` what one of the snapshot's manifests says that it did.

@@ -7,6 +7,7 @@ use iceberg::spec::{ManifestContentType, ManifestFile, Operation};
 
 use super::file_change::{FileChange, Kind};
 use super::manifest::{Draft, ManifestFiles, ManifestKey, has_live_files};
+use super::summary::partition_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{
     DeleteKind, MANIFEST_READS_MAX, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate,
@@ -122,9 +123,10 @@ impl Removal {
             | Kind::Manifests(_) => {}
         }
         // A data file has one vector: the new one takes the place of the old.
+        let with_vector = change.vector_paths();
         let old_vectors = change.referenced.iter().filter_map(|file| {
             let vector = file.deletes.vector.as_deref()?;
-            change.has_vector_of(file.path()).then_some(vector)
+            with_vector.contains(file.path()).then_some(vector)
         });
         for deletes in change.superseded.iter().chain(old_vectors) {
             let is_for_one = deletes.kind() == DeleteKind::Vector
@@ -241,7 +243,7 @@ impl Removal {
             return manifest_may_match(filter, manifest, ground.table.metadata());
         }
         if let Some(partitions) = &self.partitions {
-            return partitions.may_be_in(manifest);
+            return partitions.may_be_in(manifest, ground.table.metadata());
         }
         let numbers = manifest.min_sequence_number..=manifest.sequence_number;
         change.removed.iter().any(|file| {
@@ -283,13 +285,11 @@ impl Removal {
             return Ok(true);
         }
         if let Some(partitions) = &self.partitions {
-            return partitions.holds(file).ok_or_else(|| {
-                Error::unsupported(
-                    "a manifest does not tell the partition of a file, so that partitions cannot \
-                     be replaced; rewrite the table's data files with the engine that wrote them",
-                )
-                .with_context("file", file.path())
-            });
+            return match partitions.matched(file) {
+                Matched::None => Ok(false),
+                Matched::All => Ok(true),
+                Matched::Unknown => Err(unclear_partition(change, ground, partitions, file)),
+            };
         }
         let Some(filter) = &self.filter else {
             return Ok(false);
@@ -394,7 +394,7 @@ impl Removal {
         let filter = self.filter.as_ref();
         let partitions = self.partitions.as_ref();
         filter.is_some_and(|filter| delete_must_match(filter, file))
-            || partitions.is_some_and(|partitions| partitions.holds(file) == Some(true))
+            || partitions.is_some_and(|partitions| partitions.contains(file) == Some(true))
     }
 
     /// The least data sequence number that a live data file has after the change, or less: deletes
@@ -414,6 +414,38 @@ impl Removal {
             })
             .fold(ground.added_number, i64::min)
     }
+}
+
+/// Why partitions cannot be replaced: it cannot be told whether the rows of a file are in them.
+fn unclear_partition(
+    change: &FileChange,
+    ground: &Ground<'_>,
+    partitions: &PartitionSet,
+    file: &PlacedFile,
+) -> Error {
+    if partitions.contains(file).is_none() {
+        return Error::unsupported(
+            "a manifest does not tell the partition of a file, so that partitions cannot be \
+             replaced; rewrite the table's data files with the engine that wrote them",
+        )
+        .with_context("file", file.path());
+    }
+    let kind = match file.file_sequence_number > change.base_sequence_number {
+        true => ErrorKind::Conflict,
+        false => ErrorKind::InvalidInput,
+    };
+    let tuple = file.file().partition();
+    let partition = partition_text(ground.table.metadata(), file.spec_id, tuple);
+    Error::new(
+        kind,
+        "partitions cannot be replaced where a data file of another partitioning of the table may \
+         hold rows of them, and others; rewrite the table's data files with the partitioning of \
+         the new rows, overwrite by a filter or a static partition, or DELETE the old rows and \
+         INSERT the new ones",
+    )
+    .with_context("file", file.path())
+    .with_context("partition spec", file.spec_id)
+    .with_context("partition", partition.unwrap_or_else(|| "none".to_owned()))
 }
 
 fn delete_key(file: &PlacedFile) -> DeleteKey {

@@ -309,6 +309,7 @@ impl StagedSnapshot {
             return Ok(None);
         }
         self.change.check_definition(table.metadata(), parent)?;
+        self.change.check_stream(table.metadata(), parent)?;
         let gone = self.validate(table, parent, cache).await?;
         let mut remaining = self.remove(table, parent, cache, &gone).await?;
         let mut tally = self.tally(&gone);

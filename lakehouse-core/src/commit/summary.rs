@@ -1,13 +1,12 @@
 //! The summary of a snapshot: what it added and removed, and the running totals after it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use iceberg::spec::{DataContentType, DataFileFormat, Operation, Struct, Summary, TableMetadata};
 
 use super::manifest::promoted_partition;
 use crate::scan::{PlacedFile, is_vector};
-use crate::write::WrittenFile;
+use crate::write::{WrittenFile, partition_name};
 
 /// Counts of files, the rows in them or deleted by them, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -331,21 +330,9 @@ fn partition_keys(
     }
     let mut keys = vec![("partition-summaries-included".to_owned(), "true".to_owned())];
     for ((spec_id, values), delta) in partitions {
-        let Some(spec) = metadata.partition_spec_by_id(*spec_id) else {
+        let Some(path) = partition_text(metadata, *spec_id, values) else {
             continue;
         };
-        if spec.is_unpartitioned() {
-            continue;
-        }
-        let schema = Arc::clone(metadata.current_schema());
-        // The path takes it for granted that the spec fits the schema and the values the spec.
-        let fits = spec
-            .partition_type(&schema)
-            .is_ok_and(|types| types.fields().len() == values.fields().len());
-        if !fits {
-            continue;
-        }
-        let path = spec.partition_to_path(values, schema);
         let counts: Vec<String> = delta
             .keys()
             .map(|(key, count)| format!("{key}={count}"))
@@ -353,4 +340,19 @@ fn partition_keys(
         keys.push((format!("partitions.{path}"), counts.join(",")));
     }
     keys
+}
+
+/// A partition as `name=value` for each of its fields; `None` where the spec is without fields, and
+/// where values and spec do not fit.
+pub(super) fn partition_text(
+    metadata: &TableMetadata,
+    spec_id: i32,
+    values: &Struct,
+) -> Option<String> {
+    let spec = metadata.partition_spec_by_id(spec_id)?;
+    let types = spec.partition_type(metadata.current_schema()).ok()?;
+    if spec.is_unpartitioned() || types.fields().len() != values.fields().len() {
+        return None;
+    }
+    Some(partition_name(spec, &types, values))
 }

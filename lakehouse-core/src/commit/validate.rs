@@ -13,8 +13,8 @@ use super::manifest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{
     DeleteIndex, MANIFEST_READS_MAX, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate,
-    ReadManifest, ScanFile, delete_may_match, is_vector, manifest_may_match, matched_rows, only,
-    placed_files, predicate_text, read_manifests,
+    ReadManifest, ScanFile, delete_may_match, manifest_may_match, matched_rows, only, placed_files,
+    predicate_text, read_manifests,
 };
 use crate::table::Table;
 
@@ -33,14 +33,14 @@ impl Scope<'_> {
     fn may_list(&self, manifest: &ManifestFile, metadata: &TableMetadata) -> bool {
         match self {
             Self::Rows(filter, _) => manifest_may_match(filter, manifest, metadata),
-            Self::Partitions(partitions) => partitions.may_be_in(manifest),
+            Self::Partitions(partitions) => partitions.may_be_in(manifest, metadata),
         }
     }
 
     fn may_hold(&self, file: &PlacedFile) -> bool {
         match self {
             Self::Rows(filter, _) => matched_rows(filter, file) != Matched::None,
-            Self::Partitions(partitions) => partitions.holds(file) != Some(false),
+            Self::Partitions(partitions) => partitions.matched(file) != Matched::None,
         }
     }
 
@@ -50,7 +50,7 @@ impl Scope<'_> {
             // Equality deletes without partition fields are for all, and some writers list
             // position deletes under the newest spec.
             Self::Partitions(partitions) => {
-                partitions.holds(file) != Some(false)
+                partitions.contains(file) != Some(false)
                     || file.layout.columns.is_empty()
                     || metadata.partition_specs_iter().len() > 1
             }
@@ -93,7 +93,7 @@ struct Checks<'a> {
     /// Whether a referenced file may have gone by a deletion of all its rows.
     ignores_deletions: bool,
     /// Data files that get a deletion vector.
-    vectors: HashSet<String>,
+    vectors: BTreeSet<String>,
 }
 
 /// The checks of one change, and which snapshots have passed them.
@@ -237,11 +237,7 @@ impl<'a> Checks<'a> {
                 checks.ignores_deletions = is_delete;
             }
         }
-        let vectors = change.added.iter().map(|file| &file.data_file);
-        checks.vectors = vectors
-            .filter(|file| is_vector(file.content_type(), file.file_format()))
-            .filter_map(|file| file.referenced_data_file())
-            .collect();
+        checks.vectors = change.vector_paths();
         Ok(checks)
     }
 
@@ -399,7 +395,7 @@ impl<'a> Checks<'a> {
                 continue;
             }
             // Readers take a vector for all position deletes of its file.
-            if let Some(path) = self.vectors.iter().find(|path| file.may_name(path)) {
+            if let Some(path) = file.first_named(&self.vectors) {
                 return Err(conflict(
                     &file,
                     "found concurrently added deletes for a data file that gets a deletion vector \

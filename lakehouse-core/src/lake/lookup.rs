@@ -63,6 +63,17 @@ pub struct FoundTable {
     pub selector: Option<Selector>,
 }
 
+/// A table's name in its catalog, of a table that need not be readable.
+#[derive(Debug, Clone)]
+pub struct FoundName {
+    /// The catalog's name, as the lake knows it.
+    pub catalog_name: String,
+    /// The catalog.
+    pub catalog: Arc<dyn Catalog>,
+    /// Namespace and name, as stored.
+    pub ident: TableIdent,
+}
+
 /// One way to read a name: a catalog and the parts that follow.
 struct Reading<'a> {
     catalog_name: &'a str,
@@ -87,17 +98,60 @@ impl Lake {
             return Err(Error::invalid("a table name must not have an empty part"));
         }
         let readings = self.readings(parts, default_catalog)?;
+        // `t.snapshots` is asked for as a table of a namespace `t` first, which policies may forbid
+        // to everybody: that is the answer only when the name means nothing else.
+        let mut denied = None;
+        let is_deferred =
+            |error: &Error| error.kind() == ErrorKind::PermissionDenied && may_select(parts);
         for reading in &readings {
-            if let Some(found) = find_in(reading, reading.parts, namespace).await? {
-                return Ok(reading.found(found, None));
+            match find_in(reading, reading.parts, namespace).await {
+                Ok(Some(found)) => return Ok(reading.found(found, None)),
+                Ok(None) => {}
+                Err(error) if is_deferred(&error) => {
+                    denied = Some(error);
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
         for reading in &readings {
-            if let Some(found) = find_selected(reading, namespace).await? {
-                return Ok(found);
+            match find_selected(reading, namespace).await {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                Err(error) if is_deferred(&error) => denied = denied.or(Some(error)),
+                Err(error) => return Err(error),
             }
         }
-        Err(self.no_table(parts, &readings, namespace).await)
+        match denied {
+            Some(error) => Err(error),
+            None => Err(self.no_table(parts, &readings, namespace).await),
+        }
+    }
+
+    /// The table's name that [`Catalog::drop_table`] would remove, whether or not the table can be
+    /// read; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Catalog::is_droppable`]; ambiguity of names that differ in case.
+    pub async fn find_droppable(
+        &self,
+        parts: &[Name],
+        default_catalog: &str,
+        namespace: &NamespaceIdent,
+    ) -> Result<Option<FoundName>> {
+        for reading in self.readings(parts, default_catalog)? {
+            let Some(ident) = ident_in(&reading, reading.parts, namespace).await? else {
+                continue;
+            };
+            if reading.catalog.is_droppable(&ident).await? {
+                return Ok(Some(FoundName {
+                    catalog_name: reading.catalog_name.to_owned(),
+                    catalog: Arc::clone(reading.catalog),
+                    ident,
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// A table that no catalog names: by its metadata file, or by its folder when
@@ -142,7 +196,11 @@ impl Lake {
                 let catalog = Arc::clone(reading.catalog);
                 return Ok((reading.catalog_name.to_owned(), catalog, found));
             }
-            let namespaces = reading.catalog.list_namespaces().await?;
+            let namespaces = match reading.catalog.list_namespaces().await {
+                // Names in lower case were looked for already: the list gives hints alone.
+                Err(_) if reading.catalog.name_case() == NameCase::Lower => continue,
+                listed => listed?,
+            };
             if !reading.parts.is_empty()
                 && let Some(found) = match_namespace(&namespaces, reading.parts)?
             {
@@ -283,17 +341,51 @@ fn exists_already(ident: &TableIdent) -> Error {
     .with_context("namespace", dotted(ident.namespace()))
 }
 
+/// Whether the last part of a name may select something of the table before it.
+fn may_select(parts: &[Name]) -> bool {
+    let last = parts.last().map_or("", Name::as_str);
+    last.contains('$') || Selector::parse(last).is_some()
+}
+
 /// The table of `parts` with nothing selected of it.
 async fn find_in(
     reading: &Reading<'_>,
     parts: &[Name],
     current: &NamespaceIdent,
 ) -> Result<Option<Table>> {
+    let Some(ident) = ident_in(reading, parts, current).await? else {
+        return Ok(None);
+    };
+    match reading.catalog.load_table(&ident).await {
+        Ok(pointer) => Ok(Some(Table::new(pointer, reading.catalog.storage().clone()))),
+        // No list was asked whether there is such a table.
+        Err(error)
+            if error.kind() == ErrorKind::NotFound
+                && reading.catalog.name_case() == NameCase::Lower =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The table's name that `parts` mean; `None` when the lists have none. In a catalog that keeps
+/// lower case no list is asked, and the name may be nobody's.
+async fn ident_in(
+    reading: &Reading<'_>,
+    parts: &[Name],
+    current: &NamespaceIdent,
+) -> Result<Option<TableIdent>> {
     let Some((name, qualifier)) = parts.split_last() else {
         return Ok(None);
     };
     if reading.catalog.name_case() == NameCase::Lower {
-        return find_folded(reading, name, qualifier, current).await;
+        let namespace = match qualifier {
+            [] => current.clone(),
+            parts => folded(parts)?,
+        };
+        let name = name.as_str().to_lowercase();
+        return Ok(Some(TableIdent::new(namespace, name)));
     }
     let namespace = if qualifier.is_empty() {
         // `catalog.t` leaves the namespace open; the current one belongs to the default catalog.
@@ -313,30 +405,7 @@ async fn find_in(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let Some(ident) = name.find(&tables, TableIdent::name)? else {
-        return Ok(None);
-    };
-    let pointer = reading.catalog.load_table(ident).await?;
-    Ok(Some(Table::new(pointer, reading.catalog.storage().clone())))
-}
-
-/// The table of a name in a catalog that keeps lower case: one question, no list.
-async fn find_folded(
-    reading: &Reading<'_>,
-    name: &Name,
-    qualifier: &[Name],
-    current: &NamespaceIdent,
-) -> Result<Option<Table>> {
-    let namespace = match qualifier {
-        [] => current.clone(),
-        parts => folded(parts)?,
-    };
-    let ident = TableIdent::new(namespace, name.as_str().to_lowercase());
-    match reading.catalog.load_table(&ident).await {
-        Ok(pointer) => Ok(Some(Table::new(pointer, reading.catalog.storage().clone()))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(name.find(&tables, TableIdent::name)?.cloned())
 }
 
 /// The namespace of a name in a catalog that keeps lower case, if there is one.

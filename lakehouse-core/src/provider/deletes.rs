@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::runtime::{self, Reservation};
 use crate::scan::{DeletedRows, ScanFile, ScanPlan};
 use crate::storage::Storage;
+use crate::table::Table;
 pub(super) use listing::DeleteListing;
 use vectors::Blob;
 
@@ -37,6 +38,8 @@ type RowsByFile = HashMap<String, Arc<DeletedRows>>;
 #[derive(Debug)]
 pub(crate) struct ScanDeletes {
     storage: Storage,
+    /// The folder of the table.
+    folder: String,
     memory: Arc<Memory>,
     vectors: HashMap<String, VectorFile>,
     positions: HashMap<String, PositionFile>,
@@ -70,8 +73,9 @@ pub(super) struct DeleteMetrics {
 }
 
 impl ScanDeletes {
-    /// What the files of `plan` need; nothing is read yet. Memory comes from `pool`.
-    pub(super) fn new(plan: &ScanPlan, storage: Storage, pool: &Arc<dyn MemoryPool>) -> Self {
+    /// What the files of `plan`, which are `table`'s, need; nothing is read yet. Memory comes from
+    /// `pool`.
+    pub(super) fn new(plan: &ScanPlan, table: &Table, pool: &Arc<dyn MemoryPool>) -> Self {
         // By the data file too: one that is listed twice has its vector once.
         let mut vectors: HashMap<&str, (u64, BTreeMap<&str, Blob>)> = HashMap::new();
         let mut positions: HashMap<&str, (u64, BTreeMap<String, u64>)> = HashMap::new();
@@ -123,7 +127,8 @@ impl ScanDeletes {
             vectors: vectors.collect(),
             positions: positions.collect(),
             memory: Arc::new(Memory::new(pool)),
-            storage,
+            storage: table.storage().clone(),
+            folder: table.location().to_owned(),
         }
     }
 
@@ -181,9 +186,10 @@ impl ScanDeletes {
         let mut reader = self.reader(path, file.size_bytes, metrics)?;
         let (blobs, memory) = (Arc::clone(&file.blobs), Arc::clone(&self.memory));
         let (storage, files_read) = (self.storage.clone(), metrics.files_read.clone());
+        let folder = self.folder.clone();
         let load = move || async move {
             files_read.add(1);
-            let named = vectors::check_names(reader.clone(), &storage, &blobs, &memory);
+            let named = vectors::check_names(reader.clone(), &storage, &folder, &blobs, &memory);
             let read = vectors::read(&mut reader, &storage, &blobs, &memory);
             let (rows, ()) = futures::try_join!(read, named)?;
             Ok(rows)

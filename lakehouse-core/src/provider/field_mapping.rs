@@ -38,6 +38,8 @@ pub(crate) struct TableColumns {
     pub(crate) iceberg: Arc<Schema>,
     /// The columns as they are read, in the same order.
     pub(crate) read: SchemaRef,
+    /// Field ids in files, by the ids of structs that files have under another.
+    pub(crate) file_ids: HashMap<i32, i32>,
     /// Where metadata columns come from.
     pub(crate) metadata: MetadataColumns,
     /// Ids of files without ids.
@@ -192,16 +194,18 @@ impl Mapper<'_> {
             return columns.metadata.source(column, self.file.planned(), stored);
         }
         let target = columns.read.field(position);
+        let file_id = file_id(&columns.file_ids, wanted.id);
         let found = self
             .fields
             .iter()
             .enumerate()
-            .find(|(_, field)| field.id == Some(wanted.id));
+            .find(|(_, field)| field.id == Some(file_id));
         if let Some((root, field)) = found
             && *field.field.data_type() != DataType::Null
         {
-            let (hinted, conversion) = convert(field, wanted, target, &wanted.name)?;
-            self.hinted[root] = hinted;
+            let (hinted, conversion) =
+                convert(field, &columns.file_ids, wanted, target, &wanted.name)?;
+            self.hinted[root] = decoded_for_both(&self.hinted[root], &hinted, &field.field);
             return Ok(ColumnSource::File(root, conversion));
         }
         if let Some(value) = self.constants.get(&wanted.id) {
@@ -233,9 +237,15 @@ fn unreadable_value(what: &str, path: &str) -> Error {
     ))
 }
 
+/// The id that files have for a field.
+fn file_id(ids: &HashMap<i32, i32>, id: i32) -> i32 {
+    ids.get(&id).copied().unwrap_or(id)
+}
+
 /// The form in which to decode a field, and how it becomes the table's.
 fn convert(
     file: &FileField,
+    ids: &HashMap<i32, i32>,
     wanted: &NestedFieldRef,
     target: &Field,
     path: &str,
@@ -244,13 +254,14 @@ fn convert(
         (Type::Struct(wanted), DataType::Struct(targets))
             if matches!(file.field.data_type(), DataType::Struct(_)) =>
         {
-            convert_struct(file, wanted.fields(), targets, path)
+            convert_struct(file, ids, wanted.fields(), targets, path)
         }
         (Type::List(wanted), DataType::List(element)) => match file.children.as_slice() {
             [inner] if matches!(file.field.data_type(), DataType::List(_)) => {
                 let path = format!("{path}.element");
                 check_id(inner, wanted.element_field.id, &path)?;
-                let (hinted, conversion) = convert(inner, &wanted.element_field, element, &path)?;
+                let (hinted, conversion) =
+                    convert(inner, ids, &wanted.element_field, element, &path)?;
                 let conversion = Conversion::List {
                     element: Arc::clone(element),
                     conversion: Box::new(conversion),
@@ -261,7 +272,7 @@ fn convert(
         },
         (Type::Map(wanted), DataType::Map(entries, sorted)) => {
             let wanted = (&wanted.key_field, &wanted.value_field);
-            convert_map(file, wanted, (target, entries, *sorted), path)
+            convert_map(file, ids, wanted, (target, entries, *sorted), path)
         }
         (Type::Primitive(_), target_type) if file.children.is_empty() => {
             let hinted = decoded_type(file, target_type);
@@ -280,6 +291,7 @@ fn convert(
 
 fn convert_struct(
     file: &FileField,
+    ids: &HashMap<i32, i32>,
     wanted: &[NestedFieldRef],
     targets: &Fields,
     path: &str,
@@ -299,10 +311,10 @@ fn convert_struct(
             .children
             .iter()
             .enumerate()
-            .find(|(_, child)| child.id == Some(wanted.id));
+            .find(|(_, child)| child.id == Some(file_id(ids, wanted.id)));
         children.push(match found {
             Some((position, child)) if *child.field.data_type() != DataType::Null => {
-                let (decoded, conversion) = convert(child, wanted, target, &path)?;
+                let (decoded, conversion) = convert(child, ids, wanted, target, &path)?;
                 hinted[position] = decoded;
                 Child::File(position, conversion)
             }
@@ -319,6 +331,7 @@ fn convert_struct(
 
 fn convert_map(
     file: &FileField,
+    ids: &HashMap<i32, i32>,
     (wanted_key, wanted_value): (&NestedFieldRef, &NestedFieldRef),
     (target, entries, sorted): (&Field, &FieldRef, bool),
     path: &str,
@@ -336,8 +349,8 @@ fn convert_map(
     let (key_path, value_path) = (format!("{path}.key"), format!("{path}.value"));
     check_id(key, wanted_key.id, &key_path)?;
     check_id(value, wanted_value.id, &value_path)?;
-    let (hinted_key, key) = convert(key, wanted_key, target_key, &key_path)?;
-    let (hinted_value, value) = convert(value, wanted_value, target_value, &value_path)?;
+    let (hinted_key, key) = convert(key, ids, wanted_key, target_key, &key_path)?;
+    let (hinted_value, value) = convert(value, ids, wanted_value, target_value, &value_path)?;
     let inner = DataType::Struct(vec![hinted_key, hinted_value].into());
     let data_type = DataType::Map(retyped(file_entries, inner), *file_sorted);
     let conversion = Conversion::Map {
@@ -357,6 +370,20 @@ fn check_id(file: &FileField, id: i32, path: &str) -> Result<()> {
             "the data file gives {path:?} the field id {found}, the table {id}"
         ))),
         _ => Ok(()),
+    }
+}
+
+/// The form in which to decode a field of which two columns read different parts; `own` is the
+/// form of parts that neither reads.
+fn decoded_for_both(one: &FieldRef, other: &FieldRef, own: &FieldRef) -> FieldRef {
+    match (one.data_type(), other.data_type(), own.data_type()) {
+        (DataType::Struct(one), DataType::Struct(other), DataType::Struct(fields)) => {
+            let inner = one.iter().zip(other).zip(fields);
+            let inner = inner.map(|((one, other), own)| decoded_for_both(one, other, own));
+            retyped(own, DataType::Struct(inner.collect()))
+        }
+        (_, other, own) if other == own => Arc::clone(one),
+        _ => Arc::clone(other),
     }
 }
 

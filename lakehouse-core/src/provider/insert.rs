@@ -6,21 +6,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::{RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_expr::OrderingRequirements;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
-    Partitioning, PlanProperties, execute_stream_partitioned,
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, PlanProperties,
+    execute_stream_partitioned,
 };
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use iceberg::spec::{NestedFieldRef, PrimitiveType, Type};
 
+use super::counted_write::{input_streams, properties_of, row_of, schema_of};
 use super::insert_into::InsertInto;
 use super::write_layout::WriteLayout;
 use crate::error::{Error, ErrorKind, Result};
@@ -88,7 +84,6 @@ async fn write_all(
     streams: Vec<SendableRecordBatchStream>,
     writes: Writes,
 ) -> Result<WrittenRows> {
-    refuse_uuid_partitions(table)?;
     let query_id = lake.clock().new_uuid();
     // Rows that are dealt out or sorted have no number that anybody knows.
     let is_numbered = streams.len() == 1 && writes.order == RowOrder::Any;
@@ -139,23 +134,6 @@ async fn write_all(
     Err(error)
 }
 
-/// The format crate cannot write a partition value of this type into a manifest.
-pub(super) fn refuse_uuid_partitions(table: &Table) -> Result<()> {
-    let values = table
-        .partition_spec()
-        .partition_type(table.metadata().current_schema())?;
-    let is_uuid =
-        |field: &&NestedFieldRef| *field.field_type == Type::Primitive(PrimitiveType::Uuid);
-    match values.fields().iter().find(is_uuid) {
-        None => Ok(()),
-        Some(field) => Err(Error::unsupported(format!(
-            "partition field {:?} has UUID values, which are not written; partition by \
-             bucket(n, …) of the column",
-            field.name
-        ))),
-    }
-}
-
 async fn write_stream(
     mut writer: TableWriter,
     mut rows: SendableRecordBatchStream,
@@ -183,6 +161,9 @@ async fn write_stream(
     }
     Ok((writer.finish().await?, count))
 }
+
+/// The columns of the one row that an insert gives.
+const COUNTS: [&str; 1] = ["count"];
 
 /// Writes its input's rows to a lake's table and commits them as one snapshot.
 #[derive(Debug)]
@@ -217,30 +198,15 @@ impl InsertExec {
         input: Arc<dyn ExecutionPlan>,
         layout: WriteLayout,
     ) -> Self {
-        let schema = count_schema();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        );
         Self {
             lake,
             target,
             into,
             input,
             layout,
-            properties: Arc::new(properties),
+            properties: properties_of(schema_of(&COUNTS)),
         }
     }
-}
-
-fn count_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new(
-        "count",
-        DataType::UInt64,
-        false,
-    )]))
 }
 
 impl DisplayAs for InsertExec {
@@ -310,28 +276,14 @@ impl ExecutionPlan for InsertExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> DataFusionResult<SendableRecordBatchStream> {
-        if partition != 0 {
-            return Err(Error::internal("an insert has one partition").into());
-        }
-        let partitions = self.input.output_partitioning().partition_count();
-        let streams = (0..partitions)
-            .map(|partition| self.input.execute(partition, Arc::clone(&context)))
-            .collect::<DataFusionResult<Vec<_>>>()?;
+        let streams = input_streams(partition, &self.input, &context)?;
         let (lake, target, into) = (self.lake.clone(), self.target.clone(), self.into.clone());
         let writes = Writes {
             properties: into.terms.properties.clone(),
             order: self.layout.row_order(&self.input)?,
         };
-        let count = async move {
-            let rows = insert(&lake, &target, &into, streams, writes).await?;
-            let rows: UInt64Array = [rows].into_iter().collect();
-            Ok(RecordBatch::try_new(count_schema(), vec![Arc::new(rows)])?)
-        };
-        let stream = futures::stream::once(count);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            count_schema(),
-            stream,
-        )))
+        let count = async move { Ok([insert(&lake, &target, &into, streams, writes).await?]) };
+        Ok(row_of(self.schema(), count))
     }
 }
 

@@ -1,10 +1,10 @@
 //! How the rows of an insert take their place among those of a table.
 
-use super::write_terms::WriteTerms;
+use super::write_terms::{WriteTerms, written_branch};
 use crate::commit::{FileChange, FilesOnFailure, SchemaOperation};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::scan::{Predicate, predicate_text};
-use crate::table::{MAIN_BRANCH, ReferenceKind, Table, Version};
+use crate::table::Table;
 use crate::write::WrittenFile;
 
 /// What becomes of the rows that a table has when others are inserted.
@@ -99,26 +99,5 @@ impl InsertInto {
             change = change.with_read_filter(read.clone());
         }
         Ok(Some(self.terms.apply(change)))
-    }
-}
-
-/// The branch that rows are inserted into: the one that the table is viewed at.
-///
-/// # Errors
-/// When it is viewed at another kind of version.
-pub(super) fn written_branch(table: &Table) -> Result<&str> {
-    match table.version() {
-        None => Ok(MAIN_BRANCH),
-        Some(Version::Branch(name) | Version::Reference(name))
-            if table.refs()?.iter().any(|known| {
-                known.kind == ReferenceKind::Branch && known.name.eq_ignore_ascii_case(name)
-            }) =>
-        {
-            Ok(name)
-        }
-        Some(version) => Err(Error::invalid(format!(
-            "rows are inserted into a table or a branch of it, not into its version {version}"
-        ))
-        .with_context("table", table.ident())),
     }
 }

@@ -7,6 +7,7 @@
 //! commits all as one snapshot (`run`).
 
 mod changes;
+mod deletes_in_place;
 mod exec;
 mod node;
 mod patch;
@@ -26,14 +27,13 @@ use iceberg::spec::FormatVersion;
 pub use exec::RowChangeExec;
 pub use node::{RowChangeNode, RowChangePlanner};
 
-use super::insert::refuse_uuid_partitions;
-use super::write_terms::WriteTerms;
+use super::write_terms::{WriteTerms, written_branch};
 use crate::catalog::foreign_type::refuse_write;
 use crate::commit::RowStatement;
 use crate::error::{Error, Result};
 use crate::lake::{FoundTable, Lake, Selector};
 use crate::scan::{MetadataColumn, Predicate, ScanFile};
-use crate::table::{MAIN_BRANCH, ReferenceKind, Table, Version, read_schema};
+use crate::table::{Table, read_schema};
 
 /// What becomes of a row, as a plan says it in column [`RowChange::ACTION`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +75,11 @@ impl RowAction {
 pub struct RowChange {
     /// The lake that the table is in.
     pub lake: Lake,
-    /// The table as the rows were found in it: at the head of `main`, or at that of `branch`.
+    /// The table as the rows were found in it: at the head of `main`, or at that of the branch that
+    /// is changed.
     pub target: FoundTable,
     /// What the change is called in the snapshot.
     pub statement: RowStatement,
-    /// The branch that is changed; `main` without one.
-    pub branch: Option<String>,
     /// The columns that updated rows get new values of, by position in the table's current schema,
     /// each once, ascending.
     pub update_columns: Vec<usize>,
@@ -141,12 +140,12 @@ impl RowChange {
     /// [`crate::error::ErrorKind::Internal`] for updated columns out of order.
     pub fn check(&self) -> Result<()> {
         let of = |error: Error| error.with_context("table", self.table().ident());
-        if !self.is_writable().map_err(of)? {
+        if matches!(self.target.selector, Some(Selector::Metadata(_))) {
             return Err(of(Error::invalid(
-                "rows of a table or of one of its branches are changed, not those of one of its \
-                 versions",
+                "rows of a table are changed, not those of its metadata",
             )));
         }
+        written_branch(self.table())?;
         if !self
             .update_columns
             .is_sorted_by(|before, after| before < after)
@@ -155,26 +154,7 @@ impl RowChange {
                 "the updated columns of a change are not in the order of the table's",
             )));
         }
-        refuse_write(self.table().metadata()).map_err(of)?;
-        refuse_uuid_partitions(self.table()).map_err(of)
-    }
-
-    /// Whether the rows were found at the head of the branch that is changed.
-    fn is_writable(&self) -> Result<bool> {
-        if matches!(self.target.selector, Some(Selector::Metadata(_))) {
-            return Ok(false);
-        }
-        let branch = self.branch.as_deref();
-        match self.table().version() {
-            None => Ok(branch.is_none_or(|name| name.eq_ignore_ascii_case(MAIN_BRANCH))),
-            Some(Version::Branch(name) | Version::Reference(name)) => {
-                let refs = self.table().refs()?.iter();
-                let mut branches = refs.filter(|known| known.kind == ReferenceKind::Branch);
-                Ok(branch.unwrap_or(MAIN_BRANCH).eq_ignore_ascii_case(name)
-                    && branches.any(|known| known.name.eq_ignore_ascii_case(name)))
-            }
-            Some(_) => Ok(false),
-        }
+        refuse_write(self.table().metadata()).map_err(of)
     }
 
     /// The table that is changed.

@@ -43,7 +43,7 @@ use super::opener::Batches;
 use crate::error::{Error, Result};
 use crate::runtime::{self, Task};
 use crate::scan::{Planning, ScanPlan};
-use crate::storage::Storage;
+use crate::table::Table;
 
 /// Lets scans that are planned under it read files while they are planned.
 ///
@@ -63,7 +63,7 @@ const QUEUED_FILES: usize = 4;
 #[derive(Debug)]
 pub(super) struct StreamedFiles {
     pub(super) planning: Arc<Planning>,
-    pub(super) storage: Storage,
+    pub(super) table: Table,
     /// Who pays for positions of deleted rows.
     pub(super) pool: Arc<dyn MemoryPool>,
     pub(super) partitions: usize,
@@ -316,7 +316,7 @@ async fn put_all(files: &StreamedFiles, planned: &Planned, end: &mut QueueEnd) -
 /// is read for two manifests.
 fn lake_files(files: &StreamedFiles, part: ScanPlan) -> impl Iterator<Item = LakeFile> {
     let deletes = part.has_deletes().then(|| {
-        let deletes = ScanDeletes::new(&part, files.storage.clone(), &files.pool);
+        let deletes = ScanDeletes::new(&part, &files.table, &files.pool);
         Arc::new(deletes)
     });
     part.files.into_iter().map(move |file| match &deletes {

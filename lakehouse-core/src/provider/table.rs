@@ -28,13 +28,14 @@ use super::field_mapping::{TableColumns, default_value};
 use super::file::LakeFile;
 use super::file_groups::{FileGroups, file_groups};
 use super::insert::InsertExec;
-use super::insert_into::{AddedColumns, InsertInto, written_branch};
+use super::insert_into::{AddedColumns, InsertInto};
 use super::metadata_column::MetadataColumns;
 use super::metadata_table::MetadataTableProvider;
 use super::predicate;
 use super::source::{LakeSource, ScanShape};
 use super::streamed_scan::{StreamedFiles, StreamedPlanning, StreamedScan};
 use super::values;
+use super::write_terms::written_branch;
 use crate::catalog::foreign_type::refuse_write;
 use crate::commit::{EvolveSchema, SchemaOperation};
 use crate::error::{Error, Result};
@@ -272,9 +273,8 @@ impl LakeTable {
         filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let pool = &state.runtime_env().memory_pool;
-        let storage = self.table.storage();
         // Each file brings what deletes its rows.
-        let deletes = ScanDeletes::new(&ScanPlan::default(), storage.clone(), pool);
+        let deletes = ScanDeletes::new(&ScanPlan::default(), &self.table, pool);
         let columns = self.columns()?;
         let shape = self.shape(deletes, columns, Arc::clone(&account));
         let mut statistics = Statistics::new_unknown(&self.schema);
@@ -290,7 +290,7 @@ impl LakeTable {
         let template = scans.config(Arc::new(shape), Vec::new(), projection, limit)?;
         let files = StreamedFiles {
             planning: Arc::new(planning),
-            storage: storage.clone(),
+            table: self.table.clone(),
             pool: Arc::clone(pool),
             partitions: scans.partitions,
             account,
@@ -318,6 +318,7 @@ impl LakeTable {
         Ok(TableColumns {
             iceberg: self.metadata.schema_with(self.table.schema())?,
             read: Arc::clone(&self.schema),
+            file_ids: HashMap::new(),
             metadata: self.metadata.clone(),
             name_mapping: self.name_mapping.clone(),
         })
@@ -543,7 +544,7 @@ impl TableProvider for LakeTable {
         account.complete();
         let statistics = self.statistics(&plan, &looked_at);
         let runtime = state.runtime_env();
-        let deletes = ScanDeletes::new(&plan, self.table.storage().clone(), &runtime.memory_pool);
+        let deletes = ScanDeletes::new(&plan, &self.table, &runtime.memory_pool);
         let inputs = ScanInputs {
             table: &self.table,
             columns: self.columns()?,

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use crate::commit::{FileChange, Isolation};
+use crate::error::{Error, Result};
+use crate::table::{MAIN_BRANCH, ReferenceKind, Table, Version};
 
 /// How a statement writes, beside what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,5 +50,26 @@ impl fmt::Display for WriteTerms {
             write!(f, ", wap.id={id}")?;
         }
         Ok(())
+    }
+}
+
+/// The branch that is written: the one that the table is viewed at.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::InvalidInput`] when it is viewed at another kind of version.
+pub(super) fn written_branch(table: &Table) -> Result<&str> {
+    match table.version() {
+        None => Ok(MAIN_BRANCH),
+        Some(Version::Branch(name) | Version::Reference(name))
+            if table.refs()?.iter().any(|known| {
+                known.kind == ReferenceKind::Branch && known.name.eq_ignore_ascii_case(name)
+            }) =>
+        {
+            Ok(name)
+        }
+        Some(version) => Err(Error::invalid(format!(
+            "a table or a branch of it is written, not its version {version}"
+        ))
+        .with_context("table", table.ident())),
     }
 }

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use super::avro_header::{AvroHeader, take_bytes, take_long};
 use crate::error::{Error, Result};
 use crate::storage::BlockCodec;
-pub(super) use schema::RowSchema;
+pub(crate) use schema::RowSchema;
 
 /// What the blocks of one file may unfold to, in bytes.
 const UNPACKED_BYTES_MAX: u64 = 1 << 30;
@@ -69,6 +69,26 @@ pub(super) fn take_block<'a>(blocks: &mut &'a [u8], sync: &[u8]) -> Option<(u64,
     let block = take_bytes(blocks)?;
     *blocks = blocks.strip_prefix(sync)?;
     Some((count, block))
+}
+
+/// The file with each row as `change` writes it, which takes it off the first and puts it behind the
+/// second of its arguments; `None` when it does not.
+pub(crate) fn map_rows(
+    header: &AvroHeader<'_>,
+    mut change: impl FnMut(&mut &[u8], &mut Vec<u8>) -> Option<()>,
+) -> Option<Vec<u8>> {
+    let (sync, mut blocks) = header.blocks();
+    let mut file = header.to_bytes_before_blocks();
+    let mut changed = Vec::new();
+    while !blocks.is_empty() {
+        let (count, mut block) = take_block(&mut blocks, sync)?;
+        changed.clear();
+        for _ in 0..count {
+            change(&mut block, &mut changed)?;
+        }
+        put_block(&mut file, count, &changed, sync);
+    }
+    Some(file)
 }
 
 fn put_block(file: &mut Vec<u8>, count: u64, block: &[u8], sync: &[u8]) {

@@ -149,7 +149,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// A zig-zag varint.
-pub(super) fn take_long(bytes: &mut &[u8]) -> Option<i64> {
+pub(crate) fn take_long(bytes: &mut &[u8]) -> Option<i64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
@@ -163,7 +163,7 @@ pub(super) fn take_long(bytes: &mut &[u8]) -> Option<i64> {
 }
 
 /// A length and as many bytes.
-pub(super) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(crate) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(take_long(bytes)?).ok()?;
     let (taken, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
@@ -171,7 +171,7 @@ pub(super) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// A number that is not negative, as a zig-zag varint.
-pub(super) fn put_long(bytes: &mut Vec<u8>, number: u64) {
+pub(crate) fn put_long(bytes: &mut Vec<u8>, number: u64) {
     let mut rest = number << 1;
     loop {
         let low = rest.to_le_bytes()[0] & 0x7F;

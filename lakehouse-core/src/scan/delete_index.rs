@@ -14,7 +14,7 @@ use super::manifest::{ListedFile, ReadManifest};
 use super::partition::PartitionLayout;
 use crate::error::{Error, Result};
 use overlap::may_overlap;
-pub(super) use partition_key::{PartitionKey, SpecShape};
+pub(super) use partition_key::{PartitionKey, SpecShape, is_same_value};
 
 /// The live delete files of a snapshot by what they may apply to.
 ///

@@ -1,10 +1,7 @@
-//! Conditions on rows and sets of partitions as questions about manifests and files.
-
-use std::collections::{HashMap, HashSet};
+//! Conditions on rows as questions about manifests and files.
 
 use iceberg::spec::{DataContentType, Literal, ManifestFile, Struct, TableMetadata};
 
-use super::delete_index::{PartitionKey, SpecShape};
 use super::evaluate::may_match;
 use super::partition::{PartitionLayout, SummaryFacts, TupleFacts, project};
 use super::placed_file::PlacedFile;
@@ -12,7 +9,6 @@ use super::plan::{FileFacts, spec_layout};
 use super::predicate::Predicate;
 use super::strict::file_must_match;
 use super::value::Value;
-use crate::error::{Error, Result};
 
 /// How many rows of a file match a condition, as far as manifests tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,85 +122,4 @@ pub(crate) fn manifest_may_hold(
                 _ => true,
             }
         })
-}
-
-/// Partitions of a table's specs.
-#[derive(Debug)]
-pub(crate) struct PartitionSet {
-    specs: HashMap<i32, SpecShape>,
-    keys: HashSet<PartitionKey>,
-    spec_ids: HashSet<i32>,
-    tuples: Vec<(PartitionLayout, Struct)>,
-    holds_all: bool,
-}
-
-impl PartitionSet {
-    /// Of the table of `metadata`, without a partition.
-    pub(crate) fn new(metadata: &TableMetadata) -> Self {
-        let specs = metadata.partition_specs_iter();
-        Self {
-            specs: specs
-                .map(|spec| (spec.spec_id(), SpecShape::of(spec)))
-                .collect(),
-            keys: HashSet::new(),
-            spec_ids: HashSet::new(),
-            tuples: Vec::new(),
-            holds_all: false,
-        }
-    }
-
-    /// Every partition of every spec.
-    pub(crate) fn set_all(&mut self) {
-        self.holds_all = true;
-    }
-
-    /// Adds the partition of a tuple in the order of its spec.
-    ///
-    /// # Errors
-    /// [`crate::error::ErrorKind::Unsupported`] when the table does not tell what the tuple means.
-    pub(crate) fn insert(
-        &mut self,
-        metadata: &TableMetadata,
-        spec_id: i32,
-        tuple: &Struct,
-    ) -> Result<()> {
-        let layout = spec_layout(metadata, spec_id);
-        let key = layout.as_ref().and_then(|layout| {
-            PartitionKey::new(spec_id, self.specs.get(&spec_id)?, layout, tuple)
-        });
-        let (Some(layout), Some(key)) = (layout, key) else {
-            return Err(Error::unsupported(format!(
-                "the partitions of spec {spec_id} cannot be told apart"
-            )));
-        };
-        if self.keys.insert(key) {
-            self.spec_ids.insert(spec_id);
-            self.tuples.push((layout, tuple.clone()));
-        }
-        Ok(())
-    }
-
-    /// Whether the file is in one of the partitions; `None` when that cannot be told.
-    pub(crate) fn holds(&self, file: &PlacedFile) -> Option<bool> {
-        if self.holds_all {
-            return Some(true);
-        }
-        if !self.spec_ids.contains(&file.spec_id) {
-            return Some(false);
-        }
-        let shape = self.specs.get(&file.spec_id)?;
-        let tuple = file.file().partition();
-        let key = PartitionKey::new(file.spec_id, shape, &file.layout, tuple)?;
-        Some(self.keys.contains(&key))
-    }
-
-    /// Whether a manifest may list a file of one of the partitions.
-    pub(crate) fn may_be_in(&self, manifest: &ManifestFile) -> bool {
-        self.holds_all
-            || self.spec_ids.contains(&manifest.partition_spec_id)
-                && self.tuples.iter().any(|(layout, tuple)| {
-                    layout.spec_id == manifest.partition_spec_id
-                        && manifest_may_hold(manifest, layout, tuple)
-                })
-    }
 }

@@ -1,5 +1,6 @@
 //! What a predicate on columns says about partition values, and what partition values say of rows.
 
+mod rows;
 mod strict;
 
 use iceberg::spec::{
@@ -12,6 +13,7 @@ use super::predicate::{Comparison, Predicate};
 use super::value::Value;
 use crate::table::transform::{apply, text_prefix};
 
+pub(crate) use rows::rows_of;
 pub(crate) use strict::strict_conditions;
 
 /// One value of a partition tuple, as a manifest's own spec and schema describe it.

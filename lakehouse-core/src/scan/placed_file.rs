@@ -1,5 +1,7 @@
 //! The files of a manifest with all that their entries inherit, as commits carry them on.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use iceberg::spec::{
@@ -129,13 +131,17 @@ impl PlacedFile {
         }
     }
 
-    /// Whether position deletes may name the data file at `path`.
-    pub(crate) fn may_name(&self, path: &str) -> bool {
+    /// One of the data files at `paths` that position deletes may name.
+    pub(crate) fn first_named<'a>(&self, paths: &'a BTreeSet<String>) -> Option<&'a String> {
         if let Some(referenced) = self.file().referenced_data_file() {
-            return referenced == path;
+            return paths.get(&referenced);
         }
         let (lower, upper) = self.path_bounds();
-        lower.is_none_or(|lower| lower <= path) && upper.is_none_or(|upper| path <= upper)
+        let from = lower.map_or(Bound::Unbounded, Bound::Included);
+        let mut paths = paths.range::<str, _>((from, Bound::Unbounded));
+        paths
+            .next()
+            .filter(|path| upper.is_none_or(|upper| path.as_str() <= upper))
     }
 
     fn path_bounds(&self) -> (Option<&str>, Option<&str>) {

@@ -334,12 +334,15 @@ fn manifests_of(
 /// schemas.
 pub(super) fn spec_layout(metadata: &TableMetadata, spec_id: i32) -> Option<PartitionLayout> {
     let spec = metadata.partition_spec_by_id(spec_id)?;
-    Some(PartitionLayout::new(spec, |source_id| {
-        std::iter::once(metadata.current_schema())
-            .chain(metadata.schemas_iter())
-            .find_map(|schema| schema.field_by_id(source_id))
-            .and_then(|field| field.field_type.as_primitive_type().cloned())
-    }))
+    Some(PartitionLayout::new(spec, |id| column_type(metadata, id)))
+}
+
+/// The type that a column has now, or had.
+pub(super) fn column_type(metadata: &TableMetadata, field_id: i32) -> Option<PrimitiveType> {
+    std::iter::once(metadata.current_schema())
+        .chain(metadata.schemas_iter())
+        .find_map(|schema| schema.field_by_id(field_id))
+        .and_then(|field| field.field_type.as_primitive_type().cloned())
 }
 
 /// How many of the manifests hold `rows_max` rows, by the manifest list's counts.

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
-use iceberg::spec::{Datum, PrimitiveType, TableMetadata};
+use iceberg::spec::{Datum, PrimitiveLiteral, PrimitiveType, TableMetadata};
 
 use super::predicate::{Comparison, Predicate};
+use crate::table::calendar::DAY_US;
+use crate::table::value_text::value_text as table_text;
 
 /// Longer texts are cut: a list of values may have thousands.
 const CHARS_MAX: usize = 200;
+/// 0001-01-01 to 9999-12-31 in days since 1970: dates that the format crate writes.
+const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
 
 /// The text of a condition on a table's rows.
 pub(crate) fn predicate_text(predicate: &Predicate, metadata: &TableMetadata) -> String {
@@ -137,7 +141,25 @@ fn value_text(literal: &Datum) -> String {
                 .and_then(|text| text.strip_suffix('"'));
             format!("'{}'", inner.unwrap_or(&text).replace('\'', "''"))
         }
+        PrimitiveType::Date
+        | PrimitiveType::Time
+        | PrimitiveType::Timestamp
+        | PrimitiveType::Timestamptz
+            if !is_printable(literal) =>
+        {
+            format!("'{}'", table_text(literal.data_type(), literal.literal()))
+        }
         _ => format!("'{literal}'"),
+    }
+}
+
+/// Whether the format crate has a text for a date or time: it panics on far ones.
+fn is_printable(literal: &Datum) -> bool {
+    match (literal.data_type(), literal.literal()) {
+        (PrimitiveType::Date, PrimitiveLiteral::Int(days)) => DAYS.contains(&i64::from(*days)),
+        (PrimitiveType::Time, PrimitiveLiteral::Long(us)) => (0..DAY_US).contains(us),
+        (_, PrimitiveLiteral::Long(us)) => DAYS.contains(&us.div_euclid(DAY_US)),
+        _ => true,
     }
 }
 
@@ -162,5 +184,15 @@ mod tests {
             "id < 7 AND (name >= 'it''s' OR name IS NULL)"
         );
         assert_eq!(predicate_text(&Predicate::AlwaysTrue, metadata), "all rows");
+    }
+
+    #[test]
+    fn far_dates_and_times_have_a_text() {
+        assert_eq!(value_text(&Datum::date(1)), "'1970-01-02'");
+        assert_eq!(value_text(&Datum::date(100_000_000)), "'275760-09-13'");
+        for us in [i64::MIN, i64::MAX] {
+            let text = value_text(&Datum::timestamptz_micros(us));
+            assert!(text.contains('T') && text.ends_with("+00:00'"), "{text}");
+        }
     }
 }

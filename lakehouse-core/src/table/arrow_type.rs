@@ -17,7 +17,11 @@ use crate::error::{Error, Result};
 use crate::name::quote;
 
 /// The schema in which a table's rows are read: no field ids, strings and binaries of the top level
-/// as views.
+/// as views, and what a struct, list or map holds nullable.
+///
+/// The engine casts no value that may be NULL to a type that says inside that none is, so no
+/// statement could give a struct with required fields a value. Which values must not be NULL is
+/// checked where they are written.
 ///
 /// Ids stay inside the scan because the engine compares field metadata when it joins plans.
 ///
@@ -59,17 +63,29 @@ fn read_field(field: &Field, top: bool) -> Field {
         DataType::Utf8 if top => DataType::Utf8View,
         DataType::LargeBinary | DataType::Binary if top => DataType::BinaryView,
         DataType::LargeBinary => DataType::Binary,
-        DataType::Struct(fields) => DataType::Struct(
-            fields
-                .iter()
-                .map(|inner| Arc::new(read_field(inner, false)))
-                .collect(),
-        ),
-        DataType::List(inner) => DataType::List(Arc::new(read_field(inner, false))),
-        DataType::Map(inner, sorted) => DataType::Map(Arc::new(read_field(inner, false)), *sorted),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(within).collect()),
+        DataType::List(inner) => DataType::List(within(inner)),
+        DataType::Map(inner, sorted) => DataType::Map(Arc::new(read_entries(inner)), *sorted),
         other => other.clone(),
     };
     Field::new(field.name(), data_type, field.is_nullable())
+}
+
+fn within(field: &FieldRef) -> FieldRef {
+    Arc::new(read_field(field, false).with_nullable(true))
+}
+
+/// The entries of a map and its keys are there in every Arrow map.
+fn read_entries(entries: &Field) -> Field {
+    let DataType::Struct(pair) = entries.data_type() else {
+        return read_field(entries, false);
+    };
+    let pair = pair.iter().enumerate().map(|(index, field)| match index {
+        0 => Arc::new(read_field(field, false)),
+        _ => within(field),
+    });
+    let data_type = DataType::Struct(pair.collect());
+    Field::new(entries.name(), data_type, entries.is_nullable())
 }
 
 /// The Iceberg schema of Arrow rows, with ids in order of first sight; a catalog assigns the

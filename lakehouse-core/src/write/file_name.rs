@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use iceberg::spec::{Datum, Literal, PrimitiveLiteral, PrimitiveType, Struct, Transform};
+use iceberg::spec::{Datum, PartitionSpec, PrimitiveLiteral, Struct, StructType, Transform};
 use iceberg::transform::create_transform_function;
 use uuid::Uuid;
 
@@ -10,12 +10,14 @@ use super::partition::PartitionColumn;
 use super::properties::Properties;
 use crate::error::{Error, Result};
 use crate::storage::join;
-use crate::table::calendar::{DAY_US, date_text, time_text};
+use crate::table::value_text::partition_value_text;
 
 /// The most bytes a partition field's name or its value takes in a path: both stand in one folder's
 /// name, for which file systems allow 255. The path is for people: the partition value itself
 /// stands in the metadata.
 const SEGMENT_BYTES_MAX: usize = 120;
+/// What stands for a value that is NULL.
+const NULL: &str = "null";
 /// Bits of a name's hash that spread files over an object store's prefixes.
 const HASH_BITS: usize = 20;
 /// Folders the hash is cut into, each of [`HASH_FOLDER_BITS`] bits; the rest is one more.
@@ -180,18 +182,40 @@ fn hash_path(name: &str) -> Result<String> {
 /// `name=value` for each partition field, as folders; empty for a table without partitions.
 fn partition_path(fields: &[PartitionColumn], partition: &Struct) -> String {
     let segments = fields.iter().zip(partition.iter()).map(|(field, value)| {
-        let value = value.map_or_else(|| "null".to_owned(), |value| value_text(field, value));
-        format!("{}={}", escape(&field.name), escape(&value))
+        let value = partition_value_text(field.transform, &field.result, value);
+        let part = |text: &str| escape(text, SEGMENT_BYTES_MAX);
+        format!("{}={}", part(&field.name), part(&value))
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// The name of a partition of a spec, whose values are of these types: that of its folders, whole.
+pub(crate) fn partition_name(
+    spec: &PartitionSpec,
+    partition_type: &StructType,
+    partition: &Struct,
+) -> String {
+    let types = partition_type.fields().iter();
+    let types = types.map(|field| field.field_type.as_primitive_type());
+    let fields = spec.fields().iter().zip(types).zip(partition.iter());
+    let segments = fields.map(|((field, kind), value)| {
+        let value = value.filter(|_| field.transform != Transform::Void);
+        let value = kind.map_or_else(
+            || NULL.to_owned(),
+            |kind| partition_value_text(field.transform, kind, value),
+        );
+        let part = |text: &str| escape(text, usize::MAX);
+        format!("{}={}", part(&field.name), part(&value))
     });
     segments.collect::<Vec<_>>().join("/")
 }
 
 /// Form encoding, as other engines write partition folders; cut to a length that a file system
 /// takes.
-fn escape(text: &str) -> String {
+fn escape(text: &str, bytes_max: usize) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if escaped.len() + 3 > SEGMENT_BYTES_MAX {
+        if escaped.len() + 3 > bytes_max {
             break;
         }
         match byte {
@@ -208,95 +232,16 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// A partition value for people.
-fn value_text(field: &PartitionColumn, value: &Literal) -> String {
-    use PrimitiveLiteral as L;
-    let Literal::Primitive(value) = value else {
-        return String::new();
-    };
-    match (field.transform, value) {
-        (Transform::Year, L::Int(years)) => format!("{:04}", 1970 + i64::from(*years)),
-        (Transform::Month, L::Int(months)) => {
-            let (year, month) = (months.div_euclid(12), months.rem_euclid(12));
-            format!("{:04}-{:02}", 1970 + i64::from(year), month + 1)
-        }
-        (Transform::Day, L::Int(days)) => date_text(i64::from(*days)),
-        (Transform::Hour, L::Int(hours)) => {
-            let (day, hour) = (hours.div_euclid(24), hours.rem_euclid(24));
-            format!("{}-{hour:02}", date_text(i64::from(day)))
-        }
-        _ => plain_text(&field.result, value),
-    }
-}
-
-fn plain_text(value_type: &PrimitiveType, value: &PrimitiveLiteral) -> String {
-    use PrimitiveLiteral as L;
-    match (value_type, value) {
-        (PrimitiveType::Date, L::Int(days)) => date_text(i64::from(*days)),
-        (PrimitiveType::Time, L::Long(us)) => time_text(*us, 1_000_000, 6),
-        (PrimitiveType::Timestamp, L::Long(us)) => instant_text(*us, 1, ""),
-        (PrimitiveType::Timestamptz, L::Long(us)) => instant_text(*us, 1, "+00:00"),
-        (PrimitiveType::TimestampNs, L::Long(ns)) => instant_text(*ns, 1_000, ""),
-        (PrimitiveType::TimestamptzNs, L::Long(ns)) => instant_text(*ns, 1_000, "+00:00"),
-        (PrimitiveType::Decimal { scale, .. }, L::Int128(unscaled)) => {
-            decimal_text(*unscaled, *scale as usize)
-        }
-        (_, L::Boolean(value)) => value.to_string(),
-        (_, L::Int(value)) => value.to_string(),
-        (_, L::Long(value)) => value.to_string(),
-        (_, L::Float(value)) => value.to_string(),
-        (_, L::Double(value)) => value.to_string(),
-        (_, L::String(value)) => value.clone(),
-        (_, L::UInt128(value)) => Uuid::from_u128(*value).to_string(),
-        (_, L::Binary(bytes)) => bytes.iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        }),
-        (_, L::Int128(value)) => value.to_string(),
-        (_, L::AboveMax | L::BelowMin) => String::new(),
-    }
-}
-
-/// A timestamp of `per_us` ticks in a microsecond.
-fn instant_text(ticks: i64, per_us: i64, zone: &str) -> String {
-    let day = DAY_US * per_us;
-    let digits = if per_us == 1 { 6 } else { 9 };
-    let time = time_text(ticks.rem_euclid(day), 1_000_000 * per_us, digits);
-    format!("{}T{time}{zone}", date_text(ticks.div_euclid(day)))
-}
-
-fn decimal_text(unscaled: i128, scale: usize) -> String {
-    let sign = if unscaled < 0 { "-" } else { "" };
-    let digits = format!("{:0width$}", unscaled.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    match scale {
-        0 => format!("{sign}{whole}"),
-        _ => format!("{sign}{whole}.{fraction}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn t14_partition_values_are_encoded_once() {
-        assert_eq!(escape("a#b?c/d%e f=ä"), "a%23b%3Fc%2Fd%25e+f%3D%C3%A4");
-        assert_eq!(escape(".."), "..");
-        assert!(escape(&"/".repeat(1000)).len() <= SEGMENT_BYTES_MAX);
-    }
-
-    #[test]
-    fn values_read_like_their_type() {
-        assert_eq!(decimal_text(-5, 2), "-0.05");
-        assert_eq!(decimal_text(1420, 2), "14.20");
-        assert_eq!(decimal_text(7, 0), "7");
-        assert_eq!(instant_text(-1, 1, ""), "1969-12-31T23:59:59.999999");
-        assert_eq!(
-            instant_text(0, 1_000, "+00:00"),
-            "1970-01-01T00:00:00+00:00"
-        );
+        let all = |text| escape(text, usize::MAX);
+        assert_eq!(all("a#b?c/d%e f=ä"), "a%23b%3Fc%2Fd%25e+f%3D%C3%A4");
+        assert_eq!(all(".."), "..");
+        assert!(escape(&"/".repeat(1000), SEGMENT_BYTES_MAX).len() <= SEGMENT_BYTES_MAX);
     }
 
     #[test]

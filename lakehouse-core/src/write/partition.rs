@@ -24,6 +24,15 @@ use crate::table::field_id;
 /// Partition tuple of a row in comparable form; equal tuples have equal keys.
 pub(super) type PartitionKey = Arc<[u8]>;
 
+/// The key of a tuple that comes without rows; 0.0 and -0.0 are two, although they are equal.
+/// Unlike the keys of rows, it does not begin with a byte that says whether there is a value.
+pub(super) fn key_of(partition: &Struct) -> PartitionKey {
+    match partition.fields() {
+        [] => PartitionKey::default(),
+        _ => PartitionKey::from(format!("{partition:?}").into_bytes()),
+    }
+}
+
 /// Splits batches by the partition spec of a table.
 #[derive(Debug)]
 pub(super) struct Partitioner {

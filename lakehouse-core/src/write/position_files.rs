@@ -13,6 +13,7 @@ use super::delete_writer::{DeleteFolder, DeletedPositions};
 use super::metrics::MetricsPlan;
 use super::parquet_file::{FileFormat, ParquetFile};
 use super::parquet_options::writer_options;
+use super::partition::{PartitionKey, key_of};
 use super::properties::Properties;
 use crate::error::{Error, Result};
 use crate::runtime::Reservation;
@@ -33,8 +34,15 @@ pub(super) struct PositionFiles {
     options: HashMap<String, String>,
     granularity: Granularity,
     /// What waits for the other data files of its partition, by location.
-    gathered: HashMap<(i32, Struct), BTreeMap<String, RoaringTreemap>>,
+    gathered: HashMap<(i32, PartitionKey), PartitionDeletes>,
     gathered_bytes: usize,
+}
+
+/// What waits in one partition.
+#[derive(Debug)]
+struct PartitionDeletes {
+    partition: Struct,
+    files: BTreeMap<String, RoaringTreemap>,
 }
 
 /// How many data files one delete file is for.
@@ -81,9 +89,13 @@ impl PositionFiles {
         written: &mut Vec<WrittenFile>,
     ) -> Result<()> {
         let bytes = deleted.positions.serialized_size() + deleted.data_file.len();
-        let partition = (deleted.spec_id, deleted.partition);
-        let files = self.gathered.entry(partition).or_default();
-        files.insert(deleted.data_file, deleted.positions);
+        let key = (deleted.spec_id, key_of(&deleted.partition));
+        let waiting = self.gathered.entry(key);
+        let waiting = waiting.or_insert_with(|| PartitionDeletes {
+            partition: deleted.partition,
+            files: BTreeMap::new(),
+        });
+        waiting.files.insert(deleted.data_file, deleted.positions);
         self.gathered_bytes += bytes;
         if self.granularity == Granularity::File || self.memory.resize(self.gathered_bytes).is_err()
         {
@@ -95,8 +107,8 @@ impl PositionFiles {
     /// Writes what was gathered.
     pub(super) async fn end(&mut self, written: &mut Vec<WrittenFile>) -> Result<()> {
         let mut gathered: Vec<_> = std::mem::take(&mut self.gathered).into_iter().collect();
-        gathered.sort_by(|(_, one), (_, other)| one.keys().next().cmp(&other.keys().next()));
-        for ((spec_id, partition), files) in gathered {
+        gathered.sort_by(|(_, one), (_, other)| one.files.keys().cmp(other.files.keys()));
+        for ((spec_id, _), PartitionDeletes { partition, files }) in gathered {
             let format = Arc::new(self.format(spec_id)?);
             let mut open: Option<ParquetFile> = None;
             let only = match files.len() {

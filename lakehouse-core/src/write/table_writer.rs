@@ -20,7 +20,7 @@ use super::new_values::encode_values;
 use super::page_rewrite::NewValues;
 use super::parquet_file::{FileFormat, ParquetFile};
 use super::parquet_options::{row_group_bytes, writer_options};
-use super::partition::{Group, PartitionKey, Partitioner};
+use super::partition::{Group, PartitionKey, Partitioner, key_of};
 use super::properties::Properties;
 use super::ready_group::ReadyGroup;
 use super::spool::Spool;
@@ -246,11 +246,7 @@ impl TableWriter {
                 self.closed.insert(oldest);
             }
         }
-        let key = match self.partitioner.fields() {
-            [] => PartitionKey::default(),
-            // Unlike the keys of rows, which begin with a byte that says whether there is a value.
-            _ => PartitionKey::from(format!("{partition:?}").into_bytes()),
-        };
+        let key = key_of(partition);
         self.open_file(&key, partition.clone())?;
         Ok(key)
     }

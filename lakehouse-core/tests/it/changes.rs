@@ -6,4 +6,6 @@ mod operations;
 mod publish;
 mod races;
 mod random;
+mod replaced_partitions;
+mod streams;
 mod world;

@@ -7,6 +7,7 @@ mod damaged;
 mod deletes;
 mod dynamic_filters;
 mod equality;
+mod equality_nested;
 mod equality_property;
 mod evolution;
 mod function_pruning;

@@ -252,7 +252,6 @@ async fn a_branch_changes_alone() {
             let context = fixture.context_of(&table, 3).await;
             let mut change = fixture.row_change(&statement).await;
             change.target.table = table;
-            change.branch = Some("dev".to_owned());
             let input = context.sql(&rows).await.unwrap().into_unoptimized_plan();
             let node = RowChangeNode::try_new(change, input).unwrap();
             let frame = context.execute_logical_plan(node.into_plan()).await;

@@ -262,6 +262,37 @@ async fn a_file_has_field_ids_zstd_page_index_and_counts() {
     );
 }
 
+/// The bytes of the bloom filter of a column of 2000 values that all differ.
+async fn bloom_filter_bytes(properties: &[(&str, &str)]) -> i32 {
+    let columns = [("id!", primitive(PrimitiveType::Int))];
+    let enabled = ("write.parquet.bloom-filter-enabled.column.id", "true");
+    let properties = [&[enabled], properties].concat();
+    let table = table(&columns, &[], &properties, FormatVersion::V2);
+    let rows = batch([("id", ints((0..2000).map(Some)))]);
+    let files = write(&table, vec![rows]).await.unwrap();
+    let (_, footer) = rows_of(&table, &files[0]).await;
+    footer.row_group(0).column(0).bloom_filter_length().unwrap()
+}
+
+#[tokio::test]
+async fn an_adaptive_bloom_filter_is_as_large_as_its_values_need_whatever_was_guessed() {
+    let guess = ("write.parquet.bloom-filter-ndv.column.id", "10");
+    let adaptive = |text| ("write.parquet.bloom-filter-adaptive-enabled", text);
+    let max = ("write.parquet.bloom-filter-max-bytes", "1024");
+    let guessed = bloom_filter_bytes(&[guess]).await;
+    assert!(guessed < 200, "{guessed}");
+    assert_eq!(
+        bloom_filter_bytes(&[guess, adaptive("false")]).await,
+        guessed
+    );
+    // About ten bits for each value at one false positive in a hundred.
+    let adapted = bloom_filter_bytes(&[guess, adaptive("true")]).await;
+    assert!((2000..8500).contains(&adapted), "{adapted}");
+    assert_eq!(bloom_filter_bytes(&[]).await, adapted);
+    let bounded = bloom_filter_bytes(&[guess, adaptive("true"), max]).await;
+    assert!((guessed + 1..1200).contains(&bounded), "{bounded}");
+}
+
 #[tokio::test]
 async fn no_rows_make_no_files() {
     let table = table(

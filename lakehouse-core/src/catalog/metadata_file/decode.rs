@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use iceberg::spec::TableMetadata;
 use serde_json::Value;
 
-use crate::catalog::foreign_type;
+use crate::catalog::{foreign_type, nano_default};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a compressed file may unfold to: a small one could otherwise fill the memory.
@@ -74,7 +74,17 @@ fn parse(json: &[u8]) -> Result<TableMetadata> {
         Err(error) => without_foreign_types(json).ok_or_else(|| explain(json, error))?,
     };
     refuse_encryption(&metadata)?;
-    super::default::refuse_lost(json, &metadata)?;
+    let defaults = super::default::lost(json, &metadata)?;
+    if defaults.is_empty() {
+        return Ok(metadata);
+    }
+    let mut value = super::json::to_value(&metadata)?;
+    value["properties"][nano_default::PROPERTY] = Value::from(serde_json::to_string(&defaults)?);
+    let metadata = super::json::from_value(value)?;
+    // Whoever reads the table later may rely on them.
+    for schema in metadata.schemas_iter() {
+        nano_default::with_defaults(&metadata, schema)?;
+    }
     Ok(metadata)
 }
 
@@ -135,6 +145,7 @@ fn explain(json: &[u8], error: serde_json::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use iceberg::spec::{Literal, PrimitiveLiteral, Schema};
     use serde_json::json;
 
     use super::*;
@@ -248,7 +259,7 @@ mod tests {
             // What a commit writes is read again.
             super::super::json::to_vec(&read, None).unwrap();
         }
-        let lost = field("timestamp_ns", json!("2017-11-16T22:31:08.000000001"));
+        let lost = field("timestamp_ns", json!("3017-11-16T22:31:08.000000001"));
         let (kind, text) = kind_and_text(&lost);
         assert_eq!(kind, ErrorKind::Unsupported);
         assert!(
@@ -256,6 +267,46 @@ mod tests {
             "{text}"
         );
         decode_value(&field("timestamp_ns", Value::Null)).unwrap();
+    }
+
+    #[test]
+    fn defaults_in_nanoseconds_are_read_and_keep_the_table_from_being_written() {
+        let mut changed = metadata();
+        changed["format-version"] = json!(3);
+        changed["next-row-id"] = json!(0);
+        changed["last-column-id"] = json!(4);
+        let time = "1970-01-01T00:00:00.000000001";
+        changed["schemas"] = json!([
+            {"type": "struct", "schema-id": 0, "fields": [
+                {"id": 1, "name": "a", "required": false, "type": "timestamp_ns"}
+            ]},
+            {"type": "struct", "schema-id": 3, "fields": [
+                {"id": 1, "name": "a", "required": false, "type": "timestamp_ns",
+                    "write-default": time},
+                {"id": 2, "name": "l", "required": false, "type": {"type": "list",
+                    "element-id": 3, "element-required": true, "element": {"type": "struct",
+                    "fields": [{"id": 4, "name": "at", "required": true,
+                        "type": "timestamptz_ns", "initial-default": format!("{time}+00:00"),
+                        "write-default": format!("{time}+00:00")}]}}}
+            ]}
+        ]);
+        changed["current-schema-id"] = json!(3);
+        let (read, _) = decode_value(&changed).unwrap();
+        let error = foreign_type::refuse_write(&read).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("\"a\""), "{error}");
+        let with = |id| {
+            let schema = read.schema_by_id(id).unwrap();
+            nano_default::with_defaults(&read, schema).unwrap()
+        };
+        let one = Some(Literal::Primitive(PrimitiveLiteral::Long(1)));
+        let defaults = |schema: &Schema, id| {
+            let field = schema.field_by_id(id).unwrap();
+            (field.initial_default.clone(), field.write_default.clone())
+        };
+        assert_eq!(defaults(&with(0), 1), (None, None));
+        assert_eq!(defaults(&with(3), 1), (None, one.clone()));
+        assert_eq!(defaults(&with(3), 4), (one.clone(), one));
     }
 
     #[test]

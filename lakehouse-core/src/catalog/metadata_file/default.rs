@@ -3,19 +3,22 @@
 use iceberg::spec::{Literal, NestedField, Schema, TableMetadata, Type};
 use serde_json::Value;
 
+use crate::catalog::nano_default::{self, FieldDefault, FieldDefaults, NanoDefaults};
 use crate::error::{Error, Result};
 
 const KEYS: [&str; 2] = ["initial-default", "write-default"];
 
-/// Refuses metadata whose JSON has a default that did not arrive: rows would be NULL instead.
+/// The defaults in the JSON of metadata that did not arrive: rows would be NULL instead.
 ///
 /// # Errors
-/// [`crate::error::ErrorKind::Unsupported`] by name of the column.
-pub(super) fn refuse_lost(json: &[u8], metadata: &TableMetadata) -> Result<()> {
+/// [`crate::error::ErrorKind::Unsupported`] by name of the column, for one that is not a time in
+/// nanoseconds.
+pub(super) fn lost(json: &[u8], metadata: &TableMetadata) -> Result<NanoDefaults> {
+    let mut lost = NanoDefaults::new();
     // Almost no table has defaults; taking the JSON apart once more is left to those that do.
     let text = String::from_utf8_lossy(json);
     if !KEYS.iter().any(|key| text.contains(key)) {
-        return Ok(());
+        return Ok(lost);
     }
     let value: Value = serde_json::from_slice(json)?;
     let many = value.get("schemas").and_then(Value::as_array);
@@ -25,13 +28,17 @@ pub(super) fn refuse_lost(json: &[u8], metadata: &TableMetadata) -> Result<()> {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(|id| metadata.schema_by_id(id));
         if let Some(parsed) = parsed {
-            check_fields(schema, parsed)?;
+            let mut of_fields = FieldDefaults::new();
+            check_fields(schema, parsed, &mut of_fields)?;
+            if !of_fields.is_empty() {
+                lost.insert(parsed.schema_id(), of_fields);
+            }
         }
     }
-    Ok(())
+    Ok(lost)
 }
 
-fn check_fields(owner: &Value, schema: &Schema) -> Result<()> {
+fn check_fields(owner: &Value, schema: &Schema, lost: &mut FieldDefaults) -> Result<()> {
     let fields = owner.get("fields").and_then(Value::as_array);
     for field in fields.into_iter().flatten() {
         let id = field.get("id").and_then(Value::as_i64);
@@ -39,8 +46,18 @@ fn check_fields(owner: &Value, schema: &Schema) -> Result<()> {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(|id| schema.field_by_id(id));
         if let Some(parsed) = parsed {
+            let nanoseconds = |key: &str| {
+                let text = field.get(key)?.as_str()?;
+                nano_default::parse(text, &parsed.field_type)
+            };
+            let [initial, write] = KEYS.map(nanoseconds);
+            if initial.is_some() || write.is_some() {
+                lost.insert(parsed.id, FieldDefault { initial, write });
+            }
             for (key, arrived) in KEYS.iter().zip(defaults(parsed)) {
-                if !is_whole(field.get(*key), arrived, &parsed.field_type) {
+                if nanoseconds(key).is_none()
+                    && !is_whole(field.get(*key), arrived, &parsed.field_type)
+                {
                     return Err(Error::unsupported(format!(
                         "column {:?} has a default of type {} ({key} {}), which this library does \
                          not read",
@@ -50,17 +67,17 @@ fn check_fields(owner: &Value, schema: &Schema) -> Result<()> {
             }
         }
         if let Some(inner) = field.get("type") {
-            check_type(inner, schema)?;
+            check_type(inner, schema, lost)?;
         }
     }
     Ok(())
 }
 
-fn check_type(field_type: &Value, schema: &Schema) -> Result<()> {
-    check_fields(field_type, schema)?;
+fn check_type(field_type: &Value, schema: &Schema, lost: &mut FieldDefaults) -> Result<()> {
+    check_fields(field_type, schema, lost)?;
     for key in ["element", "key", "value"] {
         if let Some(inner) = field_type.get(key) {
-            check_type(inner, schema)?;
+            check_type(inner, schema, lost)?;
         }
     }
     Ok(())

@@ -196,7 +196,7 @@ pub(super) fn ids(field: &NestedField) -> Vec<i32> {
 }
 
 /// The fields directly in a type.
-pub(super) fn children(field_type: &Type) -> Vec<NestedFieldRef> {
+pub(in crate::commit) fn children(field_type: &Type) -> Vec<NestedFieldRef> {
     match field_type {
         Type::Primitive(_) => Vec::new(),
         Type::Struct(fields) => fields.fields().to_vec(),

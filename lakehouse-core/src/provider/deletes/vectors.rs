@@ -75,13 +75,16 @@ pub(super) async fn read(
 }
 
 /// Holds the data files that manifests say vectors are for against those that the footer of the
-/// vectors' file says, where it can be read.
+/// vectors' file says, where it can be read. Tables are copied to another folder by tools that
+/// rewrite metadata and leave that footer as it was: below `folder`, the table's, data files may
+/// have had another one before.
 ///
 /// # Errors
 /// [`crate::error::ErrorKind::Corrupt`] for a vector that is another data file's.
 pub(super) async fn check_names(
     mut reader: FileReader,
     storage: &Storage,
+    folder: &str,
     blobs: &[Blob],
     memory: &Memory,
 ) -> Result<()> {
@@ -91,7 +94,7 @@ pub(super) async fn check_names(
     };
     for blob in blobs {
         match names.get(&blob.bytes.start) {
-            Some(named) if *named != blob.data_file => {
+            Some(named) if !is_same_file(named, &blob.data_file, folder) => {
                 return Err(Error::corrupt(format!(
                     "the manifest says that a deletion vector is for {:?}, the vector's file that \
                      it is for {named:?}; restore the manifest",
@@ -104,6 +107,23 @@ pub(super) async fn check_names(
         }
     }
     Ok(())
+}
+
+/// Whether a data file is the one that was `named`, or became it when the whole table was copied:
+/// it has the same place below the table's `folder` that the other had below another folder.
+fn is_same_file(named: &str, data_file: &str, folder: &str) -> bool {
+    let place = |file: &str| {
+        let below = file.strip_prefix(folder.trim_end_matches('/'))?;
+        below.starts_with('/').then(|| below.to_owned())
+    };
+    if named == data_file {
+        return true;
+    }
+    match (place(named), place(data_file)) {
+        // Files of the table as it stands now are told apart by all of their names.
+        (None, Some(place)) => named.ends_with(&place),
+        _ => false,
+    }
 }
 
 async fn names(
@@ -164,5 +184,35 @@ async fn size_with(blobs: &[Blob], reader: &FileReader, storage: &Storage) -> Re
         .with_context("file", reader.location())
         .with_context("data file", &blob.data_file)),
         None => Ok(size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_file;
+
+    #[test]
+    fn a_copied_data_file_keeps_its_place_below_the_table() {
+        let folder = "s3://new/db/t";
+        for (named, data_file, wanted) in [
+            ("s3://new/db/t/data/a", "s3://new/db/t/data/a", true),
+            ("/old/t/data/a", "s3://new/db/t/data/a", true),
+            ("s3://old/t/data/p=1/a", "s3://new/db/t/data/p=1/a", true),
+            ("s3://old/t/data/p=2/a", "s3://new/db/t/data/p=1/a", false),
+            ("s3://old/t/data/b", "s3://new/db/t/data/a", false),
+            ("s3://old/t/xdata/a", "s3://new/db/t/data/a", false),
+            // Another file of the same table.
+            ("s3://new/db/t/x/data/a", "s3://new/db/t/data/a", false),
+            // Not below the table's folder.
+            ("s3://old/t/data/a", "s3://new/db/t2/data/a", false),
+            ("s3://old/files/a", "s3://new/files/a", false),
+        ] {
+            assert_eq!(
+                is_same_file(named, data_file, folder),
+                wanted,
+                "{named} {data_file}"
+            );
+        }
+        assert!(is_same_file("/old/data/a", "/t/data/a", "/t/"));
     }
 }

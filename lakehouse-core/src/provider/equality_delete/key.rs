@@ -1,17 +1,19 @@
 //! Key columns of equality deletes: where a scan finds them, and how delete files store them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, make_array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Float32Type, Float64Type, Schema as ArrowSchema};
 use iceberg::spec::{
-    NameMapping, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, TableMetadata,
-    Type,
+    Literal, NameMapping, NestedField, NestedFieldRef, PrimitiveType, Schema, Struct, StructType,
+    TableMetadata, Type,
 };
 
 use super::super::field_mapping::TableColumns;
 use super::super::metadata_column::MetadataColumns;
+use crate::catalog::nano_default;
 use crate::error::{Error, Result};
 use crate::table;
 
@@ -77,15 +79,26 @@ pub(crate) struct Key {
     pub(crate) width_bytes: u64,
 }
 
+/// A column that the schema does not have, or no longer, but equality deletes compare.
+#[derive(Debug)]
+pub(crate) struct DroppedColumn {
+    id: i32,
+    /// The column as a scan reads it: itself, or, for a field of a struct, the way down to it alone.
+    /// The structs on the way may still be columns, and have ids here that no column of the table
+    /// has.
+    pub(crate) field: NestedFieldRef,
+    /// The field ids that data files have for those structs.
+    pub(crate) file_ids: Vec<(i32, i32)>,
+}
+
 /// Finds key columns in a table, and gathers those that its schema no longer has.
 #[derive(Debug)]
 pub(crate) struct KeyColumns<'a> {
     metadata: &'a TableMetadata,
     schema: &'a Schema,
     name_mapping: Option<&'a NameMapping>,
-    /// Top-level columns that the schema does not have, but equality deletes compare; a scan reads
-    /// them behind the schema's own columns.
-    pub(crate) dropped: Vec<NestedFieldRef>,
+    /// Columns that a scan reads behind the schema's own.
+    pub(crate) dropped: Vec<DroppedColumn>,
 }
 
 impl<'a> KeyColumns<'a> {
@@ -108,8 +121,7 @@ impl<'a> KeyColumns<'a> {
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Corrupt`] for no ids, an id that no schema ever had, or one of a
-    /// nested column; [`crate::error::ErrorKind::Unsupported`] for fields of lists and maps, and
-    /// for a field that was dropped from a struct that is still there.
+    /// nested column; [`crate::error::ErrorKind::Unsupported`] for fields of lists and maps.
     pub(crate) fn key(&mut self, equality_ids: &[i32]) -> Result<Key> {
         if equality_ids.is_empty() {
             return Err(Error::corrupt(
@@ -117,28 +129,26 @@ impl<'a> KeyColumns<'a> {
             ));
         }
         let mut scanned = Vec::with_capacity(equality_ids.len());
-        let mut roots: Vec<NestedFieldRef> = Vec::new();
+        let mut lines = Vec::with_capacity(equality_ids.len());
         let mut width_bytes = 0;
         for &id in equality_ids {
-            let (path, root, kind) = self.column(id)?;
+            let (path, line) = self.column(id)?;
+            let leaf = line.last().map(|leaf| leaf_type(leaf)).transpose()?;
+            width_bytes += leaf.as_ref().map_or(0, width);
             scanned.push(path);
-            if roots.iter().all(|known| known.id != root.id) {
-                roots.push(root);
-            }
-            width_bytes += width(&kind);
+            lines.push(line);
         }
-        let kept = |optional| -> Vec<NestedFieldRef> {
-            roots
-                .iter()
-                .filter_map(|root| pruned(root, equality_ids, optional))
-                .collect()
-        };
+        let lines: Vec<&[NestedFieldRef]> = lines.iter().map(Vec::as_slice).collect();
         // Every key column has to be there, and each value may be NULL.
-        let required = Schema::builder().with_fields(kept(false)).build()?;
-        let optional = Schema::builder().with_fields(kept(true)).build()?;
+        let required = Schema::builder()
+            .with_fields(merged(&lines, true))
+            .build()?;
+        let optional = Schema::builder()
+            .with_fields(merged(&lines, false))
+            .build()?;
         let stored_paths = equality_ids
             .iter()
-            .map(|id| path_to(required.as_struct(), *id).map(|(path, _)| path))
+            .map(|id| line_to(required.as_struct(), *id).map(|(path, _)| path))
             .collect::<Option<_>>()
             .ok_or_else(|| Error::internal("a key column is not among those kept for it"))?;
         let read = table::read_schema(&optional)?;
@@ -147,6 +157,7 @@ impl<'a> KeyColumns<'a> {
             stored: TableColumns {
                 iceberg: Arc::new(required),
                 read: Arc::new(read),
+                file_ids: HashMap::new(),
                 metadata: MetadataColumns::none(self.metadata),
                 name_mapping: self.name_mapping.cloned(),
             },
@@ -155,12 +166,11 @@ impl<'a> KeyColumns<'a> {
         })
     }
 
-    /// Where a scan has a column, the top-level column it belongs to, and its type.
-    fn column(&mut self, id: i32) -> Result<(ColumnPath, NestedFieldRef, PrimitiveType)> {
+    /// Where a scan has a column, and the fields from the top-level one down to it.
+    fn column(&mut self, id: i32) -> Result<(ColumnPath, Vec<NestedFieldRef>)> {
         let own = self.schema.as_struct();
-        if let Some((path, field)) = path_to(own, id) {
-            let root = Arc::clone(&own.fields()[path.root]);
-            return Ok((path, root, leaf_type(&field)?));
+        if let Some(found) = line_to(own, id) {
+            return Ok(found);
         }
         let mut older: Vec<_> = self.metadata.schemas_iter().collect();
         older.sort_by_key(|schema| std::cmp::Reverse(schema.schema_id()));
@@ -171,39 +181,68 @@ impl<'a> KeyColumns<'a> {
                  never had"
             )));
         };
-        let found = path_to(last.as_struct(), id);
-        let name = last.name_by_field_id(id).unwrap_or_default();
-        let Some((path, field)) = found.filter(|_| self.schema.field_by_id(id).is_none()) else {
+        let last = nano_default::with_defaults(self.metadata, last)?;
+        let found = line_to(last.as_struct(), id);
+        let Some((path, line)) = found.filter(|_| self.schema.field_by_id(id).is_none()) else {
+            let name = last.name_by_field_id(id).unwrap_or_default();
             return Err(Error::unsupported(format!(
                 "equality deletes on {name:?} (field id {id}), which lies inside a list or map, \
                  are not applied; rewrite the table's data files with the engine that deletes"
             )));
         };
-        let root = &last.as_struct().fields()[path.root];
-        if self.schema.field_by_id(root.id).is_some() {
-            return Err(Error::unsupported(format!(
-                "equality deletes on {name:?} (field id {id}), a field that was dropped from a \
-                 struct, are not applied; rewrite the table's data files with the engine that \
-                 deletes"
-            )));
-        }
-        let position = self
-            .dropped
-            .iter()
-            .position(|known| known.id == root.id)
-            .unwrap_or_else(|| {
-                self.dropped.push(dropped_column(root));
-                self.dropped.len() - 1
-            });
+        let known = self.dropped.iter().position(|column| column.id == id);
+        let position = known.map_or_else(|| self.drop_column(&line), Ok)?;
         let scanned = ColumnPath {
             root: own.fields().len() + position,
-            ..path
+            // Each struct on the way has one field.
+            fields: vec![0; path.fields.len()],
         };
-        Ok((
-            scanned,
-            Arc::clone(&self.dropped[position]),
-            leaf_type(&field)?,
-        ))
+        let line = line.iter().map(|field| self.renamed(field)).collect();
+        Ok((scanned, line))
+    }
+
+    /// Adds the last field of `line`, which an older schema has, to the dropped columns; its place
+    /// among them. Files written before it was added, or after it was dropped, do not have it.
+    fn drop_column(&mut self, line: &[NestedFieldRef]) -> Result<usize> {
+        let lost = || Error::internal("a dropped key column has no place in its schema");
+        let (leaf, parents) = line.split_last().ok_or_else(lost)?;
+        let mut file_ids = Vec::with_capacity(parents.len());
+        let taken: usize = self
+            .dropped
+            .iter()
+            .map(|column| column.file_ids.len())
+            .sum();
+        let mut private = i32::try_from(taken).map_err(|_| lost())?;
+        let mut field = leaf.as_ref().clone();
+        field.required = false;
+        let (mut id, mut path) = (leaf.id, leaf.name.clone());
+        for parent in parents.iter().rev() {
+            let default = default_of(parent, id).ok_or_else(lost)?;
+            private += 1;
+            // Ids of columns are positive.
+            file_ids.push((-private, parent.id));
+            let alone = Type::Struct(StructType::new(vec![Arc::new(field)]));
+            field = NestedField::optional(-private, &parent.name, alone);
+            field.initial_default = default;
+            (id, path) = (parent.id, format!("{}.{path}", parent.name));
+        }
+        field.name = dropped_name(&path, leaf.id);
+        self.dropped.push(DroppedColumn {
+            id: leaf.id,
+            field: Arc::new(field),
+            file_ids,
+        });
+        Ok(self.dropped.len() - 1)
+    }
+
+    /// A field of an older schema under the name that it has now, or one that no field has.
+    fn renamed(&self, field: &NestedFieldRef) -> NestedFieldRef {
+        let mut renamed = field.as_ref().clone();
+        renamed.name = match self.schema.field_by_id(field.id) {
+            Some(own) => own.name.clone(),
+            None => dropped_name(&field.name, field.id),
+        };
+        Arc::new(renamed)
     }
 }
 
@@ -226,45 +265,65 @@ pub(crate) fn with_columns(
     Ok(TableColumns {
         iceberg: Arc::new(Schema::builder().with_fields(fields).build()?),
         read: Arc::new(ArrowSchema::new(read)),
+        file_ids: columns.file_ids.clone(),
         metadata: columns.metadata.clone(),
         name_mapping: columns.name_mapping.clone(),
     })
 }
 
-/// A column of an older schema under a name that no column of the current one can have by chance.
-/// Files written before it was added, or after it was dropped, do not have it.
-fn dropped_column(field: &NestedFieldRef) -> NestedFieldRef {
-    let mut column = field.as_ref().clone();
-    column.name = format!("{} (dropped, field id {})", field.name, field.id);
-    column.required = false;
-    Arc::new(column)
+fn dropped_name(name: &str, id: i32) -> String {
+    format!("{name} (dropped, field id {id})")
 }
 
-/// The way to a field through structs alone.
-fn path_to(fields: &StructType, id: i32) -> Option<(ColumnPath, NestedFieldRef)> {
-    fn down(fields: &StructType, id: i32, path: &mut Vec<usize>) -> Option<NestedFieldRef> {
+/// The default of a struct with nothing but the field `id`; `None` when it has no such field.
+fn default_of(parent: &NestedField, id: i32) -> Option<Option<Literal>> {
+    let Type::Struct(inner) = parent.field_type.as_ref() else {
+        return None;
+    };
+    let position = inner.fields().iter().position(|field| field.id == id)?;
+    Some(match &parent.initial_default {
+        Some(Literal::Struct(given)) => {
+            let of_field = given.fields().get(position).cloned().flatten();
+            Some(Literal::Struct(Struct::from_iter([of_field])))
+        }
+        _ => None,
+    })
+}
+
+/// The way to a field through structs alone, and the fields on it, with the field itself.
+fn line_to(fields: &StructType, id: i32) -> Option<(ColumnPath, Vec<NestedFieldRef>)> {
+    fn down(
+        fields: &StructType,
+        id: i32,
+        path: &mut Vec<usize>,
+        line: &mut Vec<NestedFieldRef>,
+    ) -> bool {
         for (position, field) in fields.fields().iter().enumerate() {
             path.push(position);
+            line.push(Arc::clone(field));
             if field.id == id {
-                return Some(Arc::clone(field));
+                return true;
             }
             if let Type::Struct(inner) = field.field_type.as_ref()
-                && let Some(found) = down(inner, id, path)
+                && down(inner, id, path, line)
             {
-                return Some(found);
+                return true;
             }
             path.pop();
+            line.pop();
         }
-        None
+        false
     }
-    let mut path = Vec::new();
-    let field = down(fields, id, &mut path)?;
+    let (mut path, mut line) = (Vec::new(), Vec::new());
+    if !down(fields, id, &mut path, &mut line) {
+        return None;
+    }
     let (root, fields) = path.split_first()?;
     let path = ColumnPath {
         root: *root,
         fields: fields.to_vec(),
     };
-    Some((path, field))
+    Some((path, line))
 }
 
 fn leaf_type(field: &NestedField) -> Result<PrimitiveType> {
@@ -277,22 +336,31 @@ fn leaf_type(field: &NestedField) -> Result<PrimitiveType> {
     }
 }
 
-/// A field with nothing below it but the fields `ids` and the way to them.
-fn pruned(field: &NestedFieldRef, ids: &[i32], optional: bool) -> Option<NestedFieldRef> {
-    let field_type = match field.field_type.as_ref() {
-        Type::Primitive(kind) if ids.contains(&field.id) => Type::Primitive(kind.clone()),
-        Type::Struct(inner) => {
-            let kept: Vec<_> = inner
-                .fields()
-                .iter()
-                .filter_map(|field| pruned(field, ids, optional))
-                .collect();
-            (!kept.is_empty()).then(|| Type::Struct(StructType::new(kept)))?
+/// Fields with nothing below them but the ends of `lines` and the way to those.
+fn merged(lines: &[&[NestedFieldRef]], required: bool) -> Vec<NestedFieldRef> {
+    let mut groups: Vec<(&NestedFieldRef, Vec<&[NestedFieldRef]>)> = Vec::new();
+    for line in lines {
+        let Some((first, rest)) = line.split_first() else {
+            continue;
+        };
+        match groups.iter_mut().find(|(known, _)| known.id == first.id) {
+            Some((_, below)) => below.push(rest),
+            None => groups.push((first, vec![rest])),
         }
-        _ => return None,
+    }
+    let field = |(field, below): (&NestedFieldRef, Vec<&[NestedFieldRef]>)| {
+        let field_type = match field.field_type.as_ref() {
+            Type::Struct(_) => Type::Struct(StructType::new(merged(&below, required))),
+            leaf => leaf.clone(),
+        };
+        Arc::new(NestedField::new(
+            field.id,
+            &field.name,
+            field_type,
+            required,
+        ))
     };
-    let field = NestedField::new(field.id, &field.name, field_type, !optional);
-    Some(Arc::new(field))
+    groups.into_iter().map(field).collect()
 }
 
 /// Bytes of a value, a guess where they differ.

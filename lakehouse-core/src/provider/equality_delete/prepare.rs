@@ -12,7 +12,7 @@ use super::super::field_mapping::TableColumns;
 use super::super::file::LakeFile;
 use super::super::source::ScanShape;
 use super::DeletedKeys;
-use super::key::{Key, KeyColumns, with_columns};
+use super::key::{DroppedColumn, Key, KeyColumns, with_columns};
 use super::key_set::estimated_bytes;
 use crate::error::{Error, Result};
 use crate::scan::{EqualitySet, EqualitySets, FooterCache, ScanPlan};
@@ -166,20 +166,25 @@ impl Choice {
     fn apply(
         self,
         inputs: &ScanInputs<'_>,
-        dropped: Vec<NestedFieldRef>,
+        dropped: Vec<DroppedColumn>,
         sets: &EqualitySets,
         plan: ScanPlan,
     ) -> Result<Prepared> {
         let width = inputs.columns.iceberg.as_struct().fields().len();
         let sequence = width + dropped.len();
-        let mut more = dropped;
+        let file_ids = dropped
+            .iter()
+            .flat_map(|column| column.file_ids.iter().copied())
+            .collect();
+        let mut more: Vec<_> = dropped.into_iter().map(|column| column.field).collect();
         if self.join_count > 0 {
             more.push(sequence_column());
             for join in 0..self.join_count {
                 more.push(scope_column(join)?);
             }
         }
-        let columns = with_columns(&inputs.columns, &more)?;
+        let mut columns = with_columns(&inputs.columns, &more)?;
+        columns.file_ids = file_ids;
         // Sets in memory by their place among those.
         let mut places = HashMap::new();
         let mut deleted_keys = Vec::new();
@@ -288,7 +293,7 @@ fn delete_shape(
     let storage: Storage = inputs.table.storage().clone();
     let account = Arc::new(ScanAccount::of_equality_deletes(inputs.table));
     // Nothing deletes rows of delete files.
-    let deletes = ScanDeletes::new(&ScanPlan::default(), storage.clone(), inputs.pool);
+    let deletes = ScanDeletes::new(&ScanPlan::default(), inputs.table, inputs.pool);
     Arc::new(ScanShape::new(storage, footers, deletes, columns, account))
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, MapArray, StructArray};
+use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, cast_with_options, nullif};
 use arrow::datatypes::{DataType, FieldRef, Fields};
 use datafusion::common::ScalarValue;
@@ -122,18 +123,10 @@ fn convert_struct(array: &ArrayRef, fields: &Fields, children: &[Child]) -> Resu
                 let column = parent.columns().get(*position).ok_or_else(|| {
                     Error::internal("a struct was decoded with fewer fields than its schema")
                 })?;
-                conversion.convert(column)?
+                below(&conversion.convert(column)?, parent.nulls())?
             }
             Child::Constant(value) => {
-                let column = value.to_array_of_size(parent.len())?;
-                match parent.nulls() {
-                    // The engine takes a field out of a struct without a look at the struct's nulls.
-                    Some(nulls) if !value.is_null() => {
-                        nullif(&column, &BooleanArray::new(!nulls.inner(), None))
-                            .map_err(corrupt)?
-                    }
-                    _ => column,
-                }
+                below(&value.to_array_of_size(parent.len())?, parent.nulls())?
             }
         });
     }
@@ -143,6 +136,31 @@ fn convert_struct(array: &ArrayRef, fields: &Fields, children: &[Child]) -> Resu
         parent.nulls().cloned(),
         parent.len(),
     );
+    Ok(Arc::new(rebuilt.map_err(corrupt)?))
+}
+
+/// The values of a field, NULL where its struct is: the engine takes a field out of a struct without
+/// a look at the struct's nulls, and of a required field a file has a value there.
+fn below(column: &ArrayRef, parents: Option<&NullBuffer>) -> Result<ArrayRef> {
+    let Some(parents) = parents.filter(|parents| parents.null_count() > 0) else {
+        return Ok(Arc::clone(column));
+    };
+    if column.data_type() == &DataType::Null
+        || column.nulls().is_some_and(|own| own.contains(parents))
+    {
+        return Ok(Arc::clone(column));
+    }
+    let Some(inner) = column.as_struct_opt() else {
+        let is_below = BooleanArray::new(!parents.inner(), None);
+        return nullif(column, &is_below).map_err(corrupt);
+    };
+    let nulls = NullBuffer::union(inner.nulls(), Some(parents));
+    let columns = inner.columns().iter();
+    let columns: Vec<ArrayRef> = columns
+        .map(|column| below(column, nulls.as_ref()))
+        .collect::<Result<_>>()?;
+    let fields = inner.fields().clone();
+    let rebuilt = StructArray::try_new_with_length(fields, columns, nulls, inner.len());
     Ok(Arc::new(rebuilt.map_err(corrupt)?))
 }
 

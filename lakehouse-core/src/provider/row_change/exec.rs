@@ -5,20 +5,16 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{
-    EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
+    LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
 };
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
-    Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, PlanProperties,
 };
 
 use tracing::{Instrument, Span};
@@ -27,7 +23,9 @@ use super::RowChange;
 use super::run::run;
 use super::stop::Stop;
 use crate::error::{Error, Result};
+use crate::provider::counted_write::{input_streams, properties_of, row_of, schema_of};
 use crate::runtime;
+use crate::table::Version;
 
 /// The input's column of what becomes of rows, by position.
 pub(super) const ACTION: usize = 0;
@@ -63,16 +61,10 @@ impl RowChangeExec {
                 wanted.fields().len()
             )));
         }
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(count_schema()),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Final,
-            Boundedness::Bounded,
-        );
         Ok(Self {
             change,
             input,
-            properties: Arc::new(properties),
+            properties: properties_of(count_schema()),
         })
     }
 
@@ -91,16 +83,14 @@ impl RowChangeExec {
 
 /// The columns of the one row that a change gives.
 pub(super) fn count_schema() -> SchemaRef {
-    let counts = ["count", "inserted", "updated", "deleted"];
-    let fields = counts.map(|name| Field::new(name, DataType::UInt64, false));
-    Arc::new(Schema::new(fields.to_vec()))
+    schema_of(&["count", "inserted", "updated", "deleted"])
 }
 
 impl fmt::Display for RowChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (catalog, table) = (&self.target.catalog_name, self.target.table.ident());
         write!(f, "{:?} table={catalog}.{table}", self.statement)?;
-        if let Some(branch) = &self.branch {
+        if let Some(Version::Branch(branch) | Version::Reference(branch)) = self.table().version() {
             write!(f, ", branch={branch}")?;
         }
         write!(f, "{}", self.terms)?;
@@ -167,13 +157,7 @@ impl ExecutionPlan for RowChangeExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> EngineResult<SendableRecordBatchStream> {
-        if partition != 0 {
-            return Err(Error::internal("a change has one partition").into());
-        }
-        let partitions = self.input.output_partitioning().partition_count();
-        let streams = (0..partitions)
-            .map(|partition| self.input.execute(partition, Arc::clone(&context)))
-            .collect::<EngineResult<Vec<_>>>()?;
+        let streams = input_streams(partition, &self.input, &context)?;
         let tasks = context.session_config().target_partitions();
         let change = Arc::clone(&self.change);
         let stop = Stop::new();
@@ -183,14 +167,8 @@ impl ExecutionPlan for RowChangeExec {
             let work = Box::pin(run(change, streams, tasks, stop)).instrument(Span::current());
             let counts = runtime::finish(work).await??;
             let all = counts.inserted + counts.updated + counts.deleted;
-            let columns = [all, counts.inserted, counts.updated, counts.deleted];
-            let columns = columns.map(|count| Arc::new(UInt64Array::from(vec![count])) as ArrayRef);
-            Ok(RecordBatch::try_new(count_schema(), columns.to_vec())?)
+            Ok([all, counts.inserted, counts.updated, counts.deleted])
         };
-        let stream = futures::stream::once(counts);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            count_schema(),
-            stream,
-        )))
+        Ok(row_of(self.schema(), counts))
     }
 }

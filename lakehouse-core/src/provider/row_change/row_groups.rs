@@ -265,6 +265,12 @@ impl Worker {
         let mut columns: Vec<_> = columns
             .filter(|(at, _)| piece.file.columns[*at].leaves.is_some())
             .collect();
+        if columns.is_empty() {
+            return Ok(Edits {
+                gone,
+                ..Edits::default()
+            });
+        }
         columns.sort_unstable_by_key(|(at, _)| *at);
         let new = self.rows_writer()?.new_values(&columns)?;
         Ok(Edits { gone, all, new })

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::RowChange;
 use super::changes::{Change, FileChanges, Gathering, RowCounts};
+use super::deletes_in_place::DeletesInPlace;
 use super::patch::Patch;
 use super::row_groups::GroupedFile;
 use super::stop::Stop;
@@ -19,6 +20,7 @@ use super::whole_files::live_rows;
 use super::worker::{Made, Piece, Worker, Writers, delete_files};
 use crate::commit::{FileChange, FilesOnFailure, RowStatement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::provider::write_terms::written_branch;
 use crate::runtime::{self, Reservation, Task};
 use crate::scan::{DeleteFile, DeletedRows, ScanFile};
 use crate::write::{DeletedPositions, FileOptions, WrittenFile};
@@ -30,6 +32,8 @@ struct Touched {
     referenced: Vec<ScanFile>,
     superseded: Vec<Arc<DeleteFile>>,
     counts: RowCounts,
+    /// Those of the deleted rows whose files stay.
+    deleted_in_place: u64,
 }
 
 /// Makes a change of the rows that `streams` give, and commits it.
@@ -48,6 +52,7 @@ pub(super) async fn run(
         true => error,
         false => error.with_context("table", change.table().ident()),
     };
+    let branch = written_branch(change.table())?;
     let (touched, files, copied) = apply(&change, streams, tasks, &stop)
         .await
         .map_err(of_table)?;
@@ -62,7 +67,7 @@ pub(super) async fn run(
     }
     let commits = change.lake.commits();
     let target = &change.target;
-    if let Some(whole) = change.whole_delete() {
+    if let Some(whole) = change.whole_delete(branch) {
         let commit = commits.commit(&target.catalog, target.table.ident(), whole);
         let committed = stop.or(Box::pin(commit)).await??;
         // The change has taken place: what cannot be counted any more does not undo it.
@@ -73,20 +78,29 @@ pub(super) async fn run(
         });
         return Ok(RowCounts { deleted, ..counts });
     }
-    let files = file_change(&change, touched, files, copied);
+    let deletes = DeletesInPlace::of(&change, &touched.referenced, touched.deleted_in_place);
+    let files = file_change(&change, branch, touched, files, copied);
     // From here on the commit says what becomes of the files.
     let commit = commits.commit(&target.catalog, target.table.ident(), files);
-    stop.or(Box::pin(commit)).await??;
-    Ok(counts)
+    let committed = stop.or(Box::pin(commit)).await??;
+    let twice = deletes.deleted_before(&change, &committed).await;
+    let twice = twice.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the rows of a committed delete could not be counted");
+        0
+    });
+    let deleted = counts.deleted.saturating_sub(twice);
+    Ok(RowCounts { deleted, ..counts })
 }
 
 fn file_change(
     change: &RowChange,
+    branch: &str,
     touched: Touched,
     files: Vec<WrittenFile>,
     copied: u64,
 ) -> FileChange {
     let mut files = FileChange::row_level(change.table(), change.statement)
+        .with_branch(branch)
         .add(files)
         .with_conflict_filter(change.conflict_filter.clone())
         .with_files_on_failure(FilesOnFailure::Delete);
@@ -100,9 +114,6 @@ fn file_change(
     }
     if let Some(read) = &change.read_filter {
         files = files.with_read_filter(read.clone());
-    }
-    if let Some(branch) = &change.branch {
-        files = files.with_branch(branch);
     }
     files = change.terms.apply(files);
     match change.statement {
@@ -234,6 +245,7 @@ impl Touched {
         self.referenced.extend(other.referenced);
         self.superseded.extend(other.superseded);
         self.counts.add(other.counts);
+        self.deleted_in_place += other.deleted_in_place;
     }
 }
 
@@ -341,6 +353,7 @@ impl Gatherer {
             }
             Strategy::Delete => {
                 self.write_updated(&file, &patch, &updated).await?;
+                self.touched.deleted_in_place += changed;
                 gone |= updated;
                 self.delete(file.planned, gone, before.as_deref()).await?;
             }

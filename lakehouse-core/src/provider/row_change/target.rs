@@ -90,7 +90,7 @@ impl Target {
         let (provider, wanted) = numbered(change)?;
         let plan = scan::plan(table, &change.conflict_filter, scans.manifests()).await?;
         let env = change.lake.runtime().env();
-        let deletes = ScanDeletes::new(&plan, table.storage().clone(), &env.memory_pool);
+        let deletes = ScanDeletes::new(&plan, table, &env.memory_pool);
         let inputs = ScanInputs {
             table,
             columns: provider.columns()?,

@@ -35,16 +35,13 @@ impl RowChange {
         Ok(Arc::new(paths.collect()))
     }
 
-    /// The change of files when nothing but whole files goes.
-    pub(super) fn whole_delete(&self) -> Option<FileChange> {
+    /// The change of files of a branch when nothing but whole files goes.
+    pub(super) fn whole_delete(&self, branch: &str) -> Option<FileChange> {
         let filter = self.delete_filter.as_ref()?;
         if self.removed.is_empty() {
             return None;
         }
-        let mut change = FileChange::delete_rows(self.table(), filter.clone());
-        if let Some(branch) = &self.branch {
-            change = change.with_branch(branch);
-        }
+        let change = FileChange::delete_rows(self.table(), filter.clone()).with_branch(branch);
         Some(self.terms.apply(change))
     }
 

@@ -11,7 +11,7 @@ const DEPTH_MAX: u32 = 64;
 
 /// How rows of a file are laid out.
 #[derive(Debug)]
-pub(in crate::scan) struct RowSchema {
+pub(crate) struct RowSchema {
     root: Layout,
     /// Records, enums and fixed types by name, for those used a second time.
     named: HashMap<String, Layout>,
@@ -37,14 +37,14 @@ enum Layout {
 
 impl RowSchema {
     /// `None` when the JSON is no Avro schema.
-    pub(in crate::scan) fn parse(schema: &Json) -> Option<Self> {
+    pub(crate) fn parse(schema: &Json) -> Option<Self> {
         let mut named = HashMap::new();
         let root = layout(schema, &mut named)?;
         Some(Self { root, named })
     }
 
     /// Walks over one row; `None` when the bytes are no such row.
-    pub(in crate::scan) fn skip_row(&self, bytes: &mut &[u8]) -> Option<()> {
+    pub(crate) fn skip_row(&self, bytes: &mut &[u8]) -> Option<()> {
         self.skip(&self.root, bytes, DEPTH_MAX)
     }
 

@@ -64,6 +64,11 @@ impl PartitionKey {
     }
 }
 
+/// Whether two values of one partition field are the same.
+pub(in crate::scan) fn is_same_value(one: Option<&Literal>, other: Option<&Literal>) -> bool {
+    KeyValue::of(one) == KeyValue::of(other)
+}
+
 impl KeyValue {
     fn of(value: Option<&Literal>) -> Self {
         let float = |value: f64| {

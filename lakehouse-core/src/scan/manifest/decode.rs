@@ -83,12 +83,12 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<DecodedManifest> {
     let header = AvroHeader::parse(bytes).ok_or_else(not_avro)?;
     let bytes = &*avro_blocks::whole(bytes, &header)?;
     let header = AvroHeader::parse(bytes).ok_or_else(not_avro)?;
+    if let Some(manifest) = usual(&header) {
+        return Ok(manifest);
+    }
     let first = if !has_own_partition_names(&header) {
         Error::corrupt("the partition values of the manifest have names that its spec lacks")
     } else if header.has_valid_names() {
-        if let Some(manifest) = usual(&header) {
-            return Ok(manifest);
-        }
         match Manifest::parse_avro(bytes) {
             Ok(manifest) if !has_unknown_transform(manifest.metadata().partition_spec()) => {
                 return plain(manifest);

@@ -20,7 +20,7 @@ use super::listed_file::{ListedEntry, ListedFile};
 use crate::scan::avro_blocks::take_block;
 use crate::scan::avro_header::{AvroHeader, take_bytes, take_long};
 use crate::scan::partition::PartitionLayout;
-use slot::{Shape, Slot, take_fixed, take_some};
+use slot::{FixedTypes, Shape, Slot, take_fixed, take_some};
 
 /// The entries of a manifest whose blocks are known to be whole; `None` when it is an unusual one.
 pub(super) fn entries(
@@ -168,15 +168,24 @@ impl EntryRows {
             let (name, kind) = field?;
             let field = FileField::of(name, self.is_v1);
             if field == FileField::Partition {
-                for column in fields(kind)? {
-                    let (name, kind) = column?;
-                    let mut known = layout.columns.iter();
-                    let place = known.position(|column| column.name == name)?;
-                    let result_type = layout.columns[place].result_type.clone()?;
-                    self.partition.push((place, result_type, Slot::new(kind)?));
-                }
+                self.read_partition(kind, layout)?;
             }
             self.file.push((field, Slot::new(kind)?));
+        }
+        Some(())
+    }
+
+    /// The fields of the partition tuple, which are known by their ids: their names are made
+    /// Avro names by some writers.
+    fn read_partition(&mut self, record: &Json, layout: &PartitionLayout) -> Option<()> {
+        let mut fixed_types = FixedTypes::default();
+        for column in record["fields"].as_array()? {
+            let mut known = layout.columns.iter();
+            let place = known.position(|known| column["field-id"] == known.field_id)?;
+            let result_type = layout.columns[place].result_type.clone()?;
+            let kind = fixed_types.spelled_out(column.get("type")?);
+            let slot = Slot::new(&kind)?;
+            self.partition.push((place, result_type, slot));
         }
         Some(())
     }

@@ -17,8 +17,10 @@ use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::ZstdLevel;
+use parquet::column::page::{CompressedPage, PageWriter};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::file::writer::SerializedPageWriter;
 use proptest::prelude::*;
 
 use super::super::file_encoder::{FileEncoder, FileOptions, ReadyColumn};
@@ -438,6 +440,92 @@ fn values_that_make_pages_too_large_are_decoded() {
             let new = new_ones(&of(length), &options);
             let taken = take_over(&source, &edits, &new[&0], &options.properties).unwrap();
             assert_eq!(taken.is_some(), is_taken, "{dictionary_bytes} {length}");
+        }
+    }
+}
+
+/// A page whose header and levels tell of so many rows, all of them NULL, in a few bytes.
+fn page_of_nulls(rows: u32, second_version: bool) -> Page {
+    let mut run = Vec::new();
+    let mut length = u64::from(rows) << 1;
+    while length > 0x7F {
+        run.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    run.extend([length as u8, 0]);
+    let size = run.len() as u32;
+    match second_version {
+        true => Page::DataPageV2 {
+            buf: Bytes::from(run),
+            num_values: rows,
+            encoding: Encoding::PLAIN,
+            num_nulls: rows,
+            num_rows: rows,
+            def_levels_byte_len: size,
+            rep_levels_byte_len: 0,
+            is_compressed: false,
+            statistics: None,
+        },
+        false => Page::DataPage {
+            buf: Bytes::from([size.to_le_bytes().to_vec(), run].concat()),
+            num_values: rows,
+            encoding: Encoding::PLAIN,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        },
+    }
+}
+
+#[test]
+fn a_page_is_not_unfolded_to_more_rows_than_its_row_group_has() {
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![None; 3]));
+    let rows = RecordBatch::try_from_iter_with_nullable([("n", column, true)]).unwrap();
+    let schema = ArrowSchemaConverter::new().convert(&rows.schema()).unwrap();
+    let properties = WriterProperties::builder().build();
+    let none = NewValues::default();
+    let edits = [RowEdit { row: 1, new: None }];
+    for second_version in [false, true] {
+        // Two pages: what the first one has is taken off what the second one may have.
+        for (first, second, expected) in [
+            (2, 1, Some(2)),
+            (2, 2, None),
+            (3, 1 << 30, None),
+            (1 << 30, 1, None),
+        ] {
+            let mut sink = TrackedWrite::new(Vec::new());
+            for rows in [first, second] {
+                let page = page_of_nulls(rows, second_version);
+                let size = page.buffer().len();
+                let page = CompressedPage::new(page, size);
+                SerializedPageWriter::new(&mut sink)
+                    .write_page(page)
+                    .unwrap();
+            }
+            let bytes = Bytes::from(sink.into_inner().unwrap());
+            let metadata = ColumnChunkMetaData::builder(schema.column(0))
+                .set_encodings(vec![Encoding::PLAIN, Encoding::RLE])
+                .set_num_values(i64::from(first) + i64::from(second))
+                .set_total_compressed_size(bytes.len() as i64)
+                .set_data_page_offset(0)
+                .build()
+                .unwrap();
+            let source = SourceChunk {
+                metadata: &metadata,
+                column_index: None,
+                offset_index: None,
+                bytes,
+                rows: 3,
+            };
+            let taken = contained(|| take_over(&source, &edits, &none, &properties));
+            match (expected, taken) {
+                (Some(rows), taken) => assert_eq!(taken.unwrap().unwrap().rows(), rows),
+                (None, Ok(_)) => panic!("{first} and {second} rows were taken"),
+                (None, Err(error)) => {
+                    let told = error.to_string();
+                    assert!(told.contains("more rows than its row group"), "{told}");
+                }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures::TryStreamExt;
@@ -32,10 +32,14 @@ pub(super) const NOW_MS: i64 = 1_700_000_000_000;
 pub(super) struct FrozenClock {
     pub(super) now_ms: AtomicI64,
     ids: AtomicU64,
+    /// Whether the next question for the time panics.
+    pub(super) panics: AtomicBool,
 }
 
 impl Clock for FrozenClock {
     fn now_ms(&self) -> i64 {
+        let panics = self.panics.swap(false, Ordering::SeqCst);
+        assert!(!panics, "the clock is broken");
         self.now_ms.load(Ordering::SeqCst)
     }
 
@@ -98,6 +102,7 @@ impl Lake {
         let clock = Arc::new(FrozenClock {
             now_ms: AtomicI64::new(NOW_MS),
             ids: AtomicU64::new(0),
+            panics: AtomicBool::new(false),
         });
         let storage = Storage::new(clock.as_ref(), Durability::Full).unwrap();
         let faulty = Arc::new(FaultyCatalog::new(storage));

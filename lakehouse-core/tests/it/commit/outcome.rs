@@ -1,6 +1,7 @@
 //! How commits end: conflicted, unknown, failed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::future::BoxFuture;
 use lakehouse_core::commit::{
@@ -52,6 +53,38 @@ async fn a_catalog_that_fails_before_the_swap_leaves_nothing() {
     assert_eq!(error.kind(), ErrorKind::ResourcesExhausted);
     assert!(lake.metadata_files("", ".avro").await.is_empty());
     lake.append(&["a"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_while_a_change_is_planned_is_the_error_of_that_change_alone() {
+    let lake = Lake::new().await;
+    let names = ["a", "b", "c"];
+    for name in names {
+        put_data(&lake, name).await;
+    }
+    let table = lake.table().await;
+    let append = |name| {
+        let change = FileChange::append(&table, files(&[name]));
+        lake.commit(change.with_files_on_failure(FilesOnFailure::Delete))
+    };
+    lake.clock.panics.store(true, Ordering::SeqCst);
+    let (a, b, c) = tokio::join!(append("a"), append("b"), append("c"));
+    let (made, failed): (Vec<_>, Vec<_>) = [a, b, c]
+        .into_iter()
+        .zip(names)
+        .partition(|(outcome, _)| outcome.is_ok());
+    assert_eq!((made.len(), failed.len()), (2, 1));
+    let (outcome, name) = &failed[0];
+    let error = outcome.as_ref().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+    assert!(error.to_string().contains("the clock is broken"), "{error}");
+    let data = format!("memory:///lake/orders/data/{name}");
+    assert!(!lake.storage().exists(&data).await.unwrap());
+    // A list and a manifest for each of the others.
+    assert_eq!(lake.metadata_files("", ".avro").await.len(), 4);
+    let live = lake.live(&lake.table().await).await;
+    let expected: Vec<_> = made.iter().map(|(_, name)| *name).collect();
+    assert_eq!(live, expected);
 }
 
 #[tokio::test]

@@ -234,3 +234,30 @@ async fn d11_deletes_reach_the_right_rows_of_files_older_and_newer_than_a_column
         assert!(!t.left.contains(&(0, default)) && t.left.contains(&(403, None)));
     }
 }
+
+/// As reading the JSON of another engine's metadata notes it; the format crate cannot hold it.
+#[tokio::test]
+async fn a_default_in_nanoseconds_is_the_value_in_older_files() {
+    let none = UnboundPartitionSpec::builder().build();
+    let id = || optional(1, "id", PrimitiveType::Long);
+    let mut made = HandMade::of_version(schema(vec![id()]), none, FormatVersion::V3);
+    let rows = batch(vec![Arc::new(Int64Array::from(vec![1, 2]))]);
+    let file = made.write(&rows, WriterProperties::default());
+    made.commit(vec![file]).await;
+    made.evolve(schema(vec![
+        id(),
+        optional(2, "local", PrimitiveType::TimestampNs),
+        optional(3, "instant", PrimitiveType::TimestamptzNs),
+        optional(4, "other", PrimitiveType::TimestampNs),
+    ]));
+    let schema_id = made.table().schema().schema_id();
+    let noted = format!(
+        r#"{{"{schema_id}": {{"2": {{"initial": -1, "write": null}}, "3": {{"initial": 1, "write": 1}}}}}}"#
+    );
+    made.set_property("lakehouse.nanosecond-defaults", &noted);
+    let found = made.rows("SELECT * FROM t WHERE id = 2").await;
+    let wanted = "2|1969-12-31T23:59:59.999999999|1970-01-01T00:00:00.000000001Z|-";
+    assert_eq!(found, [wanted]);
+    let later = "SELECT count(*) FROM t WHERE local < TIMESTAMP '1970-01-01' AND other IS NULL";
+    assert_eq!(made.rows(later).await, ["2"]);
+}

@@ -486,6 +486,31 @@ async fn d16_vectors_of_other_data_files_are_an_error_that_names_their_file() {
     }
 }
 
+/// All files were copied to another folder, and metadata and manifests written anew.
+#[tokio::test]
+async fn d16_vectors_of_a_copied_table_may_name_the_files_in_their_old_folder() {
+    for (named, is_read) in [
+        ("s3://old/lake/t/data-1.parquet", true),
+        ("s3://old/lake/t/data-2.parquet", false),
+    ] {
+        let mut made = made(FormatVersion::V3);
+        let file = data(&mut made, 0..10, 40, 10);
+        let path = file.path.clone();
+        let written = write_deletion_vectors(&made.path("v.puffin"), &[(named, vec![3..5])]);
+        let mut vector = written.unwrap().remove(0);
+        vector.referenced_data_file(Some(path));
+        let delta = made.delta().add(file.data_file()).add(built(&mut vector));
+        made.commit_delta(delta).await;
+        if is_read {
+            assert_eq!(made.rows("SELECT id FROM t").await, without(0..10, &[3, 4]));
+        } else {
+            let error = made.error("SELECT id FROM t").await;
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+}
+
 /// So many vectors in one file that its footer is longer than what is read of it at first.
 #[tokio::test]
 async fn d16_long_footers_are_read_too() {

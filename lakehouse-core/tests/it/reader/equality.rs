@@ -4,14 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BinaryArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
-    Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, StructArray,
-    TimestampMicrosecondArray,
+    Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, Field};
 use datafusion::prelude::SessionConfig;
 use iceberg::spec::{
-    Literal, NestedField, PrimitiveType, Schema, Struct, StructType, Transform, Type,
-    UnboundPartitionSpec,
+    Literal, NestedField, PrimitiveType, Schema, Struct, Transform, Type, UnboundPartitionSpec,
 };
 use lakehouse_core::error::{Error, ErrorKind};
 use lakehouse_core::settings::Settings;
@@ -21,11 +18,11 @@ use parquet::file::properties::WriterProperties;
 use super::evolution::{batch, optional, schema};
 use super::handmade::{FileSpec, HandMade, rows};
 
-fn longs(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
+pub(super) fn longs(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
     Arc::new(Int64Array::from_iter(values))
 }
 
-fn texts(values: Vec<Option<&str>>) -> ArrayRef {
+pub(super) fn texts(values: Vec<Option<&str>>) -> ArrayRef {
     Arc::new(StringArray::from(values))
 }
 
@@ -52,7 +49,7 @@ async fn sampled() -> HandMade {
 }
 
 /// The rows of a query, by keys in memory and by a join.
-async fn both_ways(made: &mut HandMade, sql: &str) -> Vec<String> {
+pub(super) async fn both_ways(made: &mut HandMade, sql: &str) -> Vec<String> {
     made.set_key_bytes_max(None);
     let in_memory = made.rows(sql).await;
     let plan = made.rows(&format!("EXPLAIN {sql}")).await.join("\n");
@@ -62,7 +59,7 @@ async fn both_ways(made: &mut HandMade, sql: &str) -> Vec<String> {
     in_memory
 }
 
-async fn ids(made: &mut HandMade) -> Vec<String> {
+pub(super) async fn ids(made: &mut HandMade) -> Vec<String> {
     both_ways(made, "SELECT id FROM t").await
 }
 
@@ -343,41 +340,6 @@ fn sample_of_names() -> RecordBatch {
 }
 
 #[tokio::test]
-async fn fields_of_structs_are_keys_too() {
-    let inner = StructType::new(vec![
-        optional(3, "x", PrimitiveType::Long),
-        optional(4, "y", PrimitiveType::String),
-    ]);
-    let place = NestedField::optional(2, "place", Type::Struct(inner)).into();
-    let mut made = HandMade::new(schema(vec![optional(1, "id", PrimitiveType::Long), place]));
-    let fields = vec![
-        Field::new("x", DataType::Int64, true),
-        Field::new("y", DataType::Utf8, true),
-    ];
-    let places = StructArray::new(
-        fields.into(),
-        vec![
-            longs([Some(1), Some(2), Some(3), None]),
-            texts(vec![Some("a"), Some("b"), Some("c"), Some("d")]),
-        ],
-        Some(vec![true, true, false, true].into()),
-    );
-    let rows = batch(vec![longs((1..=4).map(Some)), Arc::new(places)]);
-    let file = made.write(&rows, WriterProperties::default());
-    made.commit(vec![file]).await;
-    let key = |values: ArrayRef, id: i32| -> ArrayRef {
-        let field = Field::new("k", values.data_type().clone(), true)
-            .with_metadata([("PARQUET:field_id".to_owned(), id.to_string())].into());
-        Arc::new(StructArray::new(vec![field].into(), vec![values], None))
-    };
-    let mut deletes = made.write_deletes(&[2], vec![key(longs([Some(2), Some(3), None]), 3)]);
-    deletes.equality_ids = Some(vec![3]);
-    made.commit(vec![deletes]).await;
-    // The field of a struct that is NULL is NULL.
-    assert_eq!(ids(&mut made).await, ["1"]);
-}
-
-#[tokio::test]
 async fn keys_of_every_type_are_found() {
     let days: ArrayRef = Arc::new(Date32Array::from(vec![1, 2]));
     let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![-1, 1]));
@@ -463,30 +425,6 @@ async fn damaged_deletes_are_named() {
             assert!(error.contains("data-2.parquet"), "{error}");
         }
     }
-}
-
-#[tokio::test]
-async fn a_field_dropped_from_a_struct_is_refused_by_name() {
-    let place = |fields| NestedField::optional(2, "place", Type::Struct(StructType::new(fields)));
-    let x = || optional(3, "x", PrimitiveType::Long);
-    let y = || optional(4, "y", PrimitiveType::Long);
-    let id = || optional(1, "id", PrimitiveType::Long);
-    let mut made = HandMade::new(schema(vec![id(), place(vec![x(), y()]).into()]));
-    let fields = ["x", "y"].map(|name| Field::new(name, DataType::Int64, true));
-    let places = StructArray::new(
-        fields.to_vec().into(),
-        vec![longs([Some(1)]), longs([Some(2)])],
-        None,
-    );
-    let rows = batch(vec![longs([Some(1)]), Arc::new(places)]);
-    let file = made.write(&rows, WriterProperties::default());
-    made.commit(vec![file]).await;
-    let deletes = made.write_deletes(&[3], vec![longs([Some(1)])]);
-    made.commit(vec![deletes]).await;
-    made.evolve(schema(vec![id(), place(vec![y()]).into()]));
-    let error = made.error("SELECT id FROM t").await;
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    assert!(error.to_string().contains("place.x"), "{error}");
 }
 
 /// Keys `0..keys` of a table with ids `0..rows`, deleted by a file that claims `claimed` of them.

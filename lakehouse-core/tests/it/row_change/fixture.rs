@@ -340,7 +340,6 @@ impl Fixture {
         RowChange {
             lake: self.lake.clone(),
             statement: statement.kind,
-            branch: None,
             update_columns,
             insert: statement.insert,
             repeats: false,

@@ -1,5 +1,7 @@
 //! How a field of a manifest's rows stands in them, and how its value is taken out.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 
 use super::super::column_statistics::{ColumnBound, ColumnCount, StatisticsBuilder};
@@ -195,6 +197,32 @@ impl Shape {
             },
             _ => Self::Other(RowSchema::parse(schema)?),
         })
+    }
+}
+
+/// The fixed types of a record that have been told, which is done once: fields after that have their
+/// names.
+#[derive(Debug, Default)]
+pub(super) struct FixedTypes(BTreeMap<String, Json>);
+
+impl FixedTypes {
+    /// A field's type without such names; fields come in their order.
+    pub(super) fn spelled_out(&mut self, schema: &Json) -> Json {
+        match schema {
+            Json::Array(variants) => {
+                Json::Array(variants.iter().map(|kind| self.spelled_out(kind)).collect())
+            }
+            Json::String(name) => self.0.get(name).unwrap_or(schema).clone(),
+            Json::Object(_) => {
+                if let (Some("fixed"), Some(name)) =
+                    (schema["type"].as_str(), schema["name"].as_str())
+                {
+                    self.0.insert(name.to_owned(), schema.clone());
+                }
+                schema.clone()
+            }
+            _ => schema.clone(),
+        }
     }
 }
 
