@@ -9,9 +9,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{BinaryExpr, Case, Cast, InList, InSubquery};
@@ -19,12 +19,14 @@ use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Between, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
 use lakehouse_core::error::Error;
 
 use crate::session_zone::{is_utc, session_zone};
 use crate::uuid_text::{may_be_uuid, parse_uuid, uuid_of_text, uuid_value};
+use crate::written_decimal::written_decimal;
 
 /// Digits behind the point of a text that is compared with a whole number.
 const TEXT_SCALE: i8 = 10;
@@ -41,22 +43,57 @@ impl AnalyzerRule for ComparedRule {
     }
 
     fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
-        let zone = session_zone(options);
-        let read = plan.transform_up_with_subqueries(|node| {
-            let mut schema = merge_schema(&node.inputs());
-            if let LogicalPlan::TableScan(scan) = &node {
-                schema.merge(&scan.projected_schema);
-            }
-            let node = read_join(node, &zone)?;
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expression| {
-                let name = names.save(&expression);
-                let read = expression.transform_up(|inner| read_values(inner, &schema, &zone))?;
-                Ok(read.update_data(|inner| name.restore(inner)))
-            })
-        })?;
-        Ok(read.data)
+        read_plan(plan, &[], &session_zone(options))
     }
+}
+
+/// Reads the comparisons of a plan, from its leaves up. `around` are the columns of the queries
+/// that it is a subquery of, the nearest last.
+///
+/// What decides are types as they will be: a `CASE` takes its type from its first value until the
+/// engine makes its values alike, and a `UNION` from its first query. So both are settled first, and
+/// schemas with them.
+fn read_plan(plan: LogicalPlan, around: &[&DFSchema], zone: &Arc<str>) -> Result<LogicalPlan> {
+    let read = plan.transform_up(|node| {
+        let mut schema = merge_schema(&node.inputs());
+        if let LogicalPlan::TableScan(scan) = &node {
+            schema.merge(&scan.projected_schema);
+        }
+        let scopes = [around, &[&schema]].concat();
+        let within = |subquery| Ok(Transformed::yes(read_plan(subquery, &scopes, zone)?));
+        let node = node.map_subqueries(within)?.data;
+        let node = read_join(node, zone)?;
+        let names = NamePreserver::new(&node);
+        let mut coercion = TypeCoercionRewriter::new(&schema);
+        let node = node.map_expressions(|expression| {
+            let name = names.save(&expression);
+            let read = expression.transform_up(|inner| match inner {
+                Expr::OuterReferenceColumn(field, column) => Ok(outer(field, column, around)),
+                inner => read_values(inner, &schema, zone)?.transform_data(|read| match read {
+                    Expr::Case(_) => coercion.f_up(read),
+                    read => Ok(Transformed::no(read)),
+                }),
+            })?;
+            Ok(read.update_data(|inner| name.restore(inner)))
+        })?;
+        let node = match node.data {
+            union @ LogicalPlan::Union(_) => coercion.coerce_plan(union)?,
+            other => other,
+        };
+        Ok(Transformed::yes(node.recompute_schema()?))
+    })?;
+    Ok(read.data)
+}
+
+/// A column of a query around, with the type that it has there by now.
+fn outer(field: FieldRef, column: Column, around: &[&DFSchema]) -> Transformed<Expr> {
+    let mut scopes = around.iter().rev();
+    let settled = scopes.find_map(|scope| {
+        let index = scope.maybe_index_of_column(&column)?;
+        Some(Arc::clone(&scope.fields()[index]))
+    });
+    let field = settled.unwrap_or(field);
+    Transformed::yes(Expr::OuterReferenceColumn(field, column))
 }
 
 /// The pairs of `JOIN … USING`, which are no expressions.
@@ -80,7 +117,7 @@ fn read_values(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> Result<T
     let missing = || Error::internal("a comparison lost one of its sides");
     let next =
         |values: &mut std::vec::IntoIter<Expr>| values.next().map(Box::new).ok_or_else(missing);
-    Ok(match expression {
+    Ok(match with_written_results(expression, schema) {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(op) => {
             let mut values = alike(vec![*left, *right])?;
             let (left, right) = (next(&mut values)?, next(&mut values)?);
@@ -116,6 +153,14 @@ fn read_values(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> Result<T
             let operand = next(&mut values)?;
             let when_then = values.map(Box::new).zip(thens).collect();
             Transformed::yes(Expr::Case(Case::new(Some(operand), when_then, else_expr)))
+        }
+        Expr::Cast(Cast { expr, data_type }) if data_type.is_decimal() => {
+            let written = match expr.get_type(schema).is_ok_and(|given| given.is_floating()) {
+                true => written_decimal(&expr).map(Box::new),
+                false => None,
+            };
+            let cast = Cast::new(written.unwrap_or(expr), data_type);
+            Transformed::yes(Expr::Cast(cast))
         }
         Expr::InSubquery(in_subquery) => read_in_subquery(in_subquery, schema, zone)?,
         other => Transformed::no(other),
@@ -183,12 +228,20 @@ fn read_in_subquery(
 /// Values that are compared with each other, read as one kind.
 fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<Vec<Expr>> {
     // What has no type yet, such as a parameter without a value, is left to the engine.
-    let types = values.iter().map(|value| value.get_type(schema));
-    let Ok(types) = types.collect::<Result<Vec<DataType>>>() else {
+    let types = |values: &[Expr]| {
+        let types = values.iter().map(|value| value.get_type(schema));
+        types.collect::<Result<Vec<DataType>>>()
+    };
+    let Ok(given) = types(&values) else {
         return Ok(values);
     };
-    let mut typed = values.iter().zip(&types);
-    let has_floating = typed.any(|(value, data_type)| is_floating(value, data_type));
+    let mut typed = values.iter().zip(&given);
+    let of_rows = typed.any(|(value, data_type)| is_floating(value, data_type));
+    let (values, has_floating) = match !of_rows && given.iter().any(DataType::is_decimal) {
+        true => as_written(values, &given),
+        false => (values, of_rows),
+    };
+    let types = types(&values)?;
     let values = match kind_of(&types, has_floating, zone) {
         Some(kind) => {
             let typed = values.into_iter().zip(&types);
@@ -231,7 +284,7 @@ fn in_nanoseconds(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
 }
 
 /// A double that rows have. One made of literals alone (`0.06 + 0.01`) is read as the decimal that
-/// was written.
+/// was written, see [`as_written`].
 fn is_floating(value: &Expr, data_type: &DataType) -> bool {
     let of_rows = |part: &Expr| {
         Ok(matches!(
@@ -240,6 +293,60 @@ fn is_floating(value: &Expr, data_type: &DataType) -> bool {
         ))
     };
     data_type.is_floating() && value.exists(of_rows).unwrap_or(true)
+}
+
+/// Doubles that are literals beside decimals as the decimals that were written, and whether there
+/// are some that are none, such as `1e300` and `sqrt(2.0)`.
+fn as_written(values: Vec<Expr>, types: &[DataType]) -> (Vec<Expr>, bool) {
+    let written: Option<Vec<Expr>> = values
+        .iter()
+        .zip(types)
+        .map(|(value, data_type)| match data_type.is_floating() {
+            true => written_decimal(value),
+            false => Some(value.clone()),
+        })
+        .collect();
+    match written {
+        Some(written) => (written, false),
+        None => (values, true),
+    }
+}
+
+/// Calls and cases of which one of several values is the result, decimals and literals among them.
+fn with_written_results(expression: Expr, schema: &DFSchema) -> Expr {
+    let written = |values: Vec<Expr>| {
+        let types = values.iter().map(|value| value.get_type(schema));
+        let Ok(types) = types.collect::<Result<Vec<DataType>>>() else {
+            return values;
+        };
+        let mut typed = values.iter().zip(&types);
+        let of_rows = typed.any(|(value, data_type)| is_floating(value, data_type));
+        match !of_rows && types.iter().any(DataType::is_decimal) {
+            true => as_written(values, &types).0,
+            false => values,
+        }
+    };
+    match expression {
+        Expr::ScalarFunction(mut call)
+            if matches!(
+                call.name(),
+                "coalesce" | "nvl" | "ifnull" | "greatest" | "least"
+            ) =>
+        {
+            call.args = written(call.args);
+            Expr::ScalarFunction(call)
+        }
+        Expr::Case(mut case) => {
+            let (whens, thens): (Vec<_>, Vec<_>) = case.when_then_expr.into_iter().unzip();
+            let results = thens.into_iter().chain(case.else_expr);
+            let mut results = written(results.map(|result| *result).collect()).into_iter();
+            let when_then = whens.into_iter().zip(results.by_ref().map(Box::new));
+            case.when_then_expr = when_then.collect();
+            case.else_expr = results.next().map(Box::new);
+            Expr::Case(case)
+        }
+        other => other,
+    }
 }
 
 /// What texts, or times without zone, are read as.
@@ -257,9 +364,8 @@ enum Kind {
 
 /// The kind that values of several types are read as; none where the engine may have them.
 ///
-/// `has_floating`: a double among them is no literal. The engine would make it a decimal, which
-/// holds neither large nor small ones; a literal beside a decimal column may be one, so that it
-/// prunes.
+/// `has_floating`: there are decimals and doubles among them. The engine would make decimals of the
+/// doubles, which hold neither large nor small ones, and digits that nobody wrote.
 fn kind_of(types: &[DataType], has_floating: bool, zone: &Arc<str>) -> Option<Kind> {
     if types.iter().any(DataType::is_string) && types.iter().any(may_be_uuid) {
         return Some(Kind::Uuid);

@@ -387,6 +387,8 @@ fn session_config(lake: &Lake, catalog: &str) -> SessionConfig {
     options.optimizer.hash_join_single_partition_threshold_rows =
         sizes.collected_build_bytes / COLLECTED_ROW_BYTES;
     options.execution.sort_spill_reservation_bytes = sizes.merge_bytes;
+    // It forgets columns of derived tables beside a subquery, and such statements fail.
+    options.optimizer.enable_leaf_expression_pushdown = false;
     // Places of names in errors.
     options.sql_parser.collect_spans = true;
     options.execution.time_zone = Some("UTC".to_owned());

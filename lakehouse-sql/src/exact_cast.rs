@@ -7,6 +7,7 @@
 //! in the plan and stay.
 
 mod assigned;
+mod filled;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -24,8 +25,11 @@ use datafusion::logical_expr::{
     Signature, Volatility,
 };
 use datafusion::prelude::Expr;
+use iceberg::spec::NestedFieldRef;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
+
+use filled::filled;
 
 pub(crate) use assigned::{assigned, exact_assignments};
 
@@ -33,9 +37,15 @@ use crate::assignment::{refuse_unlike, whole_number};
 use crate::session_zone::session_zone;
 
 /// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
-/// session's zone.
-pub(crate) fn exact_casts(plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
-    Ok(exact_plan(plan, &session_zone(options))?)
+/// session's zone. Fields that structs do not have get the defaults of `columns`, which are those
+/// of the plan, or none.
+pub(crate) fn exact_casts(
+    plan: LogicalPlan,
+    columns: &[NestedFieldRef],
+    options: &ConfigOptions,
+) -> Result<LogicalPlan> {
+    let columns: Vec<_> = columns.iter().map(Some).collect();
+    Ok(exact_plan(plan, &columns, &session_zone(options))?)
 }
 
 /// The type to cast values of type `given` to on their way into a column of type `column`.
@@ -51,17 +61,22 @@ pub(crate) fn cast_type(given: &DataType, column: &DataType) -> DataType {
     }
 }
 
-fn exact_plan(plan: LogicalPlan, zone: &Arc<str>) -> EngineResult<LogicalPlan> {
+fn exact_plan(
+    plan: LogicalPlan,
+    columns: &[Option<&NestedFieldRef>],
+    zone: &Arc<str>,
+) -> EngineResult<LogicalPlan> {
     Ok(match plan {
         LogicalPlan::Projection(mut projection) => {
             let input = Arc::unwrap_or_clone(projection.input);
             let input = if let LogicalPlan::Values(_) = input {
-                exact_plan(input, zone)?
+                let of_values = taken(&projection.expr, input.schema(), columns);
+                exact_plan(input, &of_values, zone)?
             } else {
                 input
             };
             let schema = Arc::clone(input.schema());
-            projection.expr = exact_all(projection.expr, &schema, zone)?;
+            projection.expr = exact_all(projection.expr, &schema, columns, zone)?;
             projection.input = Arc::new(input);
             LogicalPlan::Projection(projection)
         }
@@ -70,7 +85,7 @@ fn exact_plan(plan: LogicalPlan, zone: &Arc<str>) -> EngineResult<LogicalPlan> {
             values.values = values
                 .values
                 .into_iter()
-                .map(|row| exact_all(row, &empty, zone))
+                .map(|row| exact_all(row, &empty, columns, zone))
                 .collect::<EngineResult<_>>()?;
             LogicalPlan::Values(values)
         }
@@ -78,21 +93,51 @@ fn exact_plan(plan: LogicalPlan, zone: &Arc<str>) -> EngineResult<LogicalPlan> {
     })
 }
 
+/// For each of the columns of `input` the column that takes it as it is.
+fn taken<'a>(
+    expressions: &[Expr],
+    input: &DFSchema,
+    columns: &[Option<&'a NestedFieldRef>],
+) -> Vec<Option<&'a NestedFieldRef>> {
+    let mut taken = vec![None; input.fields().len()];
+    for (expression, column) in expressions.iter().zip(columns) {
+        let mut inner = expression;
+        while let Expr::Alias(Alias { expr, .. }) | Expr::Cast(Cast { expr, .. }) = inner {
+            inner = expr;
+        }
+        if let Expr::Column(name) = inner
+            && let Some(index) = input.maybe_index_of_column(name)
+        {
+            taken[index] = *column;
+        }
+    }
+    taken
+}
+
 fn exact_all(
     expressions: Vec<Expr>,
     schema: &DFSchema,
+    columns: &[Option<&NestedFieldRef>],
     zone: &Arc<str>,
 ) -> EngineResult<Vec<Expr>> {
+    let columns = columns.iter().copied().chain(std::iter::repeat(None));
     expressions
         .into_iter()
-        .map(|expression| exact(expression, schema, zone))
+        .zip(columns)
+        .map(|(expression, column)| exact(expression, schema, column, zone))
         .collect()
 }
 
-fn exact(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> EngineResult<Expr> {
+/// The expression with an exact cast in the place of its own; `column` is where the value goes.
+fn exact(
+    expression: Expr,
+    schema: &DFSchema,
+    column: Option<&NestedFieldRef>,
+    zone: &Arc<str>,
+) -> EngineResult<Expr> {
     match expression {
         Expr::Alias(alias) => {
-            let inner = exact(*alias.expr, schema, zone)?;
+            let inner = exact(*alias.expr, schema, column, zone)?;
             Ok(Expr::Alias(Alias {
                 expr: Box::new(inner),
                 ..alias
@@ -104,6 +149,13 @@ fn exact(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> EngineResult<E
             refuse_unlike(&given, &data_type, zone)?;
             if let Some(whole) = whole_number(&expr, &given, &data_type) {
                 return Ok(whole);
+            }
+            let filled = match column {
+                Some(column) => filled(&expr, &given, &data_type, column)?,
+                None => None,
+            };
+            if let Some(filled) = filled {
+                return filled.cast_to(&data_type, schema);
             }
             let cuts = matches!(&data_type, DataType::Timestamp(TimeUnit::Microsecond, _))
                 && (given.is_string()

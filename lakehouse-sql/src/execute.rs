@@ -19,15 +19,17 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::common::ParamValues;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};
 use lakehouse_core::commit::RowStatement;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::provider::{RowChangeNode, StreamedPlanning};
+use lakehouse_core::runtime::{engine_future, engine_stream};
 use tracing::Instrument;
 
 use crate::environment::Environment;
@@ -215,13 +217,16 @@ async fn engine_command(logical: LogicalPlan, session: &Environment) -> Result<Q
     ))
 }
 
-/// As [`run_rows`], for rows that the user gets as they come.
+/// As [`run_rows`], for rows that the user gets as they come, and no table is changed by.
 async fn run_query(
     logical: &LogicalPlan,
     mut state: SessionState,
 ) -> Result<SendableRecordBatchStream> {
     let physical = plan_query(logical, &mut state).await?;
-    start(physical, &state)
+    let rows = start(physical, &state)?;
+    let schema = rows.schema();
+    let rows = engine_stream(rows.map_err(Error::from)).map_err(DataFusionError::from);
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }
 
 /// Optimises and plans a query whose rows the user gets as they come: where nothing else waits for
@@ -239,7 +244,8 @@ async fn plan_query(
         let planner = Arc::clone(state.query_planner());
         planner.create_physical_plan(&optimized, state).await
     };
-    Ok(planned.instrument(planning).await?)
+    let planned = planned.map_err(Error::from).instrument(planning);
+    engine_future(planned).await
 }
 
 /// Optimises, plans and starts a logical plan.
@@ -250,9 +256,9 @@ pub(super) async fn run_rows(
     let planning = tracing::info_span!("planning");
     let physical = state
         .create_physical_plan(logical)
-        .instrument(planning)
-        .await?;
-    start(physical, state)
+        .map_err(Error::from)
+        .instrument(planning);
+    start(engine_future(physical).await?, state)
 }
 
 /// Starts a physical plan.

@@ -54,6 +54,7 @@ mod truth_test;
 mod type_planner;
 mod typed_call;
 mod uuid_text;
+mod written_decimal;
 
 pub use execute::QueryResult;
 pub use govern::Governed;

@@ -1,20 +1,28 @@
-//! Statistics of scans below a `LIMIT`, which say nothing of NULLs.
+//! Statistics of sources below a `LIMIT`, which say nothing of NULLs.
 //!
 //! Of a limit the engine knows how many rows it gives, and takes the NULLs of all rows below for
 //! theirs. To estimate a join it subtracts one from the other, which is less than nothing where a
 //! column has more NULLs than the limit has rows.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
+use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
-use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
 
 /// See the module documentation. Stands before all rules that look at statistics.
 #[derive(Debug)]
@@ -53,13 +61,15 @@ impl PhysicalOptimizerRule for LimitedStatistics {
     }
 }
 
-/// A scan of files whose columns may have any number of NULLs; other nodes as they are.
+/// A source whose columns may have any number of NULLs; other nodes as they are.
 fn without_null_counts(node: Arc<dyn ExecutionPlan>) -> Transformed<Arc<dyn ExecutionPlan>> {
-    let scan = node.as_any().downcast_ref::<DataSourceExec>();
-    let Some(config) =
-        scan.and_then(|scan| scan.data_source().as_any().downcast_ref::<FileScanConfig>())
-    else {
+    let Some(scan) = node.as_any().downcast_ref::<DataSourceExec>() else {
         return Transformed::no(node);
+    };
+    let source = scan.data_source();
+    let Some(config) = source.as_any().downcast_ref::<FileScanConfig>() else {
+        let uncounted = UncountedNulls(Arc::clone(source));
+        return Transformed::yes(DataSourceExec::from_data_source(uncounted));
     };
     let mut statistics = config.statistics();
     for column in &mut statistics.column_statistics {
@@ -67,4 +77,86 @@ fn without_null_counts(node: Arc<dyn ExecutionPlan>) -> Transformed<Arc<dyn Exec
     }
     let config = FileScanConfigBuilder::from(config.clone()).with_statistics(statistics);
     Transformed::yes(DataSourceExec::from_data_source(config.build()))
+}
+
+/// A source, such as one of rows in memory, that counts no NULLs in its columns.
+#[derive(Debug)]
+struct UncountedNulls(Arc<dyn DataSource>);
+
+impl UncountedNulls {
+    fn around(source: Arc<dyn DataSource>) -> Arc<dyn DataSource> {
+        Arc::new(Self(source))
+    }
+}
+
+impl DataSource for UncountedNulls {
+    fn open(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        self.0.open(partition, context)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt_as(t, f)
+    }
+
+    fn repartitioned(
+        &self,
+        target_partitions: usize,
+        repartition_file_min_size: usize,
+        output_ordering: Option<LexOrdering>,
+    ) -> Result<Option<Arc<dyn DataSource>>> {
+        let source = self.0.repartitioned(
+            target_partitions,
+            repartition_file_min_size,
+            output_ordering,
+        )?;
+        Ok(source.map(Self::around))
+    }
+
+    fn output_partitioning(&self) -> Partitioning {
+        self.0.output_partitioning()
+    }
+
+    fn eq_properties(&self) -> EquivalenceProperties {
+        self.0.eq_properties()
+    }
+
+    fn scheduling_type(&self) -> SchedulingType {
+        self.0.scheduling_type()
+    }
+
+    fn partition_statistics(&self, partition: Option<usize>) -> Result<Statistics> {
+        let mut statistics = self.0.partition_statistics(partition)?;
+        for column in &mut statistics.column_statistics {
+            column.null_count = Precision::Absent;
+        }
+        Ok(statistics)
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn DataSource>> {
+        self.0.with_fetch(limit).map(Self::around)
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.0.fetch()
+    }
+
+    fn metrics(&self) -> ExecutionPlanMetricsSet {
+        self.0.metrics()
+    }
+
+    fn try_swapping_with_projection(
+        &self,
+        projection: &ProjectionExprs,
+    ) -> Result<Option<Arc<dyn DataSource>>> {
+        let source = self.0.try_swapping_with_projection(projection)?;
+        Ok(source.map(Self::around))
+    }
 }

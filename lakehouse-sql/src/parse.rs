@@ -10,6 +10,7 @@ mod check;
 mod cursor;
 mod dialect;
 mod failure;
+mod plain_word;
 mod similar;
 mod suggest;
 mod version;

@@ -197,14 +197,17 @@ impl AnalyzerRule for WriteRule {
             }
             other => return Ok(other),
         };
-        let is_lake_table = source_as_provider(&dml.target)
-            .is_ok_and(|provider| provider.as_any().is::<LakeTable>());
-        if !is_lake_table {
+        let Ok(provider) = source_as_provider(&dml.target) else {
             return Ok(LogicalPlan::Dml(dml));
-        }
+        };
+        let Some(target) = provider.as_any().downcast_ref::<LakeTable>() else {
+            return Ok(LogicalPlan::Dml(dml));
+        };
         match dml.op {
             WriteOp::Insert(InsertOp::Append) => {
-                dml.input = Arc::new(exact_casts(Arc::unwrap_or_clone(dml.input), options)?);
+                let columns = target.table().schema().as_struct().fields();
+                let input = Arc::unwrap_or_clone(dml.input);
+                dml.input = Arc::new(exact_casts(input, columns, options)?);
                 Ok(LogicalPlan::Dml(dml))
             }
             ref other => {

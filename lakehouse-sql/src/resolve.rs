@@ -35,7 +35,7 @@ use lakehouse_core::name::Name;
 use lakehouse_core::provider::LakeCatalog;
 use lakehouse_core::scan::MetadataColumn;
 
-pub(crate) use audit::view as audit_view;
+pub(crate) use audit::{of_write as audit_of_write, refuse as refuse_audited, view as audit_view};
 pub(crate) use change::{
     ChangeKind, Changes, Clause, ClauseAction, ColumnChange, Explanation, NamedTarget, Value,
     column_change, inserted, named_target, privileges_of,

@@ -13,6 +13,7 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::governance::Principal;
 use lakehouse_core::lake::{FoundTable, Lake, dotted};
 use lakehouse_core::name::{Name, parse_name};
+use lakehouse_core::runtime::{engine_call, engine_change, engine_future};
 use lakehouse_core::scan::MetadataColumn;
 use tracing::Instrument;
 
@@ -89,9 +90,12 @@ impl Session {
         let lake = self.environment.access().lake();
         let query_id = lake.clock().new_uuid();
         let span = tracing::info_span!("statement", %query_id, kind = statement.kind());
-        Box::pin(self.stages(statement, parameters))
-            .instrument(span)
-            .await
+        let is_query = matches!(statement, Statement::Query(_) | Statement::Explain(_));
+        let stages = self.stages(statement, parameters).instrument(span);
+        match is_query {
+            true => engine_future(stages).await,
+            false => engine_change(stages).await,
+        }
     }
 
     /// The way of a statement, on one screen.
@@ -122,7 +126,7 @@ impl Session {
         };
         let resolved = resolve(statement, &scope).await?;
         let governed = govern(resolved, access, &session_zone(state.config_options()))?;
-        let planned = plan(governed, access.lake(), &state)?;
+        let planned = engine_call(|| plan(governed, access.lake(), &state))?;
         execute(planned, &self.environment, state, parameters, began).await
     }
 

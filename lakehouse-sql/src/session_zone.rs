@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::provider_as_source;
 use datafusion::common::config::ConfigOptions;
@@ -46,29 +46,49 @@ pub(crate) fn in_zone(
     zone: &Arc<str>,
 ) -> Result<Arc<dyn TableProvider>> {
     let schema = table.schema();
-    let is_zoned = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
-    if is_utc(zone)
-        || !schema
-            .fields()
-            .iter()
-            .any(|field| is_zoned(field.data_type()))
-    {
+    let mut zoned = schema
+        .fields()
+        .iter()
+        .map(|field| zoned(field.data_type(), zone));
+    if is_utc(zone) || zoned.clone().all(|zoned| zoned.is_none()) {
         return Ok(table);
     }
     let columns = schema.fields().iter().map(|field| {
         let column = Expr::Column(Column::new(Some(key.clone()), field.name()));
-        match field.data_type() {
-            DataType::Timestamp(unit, Some(_)) => {
-                let in_zone = DataType::Timestamp(*unit, Some(Arc::clone(zone)));
-                Expr::Cast(Cast::new(Box::new(column), in_zone)).alias(field.name())
-            }
-            _ => column,
+        match zoned.next().flatten() {
+            Some(in_zone) => Expr::Cast(Cast::new(Box::new(column), in_zone)).alias(field.name()),
+            None => column,
         }
     });
     let plan = LogicalPlanBuilder::scan(key.clone(), provider_as_source(table), None)?
         .project(columns)?
         .build()?;
     Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+/// A type with its times with zone in another zone, at every level; `None` when it has none.
+fn zoned(data_type: &DataType, zone: &Arc<str>) -> Option<DataType> {
+    let inner = |field: &FieldRef| {
+        let in_zone = zoned(field.data_type(), zone)?;
+        Some(Arc::new(field.as_ref().clone().with_data_type(in_zone)))
+    };
+    match data_type {
+        DataType::Timestamp(unit, Some(_)) => {
+            Some(DataType::Timestamp(*unit, Some(Arc::clone(zone))))
+        }
+        DataType::List(element) => inner(element).map(DataType::List),
+        DataType::Map(entries, sorted) => Some(DataType::Map(inner(entries)?, *sorted)),
+        DataType::Struct(fields) => {
+            let changed: Vec<_> = fields.iter().map(inner).collect();
+            let pairs = fields.iter().zip(&changed);
+            let both = pairs.map(|(own, changed)| Arc::clone(changed.as_ref().unwrap_or(own)));
+            changed
+                .iter()
+                .any(Option::is_some)
+                .then(|| DataType::Struct(both.collect()))
+        }
+        _ => None,
+    }
 }
 
 /// Casts between times with and without zone, by the local time. Stands behind the engine's

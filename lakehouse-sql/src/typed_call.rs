@@ -3,18 +3,22 @@
 //! The engine's `nullif` compares two values as they are, which fails for decimals of different
 //! scales and for times of different zones: as an `=` they become of one type first. Its `round` of
 //! a decimal has as many places as it is told, but not while the number is cast to the type it
-//! takes: it is given a number of that type.
+//! takes: it is given a number of that type. A key that a map is asked for is compared with the
+//! map's as it is written: it becomes of their type.
 
 use std::sync::Arc;
 
-use datafusion::common::ScalarValue;
+use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
+use datafusion::functions::core::getfield::GetFieldFunc;
 use datafusion::functions::core::nullif::NullIfFunc;
 use datafusion::functions::math::round::RoundFunc;
-use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{Case, LogicalPlan};
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Case, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::{Expr, lit};
@@ -30,10 +34,11 @@ impl AnalyzerRule for TypedCallRule {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
+            let schema = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
             node.map_expressions(|expr| {
                 let name = names.save(&expr);
-                let written = expr.transform_up(|expr| Ok(written(expr)))?;
+                let written = expr.transform_up(|expr| Ok(written(expr, &schema)))?;
                 Ok(written.update_data(|expr| name.restore(expr)))
             })
         })
@@ -41,7 +46,7 @@ impl AnalyzerRule for TypedCallRule {
     }
 }
 
-fn written(expr: Expr) -> Transformed<Expr> {
+fn written(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let Expr::ScalarFunction(call) = &expr else {
         return Transformed::no(expr);
     };
@@ -49,6 +54,7 @@ fn written(expr: Expr) -> Transformed<Expr> {
     let written = match () {
         () if function.is::<NullIfFunc>() => nullif(&call.args),
         () if function.is::<RoundFunc>() => round(call),
+        () if function.is::<GetFieldFunc>() => map_value(call, schema),
         () => None,
     };
     written.map_or_else(|| Transformed::no(expr), Transformed::yes)
@@ -78,5 +84,37 @@ fn round(call: &ScalarFunction) -> Option<Expr> {
     Some(Expr::ScalarFunction(ScalarFunction {
         func: Arc::clone(&call.func),
         args: vec![value.clone(), places],
+    }))
+}
+
+/// The value of a map for a number, as one of the type that its keys have.
+fn map_value(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    let [map, key, below @ ..] = call.args.as_slice() else {
+        return None;
+    };
+    let key = match key {
+        Expr::Literal(key, None) => key.clone(),
+        Expr::Cast(Cast { expr, data_type }) => expr.as_literal()?.cast_to(data_type).ok()?,
+        _ => return None,
+    };
+    let DataType::Map(entries, _) = map.get_type(schema).ok()? else {
+        return None;
+    };
+    let DataType::Struct(fields) = entries.data_type() else {
+        return None;
+    };
+    let kind = fields.first()?.data_type();
+    if key.data_type() == *kind || !key.data_type().is_numeric() || !kind.is_numeric() {
+        return None;
+    }
+    let typed = key.cast_to(kind).ok()?;
+    if typed.cast_to(&key.data_type()).ok()? != key {
+        return None;
+    }
+    let mut args = vec![map.clone(), lit(typed)];
+    args.extend_from_slice(below);
+    Some(Expr::ScalarFunction(ScalarFunction {
+        func: Arc::clone(&call.func),
+        args,
     }))
 }

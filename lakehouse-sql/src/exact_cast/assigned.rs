@@ -4,6 +4,7 @@
 //! the mark stands where the cast will be, with what the user wrote inside of it.
 
 use std::any::Any;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -19,17 +20,19 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
+use iceberg::spec::NestedFieldRef;
 use lakehouse_core::error::Error;
 
 use super::{cast_type, exact};
 use crate::session_zone::{local_cast, session_zone};
 use crate::uuid_text::{may_be_uuid, uuid_of_text};
 
-/// A value that a column of this type takes.
-pub(crate) fn assigned(value: Expr, column: &DataType) -> Expr {
+/// A value that a column, or field of one, of this type takes.
+pub(crate) fn assigned(value: Expr, data_type: &DataType, column: &NestedFieldRef) -> Expr {
     let function = ScalarUDF::from(Assigned {
         signature: Signature::any(1, Volatility::Immutable),
-        target: column.clone(),
+        target: data_type.clone(),
+        column: Arc::clone(column),
     });
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![value]))
 }
@@ -71,7 +74,8 @@ fn stored(expr: Expr, schema: &DFSchema, zone: &Arc<str>) -> EngineResult<Transf
         true => value,
         false => {
             let cast = Expr::Cast(Cast::new(Box::new(value), cast_to.clone()));
-            exact(local_cast(cast, schema)?.data, schema, zone)?
+            let cast = local_cast(cast, schema)?.data;
+            exact(cast, schema, Some(&mark.column), zone)?
         }
     };
     Ok(Transformed::yes(match cast_to == target {
@@ -81,10 +85,18 @@ fn stored(expr: Expr, schema: &DFSchema, zone: &Arc<str>) -> EngineResult<Transf
 }
 
 /// See [`assigned`].
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 struct Assigned {
     signature: Signature,
     target: DataType,
+    column: NestedFieldRef,
+}
+
+impl Hash for Assigned {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.target.hash(state);
+        self.column.id.hash(state);
+    }
 }
 
 impl ScalarUDFImpl for Assigned {

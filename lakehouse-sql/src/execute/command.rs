@@ -1,18 +1,23 @@
 //! Commands of ours: definitions, procedures, variables.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use iceberg::NamespaceIdent;
-use lakehouse_core::error::{Error, Result};
-use lakehouse_core::lake::{DEFAULT_NAMESPACE, FoundTable, dotted};
+use lakehouse_core::catalog::Catalog;
+use lakehouse_core::error::{Error, ErrorKind, Result};
+use lakehouse_core::lake::{DEFAULT_NAMESPACE, dotted};
 use lakehouse_core::name::quote;
 use lakehouse_core::procedure::{Arguments, CallContext, ParameterKind, Procedures};
 
 use super::{QueryResult, alter, create, show};
 use crate::constant::Constants;
 use crate::environment::Environment;
-use crate::resolve::{Command, NamespaceTarget, SessionTable, SettingValue};
+use crate::resolve::{Command, NamespaceTarget, SessionTable, SettingValue, TableTarget};
+use crate::statement::CreateNamespace;
 
 /// Runs a command.
 pub(super) async fn run(
@@ -28,15 +33,7 @@ pub(super) async fn run(
             namespace,
             definition,
         } => {
-            let mut properties: std::collections::HashMap<_, _> =
-                definition.properties.into_iter().collect();
-            if let Some(comment) = definition.comment {
-                properties.insert("comment".to_owned(), comment);
-            }
-            if let Some(location) = definition.location {
-                properties.insert("location".to_owned(), location);
-            }
-            catalog.create_namespace(&namespace, properties).await?;
+            create_namespace(&catalog, &namespace, definition).await?;
         }
         Command::DropNamespaces { namespaces } => drop_namespaces(namespaces).await?,
         Command::CreateTable { target, definition } => {
@@ -92,6 +89,29 @@ fn set(session: &Environment, name: &str, value: Option<SettingValue>) -> Result
     }
 }
 
+async fn create_namespace(
+    catalog: &Arc<dyn Catalog>,
+    namespace: &NamespaceIdent,
+    definition: CreateNamespace,
+) -> Result<()> {
+    let mut properties: HashMap<_, _> = definition.properties.into_iter().collect();
+    if let Some(comment) = definition.comment {
+        properties.insert("comment".to_owned(), comment);
+    }
+    if let Some(location) = definition.location {
+        properties.insert("location".to_owned(), location);
+    }
+    match catalog.create_namespace(namespace, properties).await {
+        Err(error) if definition.if_not_exists => match error.kind() {
+            // Somebody else made it since it was looked for.
+            ErrorKind::AlreadyExists => Ok(()),
+            ErrorKind::Unknown if catalog.namespace_properties(namespace).await.is_ok() => Ok(()),
+            _ => Err(error),
+        },
+        ended => ended,
+    }
+}
+
 /// Drops all namespaces, or none when one of them holds more than the others.
 async fn drop_namespaces(mut namespaces: Vec<NamespaceTarget>) -> Result<()> {
     // A namespace inside of another goes first.
@@ -133,15 +153,15 @@ async fn refuse_full_namespace(target: &NamespaceTarget, others: &[NamespaceTarg
     )))
 }
 
-async fn drop_table(session: &Environment, found: &FoundTable, purge: bool) -> Result<()> {
+async fn drop_table(session: &Environment, found: &TableTarget, purge: bool) -> Result<()> {
     if !purge {
-        return found.catalog.drop_table(found.table.ident()).await;
+        return found.catalog.drop_table(&found.ident).await;
     }
     let commits = session.access().lake().commits();
-    let purged = commits.purge(&found.catalog, found.table.ident()).await?;
+    let purged = commits.purge(&found.catalog, &found.ident).await?;
     if purged.failed_files > 0 {
         return Err(Error::new(
-            lakehouse_core::error::ErrorKind::Unavailable,
+            ErrorKind::Unavailable,
             format!(
                 "the table was dropped, but {} of its files could not be deleted; the log names them",
                 purged.failed_files

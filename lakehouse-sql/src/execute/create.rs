@@ -15,7 +15,7 @@ use iceberg::spec::{
     FormatVersion, NestedField, NestedFieldRef, Schema, Transform, Type, UnboundPartitionSpec,
 };
 use lakehouse_core::commit::{FileChange, FilesOnFailure, NewTable};
-use lakehouse_core::error::{Error, Result};
+use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::lake::FoundTable;
 use lakehouse_core::name::{hint, quote};
 use lakehouse_core::provider::{WrittenRows, write_plan};
@@ -25,15 +25,37 @@ use super::QueryResult;
 use super::default_value::default_value;
 use crate::environment::Environment;
 use crate::exact_cast::{cast_type, exact_casts};
-use crate::resolve::{TableTarget, name};
+use crate::resolve::{TableTarget, audit_of_write, name, refuse_audited};
 use crate::sql_type::{TypeReader, stored_type};
-use crate::statement::{CreateTable, PartitionTerm, TYPE_DEPTH_MAX};
+use crate::statement::{CreateMode, CreateTable, PartitionTerm, TYPE_DEPTH_MAX};
 
 /// The property of a statement that chooses the Iceberg format version.
 const FORMAT_VERSION: &str = "format-version";
 
-/// Makes a table; with a source, its first snapshot holds the source's rows, in one commit.
+/// Makes a table; with a source, its first snapshot holds the source's rows, in one commit. Where
+/// the definition says `IF NOT EXISTS`, a table that somebody else made meanwhile is no error.
 pub(super) async fn create_table(
+    target: TableTarget,
+    definition: CreateTable,
+    source: Option<LogicalPlan>,
+    session: &Environment,
+    state: &SessionState,
+) -> Result<QueryResult> {
+    let is_content = definition.mode == CreateMode::NewOrNothing;
+    let (catalog, ident) = (Arc::clone(&target.catalog), target.ident.clone());
+    match new_table_of(target, definition, source, session, state).await {
+        Err(error)
+            if is_content
+                && error.kind() == ErrorKind::AlreadyExists
+                && catalog.is_taken(&ident).await? =>
+        {
+            Ok(QueryResult::empty())
+        }
+        made => made,
+    }
+}
+
+async fn new_table_of(
     target: TableTarget,
     definition: CreateTable,
     source: Option<LogicalPlan>,
@@ -48,16 +70,15 @@ pub(super) async fn create_table(
         let _ = commits.create(&target.catalog, &staged, None).await?;
         return Ok(QueryResult::empty());
     };
+    let audit = audit_of_write(&staged, &session.variables().wap)?;
     let written = write_source(source, &staged, session, state).await?;
     let rows = written.rows;
-    let first = match written.files.is_empty() {
-        true => None,
-        false => Some(
-            FileChange::append(&staged, written.files)
-                .with_summary(session.variables().write.summary)
-                .with_files_on_failure(FilesOnFailure::Delete),
-        ),
-    };
+    let first = (!written.files.is_empty()).then(|| {
+        let rows = FileChange::append(&staged, written.files)
+            .with_summary(session.variables().write.summary)
+            .with_files_on_failure(FilesOnFailure::Delete);
+        audit.of_rows(rows)
+    });
     let _ = commits.create(&target.catalog, &staged, first).await?;
     count_of(rows)
 }
@@ -76,6 +97,8 @@ pub(super) async fn replace_table(
     let lake = session.access().lake();
     let commits = lake.commits();
     let mut replacement = commits.stage_replacement(base, new).await?;
+    let wap = session.variables().wap;
+    refuse_audited(replacement.staged(), &wap, "a new definition")?;
     let mut rows = None;
     if let Some(source) = source {
         let written = write_source(source, replacement.staged(), session, state).await?;
@@ -365,6 +388,6 @@ async fn source_plan(
         })
         .collect::<datafusion::error::Result<_>>()?;
     let plan = LogicalPlanBuilder::from(source).project(casts)?.build()?;
-    let plan = exact_casts(plan, state.config_options())?;
+    let plan = exact_casts(plan, &[], state.config_options())?;
     Ok(state.create_physical_plan(&plan).await?)
 }

@@ -88,7 +88,7 @@ async fn assigned(
     let plan = LogicalPlanBuilder::empty(true)
         .project([cast.alias("value")])?
         .build()?;
-    let plan = exact_casts(plan, state.config_options())?;
+    let plan = exact_casts(plan, &[], state.config_options())?;
     let physical = state.create_physical_plan(&plan).await?;
     let batches = collect(physical, Arc::clone(&state.task_ctx())).await?;
     let batch = batches.iter().find(|batch| batch.num_rows() == 1);

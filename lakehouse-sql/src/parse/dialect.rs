@@ -2,8 +2,9 @@
 //!
 //! Users bring SQL from Spark, Trino, Athena, DuckDB and PostgreSQL. `GenericDialect` reads most
 //! of it (backtick and double-quoted names, three spellings of intervals); this wrapper behaves
-//! like it in everything but four answers: tables carry versions, comments hold no SQL, `IS DISTINCT
-//! FROM` ends before the next `AND`, and `||` joins what `+` and `*` have computed.
+//! like it in everything but five answers: tables carry versions, comments hold no SQL, `IS DISTINCT
+//! FROM` ends before the next `AND`, `||` joins what `+` and `*` have computed, and words that are
+//! names elsewhere are names here too ([`super::plain_word`]).
 
 use std::any::TypeId;
 
@@ -12,6 +13,8 @@ use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::plain_word::{is_plain_column, is_plain_name};
 
 /// The one instance; the dialect has no state.
 pub(crate) static DIALECT: LakehouseDialect = LakehouseDialect(GenericDialect);
@@ -70,6 +73,18 @@ impl Dialect for LakehouseDialect {
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
         let is_concat = *parser.peek_token_ref() == Token::StringConcat;
         is_concat.then(|| Ok(self.prec_value(Precedence::Pipe)))
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        is_plain_column(parser).then(|| parser.parse_identifier().map(Expr::Identifier))
+    }
+
+    fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser<'_>) -> bool {
+        self.0.is_column_alias(keyword, parser) || is_plain_name(*keyword, parser.peek_token_ref())
+    }
+
+    fn is_table_alias(&self, keyword: &Keyword, parser: &mut Parser<'_>) -> bool {
+        self.0.is_table_alias(keyword, parser) || is_plain_name(*keyword, parser.peek_token_ref())
     }
 
     fn is_delimited_identifier_start(&self, character: char) -> bool {

@@ -120,19 +120,17 @@ impl Assigner<'_> {
         let field = field.ok_or_else(|| Error::internal("a field of no column is assigned"))?;
         let changed =
             self.with_fields(Expr::Column(current), data_type, &field.field_type, &parts)?;
-        Ok(assigned(changed, data_type))
+        Ok(assigned(changed, data_type, field))
     }
 
     /// A value on its way into a whole column.
     pub(super) fn value(&self, column: usize, value: Value) -> Result<Expr> {
         let data_type = self.data_type(column)?;
+        let field = self.fields.get(column);
+        let field = field.ok_or_else(|| Error::internal("a value of no column"))?;
         match value {
-            Value::Item(item) => Ok(assigned(self.found.item(item)?.clone(), data_type)),
-            Value::Default => {
-                let field = self.fields.get(column);
-                let field = field.ok_or_else(|| Error::internal("a default of no column"))?;
-                Ok(Expr::Literal(write_default(field, data_type)?, None))
-            }
+            Value::Item(item) => Ok(assigned(self.found.item(item)?.clone(), data_type, field)),
+            Value::Default => Ok(Expr::Literal(write_default(field, data_type)?, None)),
         }
     }
 
@@ -168,7 +166,7 @@ impl Assigner<'_> {
             let value = match inner.as_slice() {
                 [] => old(),
                 [([], Value::Item(item))] => {
-                    assigned(self.found.item(*item)?.clone(), field.data_type())
+                    assigned(self.found.item(*item)?.clone(), field.data_type(), of_table)
                 }
                 [([], Value::Default)] => {
                     Expr::Literal(write_default(of_table, field.data_type())?, None)
@@ -241,7 +239,6 @@ pub(super) fn plan_found(
 ) -> Result<LogicalPlan> {
     let NamedTarget {
         found: target,
-        branch,
         columns: _,
         terms,
     } = target;
@@ -254,7 +251,6 @@ pub(super) fn plan_found(
         lake: lake.clone(),
         target,
         statement,
-        branch,
         update_columns: Vec::new(),
         insert: true,
         repeats: false,
@@ -286,8 +282,12 @@ pub(super) fn plan_found(
     if statement == RowStatement::Delete {
         change.delete_filter = filters.exact;
     }
+    let level = match change.terms.isolation {
+        Some(level) => level,
+        None => statement.isolation(&table)?,
+    };
     // The statement's own scan of the target is one of them.
-    change.read_filter = read_again(&planned.rows, 1, &table, state)?;
+    change.read_filter = read_again(&planned.rows, 1, &table, level, state)?;
     Ok(RowChangeNode::try_new(change, planned.rows)?.into_plan())
 }
 

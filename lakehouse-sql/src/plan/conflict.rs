@@ -9,9 +9,10 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{Filter, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Filter, LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::prelude::Expr;
-use lakehouse_core::error::Result;
+use lakehouse_core::commit::Isolation;
+use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::provider::{LakeTable, exact_predicate, filter_predicate};
 use lakehouse_core::scan::Predicate;
 use lakehouse_core::table::{MAIN_BRANCH, Table, Version};
@@ -148,14 +149,22 @@ pub(super) fn filters(
 
 /// What is true of every row that a plan reads of `target`, as it is written to, when it scans it
 /// more than `own` times.
+///
+/// # Errors
+/// [`ErrorKind::Conflict`] when a scan stands on another snapshot than the target, and `level` is
+/// serializable: what was committed between the two is not among what others do meanwhile.
 pub(super) fn read_again(
     rows: &LogicalPlan,
     own: usize,
     target: &Table,
+    level: Isolation,
     state: &SessionState,
 ) -> Result<Option<Predicate>> {
     if scans(rows, target)?.len() <= own {
         return Ok(None);
+    }
+    if level == Isolation::Serializable {
+        refuse_older(rows, target)?;
     }
     // What the engine gives a scan to sort out early holds for all that is read of it.
     let mut read: Vec<Predicate> = Vec::new();
@@ -176,17 +185,53 @@ pub(super) fn read_again(
 /// The filters of each scan of a table at the same changing version.
 fn scans(plan: &LogicalPlan, target: &Table) -> Result<Vec<Vec<Expr>>> {
     let mut found = Vec::new();
+    each_scan(plan, target, |scan, _| {
+        found.push(scan.filters.clone());
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Rows that were read before, as a frame of a program may hold them, belong to another state.
+fn refuse_older(plan: &LogicalPlan, target: &Table) -> Result<()> {
+    each_scan(plan, target, |_, table| {
+        if table.snapshot_id() == target.snapshot_id() {
+            return Ok(());
+        }
+        let text = |table: &Table| {
+            let id = table.snapshot_id();
+            id.map_or_else(|| "no snapshot".to_owned(), |id| format!("snapshot {id}"))
+        };
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "the change computes rows from its own table at {}, and changes it at {} \
+                 (serializable isolation); read it again, or read a version of it by its snapshot",
+                text(table),
+                text(target)
+            ),
+        )
+        .with_context("table", target.ident()))
+    })
+}
+
+/// Each scan of a table at the same changing version.
+fn each_scan(
+    plan: &LogicalPlan,
+    target: &Table,
+    mut look: impl FnMut(&TableScan, &Table) -> Result<()>,
+) -> Result<()> {
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
             && let Ok(provider) = source_as_provider(&scan.source)
             && let Some(table) = provider.as_any().downcast_ref::<LakeTable>()
             && is_same(table.table(), target)
         {
-            found.push(scan.filters.clone());
+            look(scan, table.table())?;
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(found)
+    Ok(())
 }
 
 /// Whether two views are of one table and of one branch of it. Other versions stay as they are,

@@ -19,7 +19,7 @@ use datafusion::prelude::Expr;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::planner::{SqlToRel, object_name_to_table_reference};
 use datafusion::sql::sqlparser::ast::{Insert, Query, SetExpr, Statement, TableObject};
-use lakehouse_core::commit::merge_schema;
+use lakehouse_core::commit::{Isolation, merge_schema};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
 use lakehouse_core::provider::{InsertInto, InsertMode, LakeTable, WriteTerms, filter_predicate};
@@ -31,7 +31,7 @@ use crate::exact_cast::cast_type;
 use crate::govern::GovernedTables;
 use crate::resolve::InsertForm;
 use crate::sql_type::stored_type;
-use crate::uuid_text::{may_be_uuid, uuid_of_text};
+use crate::uuid_text::{may_be_uuid, parse_uuid, uuid_of_text, uuid_value};
 
 /// The insert of a statement, also below an `EXPLAIN`.
 fn insert_of(statement: &EngineStatement) -> Option<&Insert> {
@@ -93,7 +93,8 @@ pub(super) fn with_reads(plan: LogicalPlan, state: &SessionState) -> Result<Logi
             && let Some(into) = target.insert_into_mode()
             && into.mode != InsertMode::Append
         {
-            let read_filter = read_again(&dml.input, 0, target.table(), state)?;
+            let level = into.terms.isolation.unwrap_or(Isolation::Serializable);
+            let read_filter = read_again(&dml.input, 0, target.table(), level, state)?;
             let mut into = into.clone();
             into.read_filter = read_filter;
             dml.target = provider_as_source(Arc::new(target.clone().with_insert_into(into)));
@@ -112,7 +113,11 @@ fn replaced(form: &InsertForm, target: &LakeTable) -> Result<Predicate> {
     let mut parts = Vec::with_capacity(form.fixed.len());
     for (name, value) in &form.fixed {
         let data_type = target.schema().field_with_name(name)?.data_type().clone();
-        let value = value.cast_to(&data_type).map_err(|error| {
+        let own = match value.try_as_str().flatten() {
+            Some(text) if may_be_uuid(&data_type) => parse_uuid(text).map(uuid_value),
+            _ => value.cast_to(&data_type).map_err(Error::from),
+        };
+        let value = own.map_err(|error| {
             Error::invalid(format!(
                 "{value} in PARTITION is no value of column {}",
                 quote(name)

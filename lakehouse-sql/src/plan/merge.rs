@@ -291,7 +291,7 @@ fn value_of(
         ClauseAction::Delete => return Ok(None),
         ClauseAction::InsertAll | ClauseAction::UpdateAll => {
             let source = source_column(clause, column, found, assigner)?;
-            assigned(source, data_type)
+            assigned(source, data_type, &assigner.fields[column])
         }
         ClauseAction::Insert(values) => {
             let value = values.get(column);
@@ -306,7 +306,7 @@ fn value_of(
                 let own = found.target();
                 let own = own.get(column).cloned();
                 let own = own.ok_or_else(|| Error::internal("an update of no column"))?;
-                assigned(Expr::Column(own), data_type)
+                assigned(Expr::Column(own), data_type, &assigner.fields[column])
             }
         },
     };

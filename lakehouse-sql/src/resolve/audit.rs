@@ -1,5 +1,6 @@
 //! Write, audit, publish: where a session's audit sends what is written, and what it reads.
 
+use lakehouse_core::commit::FileChange;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::{FoundTable, Selector};
 use lakehouse_core::table::{MAIN_BRANCH, ReferenceKind, Table, Version};
@@ -16,6 +17,19 @@ pub(crate) struct Audit {
     pub(crate) wap_id: Option<String>,
     /// The branch that is made for it.
     pub(crate) new_branch: Option<String>,
+}
+
+impl Audit {
+    /// The first rows of a table, where they go.
+    pub(crate) fn of_rows(self, mut rows: FileChange) -> FileChange {
+        if let Some(branch) = self.new_branch {
+            rows = rows.with_new_branch(branch);
+        }
+        match self.wap_id {
+            Some(id) => rows.staged(Some(id)),
+            None => rows,
+        }
+    }
 }
 
 fn is_audited(table: &Table) -> bool {

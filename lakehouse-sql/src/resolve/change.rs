@@ -200,8 +200,6 @@ pub(super) async fn resolve_changes(statement: Statement, scope: &Scope<'_>) -> 
 pub(crate) struct NamedTarget {
     /// The table, viewed at the branch that is written.
     pub(crate) found: FoundTable,
-    /// The branch, when its name says one.
-    pub(crate) branch: Option<String>,
     /// The metadata columns by which its rows are changed.
     pub(crate) columns: Vec<MetadataColumn>,
     /// How they are changed.
@@ -220,23 +218,21 @@ pub(crate) fn named_target(
     options: &WriteOptions,
 ) -> Result<NamedTarget> {
     let found = audit::view(found, wap)?;
-    let branch = match &found.selector {
-        None => None,
-        Some(Selector::Version(Version::Branch(branch))) => Some(branch.clone()),
-        Some(_) => {
-            return Err(Error::invalid(format!(
-                "this name of table {} can only be read; rows are changed in the table itself or a \
-                 branch of it",
-                quote(found.table.ident().name())
-            )));
-        }
-    };
+    if !matches!(
+        found.selector,
+        None | Some(Selector::Version(Version::Branch(_)))
+    ) {
+        return Err(Error::invalid(format!(
+            "this name of table {} can only be read; rows are changed in the table itself or a \
+             branch of it",
+            quote(found.table.ident().name())
+        )));
+    }
     let found = pin(found, None, None)?;
     let columns = row_columns(&found)?;
     let terms = terms(&found.table, wap, options)?;
     Ok(NamedTarget {
         found,
-        branch,
         columns,
         terms,
     })

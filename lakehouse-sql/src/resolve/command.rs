@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use iceberg::{NamespaceIdent, TableIdent};
-use lakehouse_core::catalog::Catalog;
+use lakehouse_core::catalog::{Catalog, NameCase};
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::governance::Privilege;
 use lakehouse_core::lake::{FoundTable, Selector};
@@ -44,7 +44,7 @@ pub(crate) enum Command {
         definition: Box<CreateTable>,
     },
     DropTables {
-        tables: Vec<FoundTable>,
+        tables: Vec<TableTarget>,
         /// Those of the session alone.
         own: Vec<SessionTable>,
         purge: bool,
@@ -160,7 +160,7 @@ impl Command {
             ],
             Self::DropTables { tables, .. } => tables
                 .iter()
-                .map(|found| (Privilege::Drop, TableTarget::of(found)))
+                .map(|target| (Privilege::Drop, target.clone()))
                 .collect(),
             Self::AlterTable { table, .. } => vec![(Privilege::Alter, TableTarget::of(table))],
             Self::RenameTable { table, to } => vec![
@@ -462,7 +462,7 @@ async fn create_namespace(create: CreateNamespace, scope: &Scope<'_>) -> Result<
         .flat_map(|part| part.as_str().split('.'))
         .map(str::to_owned);
     let namespace = NamespaceIdent::from_vec(levels.collect())?;
-    let existing = catalog.list_namespaces().await?;
+    let existing = same_namespaces(catalog, &namespace).await?;
     let text = lakehouse_core::lake::dotted(&namespace);
     let named: Vec<String> = existing.iter().map(lakehouse_core::lake::dotted).collect();
     if let Some(found) = Name::new(text.as_str()).find(&named, String::as_str)? {
@@ -482,6 +482,31 @@ async fn create_namespace(create: CreateNamespace, scope: &Scope<'_>) -> Result<
         namespace,
         definition: create,
     })
+}
+
+/// The namespaces among which one of this name in any case would be.
+async fn same_namespaces(
+    catalog: &Arc<dyn Catalog>,
+    namespace: &NamespaceIdent,
+) -> Result<Vec<NamespaceIdent>> {
+    if catalog.name_case() == NameCase::AsWritten {
+        return catalog.list_namespaces().await;
+    }
+    let folded = namespace.iter().map(|part| part.to_lowercase());
+    let folded = NamespaceIdent::from_vec(folded.collect())?;
+    match catalog.namespace_properties(&folded).await {
+        Ok(_) => Ok(vec![folded]),
+        // Whoever may not look may be allowed to make it, and is told by that.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn default_catalog<'a>(scope: &'a Scope<'_>) -> Result<&'a Arc<dyn Catalog>> {
@@ -521,7 +546,7 @@ async fn drop_namespaces(drop: DropNamespace, scope: &Scope<'_>) -> Result<Comma
 }
 
 async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
-    let mut tables: Vec<FoundTable> = Vec::new();
+    let mut tables: Vec<TableTarget> = Vec::new();
     let mut own: Vec<SessionTable> = Vec::new();
     for path in &drop.names {
         if let Some(found) = session_table::find(path, scope)? {
@@ -538,11 +563,10 @@ async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
             }
             continue;
         }
-        match whole_table(path, scope).await {
+        match dropped_table(path, drop.purge, scope).await {
             Ok(found) => {
                 let is_known = tables.iter().any(|known| {
-                    known.catalog_name == found.catalog_name
-                        && known.table.ident() == found.table.ident()
+                    known.catalog_name == found.catalog_name && known.ident == found.ident
                 });
                 if !is_known {
                     tables.push(found);
@@ -557,6 +581,34 @@ async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
         own,
         purge: drop.purge,
     })
+}
+
+/// The table that a name means, readable or not: its name can be removed all the same, unless its
+/// files are to go with it.
+async fn dropped_table(
+    path: &[datafusion::sql::sqlparser::ast::Ident],
+    purge: bool,
+    scope: &Scope<'_>,
+) -> Result<TableTarget> {
+    let unread = match whole_table(path, scope).await {
+        Ok(found) => return Ok(TableTarget::of(&found)),
+        Err(error) => error,
+    };
+    if purge || matches!(unread.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) {
+        return Err(unread);
+    }
+    let named = scope
+        .lake
+        .find_droppable(&names(path), &scope.catalog, &scope.namespace)
+        .await;
+    match named {
+        Ok(Some(found)) => Ok(TableTarget {
+            catalog_name: found.catalog_name,
+            catalog: found.catalog,
+            ident: found.ident,
+        }),
+        Ok(None) | Err(_) => Err(unread),
+    }
 }
 
 fn resolve_call(call: Call, scope: &Scope<'_>) -> Result<Command> {

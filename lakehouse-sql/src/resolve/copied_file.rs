@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{
-    DECIMAL256_MAX_PRECISION, DataType, Field, Fields, Schema as ArrowSchema, SchemaRef,
+    DECIMAL256_MAX_PRECISION, DataType, Field, FieldRef, Fields, Schema as ArrowSchema, SchemaRef,
 };
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::provider_as_source;
@@ -299,8 +299,12 @@ impl Source<'_> {
     }
 }
 
+/// Digits of the widest decimal that are behind its point, for numbers that whole ones are taken
+/// from: a fraction of fewer digits is seen, and refused.
+const FRACTION_DIGITS: i8 = 56;
+
 /// A field of a JSON file as it is read for a column: structs in the column's order, and numbers for
-/// decimals with their digits.
+/// decimals and whole numbers with their digits, of which doubles would lose some.
 fn json_field(field: &Field, wanted: &DataType) -> Result<Field> {
     let data_type = match (field.data_type(), wanted) {
         (
@@ -311,6 +315,10 @@ fn json_field(field: &Field, wanted: &DataType) -> Result<Field> {
             let precision = precision.saturating_add(2).min(DECIMAL256_MAX_PRECISION);
             DataType::Decimal256(precision, scale.saturating_add(1))
         }
+        (DataType::Float64, wanted) if wanted.is_integer() => {
+            DataType::Decimal256(DECIMAL256_MAX_PRECISION, FRACTION_DIGITS)
+        }
+        (DataType::Float64, wanted) if wanted.is_string() => return Err(unquoted(field)),
         (DataType::Struct(given), DataType::Struct(wanted)) => {
             let mut fields = Vec::with_capacity(wanted.len());
             for wanted in wanted {
@@ -334,10 +342,47 @@ fn json_field(field: &Field, wanted: &DataType) -> Result<Field> {
             DataType::List(Arc::new(json_field(given, wanted.data_type())?))
         }
         // A map is an object whose keys are not columns.
-        (DataType::Struct(_), DataType::Map(..)) => wanted.clone(),
+        (DataType::Struct(given), DataType::Map(entries, sorted)) => {
+            DataType::Map(json_entries(given, entries)?, *sorted)
+        }
         (given, _) => given.clone(),
     };
     Ok(Field::new(field.name(), data_type, true))
+}
+
+/// The entries of a map whose values are those of an object of `given` keys.
+fn json_entries(given: &Fields, entries: &FieldRef) -> Result<FieldRef> {
+    let DataType::Struct(pair) = entries.data_type() else {
+        return Ok(Arc::clone(entries));
+    };
+    let [key, value] = pair.as_ref() else {
+        return Ok(Arc::clone(entries));
+    };
+    let is = |field: &Arc<Field>, kind: DataType| *field.data_type() == kind;
+    let broken = given.iter().find(|field| is(field, DataType::Float64));
+    let whole = given.iter().find(|field| is(field, DataType::Int64));
+    let value = match broken.or(whole.filter(|_| value.data_type().is_decimal())) {
+        Some(number) if !value.data_type().is_nested() => {
+            let read = json_field(number, value.data_type())?;
+            match value.data_type().is_floating() {
+                true => Arc::clone(value),
+                false => Arc::new(read.with_name(value.name())),
+            }
+        }
+        _ => Arc::clone(value),
+    };
+    let pair = DataType::Struct([Arc::clone(key), value].into_iter().collect());
+    Ok(Arc::new(entries.as_ref().clone().with_data_type(pair)))
+}
+
+/// Numbers are read as doubles where they are not all whole, and are not written as they were.
+fn unquoted(field: &Field) -> Error {
+    Error::invalid(format!(
+        "{} has numbers in the file that are not all whole ones of 64 bits, and is a VARCHAR in the \
+         table, which would get other digits; write them as texts in the file, or copy them into a \
+         DECIMAL",
+        quote(field.name())
+    ))
 }
 
 /// The rows of a table of texts with NULL where a text says so; an empty one is NULL already.
