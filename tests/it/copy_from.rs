@@ -189,6 +189,64 @@ async fn json_goes_by_its_keys_and_keeps_digits() {
 }
 
 #[tokio::test]
+async fn json_numbers_are_copied_with_their_digits_or_refused() {
+    let (lake, files) = (lake().await, Files::new());
+    lake.run(
+        "CREATE TABLE n (id BIGINT, v VARCHAR, x DOUBLE, s STRUCT<v: VARCHAR>, \
+         m MAP<VARCHAR, BIGINT>, d MAP<VARCHAR, DECIMAL(9, 2)>, f MAP<VARCHAR, DOUBLE>)",
+    )
+    .await;
+    // One number with a point makes doubles of all others in its column.
+    let path = files.write(
+        "a.json",
+        "{\"id\": 9007199254740993, \"x\": 1}\n{\"id\": 1.0, \"x\": 2.5}\n{\"id\": 1e3}\n\
+         {\"id\": -9223372036854775808}\n",
+    );
+    lake.run(&format!("COPY n FROM '{path}'")).await;
+    assert_eq!(
+        lake.rows("SELECT id, x FROM n ORDER BY id").await,
+        [
+            "-9223372036854775808|NULL",
+            "1|2.5",
+            "1000|NULL",
+            "9007199254740993|1.0"
+        ]
+    );
+    for text in [
+        "{\"id\": 1.5}",
+        "{\"id\": 9223372036854775808}",
+        "{\"id\": 1e30}",
+        "{\"v\": 1.10}",
+        "{\"v\": 12345678901234567890}",
+        "{\"v\": 5}\n{\"v\": 0.5}",
+        "{\"s\": {\"v\": 1.10}}",
+        "{\"m\": {\"k\": 1.5}}",
+        "{\"m\": {\"k\": 9007199254740993, \"l\": 1.0}}",
+    ] {
+        let path = files.write("b.json", text);
+        let error = lake.fails(&format!("COPY n FROM '{path}'")).await;
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}: {error}");
+        assert!(error.to_string().contains(&path), "{error}");
+    }
+    lake.run("DELETE FROM n").await;
+    let path = files.write(
+        "c.json",
+        "{\"id\": 1, \"v\": \"1.10\", \"m\": {\"k\": 9007199254740993}, \
+         \"d\": {\"k\": 1, \"l\": 1.005}, \"f\": {\"k\": 1, \"l\": 0.5}}\n",
+    );
+    lake.run(&format!("COPY n FROM '{path}'")).await;
+    let path = files.write("d.json", "{\"id\": 2, \"v\": 9007199254740993}\n");
+    lake.run(&format!("COPY n FROM '{path}'")).await;
+    assert_eq!(
+        lake.rows("SELECT id, v, m, d, f FROM n ORDER BY id").await,
+        [
+            "1|1.10|{k: 9007199254740993}|{k: 1.00, l: 1.01}|{k: 1.0, l: 0.5}",
+            "2|9007199254740993|NULL|NULL|NULL"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn what_is_copied_out_is_copied_in_again() {
     let (lake, files) = (lake().await, Files::new());
     lake.run(

@@ -59,7 +59,11 @@ async fn filled(properties: &str) -> TestLake {
 }
 
 /// Runs a statement that reads from `gate`, and while it waits there the other.
-async fn interleaved(lake: &TestLake, statement: &str, other: &str) -> lakehouse::Result<()> {
+async fn interleaved(
+    lake: &TestLake,
+    statement: &str,
+    other: &str,
+) -> lakehouse::Result<Vec<String>> {
     let session = lake.lake.session().unwrap();
     let schema = Schema::new(vec![Field::new("id", DataType::Int64, false)]);
     let gate = Gate {
@@ -78,7 +82,7 @@ async fn interleaved(lake: &TestLake, statement: &str, other: &str) -> lakehouse
     reached.acquire().await.unwrap().forget();
     lake.run(other).await;
     opened.add_permits(8);
-    running.await.unwrap().map(drop)
+    running.await.unwrap()
 }
 
 const WAYS: [&str; 3] = [
@@ -178,4 +182,82 @@ async fn what_stays_or_does_not_matter_is_no_conflict() {
     // Rows that are added conflict with nobody.
     let insert = "INSERT INTO t SELECT o.id, 'a', o.v FROM t AS o JOIN gate ON o.id = gate.id";
     interleaved(&lake, insert, INTO_B).await.unwrap();
+}
+
+/// A DELETE of the ids 1 to 3 beside others: how many rows it then has deleted itself.
+const DELETE_ALL: &str = "DELETE FROM t WHERE id IN (SELECT id FROM gate)";
+
+async fn in_one_file(properties: &str) -> TestLake {
+    let lake = TestLake::memory().await;
+    lake.run(&format!(
+        "CREATE TABLE t (id BIGINT) TBLPROPERTIES ({properties});
+         INSERT INTO t VALUES (1), (2), (3), (4)"
+    ))
+    .await;
+    lake
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_two_deletes_name_are_told_by_the_one_that_was_first() {
+    let positions = WAYS[1];
+    for level in ["serializable", "snapshot", "none"] {
+        for (other, expected) in [
+            ("DELETE FROM t WHERE id = 2", "2"),
+            ("DELETE FROM t WHERE id IN (1, 2, 3)", "0"),
+            (
+                "DELETE FROM t WHERE id = 2; DELETE FROM t WHERE id = 3",
+                "1",
+            ),
+            ("DELETE FROM t WHERE id = 4", "3"),
+            ("DELETE FROM t", "0"),
+            ("ALTER TABLE t SET TBLPROPERTIES ('a' = 'b')", "3"),
+        ] {
+            let properties = format!("{positions}, 'write.delete.isolation-level' = '{level}'");
+            let lake = in_one_file(&properties).await;
+            let counts = interleaved(&lake, DELETE_ALL, other).await.unwrap();
+            assert_eq!(counts, [expected], "{level}: {other}");
+            let left = match other {
+                "DELETE FROM t" | "DELETE FROM t WHERE id = 4" => vec![],
+                _ => vec!["4"],
+            };
+            assert_eq!(
+                lake.rows("SELECT id FROM t").await,
+                left,
+                "{level}: {other}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletes_of_one_file_conflict_by_vectors_by_rewriting_and_where_they_replace_others() {
+    let vectors = "'format-version' = '3', 'write.delete.mode' = 'merge-on-read'";
+    for way in [vectors, WAYS[2]] {
+        for level in ["serializable", "snapshot", "none"] {
+            let properties = format!("{way}, 'write.delete.isolation-level' = '{level}'");
+            let lake = in_one_file(&properties).await;
+            let error = interleaved(&lake, DELETE_ALL, "DELETE FROM t WHERE id = 2").await;
+            assert_eq!(
+                error.unwrap_err().kind(),
+                ErrorKind::Conflict,
+                "{properties}"
+            );
+            assert_eq!(
+                lake.rows("SELECT id FROM t ORDER BY id").await,
+                ["1", "3", "4"]
+            );
+        }
+    }
+    // Both put what they delete together with what was deleted before.
+    let lake = in_one_file(WAYS[1]).await;
+    lake.run("INSERT INTO t VALUES (5), (6); DELETE FROM t WHERE id = 1")
+        .await;
+    let error = interleaved(&lake, DELETE_ALL, "DELETE FROM t WHERE id = 2").await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Conflict);
+    // Rows that went with their file need no vector.
+    let lake = in_one_file(vectors).await;
+    let counts = interleaved(&lake, DELETE_ALL, "DELETE FROM t")
+        .await
+        .unwrap();
+    assert_eq!(counts, ["0"]);
 }

@@ -79,6 +79,41 @@ async fn rows_are_merged() {
 }
 
 #[tokio::test]
+async fn c13_rows_read_from_the_target_before_others_committed_are_read_again() {
+    let lake = filled().await;
+    let session = &lake.session;
+    let merged = |source| async {
+        let target = session.change("t").await.unwrap().with_alias("d");
+        let merge = target.merge(source, "s").on(col("d.id").eq(col("s.id")));
+        let merge = merge.when_matched().update([("v", col("s.v") + lit(1))]);
+        merge.execute().await
+    };
+    lake.run("ALTER TABLE t CREATE TAG first").await;
+    let before = session.table("t").await.unwrap();
+    lake.run("UPDATE t SET v = 1000 WHERE id = 1").await;
+    let error = merged(before.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert!(error.to_string().contains("read it again"), "{error}");
+    let unchanged = ["1|1000", "2|20", "3|NULL"];
+    assert_eq!(lake.sorted("SELECT id, v FROM t").await, unchanged);
+    // What is asked for by its version is what is wanted.
+    let version = session.table("t.tag_first").await.unwrap();
+    merged(version).await.unwrap();
+    let as_then = ["1|11", "2|21", "3|NULL"];
+    assert_eq!(lake.sorted("SELECT id, v FROM t").await, as_then);
+    let now = session.table("t").await.unwrap();
+    merged(now).await.unwrap();
+    assert_eq!(
+        lake.sorted("SELECT id, v FROM t").await,
+        ["1|12", "2|22", "3|NULL"]
+    );
+    lake.run("ALTER TABLE t SET TBLPROPERTIES ('write.merge.isolation-level' = 'snapshot')")
+        .await;
+    merged(before).await.unwrap();
+    assert_eq!(lake.sorted("SELECT id, v FROM t").await, as_then);
+}
+
+#[tokio::test]
 async fn what_statements_refuse_calls_refuse() {
     let lake = filled().await;
     let change = || async { lake.session.change("t").await.unwrap() };

@@ -117,6 +117,23 @@ async fn a_damaged_file_stops_no_list_of_names() {
     }
 }
 
+/// The name of a table can be removed though nothing of it can be read; its files cannot be told.
+#[tokio::test]
+async fn a_table_without_its_metadata_file_can_be_dropped() {
+    for harm in DAMAGES {
+        let lake = lake().await;
+        damage(&file_of(&lake, Part::Metadata).await, harm);
+        let before = files_below(&lake.path());
+        answer(&lake, "DROP TABLE t PURGE")
+            .await
+            .expect_err("unknown files");
+        answer(&lake, "DROP TABLE T").await.unwrap();
+        assert_eq!(files_below(&lake.path()), before, "{harm:?}");
+        let gone = answer(&lake, "DROP TABLE t").await.expect_err("dropped");
+        assert_eq!(gone.kind(), ErrorKind::NotFound, "{harm:?}");
+    }
+}
+
 #[tokio::test]
 async fn inserting_on_damaged_metadata_changes_nothing() {
     for part in [Part::Metadata, Part::List] {
