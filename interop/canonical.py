@@ -161,6 +161,8 @@ def _float(value) -> str:
 
 
 def _binary(value) -> str:
+    if isinstance(value, uuid.UUID):
+        return value.bytes.hex()
     return bytes.fromhex(value).hex() if isinstance(value, str) else bytes(value).hex()
 
 

@@ -22,6 +22,8 @@ from lake import Lake, LakeError, rows_from_arrow
 from questions import ask, difference
 
 OUR_SCRIPT = Path(__file__).with_name("our_lake.sql")
+READ_ONLY = {"shop.by_uuid"}
+"""Tables that PyIceberg reads and does not append to: pyarrow groups no rows by UUIDs."""
 
 
 def theirs(command: str, folder: Path) -> int:
@@ -56,7 +58,7 @@ def ours(command: str, folder: Path) -> int:
     names = read_tables.table_names(path)
     for name in names:
         wrong += compare_readers(lake, read_tables.open_table(path, name), name)
-    for name in names:
+    for name in sorted(set(names) - READ_ONLY):
         wrong += compare_after_their_append(lake, read_tables.open_table(path, name), name)
     print(f"{len(names)} tables of ours, {wrong} readings differ")
     return wrong

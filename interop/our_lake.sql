@@ -81,3 +81,24 @@ INSERT INTO shop.prices SELECT sku || ' 2', price + 1 FROM shop.prices;
 CREATE SCHEMA shop.back;
 CREATE TABLE shop.back.room (id INT, "größe" INT, "with space" VARCHAR);
 INSERT INTO shop.back.room VALUES (1, 2, 'x'), (2, NULL, NULL);
+
+-- Partition values of fixed length, two of one length among them, and manifests that were written again.
+CREATE TABLE shop.by_uuid (id UUID, other UUID, n INT) PARTITIONED BY (id, other);
+INSERT INTO shop.by_uuid VALUES
+    ('f79c3e09-677c-4bbd-a479-3f349cb785e7', '00000000-0000-0000-0000-00000000000a', 1),
+    ('00000000-0000-0000-0000-00000000000a', 'f79c3e09-677c-4bbd-a479-3f349cb785e7', 2),
+    ('7fffffff-ffff-ffff-8000-000000000000', NULL, 3), (NULL, NULL, 4);
+INSERT INTO shop.by_uuid VALUES ('f79c3e09-677c-4bbd-a479-3f349cb785e7', '00000000-0000-0000-0000-00000000000a', 5);
+DELETE FROM shop.by_uuid WHERE n = 2;
+UPDATE shop.by_uuid SET n = 30 WHERE n = 3;
+
+CREATE TABLE shop.by_bytes (f FIXED(3), g FIXED(3), h FIXED(3), raw BINARY, n INT)
+PARTITIONED BY (f, g, bucket(4, h), truncate(2, raw));
+INSERT INTO shop.by_bytes VALUES
+    (X'FBFF00', X'000001', X'000001', X'FBFF00', 1), (X'FBFF00', X'000002', X'000002', X'', 2),
+    (NULL, NULL, NULL, NULL, 3);
+DELETE FROM shop.by_bytes WHERE n = 2;
+
+CREATE TABLE shop.by_uuid_bucket (id UUID, n INT) PARTITIONED BY (bucket(8, id));
+INSERT INTO shop.by_uuid_bucket VALUES
+    ('f79c3e09-677c-4bbd-a479-3f349cb785e7', 1), ('00000000-0000-0000-0000-00000000000a', 2), (NULL, 3);

@@ -43,6 +43,7 @@ const FLOORS: [Floors; 3] = [
             &["parse", "statement"],
             &[
                 "session_zone",
+                "written_decimal",
                 "uuid_text",
                 "aggregate_call",
                 "mergeable_key",
