@@ -7,11 +7,18 @@ use std::sync::Arc;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{JoinType, NullEquality};
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::union::UnionExec;
 
 use wall::{with_walls, with_walls_above, without_walls};
 
@@ -22,6 +29,7 @@ pub(crate) fn guarded(rule: Rule) -> Rule {
     let guard = match rule.name() {
         "FilterPushdown" | "FilterPushdown(Post)" => Guard::Filters,
         "ProjectionPushdown" => Guard::MergedJoins,
+        "aggregate_statistics" => Guard::Statistics,
         _ => return rule,
     };
     Arc::new(GuardedRule { rule, guard })
@@ -44,6 +52,10 @@ enum Guard {
     /// before, and is taken for one of the other side by right semi joins: it stays above. Of joins
     /// that mark their rows it takes the mark for a column of the other side.
     MergedJoins,
+    /// An aggregate of all rows is answered by statistics that are exact. But an estimate of rows
+    /// becomes exact where an offset skips as many, and an estimate of none in every join and sort:
+    /// only operators that change no count of rows are believed, and those that make rows.
+    Statistics,
 }
 
 /// A rule with its guard.
@@ -76,6 +88,10 @@ impl PhysicalOptimizerRule for GuardedRule {
                     without_walls(self.rule.optimize(walled, config)?)
                 }
             },
+            Guard::Statistics => {
+                let walled = with_walls_above(plan, |node| !has_true_statistics(node))?;
+                without_walls(self.rule.optimize(walled, config)?)
+            }
         }
     }
 
@@ -114,6 +130,20 @@ fn is_mark(join_type: JoinType) -> bool {
     matches!(join_type, JoinType::LeftMark | JoinType::RightMark)
 }
 
+/// Whether what an operator calls exact is so if it is of its inputs.
+fn has_true_statistics(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let operator = node.as_any();
+    let gives_all_rows = operator.is::<AggregateExec>()
+        || operator.is::<CoalescePartitionsExec>()
+        || operator.is::<DataSourceExec>()
+        || operator.is::<EmptyExec>()
+        || operator.is::<PlaceholderRowExec>()
+        || operator.is::<ProjectionExec>()
+        || operator.is::<RepartitionExec>()
+        || operator.is::<UnionExec>();
+    gives_all_rows && node.fetch().is_none()
+}
+
 fn is_mixed_up(node: &Arc<dyn ExecutionPlan>) -> bool {
     let join = node.as_any().downcast_ref::<SortMergeJoinExec>();
     join.is_some_and(|join| {
@@ -135,7 +165,7 @@ mod tests {
     fn the_engine_has_the_rules_that_are_guarded() {
         let rules = PhysicalOptimizer::new().rules.into_iter().map(guarded);
         let rules: Vec<String> = rules.map(|rule| format!("{rule:?}")).collect();
-        for guard in ["Filters", "MergedJoins"] {
+        for guard in ["Filters", "MergedJoins", "Statistics"] {
             assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
         }
     }

@@ -12,7 +12,7 @@ use crate::decimal_arithmetic::DecimalArithmeticRule;
 use crate::grouping_set::GrandTotalRule;
 use crate::guarded_rule::guarded;
 use crate::join_choice::JoinChoice;
-use crate::limited_statistics::LimitedStatistics;
+use crate::null_counts::NullCounts;
 use crate::semi_join::SemiJoinPushdown;
 use crate::shared_subplan::add_sharing;
 
@@ -41,7 +41,7 @@ pub(crate) fn physical_rules(budget_bytes: Option<u64>) -> Vec<Rule> {
 fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
     let mut own: Vec<(&'static str, Rule)> = Vec::new();
     // Nothing has looked at statistics yet.
-    own.push(("OutputRequirements", Arc::new(LimitedStatistics)));
+    own.push(("OutputRequirements", Arc::new(NullCounts)));
     // Partial aggregates are followed by final ones.
     own.push(("aggregate_statistics", Arc::new(GrandTotalRule)));
     // Joins have their sides, and their inputs are not distributed and sorted yet.

@@ -68,7 +68,7 @@ const FLOORS: [Floors; 3] = [
                 "cast_name",
                 "ntile",
                 "join_choice",
-                "limited_statistics",
+                "null_counts",
                 "aggregate_choice",
                 "bounded_batch",
                 "guarded_rule",

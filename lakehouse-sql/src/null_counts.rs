@@ -1,8 +1,8 @@
-//! Statistics of sources below a `LIMIT`, which say nothing of NULLs.
+//! Statistics of sources that say nothing of NULLs, where the engine would count more NULLs than rows.
 //!
 //! Of a limit the engine knows how many rows it gives, and takes the NULLs of all rows below for
-//! theirs. To estimate a join it subtracts one from the other, which is less than nothing where a
-//! column has more NULLs than the limit has rows.
+//! theirs. Of a join it knows how many rows it may give, perhaps none, with the NULLs of both sides.
+//! To estimate the next join it subtracts one from the other, which may be less than nothing.
 
 use std::any::Any;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::error::Result;
@@ -19,6 +19,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -26,34 +27,19 @@ use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
 
 /// See the module documentation. Stands before all rules that look at statistics.
 #[derive(Debug)]
-pub(crate) struct LimitedStatistics;
+pub(crate) struct NullCounts;
 
-impl PhysicalOptimizerRule for LimitedStatistics {
+impl PhysicalOptimizerRule for NullCounts {
     fn optimize(
         &self,
         plan: Arc<dyn ExecutionPlan>,
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_down(|node| {
-            let operator = node.as_any();
-            let is_limit = operator.is::<GlobalLimitExec>()
-                || operator.is::<LocalLimitExec>()
-                || node.fetch().is_some();
-            if !is_limit {
-                return Ok(Transformed::no(node));
-            }
-            let below = node.transform_down(|node| Ok(without_null_counts(node)))?;
-            Ok(Transformed::new(
-                below.data,
-                below.transformed,
-                TreeNodeRecursion::Jump,
-            ))
-        })
-        .data()
+        below(plan, Above::default())
     }
 
     fn name(&self) -> &str {
-        "lakehouse_limited_statistics"
+        "lakehouse_null_counts"
     }
 
     fn schema_check(&self) -> bool {
@@ -61,22 +47,45 @@ impl PhysicalOptimizerRule for LimitedStatistics {
     }
 }
 
+/// What stands above an operator, up to the next aggregate, of which no NULLs are known.
+#[derive(Debug, Clone, Copy, Default)]
+struct Above {
+    has_limit: bool,
+    joins: usize,
+}
+
+/// The operator and what is below it, without the counts that would be taken for others' rows.
+fn below(mut node: Arc<dyn ExecutionPlan>, mut above: Above) -> Result<Arc<dyn ExecutionPlan>> {
+    let operator = node.as_any();
+    if operator.is::<AggregateExec>() {
+        above = Above::default();
+    }
+    above.has_limit |= operator.is::<GlobalLimitExec>()
+        || operator.is::<LocalLimitExec>()
+        || node.fetch().is_some();
+    above.joins += usize::from(node.children().len() > 1);
+    if above.has_limit || above.joins > 1 {
+        node = without_null_counts(node);
+    }
+    node.map_children(|child| below(child, above).map(Transformed::yes))
+        .data()
+}
+
 /// A source whose columns may have any number of NULLs; other nodes as they are.
-fn without_null_counts(node: Arc<dyn ExecutionPlan>) -> Transformed<Arc<dyn ExecutionPlan>> {
+fn without_null_counts(node: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     let Some(scan) = node.as_any().downcast_ref::<DataSourceExec>() else {
-        return Transformed::no(node);
+        return node;
     };
     let source = scan.data_source();
     let Some(config) = source.as_any().downcast_ref::<FileScanConfig>() else {
-        let uncounted = UncountedNulls(Arc::clone(source));
-        return Transformed::yes(DataSourceExec::from_data_source(uncounted));
+        return DataSourceExec::from_data_source(UncountedNulls(Arc::clone(source)));
     };
     let mut statistics = config.statistics();
     for column in &mut statistics.column_statistics {
         column.null_count = Precision::Absent;
     }
     let config = FileScanConfigBuilder::from(config.clone()).with_statistics(statistics);
-    Transformed::yes(DataSourceExec::from_data_source(config.build()))
+    DataSourceExec::from_data_source(config.build())
 }
 
 /// A source, such as one of rows in memory, that counts no NULLs in its columns.
