@@ -1,7 +1,7 @@
 """Whole queries: joins, subqueries, groups, windows, set operations, in one another.
 
 What makes an answer depend on chance is not made: rows are cut off only behind an order of all
-columns, and windows that count rows are ordered by keys.
+columns or where they are counted, and windows that count rows are ordered by keys.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Queries:
             sql, columns = self._select(JOINED_MAX)
             if self._chance(0.15):
                 sql = f"{sql} {self._set_operator()} {self._select_like(columns)}"
+        if self._chance(0.1):
+            return Query(head + self._count_of_some(sql), (Column("c0", Kind.INT),), ordered=False)
         ordered = self._chance(0.35)
         if not ordered and not any(column.kind in DOUBLES for column in columns):
             return Query(head + sql, columns, ordered)
@@ -63,6 +65,11 @@ class Queries:
         limit = f" LIMIT {self._pick([1, 3, 10, 50])}" if self._chance(0.7) else ""
         offset = f" OFFSET {self._pick([1, 2, 20])}" if limit and self._chance(0.3) else ""
         return f" ORDER BY {', '.join(order)}{limit}{offset}"
+
+    def _count_of_some(self, sql: str) -> str:
+        """How many rows a query has behind some, whichever those are."""
+        limit = f" LIMIT {self._pick([3, 20, 100])}" if self._chance(0.5) else ""
+        return f"SELECT count(*) AS c0 FROM ({sql}{limit} OFFSET {self._pick([0, 1, 5, 20])}) AS made"
 
     def _chance(self, share: float) -> bool:
         return self._rng.random() < share

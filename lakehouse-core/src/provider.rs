@@ -48,7 +48,7 @@ pub use row_change::{RowAction, RowChange, RowChangeExec, RowChangeNode, RowChan
 pub use row_filter::RowFilterRule;
 pub use scan_report::{ScanReport, bytes_text, time_text};
 pub use streamed_scan::StreamedPlanning;
-pub use table::LakeTable;
+pub use table::{LakeTable, UncountedNulls};
 pub use transform_function::transform_functions;
 pub use write_default::write_default;
 pub use write_terms::WriteTerms;

@@ -30,6 +30,7 @@ use crate::grouping_set::GroupingSetRule;
 use crate::guarded_logical_rule::logical_rules;
 use crate::joined_subqueries::JoinedSubqueries;
 use crate::ntile::ntile;
+use crate::null_counts::NullCountsPlanner;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
@@ -161,7 +162,7 @@ impl Environment {
         let catalog = lake.default_catalog().to_owned();
         let namespace = NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned());
         let rules = physical_rules(lake.settings().memory_budget_bytes);
-        let sharing = Arc::new(SharingPlanner::new());
+        let planner = Arc::new(NullCountsPlanner::new(Arc::new(SharingPlanner::new())));
         let state = SessionStateBuilder::new()
             .with_config(session_config(&lake, &catalog))
             .with_runtime_env(Arc::clone(lake.runtime().env()))
@@ -169,7 +170,7 @@ impl Environment {
             .with_default_features()
             .with_physical_optimizer_rules(rules)
             .with_optimizer_rules(logical_rules())
-            .with_query_planner(Arc::new(JoinedSubqueries::new(sharing)))
+            .with_query_planner(Arc::new(JoinedSubqueries::new(planner)))
             .with_analyzer_rules(vec![
                 Arc::new(TypedCallRule),
                 // Before the engine's coercion, which would make texts of numbers.

@@ -8,14 +8,18 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::error::Result;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -24,8 +28,43 @@ use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
+use lakehouse_core::provider::UncountedNulls;
 
-/// See the module documentation. Stands before all rules that look at statistics.
+/// A planner that sees to it for the lake's tables: operators are estimated as soon as they are made.
+#[derive(Debug)]
+pub(crate) struct NullCountsPlanner {
+    planner: Arc<dyn QueryPlanner + Send + Sync>,
+}
+
+impl NullCountsPlanner {
+    pub(crate) fn new(planner: Arc<dyn QueryPlanner + Send + Sync>) -> Self {
+        Self { planner }
+    }
+}
+
+#[async_trait]
+impl QueryPlanner for NullCountsPlanner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        state: &SessionState,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (mut joins, mut limits) = (0, 0);
+        plan.apply(|node| {
+            joins += usize::from(matches!(node, LogicalPlan::Join(_)));
+            limits += usize::from(matches!(node, LogicalPlan::Limit(_)));
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        if joins == 0 || joins + limits == 1 {
+            return self.planner.create_physical_plan(plan, state).await;
+        }
+        let mut state = state.clone();
+        state.config_mut().set_extension(Arc::new(UncountedNulls));
+        self.planner.create_physical_plan(plan, &state).await
+    }
+}
+
+/// A rule that sees to it for other sources. Stands before all rules that look at statistics.
 #[derive(Debug)]
 pub(crate) struct NullCounts;
 
@@ -78,7 +117,7 @@ fn without_null_counts(node: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     };
     let source = scan.data_source();
     let Some(config) = source.as_any().downcast_ref::<FileScanConfig>() else {
-        return DataSourceExec::from_data_source(UncountedNulls(Arc::clone(source)));
+        return DataSourceExec::from_data_source(UncountedSource(Arc::clone(source)));
     };
     let mut statistics = config.statistics();
     for column in &mut statistics.column_statistics {
@@ -90,15 +129,15 @@ fn without_null_counts(node: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
 
 /// A source, such as one of rows in memory, that counts no NULLs in its columns.
 #[derive(Debug)]
-struct UncountedNulls(Arc<dyn DataSource>);
+struct UncountedSource(Arc<dyn DataSource>);
 
-impl UncountedNulls {
+impl UncountedSource {
     fn around(source: Arc<dyn DataSource>) -> Arc<dyn DataSource> {
         Arc::new(Self(source))
     }
 }
 
-impl DataSource for UncountedNulls {
+impl DataSource for UncountedSource {
     fn open(
         &self,
         partition: usize,

@@ -67,6 +67,14 @@ pub struct LakeTable {
     target: Option<Arc<InsertTarget>>,
 }
 
+/// Lets scans that are planned under it say nothing of NULLs in their statistics.
+///
+/// An extension of the engine's session configuration, as [`StreamedPlanning`] is, for plans whose
+/// estimates go through several joins or limits: the engine takes the NULLs of all rows of a scan
+/// for those of the rows that a join or limit gives, which may be fewer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UncountedNulls;
+
 /// Where inserted rows go.
 #[derive(Debug)]
 struct InsertTarget {
@@ -542,7 +550,12 @@ impl TableProvider for LakeTable {
         timer.done();
         account.add(&plan);
         account.complete();
-        let statistics = self.statistics(&plan, &looked_at);
+        let mut statistics = self.statistics(&plan, &looked_at);
+        if state.config().get_extension::<UncountedNulls>().is_some() {
+            for column in &mut statistics.column_statistics {
+                column.null_count = Precision::Absent;
+            }
+        }
         let runtime = state.runtime_env();
         let deletes = ScanDeletes::new(&plan, &self.table, &runtime.memory_pool);
         let inputs = ScanInputs {
