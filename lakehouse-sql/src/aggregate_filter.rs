@@ -3,13 +3,14 @@
 //! The engine's `count` of groups looks at the values of conditions only, which a NULL has as well.
 //! So a condition that may be NULL becomes `… IS TRUE`.
 
+use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{ExprSchemable, LogicalPlan, cast};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
@@ -41,7 +42,14 @@ fn with_known_filter(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>>
     let Expr::AggregateFunction(AggregateFunction { func, mut params }) = expr else {
         return Ok(Transformed::no(expr));
     };
-    let filter = params.filter.take();
+    let mut filter = params.filter.take();
+    // The engine compares a condition that is NULL and nothing else with TRUE, which has another type.
+    if let Some(condition) = &mut filter
+        && condition.get_type(schema)? == DataType::Null
+    {
+        let unknown = std::mem::take(condition.as_mut());
+        **condition = cast(unknown, DataType::Boolean);
+    }
     let is_unknown = match &filter {
         Some(filter) => filter.nullable(schema)?,
         None => false,

@@ -17,6 +17,7 @@ use lakehouse_core::name::hint;
 use lakehouse_core::provider::{Access, LakeCatalog, transform_functions};
 
 use crate::aggregate_filter::AggregateFilterRule;
+use crate::aggregate_order::AggregateOrderRule;
 use crate::cast_name::CastNames;
 use crate::checked_sum::CheckedSumRule;
 use crate::compared::ComparedRule;
@@ -187,6 +188,7 @@ impl Environment {
                 Arc::new(ExtremeRule),
                 Arc::new(FrameAggregateRule),
                 Arc::new(AggregateFilterRule),
+                Arc::new(AggregateOrderRule),
                 Arc::new(GroupingSetRule),
                 Arc::new(SetOperationRule),
             ])

@@ -9,8 +9,8 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
+use datafusion::physical_expr::Distribution;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -19,6 +19,7 @@ use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use wall::{with_walls, with_walls_above, without_walls};
 
@@ -30,6 +31,7 @@ pub(crate) fn guarded(rule: Rule) -> Rule {
         "FilterPushdown" | "FilterPushdown(Post)" => Guard::Filters,
         "ProjectionPushdown" => Guard::MergedJoins,
         "aggregate_statistics" => Guard::Statistics,
+        "EnforceSorting" => Guard::Sorts,
         _ => return rule,
     };
     Arc::new(GuardedRule { rule, guard })
@@ -56,6 +58,9 @@ enum Guard {
     /// becomes exact where an offset skips as many, and an estimate of none in every join and sort:
     /// only operators that change no count of rows are believed, and those that make rows.
     Statistics,
+    /// Where sorts are made parallel or dropped, joins may lose what brings all rows of a side
+    /// together: sorts of such a plan stay as they are.
+    Sorts,
 }
 
 /// A rule with its guard.
@@ -91,6 +96,15 @@ impl PhysicalOptimizerRule for GuardedRule {
             Guard::Statistics => {
                 let walled = with_walls_above(plan, |node| !has_true_statistics(node))?;
                 without_walls(self.rule.optimize(walled, config)?)
+            }
+            Guard::Sorts => {
+                let sorted = self.rule.optimize(Arc::clone(&plan), config)?;
+                if !sorted.exists(|node| Ok(lacks_rows(node)))? {
+                    return Ok(sorted);
+                }
+                let mut config = config.clone();
+                config.optimizer.repartition_sorts = false;
+                self.rule.optimize(plan, &config)
             }
         }
     }
@@ -130,6 +144,15 @@ fn is_mark(join_type: JoinType) -> bool {
     matches!(join_type, JoinType::LeftMark | JoinType::RightMark)
 }
 
+/// Whether an operator that wants all rows of an input in one partition gets them in several.
+fn lacks_rows(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let wanted = node.required_input_distribution().into_iter();
+    wanted.zip(node.children()).any(|(wanted, input)| {
+        matches!(wanted, Distribution::SinglePartition)
+            && input.output_partitioning().partition_count() > 1
+    })
+}
+
 /// Whether what an operator calls exact is so if it is of its inputs.
 fn has_true_statistics(node: &Arc<dyn ExecutionPlan>) -> bool {
     let operator = node.as_any();
@@ -165,7 +188,7 @@ mod tests {
     fn the_engine_has_the_rules_that_are_guarded() {
         let rules = PhysicalOptimizer::new().rules.into_iter().map(guarded);
         let rules: Vec<String> = rules.map(|rule| format!("{rule:?}")).collect();
-        for guard in ["Filters", "MergedJoins", "Statistics"] {
+        for guard in ["Filters", "MergedJoins", "Statistics", "Sorts"] {
             assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
         }
     }

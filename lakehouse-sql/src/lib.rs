@@ -10,6 +10,7 @@
 mod aggregate_call;
 mod aggregate_choice;
 mod aggregate_filter;
+mod aggregate_order;
 mod assignment;
 mod bounded_batch;
 mod cast_name;
@@ -36,6 +37,7 @@ mod lossy_cast;
 mod mergeable_key;
 mod ntile;
 mod null_counts;
+mod ordered_offset;
 pub mod parse;
 mod physical_rules;
 mod plan;

@@ -13,6 +13,7 @@ use crate::grouping_set::GrandTotalRule;
 use crate::guarded_rule::guarded;
 use crate::join_choice::JoinChoice;
 use crate::null_counts::NullCounts;
+use crate::ordered_offset::OrderedOffset;
 use crate::semi_join::SemiJoinPushdown;
 use crate::shared_subplan::add_sharing;
 
@@ -42,6 +43,7 @@ fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
     let mut own: Vec<(&'static str, Rule)> = Vec::new();
     // Nothing has looked at statistics yet.
     own.push(("OutputRequirements", Arc::new(NullCounts)));
+    own.push((NullCounts.name(), Arc::new(OrderedOffset)));
     // Partial aggregates are followed by final ones.
     own.push(("aggregate_statistics", Arc::new(GrandTotalRule)));
     // Joins have their sides, and their inputs are not distributed and sorted yet.
