@@ -106,20 +106,21 @@ impl Calls {
         }
     }
 
-    /// Whether Glue says that it has done what was asked. Success has an empty body, so only the id
-    /// that Glue gives each request tells it from a page of somebody else's.
+    /// The answer, if it is Glue's. That of a change has an empty body, and an empty body reads as a
+    /// list of nothing and as a table that is not there, so only the id that Glue gives each request
+    /// tells it from the answer of somebody else.
     fn acknowledged<T, E>(
         &self,
         operation: &str,
         what: &str,
         sent: Result<T, SdkError<E, HttpResponse>>,
-    ) -> Result<(), Failure>
+    ) -> Result<T, Failure>
     where
         T: RequestId,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         match sent {
-            Ok(answer) if answer.request_id().is_some() => Ok(()),
+            Ok(answer) if answer.request_id().is_some() => Ok(answer),
             Ok(_) => Err(unacknowledged(operation, what, &self.place)),
             Err(error) => Err(failure(operation, what, &self.place, &error)),
         }
@@ -143,7 +144,7 @@ impl Calls {
                 .name(&at.table)
                 .send()
                 .await;
-            sent.map_err(|error| failure("GetTable", &at.shown(), &self.place, &error))
+            self.acknowledged("GetTable", &at.shown(), sent)
         });
         match found.await {
             Ok(found) => Ok(found.table),
@@ -159,6 +160,7 @@ impl Calls {
             let call = call.database_name(&at.database).table_input(input.clone());
             let sent = call.send().await;
             self.acknowledged("CreateTable", &at.shown(), sent)
+                .map(drop)
         })
         .await
     }
@@ -181,6 +183,7 @@ impl Calls {
                 .skip_archive(skip_archive);
             let sent = call.send().await;
             self.acknowledged("UpdateTable", &at.shown(), sent)
+                .map(drop)
         })
         .await
     }
@@ -195,6 +198,7 @@ impl Calls {
                 .send()
                 .await;
             self.acknowledged("DeleteTable", &at.shown(), sent)
+                .map(drop)
         })
         .await
     }
@@ -223,7 +227,7 @@ impl Calls {
                     .database_name(database)
                     .set_next_token(next.clone());
                 let sent = call.send().await;
-                sent.map_err(|error| failure("GetTables", &what, &self.place, &error))
+                self.acknowledged("GetTables", &what, sent)
             });
             let page = match page.await {
                 Ok(page) => page,
@@ -250,7 +254,7 @@ impl Calls {
             let call = self.client.get_database();
             let call = call.set_catalog_id(catalog_id.map(str::to_owned));
             let sent = call.name(database).send().await;
-            sent.map_err(|error| failure("GetDatabase", &what, &self.place, &error))
+            self.acknowledged("GetDatabase", &what, sent)
         });
         match found.await {
             Ok(found) => Ok(found.database),
@@ -268,7 +272,7 @@ impl Calls {
                 let call = self.client.get_databases();
                 let call = call.set_catalog_id(catalog_id.map(str::to_owned));
                 let sent = call.set_next_token(next.clone()).send().await;
-                sent.map_err(|error| failure("GetDatabases", what, &self.place, &error))
+                self.acknowledged("GetDatabases", what, sent)
             });
             let page = page.await.map_err(|failure| failure.error)?;
             databases.extend(page.database_list);
@@ -290,7 +294,7 @@ impl Calls {
             let call = self.client.create_database();
             let call = call.set_catalog_id(catalog_id.map(str::to_owned));
             let sent = call.database_input(input.clone()).send().await;
-            self.acknowledged("CreateDatabase", &what, sent)
+            self.acknowledged("CreateDatabase", &what, sent).map(drop)
         })
         .await
     }
@@ -305,7 +309,7 @@ impl Calls {
             let call = self.client.delete_database();
             let call = call.set_catalog_id(catalog_id.map(str::to_owned));
             let sent = call.name(database).send().await;
-            self.acknowledged("DeleteDatabase", &what, sent)
+            self.acknowledged("DeleteDatabase", &what, sent).map(drop)
         })
         .await
     }

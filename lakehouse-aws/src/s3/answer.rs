@@ -72,11 +72,13 @@ pub(super) struct Asked<'a> {
 pub(super) enum Cause {
     /// The bucket is in another region than the one that was asked.
     OtherRegion,
+    /// The request is a bad one, of another region perhaps: an answer without a body does not say.
+    Unsaid,
     /// Something to tell.
     Told,
 }
 
-/// Which of the two an error is.
+/// Which of them an error is.
 pub(super) fn cause(error: &object_store::Error) -> Cause {
     let text = chain_text(error);
     let is_elsewhere = text.contains("Received redirect without LOCATION")
@@ -89,9 +91,11 @@ pub(super) fn cause(error: &object_store::Error) -> Cause {
                     | "IllegalLocationConstraintException"
             )
         );
-    match is_elsewhere {
-        true => Cause::OtherRegion,
-        false => Cause::Told,
+    let is_bare = text.contains("Error performing HEAD ") && text.contains("status code: 400 ");
+    match (is_elsewhere, is_bare) {
+        (true, _) => Cause::OtherRegion,
+        (false, true) => Cause::Unsaid,
+        (false, false) => Cause::Told,
     }
 }
 
