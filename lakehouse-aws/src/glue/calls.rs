@@ -66,6 +66,11 @@ impl Calls {
         }
     }
 
+    /// Where calls go, as messages name it.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Asks until there is an answer: for calls that change nothing.
     async fn read<T, F>(&self, ask: impl Fn() -> F) -> Result<T, Failure>
     where

@@ -129,7 +129,9 @@ pub(super) fn told(error: object_store::Error, asked: Asked<'_>) -> object_store
     };
     let source = said.clone().into();
     match error {
-        Store::NotFound { .. } if code != Some("NoSuchBucket") => Store::NotFound { path, source },
+        Store::NotFound { .. } if !matches!(code, Some("NoSuchBucket" | "NoSuchUpload")) => {
+            Store::NotFound { path, source }
+        }
         // Another request for the same object is on its way, perhaps an earlier one of this writer.
         Store::AlreadyExists { .. } if code == Some("ConditionalRequestConflict") => {
             wrapped(Error::new(
@@ -194,6 +196,10 @@ fn meaning(
         Some("NoSuchBucket") => (
             ErrorKind::NotFound,
             "; check the bucket's name and the account",
+        ),
+        Some("NoSuchUpload") => (
+            ErrorKind::Unavailable,
+            "; the upload was thrown away meanwhile, as by a lifecycle rule: write the file again",
         ),
         Some("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => (
             ErrorKind::PermissionDenied,

@@ -196,11 +196,6 @@ fn may_be_made(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::AlreadyExists { .. }) || is_passing(error)
 }
 
-/// Whether a request failed because what it is about is not there.
-fn is_gone(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::NotFound { .. })
-}
-
 /// Whether the same request may succeed a little later, of an error as it is told.
 pub(super) fn is_passing(error: &object_store::Error) -> bool {
     match error {
@@ -389,8 +384,7 @@ impl MultipartUpload for ToldUpload {
             Err(error) => self.told(error),
         };
         // Sent again after a lost answer, it finds no upload any more.
-        let may_be_made = is_gone(&error) || is_passing(&error);
-        match may_be_made && self.store.has(&self.path, self.sent_bytes).await {
+        match is_passing(&error) && self.store.has(&self.path, self.sent_bytes).await {
             true => Ok(PutResult {
                 e_tag: None,
                 version: None,

@@ -89,10 +89,11 @@ async fn files_of_many_parts_come_back_whole() {
     assert_eq!(middle, Bytes::from_static(&[7; 5]));
 }
 
-/// The request that ends an upload is sent again when its answer was lost, and finds no upload then:
-/// the object is there as it was sent. One that is refused is aborted, so that no parts are left.
+/// The request that ends an upload is sent again when its answer was lost. An upload whose end is
+/// refused is aborted, so that no parts are left; whether S3 takes an abort with the headers of
+/// encryption, which the client sends with it, no emulator shows.
 #[tokio::test]
-async fn the_end_of_a_file_of_many_parts_is_settled_by_looking() {
+async fn the_end_of_a_file_of_many_parts_is_made_or_aborted() {
     let Some(emulated) = Emulated::start().await else {
         return;
     };

@@ -195,6 +195,41 @@ async fn files_of_many_parts_are_encrypted_and_paid_for() {
     }
 }
 
+/// The end of an upload that was made and not answered for finds no upload any more: the object is
+/// there as it was sent, or the file is none. The emulators end an upload twice.
+#[tokio::test]
+async fn an_upload_that_has_gone_is_looked_for() {
+    const BYTES: usize = (8 << 20) + 1;
+    for found in [Some(BYTES), Some(BYTES - 1), None] {
+        let server = Server::start(move |request| match request.line.as_str() {
+            "POST /lake/a/b?uploads=" => Answer::new(
+                200,
+                "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
+            ),
+            line if line.starts_with("POST") => Answer::error(404, "NoSuchUpload"),
+            "HEAD /lake/a/b" => match found {
+                Some(bytes) => Answer::object(&"x".repeat(bytes)),
+                None => Answer::new(404, ""),
+            },
+            _ => Answer::object(""),
+        });
+        let catalog = server.buckets(GlueSettings::default()).await;
+        let mut writer = catalog.storage().writer(LOCATION).unwrap();
+        for bytes in [BYTES - 1, 1] {
+            writer.write(Bytes::from(vec![1; bytes])).await.unwrap();
+        }
+        let finished = writer.finish().await;
+        match found {
+            Some(BYTES) => assert_eq!(finished.unwrap(), BYTES as u64),
+            _ => {
+                let error = finished.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+                assert!(error.to_string().contains("lifecycle"), "{error}");
+            }
+        }
+    }
+}
+
 /// A bucket that is elsewhere is found by the first deletion as well.
 #[tokio::test]
 async fn a_deletion_follows_a_bucket_to_its_region() {
