@@ -109,8 +109,8 @@ async fn c01_a_creation_that_others_followed_keeps_its_file() {
     }
 }
 
-/// A creation that is refused says which right is missing and leaves no file; one of which an earlier
-/// request may still come leaves it.
+/// A creation that is refused says which right is missing and leaves no file; one of which an
+/// earlier request may still come leaves it.
 #[tokio::test]
 async fn a_creation_that_is_refused_leaves_nothing() {
     let Some(emulated) = Emulated::start().await else {

@@ -141,8 +141,9 @@ async fn what_a_cut_purge_leaves_can_be_dropped() {
     catalog.load_table(&base.ident).await.unwrap();
 }
 
-/// Whoever may change an entry and not delete it gets the table back as it was, also where the answer
-/// to that is lost, and is told what he may not do.
+/// Whoever may change an entry and not delete it gets the table back as it was, also where the
+/// answer to that is lost, and is told what he may not do. That policies refuse so, no emulator
+/// shows: the proxy does it in the form that AWS documents.
 #[tokio::test]
 async fn a_purge_that_is_refused_leaves_the_table_as_it_was() {
     let Some(emulated) = Emulated::start().await else {
