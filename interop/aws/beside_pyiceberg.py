@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -22,11 +20,11 @@ from pyiceberg.schema import Schema
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType, NestedField, StringType
 
+from beside import change_theirs, make_ours, race
 from ours import Ours
 
 RACED = 25
 """Commits of each side in the race."""
-ATTEMPTS_MAX = 200
 
 
 def theirs(warehouse: str) -> Catalog:
@@ -43,17 +41,7 @@ def theirs(warehouse: str) -> Catalog:
 
 def they_read_ours(ours: Ours, catalog: Catalog) -> None:
     """Our table, changed in all ways, as PyIceberg sees it; then its rows beside ours."""
-    for sql in (
-        "CREATE TABLE shared.ours (id BIGINT, kind STRING, amount DECIMAL(10, 2), day DATE, at TIMESTAMP_NTZ) "
-        "PARTITIONED BY (kind)",
-        "INSERT INTO shared.ours VALUES (1, 'card', 12.50, DATE '2025-01-13', TIMESTAMP '2025-01-13 10:00:00'), "
-        "(2, 'cash', 3, NULL, NULL), (3, 'card', 7, NULL, NULL)",
-        "UPDATE shared.ours SET amount = 8 WHERE id = 3",
-        "DELETE FROM shared.ours WHERE id = 2",
-        "ALTER TABLE shared.ours ADD COLUMN segment STRING AFTER id",
-        "ALTER TABLE shared.ours RENAME COLUMN amount TO price",
-    ):
-        ours.rows(sql)
+    make_ours(ours)
     table = catalog.load_table("shared.ours")
     found = sorted(table.scan().to_arrow().to_pylist(), key=lambda row: row["id"])
     want = [
@@ -84,10 +72,7 @@ def we_read_theirs(ours: Ours, catalog: Catalog) -> None:
         update.rename_column("kind", "label")
     table.append(pa.table({"id": [3], "label": ["card"], "note": ["late"]}))
     table.delete("id == 2")
-    rows = ours.rows("SELECT id, label, note FROM shared.theirs ORDER BY id")
-    assert [(row["id"], row["label"], row.get("note")) for row in rows] == [(1, "card", None), (3, "card", "late")], rows
-    ours.rows("DELETE FROM shared.theirs WHERE id = 1")
-    ours.rows("INSERT INTO shared.theirs VALUES (5, 'gift', 'ours')")
+    change_theirs(ours)
     found = sorted(catalog.load_table("shared.theirs").scan().to_arrow().to_pylist(), key=lambda row: row["id"])
     assert found == [{"id": 3, "label": "card", "note": "late"}, {"id": 5, "label": "gift", "note": "ours"}], found
     # PyIceberg cannot rename here: the emulator gives tables an empty owner, which boto3 refuses to send back.
@@ -98,49 +83,21 @@ def we_read_theirs(ours: Ours, catalog: Catalog) -> None:
     assert ours.rows("SHOW TABLES IN shared LIKE 'renamed'") == []
 
 
-def race(ours: Ours, catalog: Catalog) -> tuple[int, int]:
-    """Both append to one table at once; how often PyIceberg had to begin again, and how many rows there are."""
-    ours.rows("CREATE TABLE shared.raced (writer STRING, number BIGINT)")
-    failures: list[BaseException] = []
-    conflicts = 0
+def race_them(ours: Ours, catalog: Catalog) -> tuple[int, int]:
+    """How often PyIceberg had to begin again, and how many rows there are."""
 
-    def guarded(work: Callable[[], None]) -> None:
+    def append(number: int) -> bool:
         try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - the other thread is to end before it is told
-            failures.append(error)
+            catalog.load_table("shared.raced").append(pa.table({"writer": ["theirs"], "number": [number]}))
+        except CommitFailedException:
+            return False
+        return True
 
-    def we() -> None:
-        script = ";".join(f"INSERT INTO shared.raced VALUES ('ours', {number})" for number in range(RACED))
-        ours.rows(script)
+    def seen() -> list[list]:
+        rows = catalog.load_table("shared.raced").scan().to_arrow().to_pylist()
+        return [[row["writer"], row["number"]] for row in rows]
 
-    def they() -> None:
-        nonlocal conflicts
-        for number in range(RACED):
-            row = pa.table({"writer": ["theirs"], "number": [number]})
-            for _ in range(ATTEMPTS_MAX):
-                try:
-                    catalog.load_table("shared.raced").append(row)
-                    break
-                except CommitFailedException:
-                    conflicts += 1
-            else:
-                raise AssertionError(f"PyIceberg has no luck with row {number}")
-
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in (we, they)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    want = sorted((writer, number) for writer in ("ours", "theirs") for number in range(RACED))
-    seen_here = sorted((row["writer"], row["number"]) for row in ours.rows("SELECT writer, number FROM shared.raced"))
-    rows = catalog.load_table("shared.raced").scan().to_arrow().to_pylist()
-    seen_there = sorted((row["writer"], row["number"]) for row in rows)
-    assert seen_here == want, "rows were lost, or are there twice"
-    assert seen_there == want, "rows were lost, or are there twice"
-    return conflicts, len(want)
+    return race(ours, RACED, append, seen)
 
 
 def main(lake: str) -> int:
@@ -152,7 +109,7 @@ def main(lake: str) -> int:
         print("PyIceberg reads and writes our table")
         we_read_theirs(ours, catalog)
         print("we read and write PyIceberg's table")
-        conflicts, rows = race(ours, catalog)
+        conflicts, rows = race_them(ours, catalog)
         print(f"a race of {rows} commits: none lost, {conflicts} conflicts that PyIceberg did not get over by itself")
     return 0
 

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import trino
+from beside import change_theirs, make_ours, race
 from ours import Ours
 from trino import Trino
 
 ATHENA = Path(__file__).resolve().parent.parent.parent / "athena"
 RACED = 15
 """Commits of each side in the race."""
-ATTEMPTS_MAX = 200
 MOMENT_S = 1.5
 """Until tables are old enough to be asked for as they were a second ago."""
 
@@ -50,17 +48,7 @@ def add_catalog(server: Trino, warehouse: str) -> None:
 
 def they_read_ours(ours: Ours, server: Trino) -> None:
     """Our table, changed in all ways, as Trino sees it; then its changes as we do."""
-    for sql in (
-        "CREATE TABLE shared.ours (id BIGINT, kind STRING, amount DECIMAL(10, 2), day DATE, at TIMESTAMP_NTZ) "
-        "PARTITIONED BY (kind)",
-        "INSERT INTO shared.ours VALUES (1, 'card', 12.50, DATE '2025-01-13', TIMESTAMP '2025-01-13 10:00:00'), "
-        "(2, 'cash', 3, NULL, NULL), (3, 'card', 7, NULL, NULL)",
-        "UPDATE shared.ours SET amount = 8 WHERE id = 3",
-        "DELETE FROM shared.ours WHERE id = 2",
-        "ALTER TABLE shared.ours ADD COLUMN segment STRING AFTER id",
-        "ALTER TABLE shared.ours RENAME COLUMN amount TO price",
-    ):
-        ours.rows(sql)
+    make_ours(ours)
     found = server.rows("SELECT id, segment, kind, price, day FROM shared.ours ORDER BY id")
     assert found == [[1, None, "card", "12.50", "2025-01-13"], [3, None, "card", "8.00", None]], found
     server.rows("INSERT INTO shared.ours (id, kind, price) VALUES (4, 'gift', DECIMAL '1.00')")
@@ -81,10 +69,7 @@ def we_read_theirs(ours: Ours, server: Trino) -> None:
         "DELETE FROM shared.theirs WHERE id = 2",
     ):
         server.rows(sql)
-    rows = ours.rows("SELECT id, label, note FROM shared.theirs ORDER BY id")
-    assert [(row["id"], row["label"], row.get("note")) for row in rows] == [(1, "card", None), (3, "card", "late")], rows
-    ours.rows("DELETE FROM shared.theirs WHERE id = 1")
-    ours.rows("INSERT INTO shared.theirs VALUES (5, 'gift', 'ours')")
+    change_theirs(ours)
     found = server.rows("SELECT id, label, note FROM shared.theirs ORDER BY id")
     assert found == [[3, "card", "late"], [5, "gift", "ours"]], found
     ours.rows("ALTER TABLE shared.theirs RENAME TO shared.renamed")
@@ -94,48 +79,19 @@ def we_read_theirs(ours: Ours, server: Trino) -> None:
     assert names == [], names
 
 
-def race(ours: Ours, server: Trino) -> tuple[int, int]:
-    """Both append to one table at once; how often Trino had to be asked again, and how many rows there are."""
-    ours.rows("CREATE TABLE shared.raced (writer STRING, number BIGINT)")
-    failures: list[BaseException] = []
-    conflicts = 0
+def race_them(ours: Ours, server: Trino) -> tuple[int, int]:
+    """How often Trino had to be asked again, and how many rows there are."""
 
-    def guarded(work: Callable[[], None]) -> None:
+    def append(number: int) -> bool:
         try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - the other thread is to end before it is told
-            failures.append(error)
+            server.rows(f"INSERT INTO shared.raced VALUES ('theirs', {number})")
+        except trino.TrinoError as error:
+            if error.name != "ICEBERG_COMMIT_ERROR":
+                raise
+            return False
+        return True
 
-    def we() -> None:
-        ours.rows(";".join(f"INSERT INTO shared.raced VALUES ('ours', {number})" for number in range(RACED)))
-
-    def they() -> None:
-        nonlocal conflicts
-        for number in range(RACED):
-            for _ in range(ATTEMPTS_MAX):
-                try:
-                    server.rows(f"INSERT INTO shared.raced VALUES ('theirs', {number})")
-                    break
-                except trino.TrinoError as error:
-                    if error.name != "ICEBERG_COMMIT_ERROR":
-                        raise
-                    conflicts += 1
-            else:
-                raise AssertionError(f"Trino has no luck with row {number}")
-
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in (we, they)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    want = sorted([writer, number] for writer in ("ours", "theirs") for number in range(RACED))
-    here = sorted([row["writer"], row["number"]] for row in ours.rows("SELECT writer, number FROM shared.raced"))
-    there = sorted(server.rows("SELECT writer, number FROM shared.raced"))
-    assert here == want, "rows were lost, or are there twice"
-    assert there == want, "rows were lost, or are there twice"
-    return conflicts, len(want)
+    return race(ours, RACED, append, lambda: server.rows("SELECT writer, number FROM shared.raced"))
 
 
 def statements(file: str) -> list[str]:
@@ -186,7 +142,7 @@ def main(lake: str, folder: str) -> int:
         print("Trino reads and writes our table")
         we_read_theirs(ours, server)
         print("we read and write Trino's table")
-        conflicts, rows = race(ours, server)
+        conflicts, rows = race_them(ours, server)
         print(f"a race of {rows} commits: none lost, {conflicts} conflicts that Trino did not get over by itself")
         checks, views = athena(ours, server)
         print(f"{checks} checks and {views} views for Athena run in Trino")

@@ -14,6 +14,7 @@
 //! | S3 | after throttling, lost answers and failures of the server, up to 10 retries in 3 minutes | pauses from 0.1 s up to 15 s; each attempt up to `call_ms_max` |
 //! | S3, a body that comes | as above, and again from where it was cut, as long as bytes come | no limit in all |
 //! | S3, making an object | up to 4 attempts more, each once the object was read and was not there | pauses from 0.2 s, doubled each time |
+//! | S3, ending a file of many parts | as S3, and the object is looked at where nobody knows whether it was made | the same |
 //! | credentials | renewed 5 minutes before they expire, or after half of a shorter life | 60 s; what is still valid is used while they cannot be renewed |
 //!
 //! Secrets are in no setting and in no `Debug` form, and error messages hold only the code and the

@@ -161,6 +161,11 @@ pub trait Catalog: Debug + Send + Sync {
         NameCase::AsWritten
     }
 
+    /// Where names are looked for, in words, when it is a place that settings may have wrong.
+    fn place(&self) -> Option<&str> {
+        None
+    }
+
     /// Every namespace, nested ones too, parents before children, in order of name.
     ///
     /// # Errors

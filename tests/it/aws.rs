@@ -150,6 +150,16 @@ async fn names_are_folded_and_columns_are_not() {
     let missing = refused(&session, "SELECT * FROM glue.silver.order").await;
     assert_eq!(missing.kind(), ErrorKind::NotFound);
     assert!(missing.to_string().contains("orders"), "{missing}");
+    // Whoever is in the wrong region sees nothing at all.
+    for sql in [
+        "SELECT * FROM glue.silver.x",
+        "SHOW TABLES IN glue.elsewhere",
+        "CREATE TABLE glue.elsewhere.t (id INT)",
+    ] {
+        let missing = refused(&session, sql).await.to_string();
+        let place = format!("looked for in Glue in {}", on_aws.account.region);
+        assert!(missing.contains(&place), "{sql}: {missing}");
+    }
     let shown = run(&session, "SHOW TABLES IN glue.silver").await;
     assert!(shown.contains("orders"), "{shown}");
 }

@@ -66,6 +66,11 @@ impl Calls {
         }
     }
 
+    /// Where calls go, as messages name it.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Asks until there is an answer: for calls that change nothing.
     async fn read<T, F>(&self, ask: impl Fn() -> F) -> Result<T, Failure>
     where
@@ -106,20 +111,21 @@ impl Calls {
         }
     }
 
-    /// Whether Glue says that it has done what was asked. Success has an empty body, so only the id
-    /// that Glue gives each request tells it from a page of somebody else's.
+    /// The answer, if it is Glue's. That of a change has an empty body, and an empty body reads as a
+    /// list of nothing and as a table that is not there, so only the id that Glue gives each request
+    /// tells it from the answer of somebody else.
     fn acknowledged<T, E>(
         &self,
         operation: &str,
         what: &str,
         sent: Result<T, SdkError<E, HttpResponse>>,
-    ) -> Result<(), Failure>
+    ) -> Result<T, Failure>
     where
         T: RequestId,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         match sent {
-            Ok(answer) if answer.request_id().is_some() => Ok(()),
+            Ok(answer) if answer.request_id().is_some() => Ok(answer),
             Ok(_) => Err(unacknowledged(operation, what, &self.place)),
             Err(error) => Err(failure(operation, what, &self.place, &error)),
         }
@@ -143,7 +149,7 @@ impl Calls {
                 .name(&at.table)
                 .send()
                 .await;
-            sent.map_err(|error| failure("GetTable", &at.shown(), &self.place, &error))
+            self.acknowledged("GetTable", &at.shown(), sent)
         });
         match found.await {
             Ok(found) => Ok(found.table),
@@ -159,6 +165,7 @@ impl Calls {
             let call = call.database_name(&at.database).table_input(input.clone());
             let sent = call.send().await;
             self.acknowledged("CreateTable", &at.shown(), sent)
+                .map(drop)
         })
         .await
     }
@@ -181,6 +188,7 @@ impl Calls {
                 .skip_archive(skip_archive);
             let sent = call.send().await;
             self.acknowledged("UpdateTable", &at.shown(), sent)
+                .map(drop)
         })
         .await
     }
@@ -195,6 +203,7 @@ impl Calls {
                 .send()
                 .await;
             self.acknowledged("DeleteTable", &at.shown(), sent)
+                .map(drop)
         })
         .await
     }
@@ -223,7 +232,7 @@ impl Calls {
                     .database_name(database)
                     .set_next_token(next.clone());
                 let sent = call.send().await;
-                sent.map_err(|error| failure("GetTables", &what, &self.place, &error))
+                self.acknowledged("GetTables", &what, sent)
             });
             let page = match page.await {
                 Ok(page) => page,
@@ -250,7 +259,7 @@ impl Calls {
             let call = self.client.get_database();
             let call = call.set_catalog_id(catalog_id.map(str::to_owned));
             let sent = call.name(database).send().await;
-            sent.map_err(|error| failure("GetDatabase", &what, &self.place, &error))
+            self.acknowledged("GetDatabase", &what, sent)
         });
         match found.await {
             Ok(found) => Ok(found.database),
@@ -268,7 +277,7 @@ impl Calls {
                 let call = self.client.get_databases();
                 let call = call.set_catalog_id(catalog_id.map(str::to_owned));
                 let sent = call.set_next_token(next.clone()).send().await;
-                sent.map_err(|error| failure("GetDatabases", what, &self.place, &error))
+                self.acknowledged("GetDatabases", what, sent)
             });
             let page = page.await.map_err(|failure| failure.error)?;
             databases.extend(page.database_list);
@@ -290,7 +299,7 @@ impl Calls {
             let call = self.client.create_database();
             let call = call.set_catalog_id(catalog_id.map(str::to_owned));
             let sent = call.database_input(input.clone()).send().await;
-            self.acknowledged("CreateDatabase", &what, sent)
+            self.acknowledged("CreateDatabase", &what, sent).map(drop)
         })
         .await
     }
@@ -305,7 +314,7 @@ impl Calls {
             let call = self.client.delete_database();
             let call = call.set_catalog_id(catalog_id.map(str::to_owned));
             let sent = call.name(database).send().await;
-            self.acknowledged("DeleteDatabase", &what, sent)
+            self.acknowledged("DeleteDatabase", &what, sent).map(drop)
         })
         .await
     }

@@ -100,6 +100,10 @@ impl PointerStore for GluePointers {
         NameCase::Lower
     }
 
+    fn place(&self) -> Option<&str> {
+        Some(self.calls.place())
+    }
+
     async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>> {
         let databases = self.calls.get_databases(self.account()).await?;
         let mut names: Vec<String> = databases.into_iter().map(|found| found.name).collect();

@@ -1,12 +1,14 @@
 //! Entries that go: Glue's deletion compares no version, its updates do.
 
+use std::collections::HashMap;
+
 use aws_sdk_glue::types::Table;
 use lakehouse_core::catalog::no_table;
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::TableIdent;
 
 use super::pointers::{GluePointers, SeenTable, changed, version};
-use super::settle::SETTLE_ATTEMPTS_MAX;
+use super::settle::{SETTLE_ATTEMPTS_MAX, is_where_seen};
 use super::{other, table_input};
 use crate::answer::{Effect, Failure};
 
@@ -37,11 +39,8 @@ impl GluePointers {
             Ok(()) => Ok(()),
             Err(failure) if failure.is("EntityNotFoundException") => Err(no_table(ident)),
             Err(failure) if failure.effect == Effect::Possible => {
-                self.calls.pause(1).await;
-                match self.calls.get_table(&place).await {
-                    Ok(None) => Ok(()),
-                    Ok(Some(_)) | Err(_) => Err(changed(failure)),
-                }
+                let settled = self.settle_deletion(&place, |_| true, failure).await;
+                settled.map_err(changed)
             }
             Err(failure) => Err(failure.error),
         }
@@ -71,7 +70,8 @@ impl GluePointers {
             return Err(committed());
         }
         let id = self.calls.new_id();
-        match self.retire(&seen, (other::PURGING, &id)).await {
+        let mark = (other::PURGING, id.as_str());
+        match self.retire(&seen, mark).await {
             Ok(()) => {}
             Err(failure) if failure.is_stale() => {
                 return Err(committed().with_source(failure.error));
@@ -79,18 +79,56 @@ impl GluePointers {
             Err(failure) if failure.is("EntityNotFoundException") => return Err(no_table(ident)),
             Err(failure) => return Err(changed(failure)),
         }
-        let is_left = |now: &Table| other::parameter(now, other::PURGING) == Some(&id);
-        self.erase(&seen, is_left).await.map_err(|failure| {
-            Error::new(
-                kind_of_change(&failure),
-                format!(
-                    "{shown} is no table any more, but what is left of its entry could not be \
-                     removed; none of its files was deleted: drop it without PURGE, or register \
-                     {location:?} under another name"
-                ),
-            )
-            .with_source(failure.error)
-        })
+        match self.erase(&seen, |now| is_marked(now, mark)).await {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(self.unpurged(&seen, mark, failure).await),
+        }
+    }
+
+    /// What is told of an entry that could not be deleted once it was a remainder. Where Glue has
+    /// refused the deletion, the entry is the table again that it was; where the deletion may come
+    /// late, it stays a remainder: it would go as a table.
+    async fn unpurged(&self, seen: &SeenTable, mark: (&str, &str), failure: Failure) -> Error {
+        let shown = seen.place.shown();
+        let restored = match failure.effect {
+            Effect::None => self.restore(seen, mark).await.map_err(Some),
+            Effect::Possible => Err(None),
+        };
+        let undone = match restored {
+            Ok(()) => {
+                let said = format!("nothing was dropped, {shown} is as it was");
+                return Error::new(failure.error.kind(), said).with_source(failure.error);
+            }
+            Err(undone) => undone,
+        };
+        let kind = kind_of_change(undone.as_ref().unwrap_or(&failure));
+        let location = other::parameter(&seen.table, other::METADATA_LOCATION).unwrap_or_default();
+        let said = format!(
+            "{shown} is no table any more, but what is left of its entry could not be removed; none \
+             of its files was deleted: drop it without PURGE, or register {location:?} under another \
+             name"
+        );
+        let error = Error::new(kind, said).with_source(failure.error);
+        match undone {
+            Some(undone) => error.with_context("not made a table again", undone.error),
+            None => error,
+        }
+    }
+
+    /// Makes a remainder the table again that was seen.
+    async fn restore(&self, seen: &SeenTable, mark: (&str, &str)) -> Result<(), Failure> {
+        let table = match self.calls.get_table(&seen.place).await? {
+            Some(now) if is_marked(&now, mark) => Box::new(now),
+            _ => {
+                let said = format!("{} has gone or is another", seen.place.shown());
+                return Err(Failure::unsent(Error::new(ErrorKind::Conflict, said)));
+            }
+        };
+        let place = seen.place.clone();
+        let parameters = seen.table.parameters().cloned().unwrap_or_default();
+        let is_restored = |now: &Table| other::is_iceberg(now) && !is_marked(now, mark);
+        self.replace(&SeenTable { table, place }, parameters, is_restored)
+            .await
     }
 
     /// Turns an entry into a remainder, from the version that was seen; from then on nobody commits
@@ -102,6 +140,17 @@ impl GluePointers {
             parameters.insert(other::PREVIOUS_METADATA_LOCATION.to_owned(), last);
         }
         parameters.insert(mark.0.to_owned(), mark.1.to_owned());
+        self.replace(seen, parameters, |now| is_marked(now, mark))
+            .await
+    }
+
+    /// Gives an entry other parameters, from the version that was seen. `is_made` knows it then.
+    async fn replace(
+        &self,
+        seen: &SeenTable,
+        parameters: HashMap<String, String>,
+        is_made: impl Fn(&Table) -> bool,
+    ) -> Result<(), Failure> {
         let version = version(seen).map_err(Failure::unsent)?;
         let input = table_input::copied(&seen.table, &seen.place.table, parameters);
         let input = input.map_err(Failure::unsent)?;
@@ -109,7 +158,6 @@ impl GluePointers {
             let (place, archive) = (&seen.place, self.skip_archive);
             self.calls.update_table(place, &input, version, archive)
         };
-        let is_marked = |now: &Table| other::parameter(now, mark.0) == Some(mark.1);
         let mut failure = match send().await {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
@@ -121,9 +169,10 @@ impl GluePointers {
             }
             self.calls.pause(attempt).await;
             match self.calls.get_table(&seen.place).await {
-                Ok(Some(now)) if is_marked(&now) => return Ok(()),
+                Ok(Some(now)) if is_made(&now) => return Ok(()),
                 // The version makes it safe to ask again: one of both is carried out at most.
-                Ok(Some(now)) if now.version_id() == Some(version) => {}
+                Ok(Some(now)) if now.version_id() == Some(version) && is_where_seen(&now, seen) => {
+                }
                 Ok(Some(_)) => return Err(overtaken(seen, failure)),
                 Ok(None) | Err(_) => return Err(failure),
             }
@@ -148,12 +197,7 @@ impl GluePointers {
         match self.calls.delete_table(&seen.place).await {
             Err(failure) if failure.is("EntityNotFoundException") => Ok(()),
             Err(failure) if failure.effect == Effect::Possible => {
-                self.calls.pause(1).await;
-                match self.calls.get_table(&seen.place).await {
-                    Ok(None) => Ok(()),
-                    Ok(Some(now)) if !is_left(&now) => Ok(()),
-                    Ok(Some(_)) | Err(_) => Err(failure),
-                }
+                self.settle_deletion(&seen.place, is_left, failure).await
             }
             ended => ended,
         }
@@ -166,6 +210,10 @@ pub(super) fn kind_of_change(failure: &Failure) -> ErrorKind {
         Effect::None => failure.error.kind(),
         Effect::Possible => ErrorKind::Unknown,
     }
+}
+
+fn is_marked(now: &Table, mark: (&str, &str)) -> bool {
+    other::parameter(now, mark.0) == Some(mark.1)
 }
 
 /// That somebody else changed the entry: from the version that was seen nothing is done any more.

@@ -21,6 +21,11 @@ pub(super) struct AskedUpdate<'a> {
 }
 
 impl AskedUpdate<'_> {
+    /// Whether the pointer stands where it was seen, whatever else of the entry has changed.
+    fn is_unmoved(&self, now: &Table) -> bool {
+        is_where_seen(now, self.seen)
+    }
+
     fn is_followed_by(&self, now: &Table) -> bool {
         let from = other::parameter(&self.seen.table, METADATA_LOCATION);
         from.is_some_and(|from| is_at(now, PREVIOUS_METADATA_LOCATION, from))
@@ -41,9 +46,12 @@ impl GluePointers {
             if is_at(&now, METADATA_LOCATION, asked.location) {
                 return Ok(Swap::Moved);
             }
-            if now.version_id() != Some(asked.version) {
+            match (asked.is_unmoved(&now), now.version_id()) {
+                (true, version) if version == Some(asked.version) => {}
+                // Somebody changed what stands beside the pointer: ours comes too late for good.
+                (true, Some(_)) => return Ok(Swap::Stale),
                 // Somebody committed, on top of ours or instead of it: the history tells.
-                break;
+                _ => break,
             }
             match self.update(asked).await {
                 Ok(()) => return Ok(Swap::Moved),
@@ -66,8 +74,11 @@ impl GluePointers {
                 Ok(Swap::Moved)
             }
             Ok(Some(now)) if is_at(&now, METADATA_LOCATION, asked.location) => Ok(Swap::Moved),
-            // One commit has been made from the state that ours was to follow, and it is not ours.
-            Ok(Some(now)) if asked.is_followed_by(&now) => Ok(Swap::Stale),
+            // One commit has been made from the state that ours was to follow, and it is not ours;
+            // or none, and somebody changed what stands beside the pointer.
+            Ok(Some(now)) if asked.is_followed_by(&now) || asked.is_unmoved(&now) => {
+                Ok(Swap::Stale)
+            }
             Ok(Some(_)) => Ok(Swap::Overtaken(failure.error)),
             Ok(None) => Ok(Swap::Stale),
             Err(_) => Ok(Swap::Unknown(failure.error)),
@@ -79,6 +90,28 @@ impl GluePointers {
         self.calls
             .update_table(place, &asked.input, asked.version, archive)
             .await
+    }
+
+    /// What became of a deletion whose answer was lost. It is never sent again: by then the name may
+    /// be somebody else's. `is_left` knows the entry that was to go.
+    ///
+    /// # Errors
+    /// When the entry is there still, and may go yet; when nobody can tell.
+    pub(super) async fn settle_deletion(
+        &self,
+        place: &Place,
+        is_left: impl Fn(&Table) -> bool,
+        lost: Failure,
+    ) -> Result<(), Failure> {
+        for attempt in 1..=SETTLE_ATTEMPTS_MAX {
+            self.calls.pause(attempt).await;
+            match self.calls.get_table(place).await {
+                Ok(now) if !now.as_ref().is_some_and(&is_left) => return Ok(()),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        Err(lost)
     }
 
     /// What became of a creation whose answer was lost. `mark` is a parameter of its input that no
@@ -141,6 +174,11 @@ impl GluePointers {
             Ok(Some(_) | None) | Err(_) => Ok(Swap::Unknown(failure.error)),
         }
     }
+}
+
+/// Whether an entry names the metadata file that it was seen with.
+pub(super) fn is_where_seen(now: &Table, seen: &SeenTable) -> bool {
+    other::parameter(now, METADATA_LOCATION) == other::parameter(&seen.table, METADATA_LOCATION)
 }
 
 fn is_at(now: &Table, parameter: &str, location: &str) -> bool {

@@ -72,11 +72,13 @@ pub(super) struct Asked<'a> {
 pub(super) enum Cause {
     /// The bucket is in another region than the one that was asked.
     OtherRegion,
+    /// The request is a bad one, of another region perhaps: an answer without a body does not say.
+    Unsaid,
     /// Something to tell.
     Told,
 }
 
-/// Which of the two an error is.
+/// Which of them an error is.
 pub(super) fn cause(error: &object_store::Error) -> Cause {
     let text = chain_text(error);
     let is_elsewhere = text.contains("Received redirect without LOCATION")
@@ -89,9 +91,11 @@ pub(super) fn cause(error: &object_store::Error) -> Cause {
                     | "IllegalLocationConstraintException"
             )
         );
-    match is_elsewhere {
-        true => Cause::OtherRegion,
-        false => Cause::Told,
+    let is_bare = text.contains("Error performing HEAD ") && text.contains("status code: 400 ");
+    match (is_elsewhere, is_bare) {
+        (true, _) => Cause::OtherRegion,
+        (false, true) => Cause::Unsaid,
+        (false, false) => Cause::Told,
     }
 }
 
@@ -125,7 +129,9 @@ pub(super) fn told(error: object_store::Error, asked: Asked<'_>) -> object_store
     };
     let source = said.clone().into();
     match error {
-        Store::NotFound { .. } if code != Some("NoSuchBucket") => Store::NotFound { path, source },
+        Store::NotFound { .. } if !matches!(code, Some("NoSuchBucket" | "NoSuchUpload")) => {
+            Store::NotFound { path, source }
+        }
         // Another request for the same object is on its way, perhaps an earlier one of this writer.
         Store::AlreadyExists { .. } if code == Some("ConditionalRequestConflict") => {
             wrapped(Error::new(
@@ -190,6 +196,10 @@ fn meaning(
         Some("NoSuchBucket") => (
             ErrorKind::NotFound,
             "; check the bucket's name and the account",
+        ),
+        Some("NoSuchUpload") => (
+            ErrorKind::Unavailable,
+            "; the upload was thrown away meanwhile, as by a lifecycle rule: write the file again",
         ),
         Some("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => (
             ErrorKind::PermissionDenied,

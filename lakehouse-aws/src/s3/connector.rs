@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, ETAG};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::runtime;
 use object_store::ClientOptions;
@@ -62,8 +62,15 @@ struct Checked {
 #[async_trait]
 impl HttpService for Checked {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let is_head = request.method() == Method::HEAD;
         let answer = self.client.execute(request).await?;
-        if answer.status().is_success() && is_foreign(answer.status(), answer.headers()) {
+        let (status, headers) = (answer.status(), answer.headers());
+        let is_foreign = match status.is_success() {
+            true => is_foreign(status, headers),
+            // Without a body nobody has to say of what kind it is.
+            false => !is_head && is_foreign_refusal(status, headers),
+        };
+        if is_foreign {
             let cause = std::io::Error::other(FOREIGN_ANSWER);
             return Err(HttpError::new(HttpErrorKind::Decode, cause));
         }
@@ -77,10 +84,27 @@ fn is_foreign(status: StatusCode, headers: &HeaderMap) -> bool {
         return false;
     }
     // Lists and the like are read as XML, which fails by itself for what is none.
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    !kind.is_some_and(|kind| kind.contains("xml") && !kind.contains("html"))
+    !kind(headers).contains("xml") || is_page(headers)
+}
+
+/// Whether a page for people says that something is not there or not allowed: taken for S3's, it
+/// would be an object that is missing. What passes by itself is asked again.
+fn is_foreign_refusal(status: StatusCode, headers: &HeaderMap) -> bool {
+    let is_passing = matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+    );
+    let is_of_s3 = OF_S3.into_iter().any(|name| headers.contains_key(name));
+    status.is_client_error() && !is_passing && !is_of_s3 && is_page(headers)
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    kind(headers).contains("html")
+}
+
+fn kind(headers: &HeaderMap) -> &str {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -114,6 +138,21 @@ mod tests {
             headers(&[]),
         ] {
             assert!(is_foreign(StatusCode::OK, &foreign), "{foreign:?}");
+        }
+        let page = headers(&[("content-type", "text/html")]);
+        assert!(is_foreign_refusal(StatusCode::NOT_FOUND, &page));
+        assert!(is_foreign_refusal(StatusCode::FORBIDDEN, &page));
+        assert!(!is_foreign_refusal(StatusCode::TOO_MANY_REQUESTS, &page));
+        assert!(!is_foreign_refusal(StatusCode::BAD_GATEWAY, &page));
+        for ours in [
+            headers(&[("x-amz-request-id", "1"), ("content-type", "text/html")]),
+            headers(&[("content-type", "application/xml")]),
+            headers(&[]),
+        ] {
+            assert!(
+                !is_foreign_refusal(StatusCode::NOT_FOUND, &ours),
+                "{ours:?}"
+            );
         }
     }
 }

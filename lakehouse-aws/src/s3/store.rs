@@ -94,16 +94,20 @@ impl BucketStore {
         F: Future<Output = Result<T>>,
     {
         let client = self.client();
-        match ask(client.store).await {
-            Ok(answer) => Ok(answer),
-            Err(error) if answer::cause(&error) == Cause::OtherRegion => {
-                let moved = self.moved(&client.region).await?;
-                ask(moved)
-                    .await
-                    .map_err(|error| self.told(operation, path, error))
-            }
-            Err(error) => Err(self.told(operation, path, error)),
-        }
+        let error = match ask(client.store).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let moved = match answer::cause(&error) {
+            Cause::OtherRegion => Some(self.moved(&client.region).await?),
+            Cause::Unsaid => self.moved(&client.region).await.ok(),
+            Cause::Told => None,
+        };
+        let ended = match moved {
+            Some(moved) => ask(moved).await,
+            None => Err(error),
+        };
+        ended.map_err(|error| self.told(operation, path, error))
     }
 
     /// A client in the bucket's own region, which all requests use from here on.
@@ -151,6 +155,16 @@ impl BucketStore {
             answer.map_err(|error| self.told(Operation::Delete, paths.get(at), error))
         };
         deleted.into_iter().enumerate().map(told).collect()
+    }
+
+    /// Whether there is an object of this size, of a name that nobody else writes under.
+    async fn has(&self, path: &Path, bytes: u64) -> bool {
+        let head = GetOptions {
+            head: true,
+            ..GetOptions::default()
+        };
+        let found = self.get(path, &head).await;
+        found.is_ok_and(|found| found.meta.size == bytes)
     }
 
     /// Whether the object holds these very bytes.
@@ -251,6 +265,7 @@ impl ObjectStore for BucketStore {
         let upload = self.ask(Operation::Write, Some(path), begin).await?;
         Ok(Box::new(ToldUpload {
             upload,
+            sent_bytes: 0,
             path: path.clone(),
             store: self.clone(),
         }))
@@ -336,6 +351,7 @@ impl ObjectStore for BucketStore {
 /// An upload in parts whose failures are told as those of the store are.
 struct ToldUpload {
     upload: Box<dyn MultipartUpload>,
+    sent_bytes: u64,
     path: Path,
     store: BucketStore,
 }
@@ -356,14 +372,25 @@ impl ToldUpload {
 impl MultipartUpload for ToldUpload {
     fn put_part(&mut self, data: PutPayload) -> object_store::UploadPart {
         let (store, path) = (self.store.clone(), self.path.clone());
+        self.sent_bytes += data.content_length() as u64;
         let part = self.upload.put_part(data);
         let told = move |error| store.told(Operation::Write, Some(&path), error);
         Box::pin(async move { part.await.map_err(told) })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let completed = self.upload.complete().await;
-        completed.map_err(|error| self.told(error))
+        let error = match self.upload.complete().await {
+            Ok(completed) => return Ok(completed),
+            Err(error) => self.told(error),
+        };
+        // Sent again after a lost answer, it finds no upload any more.
+        match is_passing(&error) && self.store.has(&self.path, self.sent_bytes).await {
+            true => Ok(PutResult {
+                e_tag: None,
+                version: None,
+            }),
+            false => Err(error),
+        }
     }
 
     async fn abort(&mut self) -> Result<()> {

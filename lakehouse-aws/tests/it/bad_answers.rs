@@ -11,6 +11,7 @@ use lakehouse_core::name::NamespaceIdent;
 use lakehouse_testkit::{AwsAccount, HttpCalls, HttpFault};
 
 use crate::emulated::{Emulated, ident, make_table, parts};
+use crate::scripted::{Answer, Server};
 
 /// An error with everything that anybody could print of it.
 fn shown(error: &Error) -> String {
@@ -49,6 +50,46 @@ async fn an_endpoint_that_answers_html_is_named() {
     let error = fresh.load_table(&table).await.unwrap_err();
     assert!(error.to_string().contains("check the endpoint"), "{error}");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+/// An empty body reads as a table that is not there and as a database without tables, which Glue
+/// would drop with those that it has.
+#[tokio::test]
+async fn an_empty_answer_of_somebody_else_is_no_missing_table() {
+    let server = Server::start(|_| Answer::foreign(200, ""));
+    let settings = GlueSettings {
+        region: Some("eu-central-1".to_owned()),
+        endpoint: Some(server.endpoint.clone()),
+        ..GlueSettings::default()
+    };
+    let catalog = open_glue_with("glue", &settings, parts(), keys()).await;
+    let catalog = catalog.unwrap();
+    let name = ident("silver", "t");
+    let namespace = name.namespace();
+    for error in [
+        catalog.load_table(&name).await.unwrap_err(),
+        catalog.is_droppable(&name).await.unwrap_err(),
+        catalog.list_namespaces().await.unwrap_err(),
+        catalog.list_tables(namespace).await.unwrap_err(),
+        catalog.drop_namespace(namespace).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("check the endpoint"), "{error}");
+    }
+}
+
+/// A page that says 404 or 403 is a proxy's and no missing object.
+#[tokio::test]
+async fn a_page_that_refuses_is_no_missing_object() {
+    for status in [403, 404] {
+        let server = Server::start(move |_| {
+            Answer::foreign(status, "<html>nothing here</html>").with("Content-Type", "text/html")
+        });
+        let catalog = server.buckets(GlueSettings::default()).await;
+        let error = catalog.storage().read("s3://lake/a").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("check the endpoint"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use futures::TryStreamExt;
 use iceberg::spec::{
     FormatVersion, NestedField, PartitionSpec, PrimitiveType, Schema, SortOrder, TableMetadata,
     TableMetadataBuilder, Type,
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use crate::emulated::{Emulated, ident, make_table};
 use crate::scripted::{Scripted, not_found};
 
-fn metadata(location: &str) -> TableMetadata {
+pub(crate) fn metadata(location: &str) -> TableMetadata {
     let id = NestedField::optional(1, "id", Type::Primitive(PrimitiveType::Long));
     let built = TableMetadataBuilder::new(
         Schema::builder().with_fields([id.into()]).build().unwrap(),
@@ -105,6 +106,45 @@ async fn c01_a_creation_that_others_followed_keeps_its_file() {
             assert!(std::path::Path::new(&file).exists(), "{answered:?} {now:?}");
             assert_eq!(scripted.calls("CreateTable").len(), 1);
         }
+    }
+}
+
+/// A creation that is refused says which right is missing and leaves no file; one of which an
+/// earlier request may still come leaves it.
+#[tokio::test]
+async fn a_creation_that_is_refused_leaves_nothing() {
+    let Some(emulated) = Emulated::start().await else {
+        return;
+    };
+    let catalog = emulated.catalog().await;
+    make_table(&catalog).await;
+    let creates = HttpCalls::of("glue", "CreateTable");
+    for (first, kept) in [(HttpFault::Denied, false), (HttpFault::RequestLost, true)] {
+        emulated.proxy.heal();
+        emulated.proxy.fail_nth(creates.clone(), 1, first);
+        emulated
+            .proxy
+            .fail_always(creates.clone(), HttpFault::Denied);
+        let location = format!("s3://{}/new-{kept}", emulated.bucket);
+        let made = catalog
+            .create_table(&ident("silver", "new"), metadata(&location))
+            .await;
+        match made {
+            Err(error) => {
+                assert!(!kept, "{error}");
+                assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+                for said in ["glue:CreateTable", "table \"silver.new\""] {
+                    assert!(error.to_string().contains(said), "{error}");
+                }
+            }
+            Ok(outcome) => assert!(
+                kept && matches!(outcome, CommitOutcome::Unknown { .. }),
+                "{outcome:?}"
+            ),
+        }
+        let listed = catalog.storage().list(&location).unwrap();
+        let files: Vec<_> = listed.try_collect().await.unwrap();
+        assert_eq!(files.len(), usize::from(kept), "{files:?}");
     }
 }
 

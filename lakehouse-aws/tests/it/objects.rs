@@ -89,6 +89,49 @@ async fn files_of_many_parts_come_back_whole() {
     assert_eq!(middle, Bytes::from_static(&[7; 5]));
 }
 
+/// The request that ends an upload is sent again when its answer was lost. An upload whose end is
+/// refused is aborted, so that no parts are left; whether S3 takes an abort with the headers of
+/// encryption, which the client sends with it, no emulator shows.
+#[tokio::test]
+async fn the_end_of_a_file_of_many_parts_is_made_or_aborted() {
+    let Some(emulated) = Emulated::start().await else {
+        return;
+    };
+    let storage = emulated.catalog().await.storage().clone();
+    let ends = HttpCalls::of("s3", "CompleteMultipartUpload");
+    for (number, fault) in [
+        HttpFault::AppliedThenFailed,
+        HttpFault::AnswerLost,
+        HttpFault::RequestLost,
+        HttpFault::Denied,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        emulated.proxy.heal();
+        emulated.proxy.forget();
+        emulated.proxy.fail_nth(ends.clone(), 1, fault);
+        let location = format!("s3://{}/large-{number}", emulated.bucket);
+        let mut writer = storage.writer(&location).unwrap();
+        for _ in 0..2 {
+            let piece = Bytes::from(vec![7_u8; 5 << 20]);
+            writer.write(piece).await.unwrap();
+        }
+        let finished = writer.finish().await;
+        if fault == HttpFault::Denied {
+            let error = finished.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+            writer.abort().await.unwrap();
+            let aborts = emulated.proxy.counts().of("s3", "AbortMultipartUpload");
+            assert_eq!(aborts, 1);
+            assert!(!storage.exists(&location).await.unwrap());
+        } else {
+            assert!(finished.is_ok(), "{fault:?} {finished:?}");
+            assert_eq!(storage.size_bytes(&location).await.unwrap(), 10 << 20);
+        }
+    }
+}
+
 #[tokio::test]
 async fn missing_buckets_and_objects_are_told_apart() {
     let Some(emulated) = Emulated::start().await else {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use aws_sdk_glue::types::TableInput;
 use lakehouse_aws::GlueSettings;
-use lakehouse_core::catalog::{Catalog, CommitOutcome};
+use lakehouse_core::catalog::{Catalog, CommitOutcome, TablePointer};
 use lakehouse_core::error::ErrorKind;
 use lakehouse_core::runtime::spawn;
 use lakehouse_testkit::{HttpCalls, HttpFault};
 use serde_json::{Value, json};
 
+use crate::creations::metadata;
 use crate::emulated::{Emulated, ident, make, make_table, set_property};
 use crate::scripted::{Scripted, not_found};
 
@@ -138,6 +139,133 @@ async fn what_a_cut_purge_leaves_can_be_dropped() {
     let again = catalog.register_table(&base.ident, &base.metadata_location);
     again.await.unwrap();
     catalog.load_table(&base.ident).await.unwrap();
+}
+
+/// Whoever may change an entry and not delete it gets the table back as it was, also where the
+/// answer to that is lost, and is told what he may not do. That policies refuse so, no emulator
+/// shows: the proxy does it in the form that AWS documents.
+#[tokio::test]
+async fn a_purge_that_is_refused_leaves_the_table_as_it_was() {
+    let Some(emulated) = Emulated::start().await else {
+        return;
+    };
+    let catalog = emulated.catalog().await;
+    let base = make_table(&catalog).await;
+    let before = emulated.glue_table("silver", "t").await;
+    let deletes = HttpCalls::of("glue", "DeleteTable");
+    for fault in [
+        None,
+        Some(HttpFault::AnswerLost),
+        Some(HttpFault::RequestLost),
+        Some(HttpFault::AppliedThenFailed),
+    ] {
+        emulated.proxy.heal();
+        emulated
+            .proxy
+            .fail_always(deletes.clone(), HttpFault::Denied);
+        if let Some(fault) = fault {
+            // The first makes the entry a remainder.
+            let updates = HttpCalls::of("glue", "UpdateTable");
+            emulated.proxy.fail_nth(updates, 2, fault);
+        }
+        let refused = catalog.drop_owned_table(&base).await.unwrap_err();
+        let text = refused.to_string();
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{text}");
+        for said in [
+            "nothing was dropped",
+            "\"silver.t\" is as it was",
+            "DeleteTable of table \"silver.t\"",
+            "glue:DeleteTable",
+            "allow the action",
+        ] {
+            assert!(text.contains(said), "{fault:?}: {text}");
+        }
+        let now = emulated.glue_table("silver", "t").await;
+        assert_eq!(now.parameters(), before.parameters(), "{fault:?}");
+        assert_eq!(now.storage_descriptor(), before.storage_descriptor());
+    }
+    let now = catalog.load_table(&base.ident).await.unwrap();
+    assert_eq!(now.metadata_location, base.metadata_location);
+    // Who has read it before may commit still.
+    let commit = catalog.commit(&base, vec![], set_property("a", "1")).await;
+    assert!(
+        matches!(commit, Ok(CommitOutcome::Committed(_))),
+        "{commit:?}"
+    );
+    emulated.proxy.heal();
+    let now = catalog.load_table(&base.ident).await.unwrap();
+    catalog.drop_owned_table(&now).await.unwrap();
+}
+
+/// What can neither be deleted nor given back says so, and that its files are there.
+#[tokio::test]
+async fn a_refused_purge_that_cannot_be_taken_back_says_what_is_left() {
+    let Some(emulated) = Emulated::start().await else {
+        return;
+    };
+    let catalog = emulated.catalog().await;
+    let base = make_table(&catalog).await;
+    let deletes = HttpCalls::of("glue", "DeleteTable");
+    let updates = HttpCalls::of("glue", "UpdateTable");
+    emulated.proxy.fail_always(deletes, HttpFault::Denied);
+    emulated.proxy.fail_nth(updates, 2, HttpFault::Denied);
+    let error = catalog.drop_owned_table(&base).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+    for said in ["none of its files", "glue:DeleteTable", "glue:UpdateTable"] {
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    emulated.proxy.heal();
+    catalog.drop_table(&base.ident).await.unwrap();
+    let again = catalog.register_table(&base.ident, &base.metadata_location);
+    again.await.unwrap();
+}
+
+/// A deletion that is not answered is looked for more than once, and never sent again. What may go
+/// late is not made a table again, for it would go as one.
+#[tokio::test]
+async fn a_deletion_without_an_answer_is_waited_for() {
+    for comes_at in [Some(3), None] {
+        let kept: Arc<Mutex<(Option<Value>, u32)>> = Arc::default();
+        let seen = Arc::clone(&kept);
+        let location = "s3://b/m.json";
+        let scripted = Scripted::start(move |operation, body| {
+            let (parameters, looks) = &mut *seen.lock().unwrap();
+            match operation {
+                "GetTable" => {
+                    let is_gone = *looks > 0 && comes_at == Some(*looks);
+                    *looks += u32::from(*looks > 0);
+                    let first = json!({"table_type": "ICEBERG", "metadata_location": location});
+                    let found = table("t", parameters.as_ref().unwrap_or(&first));
+                    match is_gone {
+                        true => not_found(),
+                        false => (200, json!({"Table": found})),
+                    }
+                }
+                "UpdateTable" => {
+                    *parameters = Some(body["TableInput"]["Parameters"].clone());
+                    (200, json!({}))
+                }
+                "DeleteTable" => {
+                    *looks = 1;
+                    (500, json!({"__type": "InternalServiceException"}))
+                }
+                _ => not_found(),
+            }
+        });
+        let catalog = scripted.catalog(GlueSettings::default()).await;
+        let pointer = TablePointer {
+            ident: ident("d", "t"),
+            metadata_location: location.to_owned(),
+            metadata: Arc::new(metadata(location)),
+        };
+        let dropped = catalog.drop_owned_table(&pointer).await;
+        match comes_at {
+            Some(_) => dropped.unwrap(),
+            None => assert_eq!(dropped.unwrap_err().kind(), ErrorKind::Unknown),
+        }
+        assert_eq!(scripted.calls("DeleteTable").len(), 1);
+        assert_eq!(scripted.calls("UpdateTable").len(), 1, "{comes_at:?}");
+    }
 }
 
 /// The last step of a renaming removes what is left of the old name, once: by the time that an

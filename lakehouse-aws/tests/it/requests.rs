@@ -129,6 +129,107 @@ async fn a_bucket_in_another_region_is_found() {
     assert!(listed.is_empty());
 }
 
+/// An answer without a body says of another region only that the request is bad. One that is bad for
+/// another reason is told as it was.
+#[tokio::test]
+async fn a_bucket_in_another_region_is_found_without_a_body() {
+    for region in ["eu-west-3", "eu-central-1"] {
+        let server = Server::start(move |request| match request.line.as_str() {
+            "HEAD /lake" => Answer::new(403, "").with("x-amz-bucket-region", region),
+            _ if request.region() == "eu-west-3" => Answer::object("found"),
+            _ => Answer::new(400, ""),
+        });
+        let catalog = server.buckets(GlueSettings::default()).await;
+        let size = catalog.storage().size_bytes(LOCATION).await;
+        match region {
+            "eu-west-3" => assert_eq!(size.unwrap(), 5),
+            _ => assert!(size.unwrap_err().to_string().contains("lake/a/b")),
+        }
+        let lines: Vec<String> = server.requests().into_iter().map(|one| one.line).collect();
+        assert_eq!(lines, ["HEAD /lake/a/b", "HEAD /lake", "HEAD /lake/a/b"]);
+    }
+}
+
+/// A file of several parts is encrypted as a small one is, and each request says who pays.
+#[tokio::test]
+async fn files_of_many_parts_are_encrypted_and_paid_for() {
+    let server = Server::start(|request| {
+        let xml = match request.line.as_str() {
+            "POST /lake/a/b?uploads=" => {
+                "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+            }
+            line if line.starts_with("POST") => {
+                "<CompleteMultipartUploadResult><ETag>1</ETag></CompleteMultipartUploadResult>"
+            }
+            _ => "",
+        };
+        Answer::new(200, xml)
+            .with("Content-Type", "application/xml")
+            .with("ETag", "\"1\"")
+    });
+    let settings = GlueSettings {
+        kms_key: Some("alias/lake".to_owned()),
+        requester_pays: true,
+        ..GlueSettings::default()
+    };
+    let storage = server.buckets(settings).await.storage().clone();
+    let mut writer = storage.writer(LOCATION).unwrap();
+    writer.write(Bytes::from(vec![1; 8 << 20])).await.unwrap();
+    writer.write(Bytes::from_static(b"x")).await.unwrap();
+    writer.finish().await.unwrap();
+    let requests = server.requests();
+    let lines: Vec<&str> = requests.iter().map(|one| one.line.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "POST /lake/a/b?uploads=",
+            "PUT /lake/a/b?partNumber=1&uploadId=u",
+            "PUT /lake/a/b?partNumber=2&uploadId=u",
+            "POST /lake/a/b?uploadId=u",
+        ]
+    );
+    let key = requests[0].header("x-amz-server-side-encryption-aws-kms-key-id");
+    assert_eq!(key, "alias/lake");
+    for request in requests {
+        assert_eq!(request.header("x-amz-request-payer"), "requester");
+    }
+}
+
+/// The end of an upload that was made and not answered for finds no upload any more: the object is
+/// there as it was sent, or the file is none. The emulators end an upload twice.
+#[tokio::test]
+async fn an_upload_that_has_gone_is_looked_for() {
+    const BYTES: usize = (8 << 20) + 1;
+    for found in [Some(BYTES), Some(BYTES - 1), None] {
+        let server = Server::start(move |request| match request.line.as_str() {
+            "POST /lake/a/b?uploads=" => Answer::new(
+                200,
+                "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
+            ),
+            line if line.starts_with("POST") => Answer::error(404, "NoSuchUpload"),
+            "HEAD /lake/a/b" => match found {
+                Some(bytes) => Answer::object(&"x".repeat(bytes)),
+                None => Answer::new(404, ""),
+            },
+            _ => Answer::object(""),
+        });
+        let catalog = server.buckets(GlueSettings::default()).await;
+        let mut writer = catalog.storage().writer(LOCATION).unwrap();
+        for bytes in [BYTES - 1, 1] {
+            writer.write(Bytes::from(vec![1; bytes])).await.unwrap();
+        }
+        let finished = writer.finish().await;
+        match found {
+            Some(BYTES) => assert_eq!(finished.unwrap(), BYTES as u64),
+            _ => {
+                let error = finished.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+                assert!(error.to_string().contains("lifecycle"), "{error}");
+            }
+        }
+    }
+}
+
 /// A bucket that is elsewhere is found by the first deletion as well.
 #[tokio::test]
 async fn a_deletion_follows_a_bucket_to_its_region() {

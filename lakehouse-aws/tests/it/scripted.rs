@@ -66,6 +66,14 @@ impl Answer {
         }
     }
 
+    /// One that nobody of AWS has given.
+    pub(crate) fn foreign(status: u16, body: impl Into<String>) -> Self {
+        Self {
+            headers: String::new(),
+            ..Self::new(status, body)
+        }
+    }
+
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers = format!("{}{name}: {value}\r\n", self.headers);
         self

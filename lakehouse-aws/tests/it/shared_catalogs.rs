@@ -201,6 +201,47 @@ async fn c02_a_commit_that_others_followed_is_found_in_the_history() {
     assert!(std::path::Path::new(&ours).exists());
 }
 
+/// Who changes what stands beside the pointer, a tag or an owner, makes a new version and no commit:
+/// ours was certainly not made, and may be tried again.
+#[tokio::test]
+async fn a_commit_that_meets_a_change_of_tags_is_a_conflict() {
+    for code in [
+        "ConcurrentModificationException",
+        "InternalServiceException",
+    ] {
+        let stored = stored();
+        let location = stored.metadata_location.clone();
+        let asked = Mutex::new(0);
+        let scripted = Scripted::start(move |operation, _| {
+            let mut asked = asked.lock().unwrap();
+            match operation {
+                "GetTable" => {
+                    let mut found = table("t", &location);
+                    found["VersionId"] = json!((41 + *asked).to_string());
+                    (200, json!({"Table": found}))
+                }
+                _ => {
+                    *asked += 1;
+                    let status = if code.starts_with("Internal") {
+                        500
+                    } else {
+                        400
+                    };
+                    (status, json!({"__type": code, "Message": "no"}))
+                }
+            }
+        });
+        let catalog = scripted.catalog(GlueSettings::default()).await;
+        let base = catalog.load_table(&ident("n", "t")).await.unwrap();
+        let outcome = catalog.commit(&base, vec![], set_property("a", "1")).await;
+        assert!(
+            matches!(outcome, Ok(CommitOutcome::Conflicted(_))),
+            "{code}: {outcome:?}"
+        );
+        assert_eq!(scripted.calls("UpdateTable").len(), 1);
+    }
+}
+
 #[tokio::test]
 async fn demand_25_trino_13413_versions_are_archived_only_when_asked() {
     for skip_archive in [true, false] {

@@ -75,6 +75,11 @@ pub trait PointerStore: Debug + Send + Sync {
         NameCase::AsWritten
     }
 
+    /// As [`Catalog::place`].
+    fn place(&self) -> Option<&str> {
+        None
+    }
+
     /// As [`Catalog::list_namespaces`].
     async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>>;
 
@@ -338,6 +343,10 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
 
     fn name_case(&self) -> NameCase {
         self.pointers.name_case()
+    }
+
+    fn place(&self) -> Option<&str> {
+        self.pointers.place()
     }
 
     async fn list_namespaces(&self) -> Result<Vec<NamespaceIdent>> {

@@ -191,8 +191,9 @@ impl Lake {
         default_catalog: &str,
     ) -> Result<(String, Arc<dyn Catalog>, NamespaceIdent)> {
         let mut known = Vec::new();
-        for reading in self.readings(parts, default_catalog)? {
-            if let Some(found) = folded_namespace(&reading).await? {
+        let readings = self.readings(parts, default_catalog)?;
+        for reading in &readings {
+            if let Some(found) = folded_namespace(reading).await? {
                 let catalog = Arc::clone(reading.catalog);
                 return Ok((reading.catalog_name.to_owned(), catalog, found));
             }
@@ -213,7 +214,8 @@ impl Lake {
         let names = known.iter().map(String::as_str);
         let hint = hint(&wanted, names);
         Err(Error::not_found(format!(
-            "there is no namespace {wanted}{hint}"
+            "there is no namespace {wanted}{}",
+            or_places(hint, &readings)
         )))
     }
 
@@ -318,7 +320,21 @@ impl Lake {
                 hint = metadata_hint(selected);
             }
         }
-        Error::not_found(format!("there is no table {}{hint}", join_names(parts)))
+        let (table, hint) = (join_names(parts), or_places(hint, readings));
+        Error::not_found(format!("there is no table {table}{hint}"))
+    }
+}
+
+/// A hint, or without one where the name was looked for, which settings may have wrong.
+fn or_places(hint: String, readings: &[Reading<'_>]) -> String {
+    let places = readings
+        .iter()
+        .filter_map(|reading| reading.catalog.place());
+    let mut places: Vec<&str> = places.collect();
+    places.dedup();
+    match (hint.is_empty(), places.is_empty()) {
+        (true, false) => format!("; it was looked for in {}", places.join(" and ")),
+        _ => hint,
     }
 }
 

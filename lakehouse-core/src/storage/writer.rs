@@ -128,9 +128,11 @@ impl StorageWriter {
         if self.pending_bytes > 0 {
             self.send_part().await?;
         }
-        if let Some(mut upload) = self.upload.take() {
+        if let Some(upload) = &mut self.upload {
             upload.complete().await?;
         }
+        // What failed is there to be aborted.
+        self.upload = None;
         Ok(())
     }
 }

@@ -90,6 +90,7 @@ impl Turn<'_> {
                 self.tell_noted(entry, &made_up::throttled(self.request, true))
             }
             HttpFault::Unavailable => self.tell_noted(entry, &made_up::unavailable(self.request)),
+            HttpFault::Denied => self.tell_noted(entry, &made_up::denied(self.request)),
             HttpFault::AppliedThenFailed => {
                 forward(shared, self.request, entry);
                 self.tell_noted(entry, &made_up::failed(self.request))

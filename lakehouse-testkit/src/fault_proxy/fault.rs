@@ -37,6 +37,9 @@ pub enum HttpFault {
     TooManyRequests,
     /// It is not done, and the answer is 503.
     Unavailable,
+    /// It is not done, and refused as to somebody without the right: 403 `AccessDenied` from S3 and
+    /// services that take forms, 400 `AccessDeniedException` from those that speak JSON.
+    Denied,
     /// It is done, but the answer is 500.
     AppliedThenFailed,
     /// It is done, and the connection closes in the middle of the answer's body; of an answer
@@ -54,7 +57,7 @@ pub enum HttpFault {
 
 impl HttpFault {
     /// Every kind, the waits of 50 ms.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AnswerLost,
         Self::RequestLost,
         Self::Late { ms: 50 },
@@ -63,6 +66,7 @@ impl HttpFault {
         Self::Throttled,
         Self::TooManyRequests,
         Self::Unavailable,
+        Self::Denied,
         Self::AppliedThenFailed,
         Self::BodyCut,
         Self::LengthTooLong,
@@ -78,6 +82,7 @@ impl HttpFault {
                 | Self::Throttled
                 | Self::TooManyRequests
                 | Self::Unavailable
+                | Self::Denied
                 | Self::Html
         )
     }

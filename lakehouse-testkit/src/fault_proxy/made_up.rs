@@ -36,6 +36,17 @@ pub(super) fn unavailable(request: &Request) -> Answer {
     refusal(request, 503, code, "Please try again.")
 }
 
+/// Who asks may not.
+pub(super) fn denied(request: &Request) -> Answer {
+    let (status, code) = match form(request) {
+        Form::Json => (400, "AccessDeniedException"),
+        Form::RestXml | Form::QueryXml => (403, "AccessDenied"),
+    };
+    let (service, operation) = (&request.service, &request.operation);
+    let message = format!("not authorized to perform: {service}:{operation}");
+    refusal(request, status, code, &message)
+}
+
 /// The service has failed, and does not say at what.
 pub(super) fn failed(request: &Request) -> Answer {
     let code = match form(request) {
@@ -81,6 +92,7 @@ fn form(request: &Request) -> Form {
 fn refusal(request: &Request, status: u16, code: &str, message: &str) -> Answer {
     let reason = match status {
         400 => "Bad Request",
+        403 => "Forbidden",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
         _ => "Service Unavailable",

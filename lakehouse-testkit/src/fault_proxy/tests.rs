@@ -256,6 +256,20 @@ fn throttling_speaks_the_language_of_the_service() {
 }
 
 #[test]
+fn refusals_name_the_right() {
+    let (received, _, done) = one_fault(HttpFault::Denied, &glue("DeleteTable"));
+    assert!(received.starts_with("HTTP/1.1 400 "), "{received}");
+    assert!(
+        received.contains("AccessDeniedException") && received.contains("glue:DeleteTable"),
+        "{received}"
+    );
+    assert_eq!(done, 0);
+    let (received, ..) = one_fault(HttpFault::Denied, &get("/lake/a"));
+    assert!(received.starts_with("HTTP/1.1 403 "), "{received}");
+    assert!(received.contains("<Code>AccessDenied</Code>"), "{received}");
+}
+
+#[test]
 fn failures_are_before_or_after_it_is_done() {
     let (received, _, done) = one_fault(HttpFault::AppliedThenFailed, &glue("UpdateTable"));
     assert!(received.starts_with("HTTP/1.1 500 "), "{received}");
