@@ -30,6 +30,7 @@ use crate::frame_aggregate::FrameAggregateRule;
 use crate::grouping_set::GroupingSetRule;
 use crate::guarded_logical_rule::logical_rules;
 use crate::joined_subqueries::JoinedSubqueries;
+use crate::lead_lag::{lag, lead};
 use crate::ntile::ntile;
 use crate::null_counts::NullCountsPlanner;
 use crate::physical_rules::physical_rules;
@@ -197,6 +198,8 @@ impl Environment {
         for function in transform_functions() {
             context.register_udf(function);
         }
+        context.register_udwf(lag());
+        context.register_udwf(lead());
         context.register_udwf(ntile());
         context.register_udf(ScalarUDF::from(DateTrunc::default()));
         let access = Access::new(lake, principal);

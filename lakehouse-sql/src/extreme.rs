@@ -6,6 +6,8 @@
 //!
 //! Of a group without dates the engine's leave the first or last date there could be, as a NULL; a
 //! cast to a time, which computes with what is under a NULL, then overflows. Ours leave the zero.
+//!
+//! Structs are refused: of two with a NULL in a field, none is the greater one to the engine.
 
 mod groups;
 
@@ -24,6 +26,7 @@ use datafusion::logical_expr::{
     ReversedUDAF, SetMonotonicity, Signature, StatisticsArgs,
 };
 use datafusion::optimizer::AnalyzerRule;
+use lakehouse_core::error::Error;
 
 use crate::aggregate_call::{AggregateCall, with_functions};
 use groups::GroupExtremes;
@@ -54,6 +57,11 @@ fn extreme(call: &AggregateCall<'_>) -> Result<Option<Arc<AggregateUDF>>> {
         return Ok(None);
     };
     let data_type = argument.get_type(call.schema)?;
+    if matches!(data_type, DataType::Struct(_)) {
+        let message = "min and max of structs, which the engine compares by the order of rows \
+                       where a field is NULL; take those of a field, or the first row by ORDER BY";
+        return Err(Error::unsupported(message).into());
+    }
     if call.is_windowed || !(data_type.is_floating() || data_type == DataType::Date32) {
         return Ok(None);
     }
