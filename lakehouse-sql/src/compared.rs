@@ -130,7 +130,8 @@ fn read_values(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> Result<T
         Expr::BinaryExpr(BinaryExpr { left, op, right })
             if matches!(op, Operator::Plus | Operator::Minus) =>
         {
-            let values = lengths_alike(vec![*left, *right], schema)?;
+            let values = with_hours(vec![*left, *right], schema);
+            let values = lengths_alike(values, schema)?;
             let mut values = match op == Operator::Minus && is_time_and_date(&values, schema) {
                 true => alike(values)?,
                 false => values.into_iter(),
@@ -256,6 +257,12 @@ fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<V
     if values.iter().all(is_months) {
         return Ok(values);
     }
+    let is_length = |kind: &DataType| matches!(kind, DataType::Interval(_) | DataType::Duration(_));
+    if types.iter().any(is_length) && types.iter().any(DataType::is_numeric) {
+        let message = "a number is compared with a length of time; the difference of two dates is a \
+                       number of days, and extract(epoch FROM …) of a length its seconds";
+        return Err(Error::invalid(message).into());
+    }
     let values = match kind_of(&types, has_floating, zone) {
         Some(kind) => {
             let typed = values.into_iter().zip(&types);
@@ -377,6 +384,28 @@ fn with_written_results(expression: Expr, schema: &DFSchema) -> Result<Expr> {
         }
         other => other,
     })
+}
+
+/// A date beside an interval of hours or less is the time when it begins: the engine would drop the
+/// hours.
+fn with_hours(values: Vec<Expr>, schema: &DFSchema) -> Vec<Expr> {
+    let has_hours = |value: &Expr| {
+        matches!(
+            value,
+            Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _)
+                if interval.nanoseconds != 0
+        )
+    };
+    if !values.iter().any(has_hours) {
+        return values;
+    }
+    let timed = |value: Expr| match value.get_type(schema) {
+        Ok(DataType::Date32 | DataType::Date64) => {
+            cast(value, DataType::Timestamp(TimeUnit::Microsecond, None))
+        }
+        _ => value,
+    };
+    values.into_iter().map(timed).collect()
 }
 
 /// Whether a time and a date are among the values, and nothing else: their difference.

@@ -113,8 +113,8 @@ fn unit_name(unit: &ColumnarValue) -> Option<String> {
     Some(unit.try_as_str()??.to_lowercase())
 }
 
-/// The zone whose calendar must be asked, UTC for times without one; `None` where the engine cuts the
-/// times right.
+/// The zone whose calendar must be asked, UTC for times without one; `None` where the engine cuts
+/// the times right.
 fn calendar_zone(unit: &str, time: &DataType, is_held: bool) -> Result<Option<Tz>> {
     let DataType::Timestamp(_, zone) = time else {
         return Ok(None);

@@ -34,7 +34,7 @@ use filled::filled;
 pub(crate) use assigned::{assigned, exact_assignments};
 
 use crate::assignment::{refuse_unlike, whole_number};
-use crate::local_time::{Misfit, read_times};
+use crate::local_time::{Misfit, as_cast, read_times};
 use crate::session_zone::session_zone;
 
 /// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
@@ -136,7 +136,7 @@ fn exact(
     column: Option<&NestedFieldRef>,
     zone: &Arc<str>,
 ) -> EngineResult<Expr> {
-    match expression {
+    match as_cast(expression) {
         Expr::Alias(alias) => {
             let inner = exact(*alias.expr, schema, column, zone)?;
             Ok(Expr::Alias(Alias {

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType as Arrow, Field, FieldRef, Int64Type, TimeUnit};
@@ -18,7 +18,7 @@ use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use datafusion::common::ScalarValue;
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::error::Result as EngineResult;
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
@@ -194,6 +194,19 @@ pub(crate) enum Misfit {
     Refuse,
 }
 
+/// The dates of texts as they are written: a time and a zone behind a date do not move it.
+fn read_dates(texts: &ArrayRef, target: &Arrow, misfit: Misfit) -> Result<ArrayRef> {
+    let texts = cast(texts, &Arrow::Utf8)?;
+    let texts = texts.as_string::<i32>().iter();
+    let written = |text| without_zone(text).map_or(text, |(local, _)| local);
+    let dates: StringArray = texts.map(|text| text.map(str::trim).map(written)).collect();
+    let options = CastOptions {
+        safe: misfit == Misfit::Null,
+        ..DEFAULT_CAST_OPTIONS
+    };
+    Ok(cast_with_options(&dates, target, &options)?)
+}
+
 /// Times of a type: texts, dates and times without zone are read in `zone`, the session's, where
 /// they need one.
 ///
@@ -205,6 +218,9 @@ pub(crate) fn read_times(
     zone: &str,
     misfit: Misfit,
 ) -> Result<ArrayRef> {
+    if matches!(target, Arrow::Date32 | Arrow::Date64) {
+        return read_dates(values, target, misfit);
+    }
     let Arrow::Timestamp(unit, to_zone) = target else {
         return Err(Error::internal(format!("{target} is no type of times")));
     };
@@ -273,6 +289,19 @@ pub(crate) fn read_time(value: Expr, target: Arrow, zone: &Arc<str>, misfit: Mis
         misfit,
     }));
     Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![value]))
+}
+
+/// A call of [`read_time`] that stands for a cast to microseconds, as that cast: who stores a value
+/// decides anew what may be cut off.
+pub(crate) fn as_cast(expr: Expr) -> Expr {
+    if let Expr::ScalarFunction(ScalarFunction { func, args }) = &expr
+        && let Some(read) = func.inner().as_any().downcast_ref::<ReadTime>()
+        && let (Arrow::Timestamp(TimeUnit::Microsecond, _), Misfit::Cut, [value]) =
+            (&read.target, read.misfit, args.as_slice())
+    {
+        return Expr::Cast(Cast::new(Box::new(value.clone()), read.target.clone()));
+    }
+    expr
 }
 
 /// See [`read_times`].

@@ -6,9 +6,11 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array};
 use arrow::compute::{cast, cast_with_options};
-use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, TimeUnit};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type, TimeUnit,
+};
 use datafusion::common::ScalarValue;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
@@ -188,14 +190,11 @@ fn micros_of_seconds(seconds: &ArrayRef) -> Result<Int64Array> {
     let too_many = || Error::invalid("a number of seconds is too large for a timestamp");
     if seconds.data_type().is_floating() {
         let seconds = cast(seconds, &DataType::Float64)?;
-        let micros = |seconds: f64| {
-            let micros = (seconds * SECOND_MICROSECONDS).round();
-            let is_held = micros.abs() < 9.2e18;
-            is_held.then_some(micros as i64).ok_or_else(too_many)
-        };
         let seconds = seconds.as_primitive::<Float64Type>();
-        let micros = seconds.iter().map(|number| number.map(micros).transpose());
-        return micros.collect();
+        let micros: Float64Array = seconds.unary(|seconds| (seconds * SECOND_MICROSECONDS).round());
+        let micros = cast_with_options(&micros, &DataType::Int64, &DEFAULT_CAST_OPTIONS);
+        let micros = micros.map_err(|error| too_many().with_source(error))?;
+        return Ok(micros.as_primitive::<Int64Type>().clone());
     }
     let decimal = DataType::Decimal128(38, MICROSECOND_DIGITS);
     let micros = cast_with_options(seconds, &decimal, &DEFAULT_CAST_OPTIONS)?;

@@ -22,8 +22,8 @@ pub enum Version {
     Branch(String),
     /// The snapshot of a tag.
     Tag(String),
-    /// The snapshot with this id, if the text is digits and there is one; else a tag or branch of this
-    /// name.
+    /// The snapshot with this id, if the text is digits and there is one; else a tag or branch of
+    /// this name.
     Reference(String),
 }
 
