@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 
-use crate::session_zone::is_utc;
+use crate::local_time::is_utc;
 
 /// Up to here a double holds every whole number.
 const DOUBLE_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;

@@ -5,7 +5,9 @@
 //! those who wrote '12:00' into a column in their session's zone look for it there. What decides
 //! is the types, of columns, calls and subqueries as well as of literals. A text that is no number
 //! is an error instead of an answer to another question. Beside nanoseconds other times are read
-//! in those; dates beside other times in microseconds, which hold every date that tables have.
+//! in those; dates and texts beside other times in microseconds, which hold every date that tables
+//! have, and by which files are skipped. Lengths of time are compared as such: the engine would look
+//! at months, days and the rest one after the other, for which 25 hours are less than a day.
 
 use std::sync::Arc;
 
@@ -24,7 +26,9 @@ use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
 use lakehouse_core::error::Error;
 
-use crate::session_zone::{is_utc, session_zone};
+use crate::length::exact_length;
+use crate::local_time::{Misfit, is_utc, read_time, read_times};
+use crate::session_zone::session_zone;
 use crate::uuid_text::{may_be_uuid, parse_uuid, uuid_of_text, uuid_value};
 use crate::written_decimal::written_decimal;
 
@@ -117,9 +121,21 @@ fn read_values(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> Result<T
     let missing = || Error::internal("a comparison lost one of its sides");
     let next =
         |values: &mut std::vec::IntoIter<Expr>| values.next().map(Box::new).ok_or_else(missing);
-    Ok(match with_written_results(expression, schema) {
+    Ok(match with_written_results(expression, schema)? {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(op) => {
             let mut values = alike(vec![*left, *right])?;
+            let (left, right) = (next(&mut values)?, next(&mut values)?);
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(left, op, right)))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if matches!(op, Operator::Plus | Operator::Minus) =>
+        {
+            let values = with_hours(vec![*left, *right], schema);
+            let values = lengths_alike(values, schema)?;
+            let mut values = match op == Operator::Minus && is_time_and_date(&values, schema) {
+                true => alike(values)?,
+                false => values.into_iter(),
+            };
             let (left, right) = (next(&mut values)?, next(&mut values)?);
             Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(left, op, right)))
         }
@@ -228,11 +244,7 @@ fn read_in_subquery(
 /// Values that are compared with each other, read as one kind.
 fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<Vec<Expr>> {
     // What has no type yet, such as a parameter without a value, is left to the engine.
-    let types = |values: &[Expr]| {
-        let types = values.iter().map(|value| value.get_type(schema));
-        types.collect::<Result<Vec<DataType>>>()
-    };
-    let Ok(given) = types(&values) else {
+    let Ok(given) = types_of(&values, schema) else {
         return Ok(values);
     };
     let mut typed = values.iter().zip(&given);
@@ -241,7 +253,16 @@ fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<V
         true => as_written(values, &given),
         false => (values, of_rows),
     };
-    let types = types(&values)?;
+    let types = types_of(&values, schema)?;
+    if values.iter().all(is_months) {
+        return Ok(values);
+    }
+    let is_length = |kind: &DataType| matches!(kind, DataType::Interval(_) | DataType::Duration(_));
+    if types.iter().any(is_length) && types.iter().any(DataType::is_numeric) {
+        let message = "a number is compared with a length of time; the difference of two dates is a \
+                       number of days, and extract(epoch FROM …) of a length its seconds";
+        return Err(Error::invalid(message).into());
+    }
     let values = match kind_of(&types, has_floating, zone) {
         Some(kind) => {
             let typed = values.into_iter().zip(&types);
@@ -250,6 +271,9 @@ fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<V
         }
         None => values,
     };
+    let Ok(types) = types_of(&values, schema) else {
+        return Ok(values);
+    };
     let is_fine = |kind: &DataType| matches!(kind, DataType::Timestamp(TimeUnit::Nanosecond, _));
     let is_time = |kind: &DataType| matches!(kind, DataType::Timestamp(..));
     match (types.iter().any(is_fine), types.iter().any(is_time)) {
@@ -257,6 +281,18 @@ fn read_alike(values: Vec<Expr>, schema: &DFSchema, zone: &Arc<str>) -> Result<V
         (false, true) => dates_in_microseconds(values, schema),
         (false, false) => Ok(values),
     }
+}
+
+/// A literal interval of months and years alone, of which the engine knows the order.
+fn is_months(value: &Expr) -> bool {
+    let Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) = value else {
+        return false;
+    };
+    interval.days == 0 && interval.nanoseconds == 0
+}
+
+fn types_of(values: &[Expr], schema: &DFSchema) -> Result<Vec<DataType>> {
+    values.iter().map(|value| value.get_type(schema)).collect()
 }
 
 /// Dates as times. The engine would compare in nanoseconds, which end in 1677 and 2262.
@@ -312,41 +348,96 @@ fn as_written(values: Vec<Expr>, types: &[DataType]) -> (Vec<Expr>, bool) {
     }
 }
 
-/// Calls and cases of which one of several values is the result, decimals and literals among them.
-fn with_written_results(expression: Expr, schema: &DFSchema) -> Expr {
-    let written = |values: Vec<Expr>| {
-        let types = values.iter().map(|value| value.get_type(schema));
-        let Ok(types) = types.collect::<Result<Vec<DataType>>>() else {
-            return values;
+/// Calls and cases of which one of several values is the result: decimals and literals among them,
+/// and lengths of time.
+fn with_written_results(expression: Expr, schema: &DFSchema) -> Result<Expr> {
+    let written = |values: Vec<Expr>| -> Result<Vec<Expr>> {
+        let values = lengths_alike(values, schema)?;
+        let Ok(types) = types_of(&values, schema) else {
+            return Ok(values);
         };
         let mut typed = values.iter().zip(&types);
         let of_rows = typed.any(|(value, data_type)| is_floating(value, data_type));
         match !of_rows && types.iter().any(DataType::is_decimal) {
-            true => as_written(values, &types).0,
-            false => values,
+            true => Ok(as_written(values, &types).0),
+            false => Ok(values),
         }
     };
-    match expression {
+    Ok(match expression {
         Expr::ScalarFunction(mut call)
             if matches!(
                 call.name(),
                 "coalesce" | "nvl" | "ifnull" | "greatest" | "least"
             ) =>
         {
-            call.args = written(call.args);
+            call.args = written(call.args)?;
             Expr::ScalarFunction(call)
         }
         Expr::Case(mut case) => {
             let (whens, thens): (Vec<_>, Vec<_>) = case.when_then_expr.into_iter().unzip();
             let results = thens.into_iter().chain(case.else_expr);
-            let mut results = written(results.map(|result| *result).collect()).into_iter();
+            let mut results = written(results.map(|result| *result).collect())?.into_iter();
             let when_then = whens.into_iter().zip(results.by_ref().map(Box::new));
             case.when_then_expr = when_then.collect();
             case.else_expr = results.next().map(Box::new);
             Expr::Case(case)
         }
         other => other,
+    })
+}
+
+/// A date beside an interval of hours or less is the time when it begins: the engine would drop the
+/// hours.
+fn with_hours(values: Vec<Expr>, schema: &DFSchema) -> Vec<Expr> {
+    let has_hours = |value: &Expr| {
+        matches!(
+            value,
+            Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _)
+                if interval.nanoseconds != 0
+        )
+    };
+    if !values.iter().any(has_hours) {
+        return values;
     }
+    let timed = |value: Expr| match value.get_type(schema) {
+        Ok(DataType::Date32 | DataType::Date64) => {
+            cast(value, DataType::Timestamp(TimeUnit::Microsecond, None))
+        }
+        _ => value,
+    };
+    values.into_iter().map(timed).collect()
+}
+
+/// Whether a time and a date are among the values, and nothing else: their difference.
+fn is_time_and_date(values: &[Expr], schema: &DFSchema) -> bool {
+    let Ok(types) = types_of(values, schema) else {
+        return false;
+    };
+    let is_time = |data_type: &DataType| matches!(data_type, DataType::Timestamp(..));
+    let is_date = |data_type: &DataType| matches!(data_type, DataType::Date32 | DataType::Date64);
+    let is_either = |data_type: &DataType| is_time(data_type) || is_date(data_type);
+    types.iter().any(is_time) && types.iter().any(is_date) && types.iter().all(is_either)
+}
+
+/// Differences of times and intervals as lengths of time, where there are both.
+fn lengths_alike(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let Ok(types) = types_of(&values, schema) else {
+        return Ok(values);
+    };
+    let is_difference = |data_type: &DataType| matches!(data_type, DataType::Duration(_));
+    let is_other = |data_type: &DataType| {
+        !is_difference(data_type) && !matches!(data_type, DataType::Interval(_) | DataType::Null)
+    };
+    if !types.iter().any(is_difference) || types.iter().any(is_other) {
+        return Ok(values);
+    }
+    let Some(kind) = kind_of_lengths(&types) else {
+        return Ok(values);
+    };
+    let typed = values.into_iter().zip(&types);
+    typed
+        .map(|(value, data_type)| kind.read(value, data_type))
+        .collect()
 }
 
 /// What texts, or times without zone, are read as.
@@ -356,8 +447,17 @@ enum Kind {
         data_type: DataType,
         is_floating: bool,
     },
-    /// Times in the session's zone.
-    Zoned(Arc<str>),
+    /// Times.
+    Time {
+        /// What texts are read as.
+        of_text: DataType,
+        /// The session's zone.
+        zone: Arc<str>,
+        /// Whether those without zone are read in that zone.
+        is_mixed: bool,
+    },
+    /// Lengths of time, in this unit.
+    Length(TimeUnit),
     /// UUIDs.
     Uuid,
 }
@@ -375,10 +475,65 @@ fn kind_of(types: &[DataType], has_floating: bool, zone: &Arc<str>) -> Option<Ki
     if has_text || has_decimal {
         return Some(Kind::of_numbers(types));
     }
-    let is_zoned = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(_)));
+    kind_of_lengths(types).or_else(|| kind_of_times(types, zone))
+}
+
+/// The kind of lengths of time that are not of one type.
+fn kind_of_lengths(types: &[DataType]) -> Option<Kind> {
+    let units = types.iter().filter_map(|data_type| match data_type {
+        DataType::Duration(unit) => Some(*unit),
+        _ => None,
+    });
+    let units: Vec<TimeUnit> = units.collect();
+    let has_interval = types
+        .iter()
+        .any(|data_type| matches!(data_type, DataType::Interval(_)));
+    // Among themselves intervals may say what is finer than the differences of times.
+    let unit = match units.as_slice() {
+        [] if has_interval => TimeUnit::Nanosecond,
+        [first, others @ ..] if has_interval || others.iter().any(|unit| unit != first) => {
+            let is_fine = units.contains(&TimeUnit::Nanosecond);
+            match is_fine {
+                true => TimeUnit::Nanosecond,
+                false => TimeUnit::Microsecond,
+            }
+        }
+        _ => return None,
+    };
+    Some(Kind::Length(unit))
+}
+
+fn kind_of_times(types: &[DataType], zone: &Arc<str>) -> Option<Kind> {
+    let is_fine =
+        |data_type: &DataType| matches!(data_type, DataType::Timestamp(TimeUnit::Nanosecond, _));
+    let zone_of = |data_type: &DataType| match data_type {
+        DataType::Timestamp(_, zone) => Some(zone.clone()),
+        _ => None,
+    };
+    let zones: Vec<Option<Arc<str>>> = types.iter().filter_map(zone_of).collect();
+    let with_zone = zones.iter().flatten().next();
+    let has_text = types.iter().any(DataType::is_string);
     // In UTC the engine reads as the session would.
-    let is_mixed = types.iter().any(is_zoned) && !types.iter().all(is_zoned);
-    (is_mixed && !is_utc(zone)).then(|| Kind::Zoned(Arc::clone(zone)))
+    let is_mixed = with_zone.is_some()
+        && !is_utc(zone)
+        && (zones.len() < types.len() || zones.iter().any(Option::is_none));
+    if zones.is_empty() || !has_text && !is_mixed {
+        return None;
+    }
+    let unit = match types.iter().any(is_fine) {
+        true => TimeUnit::Nanosecond,
+        false => TimeUnit::Microsecond,
+    };
+    // One name of UTC is as good as another, and the column's own needs no cast of it.
+    let of_text = with_zone.map(|own| match is_utc(zone) && is_utc(own) {
+        true => Arc::clone(own),
+        false => Arc::clone(zone),
+    });
+    Some(Kind::Time {
+        of_text: DataType::Timestamp(unit, of_text),
+        zone: Arc::clone(zone),
+        is_mixed,
+    })
 }
 
 impl Kind {
@@ -434,7 +589,14 @@ impl Kind {
             Self::Number {
                 is_floating: true, ..
             } if given.is_decimal() => Ok(cast(value, DataType::Float64)),
-            Self::Zoned(zone) => Ok(match given {
+            Self::Time { of_text, zone, .. } if given.is_string() => {
+                read_text(value, of_text, zone)
+            }
+            Self::Time {
+                zone,
+                is_mixed: true,
+                ..
+            } => Ok(match given {
                 DataType::Timestamp(unit, None) => {
                     cast(value, DataType::Timestamp(*unit, Some(Arc::clone(zone))))
                 }
@@ -444,12 +606,9 @@ impl Kind {
                     let zone = Some(Arc::clone(zone));
                     cast(time, DataType::Timestamp(TimeUnit::Microsecond, zone))
                 }
-                text if text.is_string() => {
-                    let zone = Some(Arc::clone(zone));
-                    cast(value, DataType::Timestamp(TimeUnit::Microsecond, zone))
-                }
                 _ => value,
             }),
+            Self::Length(unit) => exact_length(value, given, *unit),
             Self::Uuid if given.is_string() => match &value {
                 Expr::Literal(literal, metadata) => match literal.try_as_str() {
                     Some(Some(text)) => {
@@ -460,9 +619,23 @@ impl Kind {
                 },
                 _ => Ok(uuid_of_text(value)),
             },
-            Self::Number { .. } | Self::Uuid => Ok(value),
+            Self::Number { .. } | Self::Uuid | Self::Time { .. } => Ok(value),
         }
     }
+}
+
+/// A text as a time; one that says nanoseconds keeps them.
+fn read_text(value: Expr, target: &DataType, zone: &Arc<str>) -> Result<Expr> {
+    let (Expr::Literal(literal, metadata), DataType::Timestamp(_, to_zone)) = (&value, target)
+    else {
+        return Ok(read_time(value, target.clone(), zone, Misfit::Refuse));
+    };
+    let text = literal.to_array()?;
+    let fine = DataType::Timestamp(TimeUnit::Nanosecond, to_zone.clone());
+    let time = read_times(&text, target, zone, Misfit::Refuse)
+        .or_else(|error| read_times(&text, &fine, zone, Misfit::Refuse).map_err(|_| error))?;
+    let time = ScalarValue::try_from_array(&time, 0)?;
+    Ok(Expr::Literal(time, metadata.clone()))
 }
 
 fn cast(value: Expr, data_type: DataType) -> Expr {

@@ -1,10 +1,11 @@
 //! Constant expressions: the operands of version clauses, procedure arguments and settings.
 
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
-use arrow::compute::kernels::cast_utils::string_to_datetime;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ParamValues, ScalarValue};
 use datafusion::execution::session_state::SessionState;
@@ -13,13 +14,18 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::prelude::Expr;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::ast::{self, visit_expressions_mut};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::Lake;
 use lakehouse_core::table::Version;
 
 use crate::functions::{FunctionsOnly, parser_options};
+use crate::local_time::{WrittenTime, instant_of, keep_zone, parse_zone};
 use crate::parse::VersionClause;
+use crate::session_zone::{local_cast, session_zone as engine_zone};
+
+/// The end of the year 9999, in milliseconds since 1970.
+const SECONDS_END_MS: i64 = 253_402_300_800_000;
 
 /// What constant expressions are evaluated with: one instant, one time zone and the parameters of a
 /// statement.
@@ -55,6 +61,14 @@ impl<'a> Constants<'a> {
     /// # Errors
     /// When it is not constant, or cannot be evaluated.
     pub(crate) fn evaluate(&self, expression: &ast::Expr) -> Result<ScalarValue> {
+        let mut expression = expression.clone();
+        let ControlFlow::Continue(()) = visit_expressions_mut(&mut expression, |expr| {
+            if let ast::Expr::TypedString(typed) = expr {
+                keep_zone(typed);
+            }
+            ControlFlow::<Infallible>::Continue(())
+        });
+        let expression = &expression;
         let context = FunctionsOnly::new(self.state);
         let planner = SqlToRel::new_with_options(&context, parser_options(self.state));
         let schema = DFSchema::empty();
@@ -82,6 +96,10 @@ impl<'a> Constants<'a> {
         let simplifier = ExprSimplifier::new(simplify);
         let schema = DFSchema::empty();
         let coerced = simplifier.coerce(planned, &schema)?;
+        let zone = engine_zone(context.options());
+        let coerced = coerced
+            .transform_up(|expr| local_cast(expr, &schema, &zone))?
+            .data;
         match simplifier.simplify(coerced)? {
             Expr::Literal(value, _) => Ok(value),
             other => Err(Error::invalid(format!(
@@ -158,16 +176,12 @@ impl<'a> Constants<'a> {
     }
 
     fn text_ms(&self, text: &str) -> Result<i64> {
-        string_to_datetime(&self.zone, text.trim())
-            .map(|time| time.timestamp_millis())
-            .map_err(|error| {
-                Error::invalid(format!(
-                    "{text:?} is no time; expected a form like '2026-01-31 12:30:00', with or \
-                     without a zone (session time zone: {})",
-                    self.zone
-                ))
-                .with_source(error)
-            })
+        let time = WrittenTime::parse(text)
+            .map_err(|error| error.with_context("session time zone", self.zone))?;
+        let instant = time.instant(self.zone);
+        let instant =
+            instant.ok_or_else(|| Error::invalid(format!("time {text:?} is out of range")))?;
+        Ok(instant.and_utc().timestamp_millis())
     }
 
     fn stamp_ms(&self, at: i64, unit_ns: i64, has_zone: bool, value: &ScalarValue) -> Result<i64> {
@@ -182,16 +196,11 @@ impl<'a> Constants<'a> {
         )
     }
 
-    /// A wall-clock time of the session's zone; the earlier one of an hour that comes twice.
+    /// A wall-clock time of the session's zone.
     fn local_ms(&self, local: Option<NaiveDateTime>, value: &ScalarValue) -> Result<i64> {
-        let local = local.ok_or_else(|| out_of_range(value))?;
-        let time = self.zone.from_local_datetime(&local).earliest().ok_or_else(|| {
-            Error::invalid(format!(
-                "time {local} does not exist in the session time zone {}: clocks were set forward",
-                self.zone
-            ))
-        })?;
-        Ok(time.timestamp_millis())
+        let instant = local.and_then(|local| instant_of(local, self.zone));
+        let instant = instant.ok_or_else(|| out_of_range(value))?;
+        Ok(instant.and_utc().timestamp_millis())
     }
 }
 
@@ -215,29 +224,11 @@ pub(crate) fn session_zone(state: &SessionState) -> Result<Tz> {
     parse_zone(zone)
 }
 
-/// A time zone by its IANA name or offset.
-///
-/// # Errors
-/// When there is no such zone.
-pub(crate) fn parse_zone(zone: &str) -> Result<Tz> {
-    zone.parse().map_err(|error: arrow::error::ArrowError| {
-        Error::invalid(format!(
-            "{zone:?} is no time zone; expected a name like 'Europe/Berlin' or an offset like '+02:00'"
-        ))
-        .with_source(error)
-    })
-}
-
 fn version_of(value: &ScalarValue) -> Result<Version> {
     match value {
         ScalarValue::Utf8(Some(text))
         | ScalarValue::LargeUtf8(Some(text))
-        | ScalarValue::Utf8View(Some(text)) => {
-            // As in Spark, digits are a snapshot id before they are a name.
-            Ok(text
-                .parse()
-                .map_or_else(|_| Version::Reference(text.clone()), Version::Snapshot))
-        }
+        | ScalarValue::Utf8View(Some(text)) => Ok(Version::Reference(text.clone())),
         other => integer(other).map(Version::Snapshot).ok_or_else(|| {
             Error::invalid(format!(
                 "expected a snapshot id or the name of a tag or branch, found {other}"
@@ -259,21 +250,31 @@ fn integer(value: &ScalarValue) -> Option<i64> {
 /// A number as seconds since 1970, cut to milliseconds.
 fn seconds_ms(value: &ScalarValue) -> Result<i64> {
     if let Some(seconds) = integer(value) {
-        return seconds
-            .checked_mul(1_000)
-            .ok_or_else(|| out_of_range(value));
+        return checked_seconds_ms(i128::from(seconds) * 1_000, value);
     }
     if value.data_type().is_numeric() && !value.is_null() {
         // Through nanoseconds as a decimal, so that 1700000000.123 is not rounded in binary.
         let exact = value.cast_to(&arrow::datatypes::DataType::Decimal128(38, 9))?;
         if let ScalarValue::Decimal128(Some(ns), _, _) = exact {
-            return i64::try_from(ns.div_euclid(1_000_000)).map_err(|_| out_of_range(value));
+            return checked_seconds_ms(ns.div_euclid(1_000_000), value);
         }
     }
     Err(Error::invalid(format!(
         "expected a time (text, DATE, TIMESTAMP or seconds since 1970), found {value} of type {}",
         value.data_type()
     )))
+}
+
+/// Nobody travels beyond the year 9999; a number of milliseconds would go there, and find a table as
+/// it is now.
+fn checked_seconds_ms(ms: i128, value: &ScalarValue) -> Result<i64> {
+    let ms = i64::try_from(ms).ok();
+    ms.filter(|ms| *ms < SECONDS_END_MS).ok_or_else(|| {
+        Error::invalid(format!(
+            "{value} is beyond the year 9999: a number is seconds since 1970, not milliseconds or \
+             finer; divide it by 1000 as often as needed, or write a timestamp"
+        ))
+    })
 }
 
 fn out_of_range(value: &ScalarValue) -> Error {

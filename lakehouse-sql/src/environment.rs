@@ -21,8 +21,9 @@ use crate::aggregate_order::AggregateOrderRule;
 use crate::cast_name::CastNames;
 use crate::checked_sum::CheckedSumRule;
 use crate::compared::ComparedRule;
-use crate::constant::parse_zone;
 use crate::correlation::CorrelationRule;
+use crate::date_bin::DateBin;
+use crate::date_format::formats;
 use crate::date_trunc::DateTrunc;
 use crate::decimal_arithmetic::DecimalPrecisionRule;
 use crate::extreme::ExtremeRule;
@@ -31,10 +32,12 @@ use crate::grouping_set::GroupingSetRule;
 use crate::guarded_logical_rule::logical_rules;
 use crate::joined_subqueries::JoinedSubqueries;
 use crate::lead_lag::{lag, lead};
+use crate::local_time::parse_zone;
 use crate::ntile::ntile;
 use crate::null_counts::NullCountsPlanner;
 use crate::physical_rules::physical_rules;
 use crate::scalar_subquery::OneRowRule;
+use crate::session_time::session_times;
 use crate::session_zone::LocalTimeRule;
 use crate::set_operation::SetOperationRule;
 use crate::shared_subplan::SharingPlanner;
@@ -202,6 +205,13 @@ impl Environment {
         context.register_udwf(lead());
         context.register_udwf(ntile());
         context.register_udf(ScalarUDF::from(DateTrunc::default()));
+        context.register_udf(ScalarUDF::from(DateBin::new()));
+        for function in formats() {
+            context.register_udf(function);
+        }
+        for function in session_times(context.state().config_options()) {
+            context.register_udf(function);
+        }
         let access = Access::new(lake, principal);
         let local = crate::register::register_catalogs(&access, &context)?;
         let variables = Mutex::new(Variables {
@@ -305,7 +315,9 @@ impl Environment {
             (TIME_ZONE | ENGINE_TIME_ZONE, value) => {
                 let zone = value.unwrap_or_else(|| "UTC".to_owned());
                 parse_zone(&zone)?;
-                self.set_engine_option(ENGINE_TIME_ZONE, &zone)
+                self.set_engine_option(ENGINE_TIME_ZONE, &zone)?;
+                self.tell_functions();
+                Ok(())
             }
             (fixed, _) if FIXED.iter().any(|prefix| fixed.starts_with(prefix)) => {
                 Err(Error::unsupported(format!(
@@ -351,6 +363,16 @@ impl Environment {
         let state = self.context.state_ref();
         let mut state = state.write();
         Ok(state.config_mut().options_mut().set(name, value)?)
+    }
+
+    /// Gives the functions that know the session's zone the one of now.
+    fn tell_functions(&self) {
+        let state = self.context.state();
+        let options = state.config_options();
+        let told = state.scalar_functions().values();
+        for function in told.filter_map(|function| function.inner().with_updated_config(options)) {
+            self.context.register_udf(function);
+        }
     }
 
     fn reset_engine_option(&self, name: &str) -> Result<()> {

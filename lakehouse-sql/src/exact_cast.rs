@@ -34,6 +34,7 @@ use filled::filled;
 pub(crate) use assigned::{assigned, exact_assignments};
 
 use crate::assignment::{refuse_unlike, whole_number};
+use crate::local_time::{Misfit, as_cast, read_times};
 use crate::session_zone::session_zone;
 
 /// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
@@ -135,7 +136,7 @@ fn exact(
     column: Option<&NestedFieldRef>,
     zone: &Arc<str>,
 ) -> EngineResult<Expr> {
-    match expression {
+    match as_cast(expression) {
         Expr::Alias(alias) => {
             let inner = exact(*alias.expr, schema, column, zone)?;
             Ok(Expr::Alias(Alias {
@@ -272,12 +273,23 @@ impl ScalarUDFImpl for ExactMicroseconds {
             DataType::Timestamp(_, Some(_)) => Some(Arc::clone(&self.zone)),
             _ => None,
         };
-        // What a text says is finer than a microsecond shows in nanoseconds; times beyond their
-        // range are NULL there, and no text says them that finely.
-        let nanoseconds = DataType::Timestamp(TimeUnit::Nanosecond, zone.clone());
-        refuse_nanoseconds(cast(values, &nanoseconds)?.as_ref())?;
-        let microseconds = DataType::Timestamp(TimeUnit::Microsecond, zone);
-        let cut = cast_with_options(values, &microseconds, &DEFAULT_CAST_OPTIONS)?;
+        let microseconds = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
+        let given = values.data_type();
+        let is_fine = matches!(given, DataType::Timestamp(TimeUnit::Nanosecond, _));
+        if is_fine || given.is_string() {
+            // What a text says is finer than a microsecond shows in nanoseconds; times beyond their
+            // range are NULL there, and no text says them that finely.
+            let nanoseconds = DataType::Timestamp(TimeUnit::Nanosecond, zone.clone());
+            refuse_nanoseconds(cast(values, &nanoseconds)?.as_ref())?;
+        }
+        let is_read = match given {
+            DataType::Timestamp(_, of_value) => of_value.is_none() && zone.is_some(),
+            _ => true,
+        };
+        let cut = match is_read {
+            true => read_times(values, &microseconds, &self.zone, Misfit::Cut)?,
+            false => cast_with_options(values, &microseconds, &DEFAULT_CAST_OPTIONS)?,
+        };
         let cut = cast_with_options(&cut, &self.target, &DEFAULT_CAST_OPTIONS)?;
         if is_scalar {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cut, 0)?));

@@ -3,11 +3,11 @@
 //! A table stores instants, and the engine would call them UTC: the day, the hour and the local time
 //! of an instant would not be those that were written. So where the session's zone is another one,
 //! its queries read such columns in that zone, and casts to times without zone give the local time,
-//! which the engine's do not.
+//! which the engine's do not. Casts of texts, and to times with zone, are read by `local_time`.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::provider_as_source;
 use datafusion::common::config::ConfigOptions;
@@ -24,16 +24,13 @@ use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
 use lakehouse_core::error::Result;
 
+use crate::local_time::{Misfit, is_utc, read_time};
+use crate::time_text::time_text;
+use crate::zoned_sum::zoned_sum;
+
 /// The session's zone.
 pub(crate) fn session_zone(options: &ConfigOptions) -> Arc<str> {
     Arc::from(options.execution.time_zone.as_deref().unwrap_or("UTC"))
-}
-
-/// Whether a zone is UTC by one of its usual names, so that nothing needs to be done.
-pub(crate) fn is_utc(zone: &str) -> bool {
-    ["UTC", "Etc/UTC", "Z", "+00:00"]
-        .iter()
-        .any(|name| zone.eq_ignore_ascii_case(name))
 }
 
 /// A table whose times with zone are those of a zone.
@@ -101,13 +98,14 @@ impl AnalyzerRule for LocalTimeRule {
         "lakehouse_local_times"
     }
 
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> EngineResult<LogicalPlan> {
+    fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> EngineResult<LogicalPlan> {
+        let zone = session_zone(options);
         let local = plan.transform_up_with_subqueries(|node| {
             let schema = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
             node.map_expressions(|expr| {
                 let name = names.save(&expr);
-                let local = expr.transform_up(|expr| local_cast(expr, &schema))?;
+                let local = expr.transform_up(|expr| local_cast(expr, &schema, &zone))?;
                 Ok(local.update_data(|expr| name.restore(expr)))
             })
         })?;
@@ -115,39 +113,50 @@ impl AnalyzerRule for LocalTimeRule {
     }
 }
 
-/// A cast between times with and without zone, by the local time.
-pub(crate) fn local_cast(expr: Expr, schema: &DFSchema) -> EngineResult<Transformed<Expr>> {
-    Ok(match expr {
-        Expr::Cast(Cast { expr, data_type }) => match local(*expr, &data_type, schema)? {
-            (inner, true) => Transformed::yes(Expr::Cast(Cast::new(Box::new(inner), data_type))),
-            (inner, false) => Transformed::no(Expr::Cast(Cast::new(Box::new(inner), data_type))),
-        },
-        Expr::TryCast(TryCast { expr, data_type }) => {
-            let (inner, is_changed) = local(*expr, &data_type, schema)?;
-            let cast = Expr::TryCast(TryCast::new(Box::new(inner), data_type));
-            match is_changed {
-                true => Transformed::yes(cast),
-                false => Transformed::no(cast),
-            }
-        }
-        other => Transformed::no(other),
-    })
-}
-
-/// What is cast to `target`, made local first where the cast would not; and whether it was.
-fn local(expr: Expr, target: &DataType, schema: &DFSchema) -> EngineResult<(Expr, bool)> {
-    match (expr.get_type(schema)?, target) {
-        (DataType::Timestamp(_, Some(zone)), DataType::Timestamp(_, None)) if !is_utc(&zone) => {
-            let call = ScalarFunction::new_udf(to_local_time(), vec![expr]);
-            Ok((Expr::ScalarFunction(call), true))
-        }
-        // The engine takes the midnight of a date for one in UTC.
-        (DataType::Date32 | DataType::Date64, DataType::Timestamp(_, Some(zone)))
-            if !is_utc(zone) =>
-        {
-            let midnight = DataType::Timestamp(TimeUnit::Microsecond, None);
-            Ok((Expr::Cast(Cast::new(Box::new(expr), midnight)), true))
-        }
-        _ => Ok((expr, false)),
+/// A cast between times with and without zone, by the local time, and between either and a text;
+/// `zone` is the session's.
+///
+/// # Errors
+/// When the type of what is cast is not known.
+pub(crate) fn local_cast(
+    expr: Expr,
+    schema: &DFSchema,
+    zone: &Arc<str>,
+) -> EngineResult<Transformed<Expr>> {
+    if let Expr::BinaryExpr(sum) = &expr {
+        let sum = zoned_sum(sum, schema)?;
+        return Ok(sum.map_or_else(|| Transformed::no(expr), Transformed::yes));
     }
+    let (inner, target, misfit) = match &expr {
+        Expr::Cast(Cast { expr, data_type }) => (expr, data_type, Misfit::Cut),
+        Expr::TryCast(TryCast { expr, data_type }) => (expr, data_type, Misfit::Null),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let given = inner.get_type(schema)?;
+    Ok(match (&given, target) {
+        (DataType::Timestamp(_, Some(zone)), DataType::Timestamp(_, None)) if !is_utc(zone) => {
+            let call = ScalarFunction::new_udf(to_local_time(), vec![inner.as_ref().clone()]);
+            let local = Box::new(Expr::ScalarFunction(call));
+            Transformed::yes(match misfit {
+                Misfit::Null => Expr::TryCast(TryCast::new(local, target.clone())),
+                _ => Expr::Cast(Cast::new(local, target.clone())),
+            })
+        }
+        // The engine takes the midnight of a date for one in UTC, and fails where clocks change.
+        (
+            DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None),
+            DataType::Timestamp(_, Some(to)),
+        ) if !is_utc(to) => {
+            let (inner, target) = (inner.as_ref().clone(), target.clone());
+            Transformed::yes(read_time(inner, target, zone, misfit))
+        }
+        (text, DataType::Timestamp(..) | DataType::Date32) if text.is_string() => {
+            let (inner, target) = (inner.as_ref().clone(), target.clone());
+            Transformed::yes(read_time(inner, target, zone, misfit))
+        }
+        (DataType::Timestamp(..), text) if text.is_string() => {
+            Transformed::yes(time_text(inner.as_ref().clone(), target.clone()))
+        }
+        _ => Transformed::no(expr),
+    })
 }

@@ -4,17 +4,19 @@
 //! scales and for times of different zones: as an `=` they become of one type first. Its `round` of
 //! a decimal has as many places as it is told, but not while the number is cast to the type it
 //! takes: it is given a number of that type. A key that a map is asked for is compared with the
-//! map's as it is written: it becomes of their type.
+//! map's as it is written: it becomes of their type. Its `date_part` counts ISO's days of the week
+//! from 0, and has no parts of differences of times but wholes.
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::functions::core::getfield::GetFieldFunc;
 use datafusion::functions::core::nullif::NullIfFunc;
+use datafusion::functions::datetime::date_part::DatePartFunc;
 use datafusion::functions::math::round::RoundFunc;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
@@ -22,6 +24,8 @@ use datafusion::logical_expr::{Case, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::{Expr, lit};
+
+use crate::length::part_of_length;
 
 /// See the module documentation. Stands before the rules that make types of comparisons equal.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ impl AnalyzerRule for TypedCallRule {
             let names = NamePreserver::new(&node);
             node.map_expressions(|expr| {
                 let name = names.save(&expr);
-                let written = expr.transform_up(|expr| Ok(written(expr, &schema)))?;
+                let written = expr.transform_up(|expr| written(expr, &schema))?;
                 Ok(written.update_data(|expr| name.restore(expr)))
             })
         })
@@ -46,18 +50,60 @@ impl AnalyzerRule for TypedCallRule {
     }
 }
 
-fn written(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+fn written(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let Expr::ScalarFunction(call) = &expr else {
-        return Transformed::no(expr);
+        return Ok(Transformed::no(expr));
     };
     let function = call.func.inner().as_any();
     let written = match () {
         () if function.is::<NullIfFunc>() => nullif(&call.args),
         () if function.is::<RoundFunc>() => round(call),
         () if function.is::<GetFieldFunc>() => map_value(call, schema),
+        () if function.is::<DatePartFunc>() => part(call, schema)?,
+        () if call.func.name() == "date_trunc" => of_date(call, schema),
         () => None,
     };
-    written.map_or_else(|| Transformed::no(expr), Transformed::yes)
+    Ok(written.map_or_else(|| Transformed::no(expr), Transformed::yes))
+}
+
+/// `date_trunc` of a date, which the engine would make nanoseconds.
+fn of_date(call: &ScalarFunction, schema: &DFSchema) -> Option<Expr> {
+    let [unit, date] = call.args.as_slice() else {
+        return None;
+    };
+    let is_date = matches!(
+        date.get_type(schema),
+        Ok(DataType::Date32 | DataType::Date64)
+    );
+    let wide = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let time = Expr::Cast(Cast::new(Box::new(date.clone()), wide));
+    is_date.then(|| {
+        Expr::ScalarFunction(ScalarFunction {
+            func: Arc::clone(&call.func),
+            args: vec![unit.clone(), time],
+        })
+    })
+}
+
+/// `date_part` of differences of times, and the day of the week that begins with 1 on Monday.
+fn part(call: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr>> {
+    let [Expr::Literal(name, _), value] = call.args.as_slice() else {
+        return Ok(None);
+    };
+    let Some(Some(name)) = name.try_as_str() else {
+        return Ok(None);
+    };
+    match value.get_type(schema) {
+        Ok(DataType::Duration(_)) => part_of_length(name, value.clone()).map(Some),
+        _ if name
+            .trim_matches(['\'', '"'])
+            .eq_ignore_ascii_case("isodow") =>
+        {
+            let from_zero = Expr::ScalarFunction(call.clone());
+            Ok(Some(from_zero + lit(1_i32)))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// `nullif` as `CASE`, but for a first value that would be another one the second time.

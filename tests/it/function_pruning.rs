@@ -45,6 +45,14 @@ async fn months(definition: &str) -> TestLake {
 }
 
 const FILTERS: &[(&str, usize)] = &[
+    ("ts > '2024-06-10'", 7),
+    ("'2024-06-10' > ts", 6),
+    ("tz <= '2024-03-01'", 2),
+    ("ts BETWEEN '2024-03-01' AND '2024-04-30 12:00:00'", 2),
+    ("ts IN ('2024-03-02 03:04:05', '2024-09-01')", 1),
+    ("ts >= to_timestamp('2024-12-01')", 1),
+    ("ts < now() - INTERVAL '200 years'", 0),
+    ("tz < current_timestamp - INTERVAL '200 years'", 0),
     ("year(ts) = 2024", 12),
     ("year(ts) = 2023", 0),
     ("extract(year FROM ts) > 2024", 0),

@@ -22,7 +22,8 @@ pub enum Version {
     Branch(String),
     /// The snapshot of a tag.
     Tag(String),
-    /// A tag or branch of this name.
+    /// The snapshot with this id, if the text is digits and there is one; else a tag or branch of
+    /// this name.
     Reference(String),
 }
 
@@ -64,7 +65,20 @@ pub(super) fn resolve(
         Version::Timestamp(ms) => with_own_schema(metadata, as_of(metadata, *ms)?),
         Version::Branch(name) => resolve_ref(table, name, Some(ReferenceKind::Branch)),
         Version::Tag(name) => resolve_ref(table, name, Some(ReferenceKind::Tag)),
-        Version::Reference(name) => resolve_ref(table, name, None),
+        Version::Reference(name) => {
+            // As in Spark, digits are a snapshot's id before they are a name.
+            let id = name.parse::<i64>().ok();
+            match id.and_then(|id| metadata.snapshot_by_id(id)) {
+                Some(snapshot) => with_own_schema(metadata, snapshot),
+                None => resolve_ref(table, name, None).map_err(|error| match id {
+                    Some(id) => Error::not_found(format!(
+                        "the table has no snapshot {id}: it never had or it has expired; and {}",
+                        error.message()
+                    )),
+                    None => error,
+                }),
+            }
+        }
     }
 }
 

@@ -74,7 +74,7 @@ fn stored(expr: Expr, schema: &DFSchema, zone: &Arc<str>) -> EngineResult<Transf
         true => value,
         false => {
             let cast = Expr::Cast(Cast::new(Box::new(value), cast_to.clone()));
-            let cast = local_cast(cast, schema)?.data;
+            let cast = local_cast(cast, schema, zone)?.data;
             exact(cast, schema, Some(&mark.column), zone)?
         }
     };

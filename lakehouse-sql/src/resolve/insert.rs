@@ -23,7 +23,8 @@ use super::relation::{Found, at_place, context_table, idents, path_text, pin};
 use super::{Scope, name, names, refuse_writes_in_the_past};
 use crate::constant::Constants;
 use crate::environment::OverwriteMode;
-use crate::session_zone::{is_utc, session_zone};
+use crate::local_time::is_utc;
+use crate::session_zone::session_zone;
 use crate::statement::{InsertRows, Statement, WriteOptions};
 
 /// The table property that lets rows of INSERT … BY NAME bring columns, as [`ACCEPT_ANY_SCHEMA`]

@@ -21,6 +21,8 @@ use datafusion::sql::sqlparser::ast::{
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
+use crate::local_time::keep_zone;
+
 pub(super) use literal::decimal;
 use literal::{exact_number, keep_nanoseconds};
 use shown::part_selects;
@@ -638,6 +640,7 @@ impl VisitorMut for Speller<'_> {
             }
             Expr::TypedString(typed) => {
                 keep_nanoseconds(typed);
+                keep_zone(typed);
                 Ok(())
             }
             Expr::Value(_) | Expr::UnaryOp { .. } => exact_number(expr).map(|exact| {

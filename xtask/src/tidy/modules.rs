@@ -41,6 +41,8 @@ const FLOORS: [Floors; 3] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement"],
+            &["local_time"],
+            &["length", "time_text", "zoned_sum"],
             &[
                 "session_zone",
                 "written_decimal",
@@ -83,6 +85,9 @@ const FLOORS: [Floors; 3] = [
                 "column_alias",
                 "truth_test",
                 "date_trunc",
+                "date_bin",
+                "date_format",
+                "session_time",
             ],
             &["functions", "physical_rules", "frame_aggregate"],
             &["constant"],
