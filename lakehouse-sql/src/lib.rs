@@ -12,6 +12,8 @@ mod aggregate_choice;
 mod aggregate_filter;
 mod assignment;
 mod bounded_batch;
+mod bounded_call;
+mod cancellable_join;
 mod cast_name;
 mod checked_sum;
 mod column_alias;

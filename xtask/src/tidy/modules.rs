@@ -71,6 +71,8 @@ const FLOORS: [Floors; 3] = [
                 "limited_statistics",
                 "aggregate_choice",
                 "bounded_batch",
+                "bounded_call",
+                "cancellable_join",
                 "guarded_rule",
                 "guarded_logical_rule",
                 "semi_join",
