@@ -30,8 +30,10 @@ use crate::frame_aggregate::FrameAggregateRule;
 use crate::grouping_set::GroupingSetRule;
 use crate::guarded_logical_rule::logical_rules;
 use crate::joined_subqueries::JoinedSubqueries;
+use crate::lateral_unnest::LateralUnnestRule;
 use crate::ntile::ntile;
 use crate::physical_rules::physical_rules;
+use crate::recursive_type::RecursiveTypeRule;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_zone::LocalTimeRule;
 use crate::set_operation::SetOperationRule;
@@ -175,6 +177,8 @@ impl Environment {
             .with_optimizer_rules(logical_rules())
             .with_query_planner(Arc::new(JoinedSubqueries::new(sharing)))
             .with_analyzer_rules(vec![
+                Arc::new(LateralUnnestRule),
+                Arc::new(RecursiveTypeRule),
                 Arc::new(TypedCallRule),
                 // Before the engine's coercion, which would make texts of numbers.
                 Arc::new(ComparedRule),

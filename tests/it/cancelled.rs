@@ -13,8 +13,10 @@ use crate::lake::settings;
 
 /// Pairs of these rows are not looked at in a lifetime.
 const SERIES: &str = "generate_series(1, 1000000)";
-/// How often a query is polled before it is dropped.
-const POLLS: usize = 5;
+/// How often a query is polled before it is dropped, which is long after one side was collected.
+const POLLS: usize = 48;
+/// Each poll has a number of batches to do, which take their time where nothing is optimised.
+const BATCH_ROWS: usize = 1024;
 /// How often others may run before all of a dropped query has gone.
 const TURNS_MAX: usize = 1000;
 /// Long enough for what does not hang.
@@ -24,6 +26,7 @@ async fn session(memory_budget_bytes: Option<u64>) -> Session {
     let settings = Settings {
         memory_budget_bytes,
         parallelism: Some(2),
+        batch_size: Some(BATCH_ROWS),
         ..settings()
     };
     let lake = Lakehouse::builder().location("memory:").settings(settings);

@@ -14,6 +14,7 @@ static ALLOCATOR: lakehouse_test_allocator::Counting = lakehouse_test_allocator:
 mod aws;
 #[cfg(test)]
 mod bad_input;
+#[cfg(test)]
 mod cancelled;
 #[cfg(test)]
 mod cases;

@@ -73,6 +73,8 @@ const FLOORS: [Floors; 3] = [
                 "bounded_batch",
                 "bounded_call",
                 "cancellable_join",
+                "lateral_unnest",
+                "recursive_type",
                 "guarded_rule",
                 "guarded_logical_rule",
                 "semi_join",
