@@ -1,8 +1,8 @@
 //! Aggregates of other engines, by those of this one.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
-    OrderByExpr, OrderByOptions,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, OrderByExpr, OrderByOptions,
 };
 
 use super::{arguments_of, case_of, nested, plain_arguments, renamed};
@@ -12,7 +12,11 @@ pub(super) fn written_out(name: &str, call: &Function) -> Option<Expr> {
     if name == "count_if" {
         return count_if(call);
     }
-    let arguments = plain_arguments(call)?;
+    let unfiltered = Function {
+        filter: None,
+        ..call.clone()
+    };
+    let arguments = plain_arguments(&unfiltered)?;
     let written = match (name, arguments.as_slice()) {
         // Where no row has a place there is no value, as if there were no rows.
         ("max_by", [value, place]) => first(call, value, place, Some(ordered(place, false))),
@@ -54,7 +58,15 @@ fn first(call: &Function, value: &Expr, place: &Expr, order: Option<OrderByExpr>
     arguments.clauses.extend(order);
     let mut written = renamed(call, "first_value");
     written.args = FunctionArguments::List(arguments);
-    written.filter = Some(Box::new(Expr::IsNotNull(nested(place))));
+    let has_place = Expr::IsNotNull(nested(place));
+    written.filter = Some(Box::new(match &call.filter {
+        Some(filter) => Expr::BinaryOp {
+            left: nested(filter),
+            op: BinaryOperator::And,
+            right: Box::new(has_place),
+        },
+        None => has_place,
+    }));
     written
 }
 
