@@ -12,11 +12,11 @@ use tokio::task::yield_now;
 use crate::lake::settings;
 
 /// Pairs of these rows are not looked at in a lifetime.
-const SERIES: &str = "generate_series(1, 1000000)";
+const SERIES: &str = "generate_series(1, 100000)";
 /// How often a query is polled before it is dropped, which is long after one side was collected.
-const POLLS: usize = 48;
+const POLLS: usize = 16;
 /// Each poll has a number of batches to do, which take their time where nothing is optimised.
-const BATCH_ROWS: usize = 1024;
+const BATCH_ROWS: usize = 256;
 /// How often others may run before all of a dropped query has gone.
 const TURNS_MAX: usize = 1000;
 /// Long enough for what does not hang.
