@@ -460,6 +460,8 @@ enum Kind {
     Length(TimeUnit),
     /// UUIDs.
     Uuid,
+    /// True or false.
+    Truth,
 }
 
 /// The kind that values of several types are read as; none where the engine may have them.
@@ -469,6 +471,10 @@ enum Kind {
 fn kind_of(types: &[DataType], has_floating: bool, zone: &Arc<str>) -> Option<Kind> {
     if types.iter().any(DataType::is_string) && types.iter().any(may_be_uuid) {
         return Some(Kind::Uuid);
+    }
+    let is_truth = |data_type: &DataType| *data_type == DataType::Boolean;
+    if types.iter().any(DataType::is_string) && types.iter().any(is_truth) {
+        return Some(Kind::Truth);
     }
     let has_text = types.iter().any(DataType::is_string) && types.iter().any(DataType::is_numeric);
     let has_decimal = has_floating && types.iter().any(DataType::is_decimal);
@@ -619,7 +625,19 @@ impl Kind {
                 },
                 _ => Ok(uuid_of_text(value)),
             },
-            Self::Number { .. } | Self::Uuid | Self::Time { .. } => Ok(value),
+            Self::Truth if given.is_string() => match &value {
+                Expr::Literal(literal, metadata) => {
+                    let Some(Some(text)) = literal.try_as_str() else {
+                        return Ok(value);
+                    };
+                    let truth = literal.cast_to(&DataType::Boolean).map_err(|_| {
+                        Error::invalid(format!("{text:?} is compared with true or false"))
+                    })?;
+                    Ok(Expr::Literal(truth, metadata.clone()))
+                }
+                _ => Ok(cast(value, DataType::Boolean)),
+            },
+            Self::Number { .. } | Self::Uuid | Self::Time { .. } | Self::Truth => Ok(value),
         }
     }
 }

@@ -18,6 +18,7 @@ use lakehouse_core::provider::{Access, LakeCatalog, transform_functions};
 
 use crate::aggregate_filter::AggregateFilterRule;
 use crate::aggregate_order::AggregateOrderRule;
+use crate::bounded_call::bound_calls;
 use crate::cast_name::CastNames;
 use crate::checked_sum::CheckedSumRule;
 use crate::compared::ComparedRule;
@@ -31,11 +32,13 @@ use crate::frame_aggregate::FrameAggregateRule;
 use crate::grouping_set::GroupingSetRule;
 use crate::guarded_logical_rule::logical_rules;
 use crate::joined_subqueries::JoinedSubqueries;
+use crate::lateral_unnest::LateralUnnestRule;
 use crate::lead_lag::{lag, lead};
 use crate::local_time::parse_zone;
 use crate::ntile::ntile;
 use crate::null_counts::NullCountsPlanner;
 use crate::physical_rules::physical_rules;
+use crate::recursive_type::RecursiveTypeRule;
 use crate::scalar_subquery::OneRowRule;
 use crate::session_time::session_times;
 use crate::session_zone::LocalTimeRule;
@@ -94,6 +97,9 @@ const ENGINE_TIME_ZONE: &str = "datafusion.execution.time_zone";
 const FIXED: &[&str] = &["datafusion.catalog.", "datafusion.sql_parser."];
 /// The engine's name of the rows of a batch, of which there must be one at least.
 const BATCH_ROWS: &str = "datafusion.execution.batch_size";
+
+/// Operators make room for a batch before they have its rows.
+const BATCH_ROWS_MAX: u64 = 1 << 20;
 
 /// The engine's name of the choice between hashing and merging, for all joins.
 const HASH_JOINS: &str = "datafusion.optimizer.prefer_hash_join";
@@ -177,6 +183,8 @@ impl Environment {
             .with_optimizer_rules(logical_rules())
             .with_query_planner(Arc::new(JoinedSubqueries::new(planner)))
             .with_analyzer_rules(vec![
+                Arc::new(LateralUnnestRule),
+                Arc::new(RecursiveTypeRule),
                 Arc::new(TypedCallRule),
                 // Before the engine's coercion, which would make texts of numbers.
                 Arc::new(ComparedRule),
@@ -212,6 +220,7 @@ impl Environment {
         for function in session_times(context.state().config_options()) {
             context.register_udf(function);
         }
+        bound_calls(&context, lake.settings().memory_budget_bytes);
         let access = Access::new(lake, principal);
         let local = crate::register::register_catalogs(&access, &context)?;
         let variables = Mutex::new(Variables {
@@ -333,6 +342,9 @@ impl Environment {
             (BATCH_ROWS, Some(value)) if value.trim() == "0" => Err(Error::invalid(
                 "datafusion.execution.batch_size must be 1 at least",
             )),
+            (BATCH_ROWS, Some(value)) if is_above(&value, BATCH_ROWS_MAX) => Err(Error::invalid(
+                format!("datafusion.execution.batch_size must be {BATCH_ROWS_MAX} at most"),
+            )),
             (engine, Some(value)) if engine.starts_with("datafusion.") => {
                 self.set_engine_option(engine, &value)
             }
@@ -398,6 +410,12 @@ impl Environment {
     }
 }
 
+/// Whether a text is a number, and too large.
+fn is_above(text: &str, largest: u64) -> bool {
+    let number = text.trim().parse::<u64>();
+    number.is_ok_and(|number| number > largest)
+}
+
 /// The engine's settings of a session that nobody has changed yet.
 fn session_config(lake: &Lake, catalog: &str) -> SessionConfig {
     let settings = lake.settings();
@@ -417,6 +435,7 @@ fn session_config(lake: &Lake, catalog: &str) -> SessionConfig {
     options.execution.sort_spill_reservation_bytes = sizes.merge_bytes;
     // It forgets columns of derived tables beside a subquery, and such statements fail.
     options.optimizer.enable_leaf_expression_pushdown = false;
+    options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     // Places of names in errors.
     options.sql_parser.collect_spans = true;
     options.execution.time_zone = Some("UTC".to_owned());

@@ -33,6 +33,7 @@ fn guarded(rule: Rule) -> Rule {
     let guard = match rule.name() {
         "eliminate_cross_join" => Guard::Chains,
         "extract_equijoin_predicate" => Guard::Conditions,
+        "optimize_projections" => Guard::Recursions,
         "propagate_empty_relation" => Guard::GroupingSets,
         "push_down_filter" => Guard::Filters,
         "simplify_expressions" => Guard::Lists,
@@ -57,6 +58,10 @@ enum Guard {
     /// taken for one about its subquery, and the NULL that makes all of it unknown is gone: it goes
     /// to the left side alone.
     Filters,
+    /// What a recursion computes is reduced to the columns that are looked at in the end, though its
+    /// next round needs the others, and `UNION` tells rows apart by all of them: it keeps its
+    /// columns.
+    Recursions,
     /// `x NOT IN (1, 2) OR x NOT IN (3)` becomes true, also where `x` is NULL, and what a NULL in a
     /// list means is lost: the rule does not see lists about the same values.
     Lists,
@@ -84,7 +89,8 @@ impl OptimizerRule for GuardedRule {
         config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
         match self.guard {
-            Guard::Chains => self.rewrite_around_joins(plan, config),
+            Guard::Chains => self.rewrite_around(plan, config, is_null_chain),
+            Guard::Recursions => self.rewrite_around(plan, config, is_recursion),
             Guard::Conditions if null_join(&plan).is_some_and(|join| !join.on.is_empty()) => {
                 Ok(Transformed::no(plan))
             }
@@ -101,18 +107,22 @@ impl OptimizerRule for GuardedRule {
 }
 
 impl GuardedRule {
-    /// Rewrites what is above and what is below the joins in which NULL equals NULL, each alone.
-    fn rewrite_around_joins(
+    /// Rewrites what is above and what is below the nodes that the rule does not understand, each
+    /// alone.
+    fn rewrite_around(
         &self,
         plan: LogicalPlan,
         config: &dyn OptimizerConfig,
+        is_sealed: fn(&LogicalPlan) -> bool,
     ) -> Result<Transformed<LogicalPlan>> {
         let sealed = plan.transform_down(|node| {
-            if null_join(&node).is_none_or(|join| join.join_type != JoinType::Inner) {
+            if !is_sealed(&node) {
                 return Ok(Transformed::no(node));
             }
-            let join = node.map_children(|input| self.rewrite_around_joins(input, config))?;
-            let node = Arc::new(SealedJoin { join: join.data });
+            let below = |input| self.rewrite_around(input, config, is_sealed);
+            let node = Arc::new(SealedNode {
+                node: node.map_children(below)?.data,
+            });
             let sealed = LogicalPlan::Extension(Extension { node });
             Ok(Transformed::new(sealed, true, TreeNodeRecursion::Jump))
         })?;
@@ -124,16 +134,25 @@ impl GuardedRule {
             let LogicalPlan::Extension(extension) = &node else {
                 return Ok(Transformed::no(node));
             };
-            match extension.node.as_any().downcast_ref::<SealedJoin>() {
+            match extension.node.as_any().downcast_ref::<SealedNode>() {
                 Some(sealed) => {
-                    let join = sealed.join.clone();
-                    Ok(Transformed::new(join, true, TreeNodeRecursion::Jump))
+                    let node = sealed.node.clone();
+                    Ok(Transformed::new(node, true, TreeNodeRecursion::Jump))
                 }
                 None => Ok(Transformed::no(node)),
             }
         })?;
         Ok(Transformed::yes(opened.data))
     }
+}
+
+/// Whether a node is an inner join in which NULL equals NULL.
+fn is_null_chain(plan: &LogicalPlan) -> bool {
+    null_join(plan).is_some_and(|join| join.join_type == JoinType::Inner)
+}
+
+fn is_recursion(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::RecursiveQuery(_))
 }
 
 /// A join in which NULL equals NULL.
@@ -191,15 +210,15 @@ fn filtered_left_of_not_in(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     Ok(Some(LogicalPlan::Join(join)))
 }
 
-/// A join that a rule takes for any input.
+/// A node that a rule takes for any input.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Hash)]
-struct SealedJoin {
-    join: LogicalPlan,
+struct SealedNode {
+    node: LogicalPlan,
 }
 
-impl UserDefinedLogicalNodeCore for SealedJoin {
+impl UserDefinedLogicalNodeCore for SealedNode {
     fn name(&self) -> &str {
-        "SealedJoin"
+        "SealedNode"
     }
 
     fn inputs(&self) -> Vec<&LogicalPlan> {
@@ -207,7 +226,7 @@ impl UserDefinedLogicalNodeCore for SealedJoin {
     }
 
     fn schema(&self) -> &DFSchemaRef {
-        self.join.schema()
+        self.node.schema()
     }
 
     fn expressions(&self) -> Vec<Expr> {
@@ -215,12 +234,12 @@ impl UserDefinedLogicalNodeCore for SealedJoin {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealedJoin")
+        write!(f, "SealedNode")
     }
 
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, _: Vec<LogicalPlan>) -> Result<Self> {
-        let join = self.join.clone();
-        Ok(Self { join })
+        let node = self.node.clone();
+        Ok(Self { node })
     }
 }
 
@@ -234,7 +253,14 @@ mod tests {
             .iter()
             .map(|rule| format!("{rule:?}"))
             .collect();
-        for guard in ["Chains", "Conditions", "GroupingSets", "Filters", "Lists"] {
+        for guard in [
+            "Chains",
+            "Conditions",
+            "GroupingSets",
+            "Filters",
+            "Recursions",
+            "Lists",
+        ] {
             assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
         }
     }

@@ -8,6 +8,8 @@ use lakehouse_core::provider::RowFilterRule;
 
 use crate::aggregate_choice::AggregateChoice;
 use crate::bounded_batch::BoundedBatchRule;
+use crate::bounded_call::BoundedConstants;
+use crate::cancellable_join::CancellableJoins;
 use crate::decimal_arithmetic::DecimalArithmeticRule;
 use crate::grouping_set::GrandTotalRule;
 use crate::guarded_rule::guarded;
@@ -36,6 +38,9 @@ pub(crate) fn physical_rules(budget_bytes: Option<u64>) -> Vec<Rule> {
         rules.insert(place.map_or(0, |place| place + 1), rule);
     }
     add_sharing(&mut rules);
+    // No other looks at constants and joins any longer.
+    rules.push(Arc::new(BoundedConstants::new(budget_bytes)));
+    rules.push(Arc::new(CancellableJoins));
     rules
 }
 

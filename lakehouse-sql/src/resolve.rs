@@ -139,7 +139,7 @@ pub(crate) struct Scope<'a> {
 /// Unknown names with the nearest ones, versions that do not exist, and what the catalog answers.
 pub(crate) async fn resolve(mut statement: Statement, scope: &Scope<'_>) -> Result<Resolved> {
     scalar_call::refuse_ignored_clauses(&mut statement, scope.state)?;
-    dialect_call::write_out_calls(&mut statement, scope.state);
+    dialect_call::write_out_calls(&mut statement, scope.state)?;
     match statement {
         statement if change::changes_rows(&statement) => {
             change::resolve_changes(statement, scope).await

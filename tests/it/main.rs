@@ -15,6 +15,8 @@ mod aws;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod cancelled;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod catalogs;
