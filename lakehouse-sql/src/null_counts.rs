@@ -51,8 +51,15 @@ impl QueryPlanner for NullCountsPlanner {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (mut joins, mut limits) = (0, 0);
         plan.apply(|node| {
-            joins += usize::from(matches!(node, LogicalPlan::Join(_)));
-            limits += usize::from(matches!(node, LogicalPlan::Limit(_)));
+            let (join, limit) = match node {
+                LogicalPlan::Join(_) => (1, 0),
+                LogicalPlan::Limit(_) => (0, 1),
+                LogicalPlan::Sort(sort) => (0, usize::from(sort.fetch.is_some())),
+                LogicalPlan::TableScan(scan) => (0, usize::from(scan.fetch.is_some())),
+                _ => (0, 0),
+            };
+            joins += join;
+            limits += limit;
             Ok(TreeNodeRecursion::Continue)
         })?;
         if joins == 0 || joins + limits == 1 {

@@ -11,10 +11,10 @@ use crate::bounded_batch::BoundedBatchRule;
 use crate::bounded_call::BoundedConstants;
 use crate::cancellable_join::CancellableJoins;
 use crate::decimal_arithmetic::DecimalArithmeticRule;
+use crate::first_rows::FirstRows;
 use crate::grouping_set::GrandTotalRule;
 use crate::guarded_rule::guarded;
 use crate::join_choice::JoinChoice;
-use crate::nested_order::NestedOrder;
 use crate::null_counts::NullCounts;
 use crate::ordered_offset::OrderedOffset;
 use crate::semi_join::SemiJoinPushdown;
@@ -61,7 +61,7 @@ fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
     // Rows are distributed and sorted, and projections are not in the scans yet.
     own.push(("OptimizeAggregateOrder", Arc::new(DecimalArithmeticRule)));
     // Sorts have their limits, and no filters of them yet.
-    own.push(("LimitPushdown", Arc::new(NestedOrder)));
+    own.push(("LimitPushdown", Arc::new(FirstRows)));
     // Scans have all their filters.
     own.push(("SanityCheckPlan", Arc::new(RowFilterRule)));
     if let Some(budget) = budget_bytes {

@@ -72,7 +72,7 @@ const FLOORS: [Floors; 3] = [
                 "lead_lag",
                 "ntile",
                 "join_choice",
-                "nested_order",
+                "first_rows",
                 "null_counts",
                 "ordered_offset",
                 "aggregate_choice",
