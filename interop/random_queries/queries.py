@@ -51,6 +51,8 @@ class Queries:
             sql, columns = self._select(JOINED_MAX)
             if self._chance(0.15):
                 sql = f"{sql} {self._set_operator()} {self._select_like(columns)}"
+            elif self._chance(0.1):
+                sql, columns = self._labelled(sql, columns)
         if self._chance(0.1):
             return Query(head + self._count_of_some(sql), (Column("c0", Kind.INT),), ordered=False)
         ordered = self._chance(0.35)
@@ -99,11 +101,19 @@ class Queries:
         if self._shared and self._chance(0.5):
             name, columns = self._pick(self._shared)
             return self._named(name, columns)
-        return self._table()
-
-    def _table(self) -> tuple[str, Scope]:
         table, = self._rng.choices(self._tables, [table.weight for table in self._tables])
-        return self._named(table.name, table.columns, table.key)
+        rows = self._some_of(table) if table.key and self._chance(0.15) else table.name
+        return self._named(rows, table.columns, table.key)
+
+    def _some_of(self, table: Table) -> str:
+        """Rows of a table that come first in an order, those behind them, or the first of each group."""
+        by = [column.sql for column in self._rng.sample(table.columns, self._pick([0, 1, 2]))]
+        order = ", ".join(f"{column} {self._direction()}" for column in [*by, table.key])
+        if by and self._chance(0.3):
+            return f"(SELECT DISTINCT ON ({by[0]}) * FROM {table.name} ORDER BY {order})"
+        limit = self._pick(["", f" LIMIT {self._pick([0, 1, 5, 20])}"])
+        offset = f" OFFSET {self._pick([0, 1, 5, 50])}" if not limit or self._chance(0.5) else ""
+        return f"(SELECT * FROM {table.name} ORDER BY {order}{limit}{offset})"
 
     def _named(self, relation: str, columns: tuple[Column, ...], key: str | None = None) -> tuple[str, Scope]:
         alias = self._alias()
@@ -178,14 +188,28 @@ class Queries:
                 negation = self._pick(["", "NOT "])
                 return f"{negation}EXISTS (SELECT 1 FROM {relation} WHERE {theirs} {equal} {ours}{more}{also})"
             case 2:
-                function, kind = self._pick([("min", kind), ("max", kind), ("count", kind)])
-                side = self._expressions.leaf(Kind.INT if function == "count" else kind, outer)
-                subquery = f"SELECT {function}({theirs}) FROM {relation} WHERE {theirs} = {ours}{also}"
-                return f"{side} {self._pick(['=', '<>', '<', '>='])} ({subquery})"
+                subquery, kind = self._value_of_equals(f"{relation} WHERE {theirs} = {ours}{also}", theirs, kind)
+                side = self._expressions.leaf(kind, outer)
+                return f"{side} {self._pick(['=', '<>', '<', '>='])} {subquery}"
             case _:
                 function = self._pick(["min", "max"])
                 subquery = f"SELECT {function}({theirs}) FROM {relation} WHERE TRUE{also}"
                 return f"{ours} {self._pick(['=', '<>', '<', '>='])} ({subquery})"
+
+    def _value_of_equals(self, rows: str, column: str, kind: Kind) -> tuple[str, Kind]:
+        function, kind = self._pick([("min", kind), ("max", kind), ("count", Kind.INT)])
+        return f"(SELECT {function}({column}) FROM {rows})", kind
+
+    def _subquery_value(self, outer: Scope) -> tuple[str, Kind] | None:
+        """A value of the rows that are equal in a column, to be selected; none if no kinds are the same."""
+        relation, inner = self._relation()
+        kinds = [kind for kind in JOINABLE if outer.of(kind) and inner.of(kind)]
+        if not kinds:
+            return None
+        kind = self._pick(kinds)
+        theirs = self._pick(inner.of(kind))
+        also = f" AND {self._expressions.condition(inner, 0)}" if self._chance(0.3) else ""
+        return self._value_of_equals(f"{relation} WHERE {theirs} = {self._pick(outer.of(kind))}{also}", theirs, kind)
 
     def _correlation(self, outer: Scope, inner: Scope) -> str:
         kinds = [kind for kind in JOINABLE if outer.of(kind) and inner.of(kind)]
@@ -203,6 +227,8 @@ class Queries:
         items = [self._item(scope, self._pick(SELECTED)) for _ in range(self._rng.randint(1, 4))]
         if self._chance(0.25) and scope.of(Kind.INT):
             items.append(self._window(scope))
+        value = self._subquery_value(scope) if self._chance(0.1) else None
+        items += [value] if value else []
         distinct = "DISTINCT " if self._chance(0.15) else ""
         shown, columns = _listed(items)
         return f"SELECT {distinct}{shown} FROM {relation}{where}", columns
@@ -286,12 +312,14 @@ class Queries:
         if self._chance(0.4):
             call, kind = self._pick([
                 ("row_number()", Kind.INT), ("ntile(3)", Kind.INT), (f"lag({value}, 1)", kind), (f"lead({value}, 2)", kind),
+                (f"lag({value}, 2 IGNORE NULLS)", kind), (f"lead({value}, {self._pick([1, 2])} IGNORE NULLS)", kind),
             ])
             return f"{call} OVER ({place})", kind
         call, kind = self._pick([
             (f"sum({value})", kind), (f"count({value})", Kind.INT), (f"first_value({value})", kind),
             (f"last_value({value})", kind), (f"min({value})", kind), (f"max({value})", kind),
-            (f"nth_value({value}, 2)", kind),
+            (f"nth_value({value}, 2)", kind), (f"first_value({value} IGNORE NULLS)", kind),
+            (f"sum({value}) FILTER (WHERE {value} > 1)", kind),
         ])
         return _narrowed(f"{call} OVER ({place} {self._pick(FRAMES_OF_ROWS)})", kind), kind
 
@@ -305,6 +333,15 @@ class Queries:
         relation, scope, given = self._source(1)
         shown, _ = _listed([self._item(scope, column.kind) for column in columns])
         return f"SELECT {shown} FROM {relation}{self._where(scope, given, subqueries=False)}"
+
+    def _labelled(self, sql: str, columns: tuple[Column, ...]) -> tuple[str, tuple[Column, ...]]:
+        """A query and another one, with a column that says which of them a row is of."""
+        named, label = ", ".join(column.sql for column in columns), f"c{len(columns)}"
+        first, second = (
+            f"SELECT {number} AS {label}, {named} FROM ({leg}) AS {self._alias()}"
+            for number, leg in enumerate([sql, self._select_like(columns)])
+        )
+        return f"{first} UNION ALL {second}", (Column(label, Kind.INT), *columns)
 
     def _joined_with_itself(self) -> tuple[str, tuple[Column, ...]]:
         name, columns = self._pick(self._shared)
