@@ -13,6 +13,7 @@ use crate::cancellable_join::CancellableJoins;
 use crate::decimal_arithmetic::DecimalArithmeticRule;
 use crate::first_rows::FirstRows;
 use crate::grouping_set::GrandTotalRule;
+use crate::guarded_condition::GuardedConditions;
 use crate::guarded_rule::guarded;
 use crate::join_choice::JoinChoice;
 use crate::null_counts::NullCounts;
@@ -50,6 +51,7 @@ fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
     // Nothing has looked at statistics yet.
     own.push(("OutputRequirements", Arc::new(NullCounts)));
     own.push((NullCounts.name(), Arc::new(OrderedOffset)));
+    own.push((OrderedOffset.name(), Arc::new(GuardedConditions)));
     // Partial aggregates are followed by final ones.
     own.push(("aggregate_statistics", Arc::new(GrandTotalRule)));
     // Joins have their sides, and their inputs are not distributed and sorted yet.

@@ -5,7 +5,8 @@
 //! a decimal has as many places as it is told, but not while the number is cast to the type it
 //! takes: it is given a number of that type. A key that a map is asked for is compared with the
 //! map's as it is written: it becomes of their type. Its `date_part` counts ISO's days of the week
-//! from 0, and has no parts of differences of times but wholes.
+//! from 0, and has no parts of differences of times but wholes. Its `substr` knows no place from the
+//! end.
 
 use std::sync::Arc;
 
@@ -18,14 +19,16 @@ use datafusion::functions::core::getfield::GetFieldFunc;
 use datafusion::functions::core::nullif::NullIfFunc;
 use datafusion::functions::datetime::date_part::DatePartFunc;
 use datafusion::functions::math::round::RoundFunc;
+use datafusion::functions::unicode::substr::SubstrFunc;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Case, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Case, ExprSchemable, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::{Expr, lit};
 
 use crate::length::part_of_length;
+use crate::substr::Substr;
 
 /// See the module documentation. Stands before the rules that make types of comparisons equal.
 #[derive(Debug)]
@@ -60,10 +63,19 @@ fn written(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         () if function.is::<RoundFunc>() => round(call),
         () if function.is::<GetFieldFunc>() => map_value(call, schema),
         () if function.is::<DatePartFunc>() => part(call, schema)?,
+        () if function.is::<SubstrFunc>() => Some(substr(call)),
         () if call.func.name() == "date_trunc" => of_date(call, schema),
         () => None,
     };
     Ok(written.map_or_else(|| Transformed::no(expr), Transformed::yes))
+}
+
+/// `substr` with places from the end.
+fn substr(call: &ScalarFunction) -> Expr {
+    Expr::ScalarFunction(ScalarFunction {
+        func: Arc::new(ScalarUDF::from(Substr::new())),
+        args: call.args.clone(),
+    })
 }
 
 /// `date_trunc` of a date, which the engine would make nanoseconds.

@@ -45,6 +45,7 @@ const FLOORS: [Floors; 3] = [
             &["length", "time_text", "zoned_sum"],
             &[
                 "session_zone",
+                "substr",
                 "written_decimal",
                 "uuid_text",
                 "aggregate_call",
@@ -81,6 +82,7 @@ const FLOORS: [Floors; 3] = [
                 "cancellable_join",
                 "lateral_unnest",
                 "recursive_type",
+                "guarded_condition",
                 "guarded_rule",
                 "guarded_logical_rule",
                 "semi_join",
