@@ -44,10 +44,15 @@ const FUNCTIONS: &[(&str, Size)] = &[
 /// Puts the functions of a session in place of the engine's; a budget is what all queries together
 /// may hold in memory, in bytes.
 pub(crate) fn bound_calls(context: &SessionContext, budget_bytes: Option<u64>) {
-    let bytes_max = bytes_max(budget_bytes);
+    let within_budget = bytes_max(budget_bytes);
     let functions = context.state().scalar_functions().clone();
     for (place, (name, _)) in FUNCTIONS.iter().enumerate() {
         if let Some(engine) = functions.get(*name) {
+            // What is joined is held already, and makes no more.
+            let bytes_max = match *name {
+                "concat" | "concat_ws" => RESULT_BYTES_MAX,
+                _ => within_budget,
+            };
             context.register_udf(ScalarUDF::from(BoundedCall {
                 engine: engine.as_ref().clone(),
                 place,

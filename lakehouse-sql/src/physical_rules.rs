@@ -47,15 +47,16 @@ pub(crate) fn physical_rules(budget_bytes: Option<u64>) -> Vec<Rule> {
 
 /// This project's rules, each with the rule that it follows.
 fn own_rules(budget_bytes: Option<u64>) -> Vec<(&'static str, Rule)> {
-    let mut own: Vec<(&'static str, Rule)> = Vec::new();
-    // Nothing has looked at statistics yet.
-    own.push(("OutputRequirements", Arc::new(NullCounts)));
-    own.push((NullCounts.name(), Arc::new(OrderedOffset)));
-    own.push((OrderedOffset.name(), Arc::new(GuardedConditions)));
-    // Partial aggregates are followed by final ones.
-    own.push(("aggregate_statistics", Arc::new(GrandTotalRule)));
-    // Joins have their sides, and their inputs are not distributed and sorted yet.
-    own.push(("join_selection", Arc::new(SemiJoinPushdown)));
+    let mut own: Vec<(&'static str, Rule)> = vec![
+        // Nothing has looked at statistics yet.
+        ("OutputRequirements", Arc::new(NullCounts)),
+        (NullCounts.name(), Arc::new(OrderedOffset)),
+        (OrderedOffset.name(), Arc::new(GuardedConditions)),
+        // Partial aggregates are followed by final ones.
+        ("aggregate_statistics", Arc::new(GrandTotalRule)),
+        // Joins have their sides, and their inputs are not distributed and sorted yet.
+        ("join_selection", Arc::new(SemiJoinPushdown)),
+    ];
     if let Some(budget) = budget_bytes {
         let choice = Arc::new(JoinChoice::new(budget));
         own.push((SemiJoinPushdown.name(), choice));
