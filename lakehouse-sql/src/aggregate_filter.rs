@@ -43,7 +43,7 @@ fn with_known_filter(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>>
         return Ok(Transformed::no(expr));
     };
     let mut filter = params.filter.take();
-    // The engine compares a condition that is NULL and nothing else with TRUE, which has another type.
+    // The engine compares a condition that is NULL and nothing else with TRUE, of another type.
     if let Some(condition) = &mut filter
         && condition.get_type(schema)? == DataType::Null
     {

@@ -20,7 +20,7 @@ use lakehouse_core::lake::Lake;
 use lakehouse_core::table::Version;
 
 use crate::functions::{FunctionsOnly, parser_options};
-use crate::local_time::{WrittenTime, instant_of, keep_zone, parse_zone};
+use crate::local_time::{WrittenTime, instant_of, parse_zone};
 use crate::parse::VersionClause;
 use crate::session_zone::{local_cast, session_zone as engine_zone};
 
@@ -285,4 +285,17 @@ fn not_constant(expression: &ast::Expr) -> Error {
     Error::invalid(format!(
         "expected a constant expression, found {expression}"
     ))
+}
+
+/// A `TIMESTAMP '…'` whose text names a zone is one with zone, as the standard, Spark and Trino have
+/// it; the engine would forget the zone.
+pub(crate) fn keep_zone(typed: &mut ast::TypedString) {
+    if let (
+        ast::DataType::Timestamp(_, zone @ ast::TimezoneInfo::None),
+        ast::Value::SingleQuotedString(text),
+    ) = (&mut typed.data_type, &typed.value.value)
+        && WrittenTime::parse(text).is_ok_and(|time| time.has_zone())
+    {
+        *zone = ast::TimezoneInfo::WithTimeZone;
+    }
 }

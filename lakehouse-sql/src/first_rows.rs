@@ -1,9 +1,9 @@
 //! Sorts that keep the first rows only keep the right ones.
 //!
-//! Where the engine keeps the first rows only, it leaves out rows by a comparison with the last of them.
-//! In keys that are lists, structs or maps, NULLs inside stand elsewhere in that comparison than in its
-//! sorts: there, all rows are sorted. And it forgets keys that are constant in each partition, though
-//! the partitions share the comparison: such sorts get the keys back by which their rows are merged.
+//! Where the engine keeps the first rows only, it leaves out rows by a comparison with the last of
+//! them. In keys that are lists, structs or maps, NULLs inside stand elsewhere there than in its
+//! sorts: of such rows all are sorted. And it forgets keys that are constant in each partition,
+//! though partitions share the comparison: such sorts get the keys back by which rows are merged.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! A condition that may fail is asked of those rows only that the conditions beside it leave.
 //!
 //! `p <> 0 AND a / p > 1` divides by no zero, in whichever order it is written and wherever filters
-//! have been moved: what may fail goes behind what may not, and is computed for the rows that are left.
-//! So does what stands beside an alternative, as in `p = 0 OR a / p > 1`.
+//! have been moved: what may fail goes behind what may not, and is computed for the rows that are
+//! left. So does what stands beside an alternative, as in `p = 0 OR a / p > 1`.
 
 use std::sync::Arc;
 
@@ -99,8 +99,8 @@ fn case(when: Condition, then: Condition, otherwise: Condition) -> Result<Condit
     Ok(Arc::new(case))
 }
 
-/// Whether there may be values of columns for which a condition is an error: divisors that are 0, and
-/// texts that are no number.
+/// Whether there may be values of columns for which a condition is an error: divisors that are 0,
+/// and texts that are no number.
 fn may_fail(condition: &Condition, schema: &Schema) -> bool {
     let found = condition.exists(|part| {
         let part = part.as_any();

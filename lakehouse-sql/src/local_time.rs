@@ -24,7 +24,6 @@ use datafusion::logical_expr::{
     Volatility,
 };
 use datafusion::prelude::Expr;
-use datafusion::sql::sqlparser::ast::{DataType, TimezoneInfo, TypedString, Value};
 use lakehouse_core::error::{Error, Result};
 
 /// Where the time begins in a text, behind the date and what is between them.
@@ -77,6 +76,11 @@ pub(crate) struct WrittenTime {
 }
 
 impl WrittenTime {
+    /// Whether the text names a zone.
+    pub(crate) fn has_zone(&self) -> bool {
+        self.zone.is_some()
+    }
+
     /// Reads a text in the form `2026-01-31 12:30:00.5`, with or without a zone behind it.
     ///
     /// # Errors
@@ -123,17 +127,6 @@ fn without_zone(text: &str) -> Option<(&str, &str)> {
     let zone = TIME_START + time.iter().take_while(|byte| of_time(byte)).count();
     let zone = zone.min(text.len());
     Some((text.get(..zone)?.trim_end(), text.get(zone..)?.trim()))
-}
-
-/// A `TIMESTAMP '…'` whose text names a zone is one with zone, as the standard, Spark and Trino have
-/// it; the engine would forget the zone.
-pub(crate) fn keep_zone(typed: &mut TypedString) {
-    if let (DataType::Timestamp(_, zone @ TimezoneInfo::None), Value::SingleQuotedString(text)) =
-        (&mut typed.data_type, &typed.value.value)
-        && WrittenTime::parse(text).is_ok_and(|time| time.zone.is_some())
-    {
-        *zone = TimezoneInfo::WithTimeZone;
-    }
 }
 
 /// Units of a second.

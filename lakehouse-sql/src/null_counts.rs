@@ -1,4 +1,5 @@
-//! Statistics of sources that say nothing of NULLs, where the engine would count more NULLs than rows.
+//! Statistics of sources that say nothing of NULLs, where the engine would count more of them than
+//! rows.
 //!
 //! Of a limit the engine knows how many rows it gives, and takes the NULLs of all rows below for
 //! theirs. Of a join it knows how many rows it may give, perhaps none, with the NULLs of both sides.
@@ -30,7 +31,8 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
 use lakehouse_core::provider::UncountedNulls;
 
-/// A planner that sees to it for the lake's tables: operators are estimated as soon as they are made.
+/// A planner that sees to it for the lake's tables: operators are estimated as soon as they are
+/// made.
 #[derive(Debug)]
 pub(crate) struct NullCountsPlanner {
     planner: Arc<dyn QueryPlanner + Send + Sync>,

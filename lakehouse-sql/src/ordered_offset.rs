@@ -1,7 +1,7 @@
 //! An order that decides which rows an `OFFSET` skips is kept.
 //!
-//! To the engine a limit needs the order of its rows where it has a `LIMIT`. Without one, a sort whose
-//! keys nobody asks for any more is dropped, and other rows are skipped.
+//! To the engine a limit needs the order of its rows where it has a `LIMIT`. Without one, a sort
+//! whose keys nobody asks for any more is dropped, and other rows are skipped.
 
 use std::sync::Arc;
 

@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
         Ok(Command::Changes(folder, options)) => serve_changes(&folder, &options).await,
         Ok(Command::Commits(lake)) => make_commits(&lake).await,
         Ok(Command::Compare(options)) if options.parts.len() > 1 => run_each(&options, &arguments),
-        Ok(Command::Compare(options)) => run(options).await,
+        Ok(Command::Compare(options)) => Box::pin(run(options)).await,
         Err(error) => Err(error),
     };
     match outcome {

@@ -345,7 +345,12 @@ impl LakeTable {
 
     /// Statistics of the plan's files; of columns only those that the query looks at, because each
     /// costs a walk over all files. Bounds and counts are of all rows, deleted ones among them.
-    fn statistics(&self, plan: &ScanPlan, columns: &BTreeSet<usize>) -> Statistics {
+    fn statistics(
+        &self,
+        plan: &ScanPlan,
+        columns: &BTreeSet<usize>,
+        counts_nulls: bool,
+    ) -> Statistics {
         let (live, is_exact) = plan.live_rows();
         // Deleted rows that come back with a flag are counted by nobody.
         let is_flagged = plan.has_deletes() && self.metadata.has_flags(self.behind(columns));
@@ -374,6 +379,7 @@ impl LakeTable {
                 let summary = plan.column_summary(field.id, kind);
                 slot.null_count = summary
                     .null_count
+                    .filter(|_| counts_nulls)
                     .and_then(|count| usize::try_from(count).ok())
                     // No more than rows, some of which may be deleted: the engine subtracts.
                     .map_or(Precision::Absent, |count| Precision::Exact(count.min(rows)));
@@ -550,12 +556,8 @@ impl TableProvider for LakeTable {
         timer.done();
         account.add(&plan);
         account.complete();
-        let mut statistics = self.statistics(&plan, &looked_at);
-        if state.config().get_extension::<UncountedNulls>().is_some() {
-            for column in &mut statistics.column_statistics {
-                column.null_count = Precision::Absent;
-            }
-        }
+        let counts_nulls = state.config().get_extension::<UncountedNulls>().is_none();
+        let statistics = self.statistics(&plan, &looked_at, counts_nulls);
         let runtime = state.runtime_env();
         let deletes = ScanDeletes::new(&plan, &self.table, &runtime.memory_pool);
         let inputs = ScanInputs {
@@ -574,8 +576,7 @@ impl TableProvider for LakeTable {
             statistics,
             derived: predicate::derived_conditions(filters, self.table.schema(), &self.schema),
         };
-        let shape = Arc::new(shape);
-        let (joined, joins) = (prepared.joined, prepared.joins);
+        let (shape, joined, joins) = (Arc::new(shape), prepared.joined, prepared.joins);
         if joins.is_empty() {
             return Ok(scans.scan(shape, prepared.files, &projection, limit)?);
         }

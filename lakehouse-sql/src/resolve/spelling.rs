@@ -21,7 +21,7 @@ use datafusion::sql::sqlparser::ast::{
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
-use crate::local_time::keep_zone;
+use crate::constant::keep_zone;
 
 pub(super) use literal::decimal;
 use literal::{exact_number, keep_nanoseconds};
