@@ -91,8 +91,7 @@ impl Session {
         let query_id = lake.clock().new_uuid();
         let span = tracing::info_span!("statement", %query_id, kind = statement.kind());
         let is_query = matches!(statement, Statement::Query(_) | Statement::Explain(_));
-        // Boxed: it is what the futures of all callers would hold.
-        let stages = Box::pin(self.stages(statement, parameters)).instrument(span);
+        let stages = self.stages(statement, parameters).instrument(span);
         match is_query {
             true => engine_future(stages).await,
             false => engine_change(stages).await,

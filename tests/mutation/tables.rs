@@ -187,7 +187,7 @@ pub(crate) async fn build() -> Vec<TestTable> {
         ("zstandard", Deletes::Positions, Some("zstandard")),
         ("keys-snappy", Deletes::Keys, Some("snappy")),
     ] {
-        tables.push(with_deletes(name, deletes, codec).await);
+        tables.push(Box::pin(with_deletes(name, deletes, codec)).await);
     }
     tables
 }
