@@ -34,7 +34,8 @@ use operator::YieldingExec;
 /// the same key before it waits.
 const STREAMED_ROWS: usize = 64;
 
-/// Makes joins wait now and then. Stands behind all rules that look at joins.
+/// Makes joins wait now and then. Stands behind all rules that look at joins, and
+/// before readers of shared rows know their operators.
 #[derive(Debug)]
 pub(crate) struct CancellableJoins;
 

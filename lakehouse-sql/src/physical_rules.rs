@@ -38,10 +38,11 @@ pub(crate) fn physical_rules(budget_bytes: Option<u64>) -> Vec<Rule> {
         let place = rules.iter().position(|rule| rule.name() == after);
         rules.insert(place.map_or(0, |place| place + 1), rule);
     }
-    add_sharing(&mut rules);
     // No other looks at constants and joins any longer.
     rules.push(Arc::new(BoundedConstants::new(budget_bytes)));
     rules.push(Arc::new(CancellableJoins));
+    // Last: what reads the rows of another keeps the operators it knows.
+    add_sharing(&mut rules);
     rules
 }
 
