@@ -24,6 +24,9 @@ from questions import Problem, ask
 HERE = Path(__file__).parent
 OUR_SCRIPTS = ["our_lake.sql", "our_lake_for_spark.sql"]
 REFUSED = HERE / "spark_refused.txt"
+NOT_BY_JAVA = {"shop.by_bytes"}
+"""Tables that Iceberg's Java library 1.12 cannot read, whoever wrote them: partition values of a fixed length are to it
+bytes with a length before them (`InternalReader`)."""
 
 
 class Refusals:
@@ -105,6 +108,8 @@ def ours(command: str, folder: Path) -> int:
     report = Report("ours")
     for _, namespace, table in sorted(found):
         name = f"{namespace}.{table}"
+        if name in NOT_BY_JAVA:
+            continue
         _readings(report, lake, spark, name)
         if name.startswith(our_tables.SCHEMAS):
             compare_written.compare(report, lake, spark, name)

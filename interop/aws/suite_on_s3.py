@@ -56,7 +56,8 @@ def they_read_ours(lake: Lake, catalog: Catalog) -> int:
     for name in names:
         readers = read_tables.Readers(catalog.load_table(name))
         wrong += compare.compare_readers(lake, readers, name, ("PyIceberg",))
-        wrong += compare.compare_after_their_append(lake, readers, name)
+        if name not in compare.READ_ONLY:
+            wrong += compare.compare_after_their_append(lake, readers, name)
     print(f"{len(names)} tables of ours in S3, {wrong} readings by PyIceberg differ")
     return wrong
 
