@@ -1,7 +1,7 @@
 //! Sorts that the engine's rules have taken for needless, and its last check has not.
 //!
-//! Where a condition makes a key constant, the rules do without it, and a window above still asks for
-//! it.
+//! Where a condition makes a key constant, the rules do without it, and a window above still asks
+//! for it.
 
 use std::sync::Arc;
 
