@@ -13,6 +13,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, CastExpr, Literal, lit};
 use datafusion::physical_expr::{conjunction, split_conjunction};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
@@ -78,7 +79,11 @@ fn guarded(condition: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<
     }
     let safe = conjunction(safe);
     let behind = case(Arc::clone(&safe), risky, lit(false))?;
-    Ok(Some(conjunction([safe, behind])))
+    // Files are skipped by what stands alone. Asked twice, `random() < 0.5` is another condition.
+    Ok(Some(match is_volatile(&safe) {
+        true => behind,
+        false => conjunction([safe, behind]),
+    }))
 }
 
 /// Of two alternatives the one that may fail is asked where the other one does not hold.
