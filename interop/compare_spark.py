@@ -24,10 +24,6 @@ from questions import Problem, ask
 HERE = Path(__file__).parent
 OUR_SCRIPTS = ["our_lake.sql", "our_lake_for_spark.sql"]
 REFUSED = HERE / "spark_refused.txt"
-NOT_BY_JAVA = {"shop.by_bytes"}
-"""Tables that Iceberg's Java library 1.12 cannot read, whoever wrote them: partition values of a fixed length are to it
-bytes with a length before them (`InternalReader`)."""
-
 WITHOUT_UUIDS = {name: f"SELECT n FROM {name}" for name in ("shop.by_uuid", "shop.by_uuid_bucket")}
 """UUIDs are texts to Spark: of tables with them the other column is compared."""
 
@@ -111,8 +107,6 @@ def ours(command: str, folder: Path) -> int:
     report = Report("ours")
     for _, namespace, table in sorted(found):
         name = f"{namespace}.{table}"
-        if name in NOT_BY_JAVA:
-            continue
         if name in WITHOUT_UUIDS:
             _compare(report, lake, spark, f"{name} now", WITHOUT_UUIDS[name])
             spark.sql(f"INSERT INTO {name} SELECT * FROM {name}")

@@ -92,6 +92,17 @@ impl TestLake {
         .await
     }
 
+    /// This lake without what it has learned of its tables so far.
+    pub(crate) async fn reopened(self) -> Self {
+        let lake = self.reopen().await;
+        let session = lake.session().unwrap();
+        Self {
+            lake,
+            session,
+            ..self
+        }
+    }
+
     /// Runs statements that must succeed, separated by semicolons.
     pub(crate) async fn run(&self, statements: &str) {
         for statement in lakehouse::sql::parse(statements).unwrap() {

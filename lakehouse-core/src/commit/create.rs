@@ -61,7 +61,8 @@ impl Commits {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no such namespace; [`ErrorKind::InvalidInput`] for
-    /// reserved properties, or a location that holds files; what the format refuses.
+    /// reserved properties, or a location that holds files; [`ErrorKind::Unsupported`] for partitions by
+    /// the values of a `fixed` column, which Iceberg's Java library cannot read; what the format refuses.
     pub async fn stage(
         &self,
         catalog: &Arc<dyn Catalog>,
@@ -71,6 +72,9 @@ impl Commits {
         properties::refuse_reserved(new.properties.keys())?;
         let fields = new.schema.as_struct().fields();
         evolution::check_new_defaults(fields, new.format_version)?;
+        if let Some(spec) = &new.partition_spec {
+            evolution::check_new_partitions(&new.schema, spec)?;
+        }
         let storage = catalog.storage();
         let location = match new.location {
             Some(location) => {

@@ -33,5 +33,6 @@ pub use schema::{EvolveSchema, NewColumn, Position, SchemaOperation};
 pub(super) use default_value::check_new as check_new_defaults;
 pub(super) use draft::children;
 pub(super) use format::upgrade;
+pub(super) use partitions::check_new as check_new_partitions;
 pub(super) use replacement::replacement;
 pub(super) use trace::{has_moved, is_added, is_as_asked, requirements};

@@ -2,7 +2,8 @@
 
 use iceberg::TableUpdate;
 use iceberg::spec::{
-    FormatVersion, TableMetadata, Transform, UnboundPartitionField, UnboundPartitionSpec,
+    FormatVersion, PrimitiveType, Schema, TableMetadata, Transform, Type, UnboundPartitionField,
+    UnboundPartitionSpec,
 };
 
 use super::ColumnPath;
@@ -70,7 +71,7 @@ impl EvolvePartitions {
     /// # Errors
     /// [`ErrorKind::NotFound`] for a column or field that is not there,
     /// [`ErrorKind::AlreadyExists`] for a field that is, [`ErrorKind::InvalidInput`] for what the
-    /// format forbids, by its rule.
+    /// format forbids, by its rule, [`ErrorKind::Unsupported`] for the values of a `fixed` column.
     pub fn updates(&self, metadata: &TableMetadata) -> Result<Vec<TableUpdate>> {
         refuse_write(metadata)?;
         let spec = self.applied(metadata).map_err(|(_, error)| error)?;
@@ -308,6 +309,7 @@ impl<'a> SpecDraft<'a> {
                 type_text(kind)
             ));
         }
+        refuse_fixed(&found.shown(), kind, new.transform)?;
         let names = found.parents.iter().chain([&found.field]);
         let names: Vec<&str> = names.map(|field| field.name.as_str()).collect();
         Ok((found.field.id, names.join(".")))
@@ -370,6 +372,36 @@ impl<'a> SpecDraft<'a> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Refuses a new table's partitioning that is within the format, and that other engines do not read.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] by the column's name.
+pub(in crate::commit) fn check_new(schema: &Schema, spec: &UnboundPartitionSpec) -> Result<()> {
+    for field in spec.fields() {
+        if let Some(column) = schema.field_by_id(field.source_id) {
+            let path = schema.name_by_field_id(column.id).unwrap_or(&column.name);
+            refuse_fixed(&quote(path), &column.field_type, field.transform)?;
+        }
+    }
+    Ok(())
+}
+
+/// Iceberg's Java library, 1.12 and before, takes the first byte of a `fixed` value in a manifest for a
+/// length. Tables that have such partitions already are read and written as the format has them.
+fn refuse_fixed(column: &str, kind: &Type, transform: Transform) -> Result<()> {
+    match (kind, transform) {
+        (Type::Primitive(PrimitiveType::Fixed(_)), Transform::Identity) => {
+            Err(Error::unsupported(format!(
+                "a table cannot be partitioned by the values of column {column}, which is {}: Iceberg's \
+                 Java library, and with it Spark and Trino, could not read it; partition by a bucket of \
+                 the column, or make it BINARY",
+                type_text(kind)
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use iceberg::spec::{
 
 use super::draft::{Draft, children, with_children};
 use super::schema::is_same;
-use super::{UpgradeFormat, default_value, promotion};
+use super::{UpgradeFormat, default_value, partitions, promotion};
 use crate::catalog::foreign_type::refuse_write;
 use crate::commit::NewTable;
 use crate::error::{Error, Result};
@@ -39,6 +39,9 @@ pub(in crate::commit) fn replacement(
     let version = new.format_version;
     let mut updates = UpgradeFormat { version }.updates(metadata)?;
     default_value::check_new(new.schema.as_struct().fields(), version)?;
+    if let Some(spec) = &new.partition_spec {
+        partitions::check_new(&new.schema, spec)?;
+    }
     let mut columns = Columns {
         metadata,
         format: version,
