@@ -59,6 +59,8 @@ pub(super) enum Keys {
 pub(super) enum Mode {
     CopyOnWrite,
     MergeOnRead,
+    /// No property says it: as the engine decides.
+    Unset,
 }
 
 /// One change of one kind of table.
@@ -88,14 +90,15 @@ pub(super) fn all() -> Vec<Case> {
             }
         }
     }
-    for (statement, keys) in [
-        (Statement::Delete, Keys::Month),
-        (Statement::Merge, Keys::Few),
+    for (statement, keys, mode) in [
+        (Statement::Delete, Keys::Month, Mode::CopyOnWrite),
+        (Statement::Merge, Keys::Few, Mode::CopyOnWrite),
+        (Statement::Merge, Keys::Few, Mode::Unset),
     ] {
         cases.push(Case {
             statement,
             keys,
-            mode: Mode::CopyOnWrite,
+            mode,
             version: 2,
         });
     }
@@ -113,7 +116,7 @@ impl Case {
     /// What the change is measured by: so many times faster than Spark is wanted.
     pub(super) fn wanted(&self) -> Option<f64> {
         match (self.keys, self.mode, self.statement) {
-            (Keys::Month | Keys::Few, _, _) => None,
+            (Keys::Month | Keys::Few, _, _) | (_, Mode::Unset, _) => None,
             (_, Mode::CopyOnWrite, _) => Some(5.0),
             (_, Mode::MergeOnRead, Statement::Merge) => Some(6.0),
             (_, Mode::MergeOnRead, _) => Some(4.0),
@@ -276,6 +279,7 @@ impl fmt::Display for Mode {
         f.write_str(match self {
             Self::CopyOnWrite => "copy-on-write",
             Self::MergeOnRead => "merge-on-read",
+            Self::Unset => "unset",
         })
     }
 }

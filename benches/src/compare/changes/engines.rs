@@ -110,7 +110,8 @@ impl Writer {
     /// Whether the engine can make this change at all.
     pub(super) fn takes(&self, case: &Case) -> bool {
         let is_upsert = case.statement == Statement::Merge && case.keys == Keys::Few;
-        let by_pyiceberg = is_upsert && case.version == 2 && case.mode == Mode::CopyOnWrite;
+        // It always copies on write, whatever the properties say.
+        let by_pyiceberg = is_upsert && case.version == 2 && case.mode != Mode::MergeOnRead;
         self.name() != PYICEBERG || by_pyiceberg
     }
 

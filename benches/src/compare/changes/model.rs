@@ -92,7 +92,7 @@ impl Model {
         }
         let all = files(&self.lines, true);
         let rows = match case.mode {
-            Mode::MergeOnRead => case.rows_written(&all, self.scale),
+            Mode::MergeOnRead | Mode::Unset => case.rows_written(&all, self.scale),
             Mode::CopyOnWrite => {
                 let condition = case.condition(self.scale);
                 let touched = format!("SELECT DISTINCT filename FROM {all} WHERE {condition}");

@@ -7,7 +7,7 @@ use lakehouse::{Error, Lakehouse, Result};
 use serde_json::Value;
 
 use super::super::engine::{Files, TableFiles, data_files};
-use super::cases::{Case, Keys, LINES, key_max, source_rows};
+use super::cases::{Case, Keys, LINES, Mode, key_max, source_rows};
 use crate::tpch;
 
 /// The statements whose mode is a property of the table.
@@ -159,11 +159,14 @@ impl Tables {
             return Err(Error::invalid(format!("{location} is not in the lake")));
         }
         let mut metadata: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
-        for property in MODES {
-            metadata["properties"][property] = case.mode.to_string().into();
+        let properties = &mut metadata["properties"];
+        if case.mode != Mode::Unset {
+            for property in MODES {
+                properties[property] = case.mode.to_string().into();
+            }
         }
         let (property, level) = LEVEL;
-        metadata["properties"][property] = level.into();
+        properties[property] = level.into();
         let file = folder
             .join("metadata")
             .join(format!("00099-{}.metadata.json", case.mode));
