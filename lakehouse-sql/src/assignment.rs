@@ -12,7 +12,6 @@ use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::common::ScalarValue;
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -23,6 +22,7 @@ use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 
 use crate::local_time::is_utc;
+use crate::of_columns::of_columns;
 
 /// Up to here a double holds every whole number.
 const DOUBLE_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -205,21 +205,14 @@ impl ScalarUDFImpl for WholeNumber {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let is_scalar = matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]);
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [values] = arrays.as_slice() else {
-            return Err(Error::internal("a cast takes one value").into());
-        };
-        let stored = cast_with_options(values, &self.target, &DEFAULT_CAST_OPTIONS)?;
-        match is_double_as_decimal(values.data_type(), &self.target) {
-            true => refuse_unknown_digits(values)?,
-            false => refuse_changed(values, &stored)?,
-        }
-        if is_scalar {
-            let value = ScalarValue::try_from_array(&stored, 0)?;
-            return Ok(ColumnarValue::Scalar(value));
-        }
-        Ok(ColumnarValue::Array(stored))
+        of_columns(&args, |[values]| {
+            let stored = cast_with_options(values, &self.target, &DEFAULT_CAST_OPTIONS)?;
+            match is_double_as_decimal(values.data_type(), &self.target) {
+                true => refuse_unknown_digits(values)?,
+                false => refuse_changed(values, &stored)?,
+            }
+            Ok(stored)
+        })
     }
 }
 

@@ -386,15 +386,15 @@ fn with_written_results(expression: Expr, schema: &DFSchema) -> Result<Expr> {
     })
 }
 
-/// A date beside an interval of hours or less is the time when it begins: the engine would drop the
-/// hours.
+/// A date beside an interval of hours or less, or one that rows have, is the time when it begins:
+/// the engine would drop the hours.
 fn with_hours(values: Vec<Expr>, schema: &DFSchema) -> Vec<Expr> {
-    let has_hours = |value: &Expr| {
-        matches!(
-            value,
-            Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _)
-                if interval.nanoseconds != 0
-        )
+    let has_hours = |value: &Expr| match value {
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(interval), _) => {
+            interval.is_some_and(|interval| interval.nanoseconds != 0)
+        }
+        Expr::Literal(ScalarValue::IntervalYearMonth(_), _) => false,
+        value => matches!(value.get_type(schema), Ok(DataType::Interval(_))),
     };
     if !values.iter().any(has_hours) {
         return values;

@@ -34,6 +34,7 @@ use crate::guarded_logical_rule::logical_rules;
 use crate::joined_subqueries::JoinedSubqueries;
 use crate::lateral_unnest::LateralUnnestRule;
 use crate::lead_lag::{lag, lead};
+use crate::length_product::LengthProducts;
 use crate::local_time::parse_zone;
 use crate::ntile::ntile;
 use crate::null_counts::NullCountsPlanner;
@@ -177,7 +178,7 @@ impl Environment {
         let state = SessionStateBuilder::new()
             .with_config(session_config(&lake, &catalog))
             .with_runtime_env(Arc::clone(lake.runtime().env()))
-            .with_expr_planners(vec![Arc::new(CastNames)])
+            .with_expr_planners(vec![Arc::new(CastNames), Arc::new(LengthProducts)])
             .with_default_features()
             .with_physical_optimizer_rules(rules)
             .with_optimizer_rules(logical_rules())

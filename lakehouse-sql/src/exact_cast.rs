@@ -12,12 +12,12 @@ mod filled;
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{cast, cast_with_options};
 use arrow::datatypes::{DataType, Fields, TimeUnit, TimestampNanosecondType};
+use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
-use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::expr::{Alias, Cast, ScalarFunction};
 use datafusion::logical_expr::{
@@ -35,6 +35,7 @@ pub(crate) use assigned::{assigned, exact_assignments};
 
 use crate::assignment::{refuse_unlike, whole_number};
 use crate::local_time::{Misfit, as_cast, read_times};
+use crate::of_columns::of_columns;
 use crate::session_zone::session_zone;
 
 /// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
@@ -244,31 +245,8 @@ impl ExactMicroseconds {
             zone,
         }
     }
-}
 
-impl ScalarUDFImpl for ExactMicroseconds {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn name(&self) -> &str {
-        "exact_microseconds"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
-        Ok(self.target.clone())
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let is_scalar = matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]);
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [values] = arrays.as_slice() else {
-            return Err(Error::internal("a cast takes one value").into());
-        };
+    fn cut(&self, values: &ArrayRef) -> EngineResult<ArrayRef> {
         let zone = match &self.target {
             DataType::Timestamp(_, Some(_)) => Some(Arc::clone(&self.zone)),
             _ => None,
@@ -290,11 +268,33 @@ impl ScalarUDFImpl for ExactMicroseconds {
             true => read_times(values, &microseconds, &self.zone, Misfit::Cut)?,
             false => cast_with_options(values, &microseconds, &DEFAULT_CAST_OPTIONS)?,
         };
-        let cut = cast_with_options(&cut, &self.target, &DEFAULT_CAST_OPTIONS)?;
-        if is_scalar {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cut, 0)?));
-        }
-        Ok(ColumnarValue::Array(cut))
+        Ok(cast_with_options(
+            &cut,
+            &self.target,
+            &DEFAULT_CAST_OPTIONS,
+        )?)
+    }
+}
+
+impl ScalarUDFImpl for ExactMicroseconds {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn name(&self) -> &str {
+        "exact_microseconds"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(self.target.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        of_columns(&args, |[values]| self.cut(values))
     }
 }
 

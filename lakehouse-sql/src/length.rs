@@ -23,8 +23,9 @@ use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 
 use crate::local_time::per_second;
+use crate::of_columns::of_columns;
 
-const DAY_NANOSECONDS: i128 = 86_400_000_000_000;
+pub(crate) const DAY_NANOSECONDS: i128 = 86_400_000_000_000;
 const SECOND_MICROSECONDS: i64 = 1_000_000;
 
 /// A length of time of type `given` as a difference of times in a unit. What is no length stays.
@@ -131,26 +132,8 @@ impl ScalarUDFImpl for ExactLength {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        of_one(&args, |values| lengths(values, self.unit))
+        of_columns(&args, |[values]| Ok(lengths(values, self.unit)?))
     }
-}
-
-/// A function of one value, of arrays and single values alike.
-fn of_one(
-    args: &ScalarFunctionArgs,
-    function: impl Fn(&ArrayRef) -> Result<ArrayRef>,
-) -> EngineResult<ColumnarValue> {
-    let is_scalar = matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]);
-    let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-    let [values] = arrays.as_slice() else {
-        return Err(Error::internal("a length of time is one value").into());
-    };
-    let result = function(values)?;
-    if is_scalar {
-        let value = ScalarValue::try_from_array(&result, 0)?;
-        return Ok(ColumnarValue::Scalar(value));
-    }
-    Ok(ColumnarValue::Array(result))
 }
 
 /// A part of a difference of times that `extract` asks for.
@@ -232,7 +215,7 @@ impl ScalarUDFImpl for LengthPart {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        of_one(&args, |values| parts(values, self.part))
+        of_columns(&args, |[values]| Ok(parts(values, self.part)?))
     }
 }
 

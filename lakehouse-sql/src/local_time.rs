@@ -15,7 +15,6 @@ use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType as Arrow, Field, FieldRef, Int64Type, TimeUnit};
 use chrono::offset::LocalResult;
 use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
-use datafusion::common::ScalarValue;
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
@@ -25,6 +24,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
+
+use crate::of_columns::of_columns;
 
 /// Where the time begins in a text, behind the date and what is between them.
 const TIME_START: usize = 11;
@@ -331,16 +332,8 @@ impl ScalarUDFImpl for ReadTime {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let is_scalar = matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]);
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [values] = arrays.as_slice() else {
-            return Err(Error::internal("a cast takes one value").into());
-        };
-        let times = read_times(values, &self.target, &self.zone, self.misfit)?;
-        if is_scalar {
-            let time = ScalarValue::try_from_array(&times, 0)?;
-            return Ok(ColumnarValue::Scalar(time));
-        }
-        Ok(ColumnarValue::Array(times))
+        of_columns(&args, |[values]| {
+            Ok(read_times(values, &self.target, &self.zone, self.misfit)?)
+        })
     }
 }

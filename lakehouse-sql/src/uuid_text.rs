@@ -5,7 +5,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray};
+use arrow::array::{AsArray, FixedSizeBinaryArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
@@ -17,6 +17,8 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 use uuid::Uuid;
+
+use crate::of_columns::of_columns;
 
 /// Bytes of a UUID.
 const BYTES: i32 = 16;
@@ -83,24 +85,16 @@ impl ScalarUDFImpl for UuidOfText {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [texts] = arrays.as_slice() else {
-            return Err(Error::internal("a cast takes one value").into());
-        };
-        let texts = cast(texts, &DataType::Utf8)?;
-        let texts = texts.as_string::<i32>();
-        let mut values = Vec::with_capacity(texts.len());
-        for text in texts {
-            values.push(text.map(parse_uuid).transpose()?.map(Uuid::into_bytes));
-        }
-        let array =
-            FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter(), BYTES)?;
-        let array: ArrayRef = Arc::new(array);
-        if matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]) && array.len() == 1 {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
-                &array, 0,
-            )?));
-        }
-        Ok(ColumnarValue::Array(array))
+        of_columns(&args, |[texts]| {
+            let texts = cast(texts, &DataType::Utf8)?;
+            let values = texts.as_string::<i32>().iter().map(|text| {
+                let value = text.map(parse_uuid).transpose()?;
+                Ok(value.map(Uuid::into_bytes))
+            });
+            let values: Vec<Option<[u8; 16]>> = values.collect::<EngineResult<_>>()?;
+            let values = values.into_iter();
+            let values = FixedSizeBinaryArray::try_from_sparse_iter_with_size(values, BYTES)?;
+            Ok(Arc::new(values))
+        })
     }
 }

@@ -7,13 +7,13 @@ use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
-use arrow::array::{AsArray, Int64Array};
+use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
 };
 use chrono::{Months, Offset, TimeDelta, TimeZone};
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::DFSchema;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::{
@@ -24,6 +24,7 @@ use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 
 use crate::local_time::{instant_of, is_utc, number_of, parse_zone, time_of};
+use crate::of_columns::of_columns;
 
 /// A sum, or difference, of a time with zone and an interval by the rule of this module; `None` for
 /// all others.
@@ -88,14 +89,12 @@ impl ScalarUDFImpl for ZonedSum {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let is_scalar = args
-            .args
-            .iter()
-            .all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [times, intervals] = arrays.as_slice() else {
-            return Err(Error::internal("a sum is of two values").into());
-        };
+        of_columns(&args, |[times, intervals]| self.sums(times, intervals))
+    }
+}
+
+impl ZonedSum {
+    fn sums(&self, times: &ArrayRef, intervals: &ArrayRef) -> EngineResult<ArrayRef> {
         let zone = parse_zone(&self.zone)?;
         let times = cast(times, &DataType::Int64)?;
         let intervals = cast(intervals, &DataType::Interval(IntervalUnit::MonthDayNano))?;
@@ -108,16 +107,9 @@ impl ScalarUDFImpl for ZonedSum {
         });
         let sums: Int64Array = sums.collect::<Result<_>>()?;
         let target = DataType::Timestamp(self.unit, Some(Arc::clone(&self.zone)));
-        let sums = cast(&sums, &target)?;
-        if is_scalar {
-            let sum = ScalarValue::try_from_array(&sums, 0)?;
-            return Ok(ColumnarValue::Scalar(sum));
-        }
-        Ok(ColumnarValue::Array(sums))
+        Ok(cast(&sums, &target)?)
     }
-}
 
-impl ZonedSum {
     fn sum(&self, time: i64, interval: IntervalMonthDayNano, zone: Tz) -> Result<i64> {
         let sum = || {
             let sign = if self.is_minus { -1_i64 } else { 1 };

@@ -18,6 +18,8 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 use lakehouse_core::provider::write_default;
 
+use crate::of_columns::of_columns;
+
 /// A value of type `given` with the fields that the type `target` of `column` has beside its own;
 /// none where the engine's cast, which makes them NULL, does the same.
 ///
@@ -261,17 +263,6 @@ impl ScalarUDFImpl for Filled {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        let is_scalar = matches!(args.args.as_slice(), [ColumnarValue::Scalar(_)]);
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [given] = arrays.as_slice() else {
-            return Err(Error::internal("one value is completed at a time").into());
-        };
-        let filled = self.fill.apply(given)?;
-        if is_scalar {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
-                &filled, 0,
-            )?));
-        }
-        Ok(ColumnarValue::Array(filled))
+        of_columns(&args, |[given]| self.fill.apply(given))
     }
 }
