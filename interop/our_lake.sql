@@ -98,6 +98,12 @@ INSERT INTO shop.by_bytes VALUES
     (X'FBFF00', X'000001', X'FBFF00', 1), (X'FBFF00', X'000002', X'', 2), (NULL, NULL, NULL, 3);
 DELETE FROM shop.by_bytes WHERE n = 2;
 
+CREATE TABLE shop.by_decimals (a DECIMAL(9, 2), b DECIMAL(9, 2), c DECIMAL(38, 10), n INT) PARTITIONED BY (a, b, c);
+INSERT INTO shop.by_decimals VALUES
+    (1.50, -0.01, -1.0000000001, 1), (-9999999.99, 9999999.99, 12345678901234567890.5, 2),
+    (0, 1.28, 0.0000000128, 3), (NULL, NULL, NULL, 4);
+DELETE FROM shop.by_decimals WHERE n = 2;
+
 CREATE TABLE shop.by_uuid_bucket (id UUID, n INT) PARTITIONED BY (bucket(8, id));
 INSERT INTO shop.by_uuid_bucket VALUES
     ('f79c3e09-677c-4bbd-a479-3f349cb785e7', 1), ('00000000-0000-0000-0000-00000000000a', 2), (NULL, 3);

@@ -1,13 +1,14 @@
-//! Names of partition fields as Avro allows them.
+//! Names of partition fields and of their types as Avro allows them.
 //!
 //! The format crate calls the fields of a manifest's partition tuple what the partition spec calls
-//! them, also `with space`, and Avro libraries refuse the whole file for it. Readers find the
+//! them, also `with space`, and tells the type of decimals of one precision and scale, which has a
+//! name, for each field anew. Avro libraries refuse the whole file for either. Readers find the
 //! fields by id, so they may have other names: those that Iceberg's Java library would give them.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::scan::{AvroHeader, partition_fields};
 
@@ -19,27 +20,47 @@ pub(super) fn with_avro_names(manifest: Bytes) -> Bytes {
 fn renamed(manifest: &[u8]) -> Option<Vec<u8>> {
     let mut header = AvroHeader::parse(manifest)?;
     let mut schema = header.json("avro.schema")?;
-    let fields = partition_fields(&mut schema)?;
-    let is_avro = |name: &str| avro_name(name) == name;
-    if fields
-        .iter()
-        .all(|field| field["name"].as_str().is_none_or(is_avro))
-    {
-        return None;
-    }
-    let mut taken = BTreeSet::new();
-    for field in fields {
-        let mut name = avro_name(field["name"].as_str()?);
-        if !taken.insert(name.clone()) {
-            name = format!("{name}_{}", field["field-id"]);
-            taken.insert(name.clone());
+    let mut names = BTreeSet::new();
+    let mut types = BTreeSet::new();
+    let mut is_other = false;
+    for field in partition_fields(&mut schema)? {
+        let id = field["field-id"].clone();
+        let field_type = fixed_type(&mut field["type"]).and_then(|kind| kind.get_mut("name"));
+        if let Some(name) = field_type {
+            is_other |= put_free_name(name, str::to_owned, &id, &mut types)?;
         }
-        field
-            .as_object_mut()?
-            .insert("name".to_owned(), json!(name));
+        is_other |= put_free_name(field.get_mut("name")?, avro_name, &id, &mut names)?;
+    }
+    if !is_other {
+        return None;
     }
     header.set_json("avro.schema", &schema);
     Some(header.to_bytes())
+}
+
+/// The type of fixed length that a field of a partition tuple may have, if it is told there.
+fn fixed_type(kind: &mut Json) -> Option<&mut Json> {
+    let mut variants = kind.as_array_mut()?.iter_mut();
+    variants.find(|variant| variant["type"] == "fixed")
+}
+
+/// Gives something the name that `allowed` makes of its own, with its field's id if it is taken;
+/// tells whether that is another one.
+fn put_free_name(
+    name: &mut Json,
+    allowed: impl Fn(&str) -> String,
+    id: &Json,
+    taken: &mut BTreeSet<String>,
+) -> Option<bool> {
+    let own = name.as_str()?.to_owned();
+    let mut free = allowed(&own);
+    if !taken.insert(free.clone()) {
+        free = format!("{free}_{id}");
+        taken.insert(free.clone());
+    }
+    let is_other = free != own;
+    *name = json!(free);
+    Some(is_other)
 }
 
 /// `with_x20space` of `with space`, `_1st` of `1st`: a character beyond ASCII letters, digits and
@@ -105,6 +126,42 @@ mod tests {
         let fields = partition_fields(&mut rows).unwrap();
         assert_eq!(fields[0]["name"], "with_x20space");
         assert_eq!(fields[0]["field-id"], 1000);
+    }
+
+    /// Avro libraries take a name that is told twice for a damaged file.
+    #[tokio::test]
+    async fn types_of_one_length_have_names_of_their_own() {
+        let kind = |precision, scale| Type::Primitive(PrimitiveType::Decimal { precision, scale });
+        let columns = [(1, kind(9, 2)), (2, kind(9, 2)), (3, kind(9, 3))];
+        let columns =
+            columns.map(|(id, kind)| Arc::new(NestedField::optional(id, format!("c{id}"), kind)));
+        let schema = Schema::builder().with_fields(columns);
+        let schema = Arc::new(schema.build().unwrap());
+        let mut spec = PartitionSpec::builder(Arc::clone(&schema));
+        for name in ["c1", "c2", "c3"] {
+            spec = spec
+                .add_partition_field(name, name, Transform::Identity)
+                .unwrap();
+        }
+        let memory = FileIO::new_with_memory();
+        let output = memory.new_output("memory:/m.avro").unwrap();
+        let spec = spec.build().unwrap();
+        ManifestWriterBuilder::new(output, Some(1), Arc::clone(&schema), spec)
+            .build_v2_data()
+            .write_manifest_file()
+            .await
+            .unwrap();
+        let bytes = memory.new_input("memory:/m.avro").unwrap();
+
+        let renamed = with_avro_names(bytes.read().await.unwrap());
+
+        let header = AvroHeader::parse(&renamed).unwrap();
+        let mut rows = header.json("avro.schema").unwrap();
+        let fields = partition_fields(&mut rows).unwrap().iter();
+        let names: Vec<_> = fields
+            .map(|field| field["type"][1]["name"].clone())
+            .collect();
+        assert_eq!(names, ["decimal_9_2", "decimal_9_2_1001", "decimal_9_3"]);
     }
 
     #[test]

@@ -343,6 +343,12 @@ fn partition_value(kind: &PrimitiveType, slot: &Slot, row: &mut &[u8]) -> Option
         (PrimitiveType::Fixed(size), Shape::Fixed(held)) if *size == *held as u64 => {
             PrimitiveLiteral::Binary(take_some(row, *held)?.to_vec())
         }
+        (PrimitiveType::Decimal { .. }, Shape::Fixed(size)) => {
+            PrimitiveLiteral::Int128(whole_number(take_some(row, *size)?)?)
+        }
+        (PrimitiveType::Decimal { .. }, Shape::Bytes) => {
+            PrimitiveLiteral::Int128(whole_number(take_bytes(row)?)?)
+        }
         (PrimitiveType::Binary, Shape::Bytes) => {
             PrimitiveLiteral::Binary(take_bytes(row)?.to_vec())
         }
@@ -353,6 +359,17 @@ fn partition_value(kind: &PrimitiveType, slot: &Slot, row: &mut &[u8]) -> Option
         _ => return None,
     };
     Some(Some(Literal::Primitive(literal)))
+}
+
+/// A number in two's complement, its highest byte first.
+fn whole_number(bytes: &[u8]) -> Option<i128> {
+    const SIZE: usize = size_of::<i128>();
+    let sign = bytes.first()? & 0x80 != 0;
+    let mut number = [if sign { u8::MAX } else { 0 }; SIZE];
+    number
+        .get_mut(SIZE.checked_sub(bytes.len())?..)?
+        .copy_from_slice(bytes);
+    Some(i128::from_be_bytes(number))
 }
 
 #[cfg(test)]

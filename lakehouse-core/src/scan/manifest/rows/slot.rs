@@ -9,9 +9,10 @@ use crate::scan::avro_blocks::RowSchema;
 use crate::scan::avro_header::{take_bytes, take_long};
 
 /// The logical types that say no more than the partition spec does, and that of Iceberg's maps.
-const PLAIN_MEANINGS: [&str; 8] = [
+const PLAIN_MEANINGS: [&str; 9] = [
     "map",
     "uuid",
+    "decimal",
     "date",
     "time-micros",
     "timestamp-micros",
