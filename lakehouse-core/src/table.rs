@@ -5,6 +5,7 @@ pub(crate) mod calendar;
 mod distinct_count;
 mod foreign_type;
 mod history;
+mod one_nan;
 mod refs;
 pub(crate) mod transform;
 pub(crate) mod value_text;
@@ -21,6 +22,7 @@ pub use arrow_type::{
 };
 pub use history::HistoryEntry;
 pub(crate) use history::ancestor_ids;
+pub use one_nan::with_one_nan;
 pub use refs::{MAIN_BRANCH, Reference, ReferenceKind};
 pub use version::Version;
 pub(crate) use version::time_text;

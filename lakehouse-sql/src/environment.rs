@@ -38,6 +38,7 @@ use crate::length_product::LengthProducts;
 use crate::local_time::parse_zone;
 use crate::ntile::ntile;
 use crate::null_counts::NullCountsPlanner;
+use crate::one_nan::OneNanRule;
 use crate::physical_rules::physical_rules;
 use crate::recursive_type::RecursiveTypeRule;
 use crate::scalar_subquery::OneRowRule;
@@ -204,6 +205,7 @@ impl Environment {
                 Arc::new(AggregateOrderRule),
                 Arc::new(GroupingSetRule),
                 Arc::new(SetOperationRule),
+                Arc::new(OneNanRule),
             ])
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();

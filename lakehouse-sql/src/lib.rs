@@ -49,6 +49,7 @@ mod mergeable_key;
 mod ntile;
 mod null_counts;
 mod of_columns;
+mod one_nan;
 mod ordered_offset;
 pub mod parse;
 mod physical_rules;

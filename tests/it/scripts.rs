@@ -57,6 +57,7 @@ scripts!(
     explain,
     far_dates,
     fixed_partitions,
+    floats,
     information_schema,
     insert_errors,
     insert_forms,

@@ -1,5 +1,7 @@
 //! Objects in buckets: written once, encrypted and paid for as the settings say.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use lakehouse_aws::{GlueSettings, S3PrefixSettings};
 use lakehouse_core::catalog::Catalog;
@@ -130,6 +132,31 @@ async fn the_end_of_a_file_of_many_parts_is_made_or_aborted() {
             assert_eq!(storage.size_bytes(&location).await.unwrap(), 10 << 20);
         }
     }
+}
+
+/// Parts that nobody ends would be billed.
+#[tokio::test]
+async fn a_file_of_many_parts_that_is_dropped_is_aborted() {
+    let Some(emulated) = Emulated::start().await else {
+        return;
+    };
+    let storage = emulated.catalog().await.storage().clone();
+    let location = format!("s3://{}/dropped", emulated.bucket);
+    let mut writer = storage.writer(&location).unwrap();
+    for _ in 0..2 {
+        let piece = Bytes::from(vec![7_u8; 5 << 20]);
+        writer.write(piece).await.unwrap();
+    }
+    drop(writer);
+    let aborts = || emulated.proxy.counts().of("s3", "AbortMultipartUpload");
+    for _ in 0..1_000 {
+        if aborts() == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(aborts(), 1);
+    assert!(!storage.exists(&location).await.unwrap());
 }
 
 #[tokio::test]

@@ -285,7 +285,7 @@ impl<P: PointerStore> PointerCatalog<P> {
             location: &file.location,
             metadata: &changed.metadata,
         };
-        let swapped = match self.pointers.swap(ident, &stored, new).await {
+        let swapped = match answered(self.pointers.swap(ident, &stored, new).await) {
             Ok(Swap::Overtaken(error)) => {
                 let asked = AskedSwap {
                     from: stored.location.clone(),
@@ -329,6 +329,15 @@ impl<P: PointerStore> PointerCatalog<P> {
             }
         }
     }
+}
+
+/// An error that leaves open what happened is the answer [`Swap::Unknown`]: the new metadata file must
+/// stay.
+fn answered(swapped: Result<Swap>) -> Result<Swap> {
+    swapped.or_else(|error| match error.kind() {
+        ErrorKind::Unknown => Ok(Swap::Unknown(error)),
+        _ => Err(error),
+    })
 }
 
 #[async_trait]
@@ -437,7 +446,7 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
             location: &file.location,
             metadata: &metadata,
         };
-        match self.pointers.insert(ident, new).await {
+        match answered(self.pointers.insert(ident, new).await) {
             Ok(Swap::Moved) => {
                 let metadata = Arc::new(metadata);
                 self.files.remember(&file, &metadata);

@@ -277,7 +277,10 @@ fn convert(
         (Type::Primitive(_), target_type) if file.children.is_empty() => {
             let hinted = decoded_type(file, target_type);
             let conversion = if hinted == *target_type {
-                Conversion::Same
+                match hinted.is_floating() {
+                    true => Conversion::Float,
+                    false => Conversion::Same,
+                }
             } else if promotes(&hinted, target_type) {
                 Conversion::Cast(target_type.clone())
             } else {

@@ -440,7 +440,7 @@ impl LakeOpener {
                     let name = schema.field(*root).name();
                     let stored: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, *root));
                     match conversion {
-                        Conversion::Same => Some(stored),
+                        Conversion::Same | Conversion::Float => Some(stored),
                         Conversion::Cast(to) => {
                             Some(Arc::new(CastExpr::new(stored, to.clone(), None)))
                         }

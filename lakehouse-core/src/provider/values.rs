@@ -19,6 +19,16 @@ pub(super) fn scalar(literal: &PrimitiveLiteral, data_type: &DataType) -> Option
         (DataType::Int32, Stored::Int(value)) => ScalarValue::Int32(Some(*value)),
         (DataType::Int64, Stored::Int(value)) => ScalarValue::Int64(Some(i64::from(*value))),
         (DataType::Int64, Stored::Long(value)) => ScalarValue::Int64(Some(*value)),
+        // Of the NaN there are, one.
+        (DataType::Float32, Stored::Float(value)) if value.is_nan() => {
+            ScalarValue::Float32(Some(f32::NAN))
+        }
+        (DataType::Float64, Stored::Float(value)) if value.is_nan() => {
+            ScalarValue::Float64(Some(f64::NAN))
+        }
+        (DataType::Float64, Stored::Double(value)) if value.is_nan() => {
+            ScalarValue::Float64(Some(f64::NAN))
+        }
         (DataType::Float32, Stored::Float(value)) => ScalarValue::Float32(Some(value.0)),
         (DataType::Float64, Stored::Float(value)) => ScalarValue::Float64(Some(f64::from(value.0))),
         (DataType::Float64, Stored::Double(value)) => ScalarValue::Float64(Some(value.0)),

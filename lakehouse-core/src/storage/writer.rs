@@ -10,12 +10,13 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOpt
 use parquet::arrow::async_writer::AsyncFileWriter;
 
 use crate::error::Result;
+use crate::runtime;
 
 /// Bytes gathered before a part is sent; a file of at most one part is a single request.
 const PART_BYTES: usize = 8 << 20;
 
 /// A file being written. Nothing stands under its name before [`Self::finish`]; dropping the
-/// writer leaves nothing a reader could meet.
+/// writer gives the file up, as [`Self::abort`] does, in the background.
 pub struct StorageWriter {
     location: String,
     store: Arc<dyn ObjectStore>,
@@ -134,6 +135,21 @@ impl StorageWriter {
         // What failed is there to be aborted.
         self.upload = None;
         Ok(())
+    }
+}
+
+/// A store may keep, and bill, parts of a file that was given up until somebody throws them away.
+impl Drop for StorageWriter {
+    fn drop(&mut self) {
+        let Some(mut upload) = self.upload.take() else {
+            return;
+        };
+        let location = std::mem::take(&mut self.location);
+        runtime::detach(async move {
+            if let Err(error) = upload.abort().await {
+                tracing::warn!(%location, %error, "parts of a file that was given up are left");
+            }
+        });
     }
 }
 

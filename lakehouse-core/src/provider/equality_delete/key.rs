@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, make_array};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Field, Fields, Float32Type, Float64Type, Schema as ArrowSchema};
+use arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema};
 use iceberg::spec::{
     Literal, NameMapping, NestedField, NestedFieldRef, PrimitiveType, Schema, Struct, StructType,
     TableMetadata, Type,
@@ -45,24 +45,7 @@ impl ColumnPath {
             let data = child.to_data().into_builder().nulls(nulls).build()?;
             array = make_array(data);
         }
-        Ok(with_one_nan(array))
-    }
-}
-
-/// Bits tell NaN apart; as a key there is one.
-fn with_one_nan(array: ArrayRef) -> ArrayRef {
-    match array.data_type() {
-        DataType::Float32 => Arc::new(
-            array
-                .as_primitive::<Float32Type>()
-                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value }),
-        ),
-        DataType::Float64 => Arc::new(
-            array
-                .as_primitive::<Float64Type>()
-                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value }),
-        ),
-        _ => array,
+        Ok(table::with_one_nan(&array))
     }
 }
 

@@ -10,12 +10,15 @@ use arrow::datatypes::{DataType, FieldRef, Fields};
 use datafusion::common::ScalarValue;
 
 use crate::error::{Error, Result};
+use crate::table::with_one_nan;
 
 /// How one array of a file becomes one of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Conversion {
     /// As it is.
     Same,
+    /// Floats, with one NaN.
+    Float,
     /// A leaf whose type was promoted since the file was written.
     Cast(DataType),
     /// A struct put together anew from children of the file and constants.
@@ -57,7 +60,8 @@ pub(crate) enum Child {
 }
 
 impl Conversion {
-    /// Converts an array; costs nothing for [`Self::Same`] and copies no leaf that keeps its type.
+    /// Converts an array; costs nothing for [`Self::Same`] and copies no leaf that keeps its type, but
+    /// for floats with other NaN.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Corrupt`] when the file holds what its table cannot: NULL in a
@@ -65,7 +69,8 @@ impl Conversion {
     pub(crate) fn convert(&self, array: &ArrayRef) -> Result<ArrayRef> {
         match self {
             Self::Same => Ok(Arc::clone(array)),
-            Self::Cast(data_type) => cast(array, data_type),
+            Self::Float => Ok(with_one_nan(array)),
+            Self::Cast(data_type) => Ok(with_one_nan(&cast(array, data_type)?)),
             Self::Struct { fields, children } => convert_struct(array, fields, children),
             Self::List {
                 element,
