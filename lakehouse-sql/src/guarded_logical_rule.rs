@@ -3,8 +3,10 @@
 //! A join has one equality for all its keys: NULL equals NULL, or nothing. Two rules of the engine
 //! bring keys of several conditions together without a look at it. Two others forget that an
 //! aggregate of all rows has a row also where there are none, and one of them that a NULL among the
-//! rows of `NOT IN` decides all. And what brings lists of `IN` together forgets NULL altogether.
+//! rows of `NOT IN` decides all. What brings lists of `IN` together forgets NULL altogether. And those
+//! that compute equal expressions once take literals of two types for equal.
 
+mod alike_literals;
 mod sealed_list;
 
 use std::fmt;
@@ -20,6 +22,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use alike_literals::{has_alike_literals, node_has_alike_literals};
 use sealed_list::rewrite_around_lists;
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
@@ -31,6 +34,8 @@ pub(crate) fn logical_rules() -> Vec<Rule> {
 
 fn guarded(rule: Rule) -> Rule {
     let guard = match rule.name() {
+        "common_sub_expression_eliminate" => Guard::Literals,
+        "eliminate_duplicated_expr" => Guard::LiteralsOfNode,
         "eliminate_cross_join" => Guard::Chains,
         "extract_equijoin_predicate" => Guard::Conditions,
         "optimize_projections" => Guard::Recursions,
@@ -65,6 +70,11 @@ enum Guard {
     /// `x NOT IN (1, 2) OR x NOT IN (3)` becomes true, also where `x` is NULL, and what a NULL in a
     /// list means is lost: the rule does not see lists about the same values.
     Lists,
+    /// An expression is computed once for two that differ in the type of a literal alone: nothing is
+    /// done in a plan that has such literals.
+    Literals,
+    /// As [`Self::Literals`], by a rule that goes from node to node.
+    LiteralsOfNode,
 }
 
 /// A rule with its guard.
@@ -101,7 +111,11 @@ impl OptimizerRule for GuardedRule {
                 None => self.rule.rewrite(plan, config),
             },
             Guard::Lists => rewrite_around_lists(plan, |plan| self.rule.rewrite(plan, config)),
-            Guard::Conditions | Guard::GroupingSets => self.rule.rewrite(plan, config),
+            Guard::Literals if has_alike_literals(&plan)? => Ok(Transformed::no(plan)),
+            Guard::LiteralsOfNode if node_has_alike_literals(&plan)? => Ok(Transformed::no(plan)),
+            Guard::Conditions | Guard::GroupingSets | Guard::Literals | Guard::LiteralsOfNode => {
+                self.rule.rewrite(plan, config)
+            }
         }
     }
 }
@@ -260,6 +274,8 @@ mod tests {
             "Filters",
             "Recursions",
             "Lists",
+            "Literals",
+            "LiteralsOfNode",
         ] {
             assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
         }

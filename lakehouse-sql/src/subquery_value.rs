@@ -288,12 +288,13 @@ fn is_subquery(expr: &Expr) -> bool {
 }
 
 /// Whether the engine would take the results of scalar subqueries for each other's, or for columns
-/// around them: it looks for them by their names. A condition that is `IN` or `EXISTS` as a whole is
-/// a join before that, and has no name.
+/// around them: it looks for them by their names, also those of one that it writes out twice. A
+/// condition that is `IN` or `EXISTS` as a whole is a join before that, and has no name.
 fn are_mixed_up(expressions: &[Expr], place: Place, schema: &DFSchema) -> bool {
     let mut subqueries = 0;
     let mut has_correlated = false;
     let mut has_namesake = false;
+    let mut is_repeated = false;
     let parts = expressions.iter().flat_map(|expr| match place {
         Place::Condition => split_conjunction(expr),
         Place::Projection | Place::Other => vec![expr],
@@ -301,6 +302,7 @@ fn are_mixed_up(expressions: &[Expr], place: Place, schema: &DFSchema) -> bool {
     for expr in parts.filter(|part| place != Place::Condition || !is_join(part)) {
         let _ = expr.exists(|expr| {
             subqueries += usize::from(is_subquery(expr));
+            is_repeated |= may_be_repeated(expr) && has_subquery(expr);
             if let Expr::ScalarSubquery(subquery) = expr {
                 has_correlated |= !subquery.outer_ref_columns.is_empty();
                 let value = subquery.subquery.schema().fields().first();
@@ -311,7 +313,16 @@ fn are_mixed_up(expressions: &[Expr], place: Place, schema: &DFSchema) -> bool {
             Ok(false)
         });
     }
-    has_correlated && (subqueries > 1 || has_namesake)
+    has_correlated && (subqueries > 1 || has_namesake || is_repeated)
+}
+
+/// Whether the engine may write out twice what stands in an expression: `x BETWEEN a AND b` becomes
+/// `x >= a AND x <= b`.
+fn may_be_repeated(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Between(_) | Expr::InList(_) | Expr::Case(_) | Expr::ScalarFunction(_)
+    )
 }
 
 fn unknown_membership() -> Error {
