@@ -57,6 +57,7 @@ impl Commits {
                 .with_context("table", ident)
                 .with_source(error)
             })?;
+        let guard = storage.begin_work();
         let catalog = Arc::clone(catalog);
         let work = async move {
             catalog.drop_owned_table(&pointer).await?;
@@ -68,7 +69,7 @@ impl Commits {
                 failed_files,
             })
         };
-        runtime::finish(work.instrument(span)).await?
+        runtime::finish(guard, work.instrument(span)).await?
     }
 }
 

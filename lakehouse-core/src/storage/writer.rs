@@ -9,13 +9,15 @@ use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use parquet::arrow::async_writer::AsyncFileWriter;
 
+use super::WorkGuard;
 use crate::error::Result;
+use crate::runtime;
 
 /// Bytes gathered before a part is sent; a file of at most one part is a single request.
 const PART_BYTES: usize = 8 << 20;
 
-/// A file being written. Nothing stands under its name before [`Self::finish`]; dropping the
-/// writer leaves nothing a reader could meet.
+/// A file being written. Nothing stands under its name before [`Self::finish`]; dropped before, it
+/// is given up as by [`Self::abort`].
 pub struct StorageWriter {
     location: String,
     store: Arc<dyn ObjectStore>,
@@ -24,10 +26,16 @@ pub struct StorageWriter {
     pending_bytes: usize,
     written_bytes: u64,
     upload: Option<Box<dyn MultipartUpload>>,
+    work: WorkGuard,
 }
 
 impl StorageWriter {
-    pub(super) fn new(location: String, store: Arc<dyn ObjectStore>, path: Path) -> Self {
+    pub(super) fn new(
+        location: String,
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+        work: WorkGuard,
+    ) -> Self {
         Self {
             location,
             store,
@@ -36,6 +44,7 @@ impl StorageWriter {
             pending_bytes: 0,
             written_bytes: 0,
             upload: None,
+            work,
         }
     }
 
@@ -134,6 +143,20 @@ impl StorageWriter {
         // What failed is there to be aborted.
         self.upload = None;
         Ok(())
+    }
+}
+
+impl Drop for StorageWriter {
+    fn drop(&mut self) {
+        let Some(mut upload) = self.upload.take() else {
+            return;
+        };
+        let location = std::mem::take(&mut self.location);
+        runtime::detach(self.work.another(), async move {
+            if let Err(error) = upload.abort().await {
+                tracing::warn!(%error, file = location, "parts of a file were left behind");
+            }
+        });
     }
 }
 
