@@ -35,6 +35,7 @@ mod open;
 mod settings_file;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::prelude::SessionContext;
 
@@ -109,6 +110,15 @@ impl Lakehouse {
     /// When the engine refuses the lake's settings.
     pub fn session(&self) -> Result<Session> {
         Session::try_new(self.lake.clone(), Principal::owner())
+    }
+
+    /// Waits, at most so long, for writes and commits that are under way, and for the deletion of
+    /// what statements that failed or were cancelled have written; false when some of it goes on.
+    ///
+    /// To be called before a program ends its tokio runtime: what is cut off then leaves files that
+    /// no table names.
+    pub async fn work_ended(&self, at_most: Duration) -> bool {
+        self.lake.work_ended(at_most).await
     }
 
     /// Puts the lake's catalogs into a program's own context, with version clauses under every

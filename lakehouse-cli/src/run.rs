@@ -2,11 +2,13 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use futures::StreamExt;
 use lakehouse::core::runtime::blocking;
 use lakehouse::sql::{QueryResult, Session, Statement, parse};
 use lakehouse::{Error, Lakehouse};
+use tokio::sync::OnceCell;
 
 use crate::arguments::SqlArguments;
 use crate::failure::Failure;
@@ -15,21 +17,37 @@ use crate::output::Output;
 use crate::progress::{Progress, count};
 use crate::shell;
 
+/// How long the end of the command waits for commits and deletions of files that are under way.
+const CLEANUP_MAX: Duration = Duration::from_secs(10);
+
 /// Runs `lake sql`.
 pub(crate) async fn run(arguments: SqlArguments) -> Result<(), Failure> {
     let interactive =
         arguments.sql.is_none() && arguments.file.is_none() && io::stdin().is_terminal();
     check(&arguments, interactive)?;
+    let opened = OnceCell::new();
+    let outcome = serve(&arguments, interactive, &opened).await;
+    if let Some(lake) = opened.get() {
+        end_work(lake).await;
+    }
+    outcome
+}
+
+/// Does what the arguments ask for, on the lake that it opens.
+async fn serve(
+    arguments: &SqlArguments,
+    interactive: bool,
+    opened: &OnceCell<Lakehouse>,
+) -> Result<(), Failure> {
+    let lake = || opened.get_or_try_init(|| open(arguments));
     if interactive {
-        let lake = open(&arguments).await?;
-        return shell::run(&lake).await;
+        return shell::run(lake().await?).await;
     }
     let work = async {
-        let text = script(&arguments).await?;
+        let text = script(arguments).await?;
         // The whole text is read first: a typing error in the last statement runs none.
         let statements = parse(&text)?;
-        let lake = open(&arguments).await?;
-        run_script(&lake.session()?, statements, &arguments).await
+        run_script(&lake().await?.session()?, statements, arguments).await
     };
     tokio::select! {
         done = work => done,
@@ -37,6 +55,17 @@ pub(crate) async fn run(arguments: SqlArguments) -> Result<(), Failure> {
             interrupted?;
             Err(Failure::Cancelled)
         }
+    }
+}
+
+/// Lets what failed or was cancelled clean up behind itself; another Ctrl-C ends that too.
+async fn end_work(lake: &Lakehouse) {
+    let has_ended = tokio::select! {
+        has_ended = lake.work_ended(CLEANUP_MAX) => has_ended,
+        _ = tokio::signal::ctrl_c() => false,
+    };
+    if !has_ended {
+        eprintln!("warning: files that were being written may be left behind; no table names them");
     }
 }
 

@@ -30,7 +30,7 @@ pub use memory::{MEMORY_WAREHOUSE, MemoryCatalog, MemoryPointers};
 pub(crate) use metadata_file::to_value as metadata_json;
 pub use pointer::{
     NewPointer, PointerCatalog, PointerStore, StoredPointer, Swap, namespace_exists,
-    namespace_not_empty, no_namespace, no_table, table_exists,
+    namespace_not_empty, no_longer_owned, no_namespace, no_table, table_exists,
 };
 #[cfg(test)]
 pub(crate) use sqlite::End;
@@ -276,14 +276,13 @@ pub trait Catalog: Debug + Send + Sync {
     /// [`crate::error::ErrorKind::NotFound`].
     async fn drop_table(&self, ident: &TableIdent) -> Result<()>;
 
-    /// As [`Self::drop_table`], by one who deletes the table's files next.
+    /// As [`Self::drop_table`], by one who deletes the table's files next. The name goes only while
+    /// it stands on the metadata file of `table`, in one step.
     ///
     /// # Errors
     /// Also [`crate::error::ErrorKind::Unsupported`] for a name whose files belong to another one,
     /// and [`crate::error::ErrorKind::Conflict`] when the name stands for something else by now.
-    async fn drop_owned_table(&self, table: &TablePointer) -> Result<()> {
-        self.drop_table(&table.ident).await
-    }
+    async fn drop_owned_table(&self, table: &TablePointer) -> Result<()>;
 
     /// Gives a table another name.
     ///

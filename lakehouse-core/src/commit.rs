@@ -168,7 +168,8 @@ impl Commits {
             .run(Arc::clone(catalog), ident.clone(), change, caller)
             .instrument(span);
         // It is large, and its callers need not be.
-        runtime::finish(Box::pin(work)).await.map_err(lost)?
+        let guard = catalog.storage().begin_work();
+        runtime::finish(guard, Box::pin(work)).await.map_err(lost)?
     }
 
     async fn run(

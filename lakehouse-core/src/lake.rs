@@ -4,6 +4,7 @@ mod lookup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use iceberg::NamespaceIdent;
 
@@ -91,6 +92,23 @@ impl Lake {
     /// Memory, spill folder, tasks.
     pub fn runtime(&self) -> &Runtime {
         &self.parts.runtime
+    }
+
+    /// Waits, at most so long, for the end of what works on files, see [`Storage::work_ended`]; false
+    /// when some of it goes on.
+    pub async fn work_ended(&self, at_most: Duration) -> bool {
+        let late = self.clock().sleep(at_most);
+        let ended = async {
+            self.storage().work_ended().await;
+            for catalog in self.catalogs().values() {
+                catalog.storage().work_ended().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = ended => true,
+            () = late => false,
+        }
     }
 
     /// Commits, grouped by table.

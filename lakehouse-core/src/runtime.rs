@@ -19,7 +19,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Settings;
-use crate::storage::Storage;
+use crate::storage::{Storage, WorkGuard};
 pub(crate) use containment::{contained, contained_future, contained_stream, contained_work};
 pub use containment::{engine_call, engine_change, engine_future, engine_stream, is_contained};
 pub use reservation::Reservation;
@@ -141,22 +141,30 @@ pub fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) 
 }
 
 /// Starts `work` that must run to its end even when nobody waits for it any longer, such as a
-/// commit whose pointer swap may already have been sent.
+/// commit whose pointer swap may already have been sent. Whoever ends the runtime waits for the
+/// `guard`.
 ///
 /// # Errors
 /// When the work panicked or the runtime is going down.
 pub async fn finish<T: Send + 'static>(
+    guard: WorkGuard,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T> {
-    start(work).await.map_err(join_error)
+    start(guarded(guard, work)).await.map_err(join_error)
 }
 
-/// Starts `work` that nobody waits for, such as cleaning up behind something that was dropped.
-/// Outside of a runtime, and when one is going down, nothing is done.
-pub(crate) fn detach(work: impl Future<Output = ()> + Send + 'static) {
+/// Starts `work` that nobody waits for, such as cleaning up behind something that was dropped, but
+/// who ends the runtime, by the `guard`. Outside of a runtime, and when one is going down, nothing
+/// is done.
+pub(crate) fn detach(guard: WorkGuard, work: impl Future<Output = ()> + Send + 'static) {
     if tokio::runtime::Handle::try_current().is_ok() {
-        drop(start(work));
+        drop(start(guarded(guard, work)));
     }
+}
+
+async fn guarded<T>(guard: WorkGuard, work: impl Future<Output = T>) -> T {
+    let _guard = guard;
+    work.await
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]

@@ -6,6 +6,7 @@
 
 mod counted;
 mod location;
+mod open_work;
 mod remote;
 mod routing;
 mod sync;
@@ -26,6 +27,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use counted::{IoCounters, IoCounts};
 pub use location::{Location, Scheme, join};
+pub use open_work::WorkGuard;
 pub use remote::RemoteStores;
 pub(crate) use unpack::BlockCodec;
 pub use writer::StorageWriter;
@@ -34,6 +36,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Durability;
 use counted::CountedStore;
+use open_work::OpenWork;
 use remote::Remote;
 use routing::RoutingStore;
 
@@ -54,6 +57,7 @@ struct Stores {
     local: CountedStore,
     memory: CountedStore,
     remote: Option<Remote>,
+    open_work: OpenWork,
 }
 
 impl Stores {
@@ -102,6 +106,7 @@ impl Storage {
                 local: CountedStore::new(Arc::new(LocalFileSystem::new())),
                 memory: CountedStore::new(Arc::new(InMemory::new())),
                 remote: None,
+                open_work: OpenWork::default(),
             }),
             statement: None,
         })
@@ -118,6 +123,7 @@ impl Storage {
                 local: CountedStore::new(local),
                 memory: self.stores.memory.clone(),
                 remote: self.stores.remote.clone(),
+                open_work: self.stores.open_work.clone(),
             }),
             statement: self.statement.clone(),
         }
@@ -141,6 +147,7 @@ impl Storage {
                 local: self.stores.local.clone(),
                 memory: self.stores.memory.clone(),
                 remote: Some(Remote::new(remote)),
+                open_work: self.stores.open_work.clone(),
             }),
             statement: self.statement.clone(),
         })
@@ -158,6 +165,17 @@ impl Storage {
             stores: Arc::clone(&self.stores),
             statement: Some(statement),
         }
+    }
+
+    /// Says that files are worked on until the guard is dropped, for [`Self::work_ended`].
+    pub fn begin_work(&self) -> WorkGuard {
+        self.stores.open_work.begin()
+    }
+
+    /// Waits until no work on files is under way: writes, commits, and the deletion of what was
+    /// written by those that failed or were dropped. Reads are not waited for.
+    pub async fn work_ended(&self) {
+        self.stores.open_work.ended().await;
     }
 
     /// Whether commits wait for the disk.
@@ -294,7 +312,8 @@ impl Storage {
     /// As [`Self::resolve`].
     pub fn writer(&self, location: &str) -> Result<StorageWriter> {
         let (store, path) = self.resolve(location)?;
-        Ok(StorageWriter::new(location.to_owned(), store, path))
+        let work = self.begin_work();
+        Ok(StorageWriter::new(location.to_owned(), store, path, work))
     }
 
     /// Deletes a file; a missing one is no error.

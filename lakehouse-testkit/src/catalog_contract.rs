@@ -58,6 +58,7 @@ macro_rules! catalog_contract {
             renamed_tables_keep_their_files_and_free_their_name,
             registered_files_become_tables_and_dropping_keeps_them,
             one_of_many_that_make_the_same_table_wins,
+            an_owned_table_is_dropped_only_as_it_was_read,
             c05_one_of_many_commits_on_one_base_wins_each_round,
             c05_commits_tried_again_lose_nothing,
             c08_a_second_first_commit_conflicts,

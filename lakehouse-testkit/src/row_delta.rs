@@ -35,6 +35,7 @@ pub struct RowDelta {
     folder: String,
     added: Vec<Added>,
     drop: Option<Box<Which>>,
+    remove: Option<Box<Which>>,
     spec_id: Option<i32>,
     sequence_number: i64,
     operation: Operation,
@@ -63,6 +64,7 @@ impl RowDelta {
             folder: folder.into(),
             added: Vec::new(),
             drop: None,
+            remove: None,
             spec_id: None,
             sequence_number: INHERITED,
             operation: Operation::Overwrite,
@@ -107,6 +109,17 @@ impl RowDelta {
         which: impl Fn(&DataFile) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.drop = Some(Box::new(which));
+        self
+    }
+
+    /// Removes the data files of older snapshots that `which` says, in entries that name the
+    /// snapshot which added the file, as PyIceberg up to 0.10 writes them. Only for format
+    /// version 2: rows of version 3 would get other ids.
+    pub fn remove_under_adding_snapshot(
+        mut self,
+        which: impl Fn(&DataFile) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.remove = Some(Box::new(which));
         self
     }
 
@@ -183,7 +196,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// The parent's manifests; those of delete files without the ones that are dropped.
+    /// The parent's manifests without the files that are dropped or removed.
     async fn keep_manifests(&mut self) -> Result<()> {
         let Some(parent) = self.metadata.current_snapshot() else {
             return Ok(());
@@ -191,34 +204,48 @@ impl Work<'_> {
         let bytes = std::fs::read(local_path(parent.manifest_list()))?;
         let list = ManifestList::parse_with_version(&bytes, self.metadata.format_version())?;
         for file in list.consume_entries() {
-            match &self.delta.drop {
-                Some(drop) if file.content == ManifestContentType::Deletes => {
-                    self.rewrite(&file, drop).await?;
-                }
-                _ => self.manifests.push(file),
+            let which = match file.content {
+                ManifestContentType::Deletes => &self.delta.drop,
+                ManifestContentType::Data => &self.delta.remove,
+            };
+            match which {
+                Some(which) => self.rewrite(&file, which).await?,
+                None => self.manifests.push(file),
             }
         }
         Ok(())
     }
 
-    async fn rewrite(&mut self, file: &ManifestFile, drop: &Which) -> Result<()> {
+    async fn rewrite(&mut self, file: &ManifestFile, which: &Which) -> Result<()> {
         let manifest = Manifest::parse_avro(&std::fs::read(local_path(&file.manifest_path))?)?;
-        let mut writer = self.writer(file.partition_spec_id, ManifestContentType::Deletes)?;
+        let mut writer = self.writer(self.snapshot_id, file.partition_spec_id, file.content)?;
+        let mut removed = Vec::new();
         let mut is_empty = true;
         for entry in manifest.entries().iter().filter(|entry| entry.is_alive()) {
-            if drop(entry.data_file()) {
-                continue;
-            }
-            is_empty = false;
             let inherits = entry.status() == ManifestStatus::Added;
             let inherited = inherits.then_some(file.sequence_number);
             let number = entry.sequence_number().or(inherited).unwrap_or(0);
             let snapshot = entry.snapshot_id().unwrap_or(file.added_snapshot_id);
             let data_file = entry.data_file().clone();
+            if which(&data_file) {
+                removed.push((data_file, snapshot, number));
+                continue;
+            }
+            is_empty = false;
             writer.add_existing_file(data_file, snapshot, number, Some(number))?;
         }
         if !is_empty {
             self.manifests.push(writer.write_manifest_file().await?);
+        }
+        if file.content == ManifestContentType::Deletes {
+            return Ok(());
+        }
+        for (data_file, snapshot, number) in removed {
+            let mut writer = self.writer(snapshot, file.partition_spec_id, file.content)?;
+            writer.add_delete_file(data_file, number, Some(number))?;
+            let mut manifest = writer.write_manifest_file().await?;
+            manifest.added_snapshot_id = self.snapshot_id;
+            self.manifests.push(manifest);
         }
         Ok(())
     }
@@ -234,7 +261,7 @@ impl Work<'_> {
         groups.sort_by_key(|(spec_id, content)| (*spec_id, *content as i32));
         groups.dedup();
         for (spec_id, content) in groups {
-            let mut writer = self.writer(spec_id, content)?;
+            let mut writer = self.writer(self.snapshot_id, spec_id, content)?;
             let of_group = added.iter().filter(|added| {
                 added.spec_id.unwrap_or(default) == spec_id && content_of(&added.file) == content
             });
@@ -246,7 +273,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn writer(&self, spec_id: i32, content: ManifestContentType) -> Result<ManifestWriter> {
+    /// A writer of one manifest, whose new and removed entries name the snapshot.
+    fn writer(
+        &self,
+        snapshot_id: i64,
+        spec_id: i32,
+        content: ManifestContentType,
+    ) -> Result<ManifestWriter> {
         let number = self.manifests.len();
         let path = format!(
             "{}/manifest-{}-{number}.avro",
@@ -258,7 +291,7 @@ impl Work<'_> {
             .ok_or_else(|| Error::invalid(format!("the table has no partition spec {spec_id}")))?;
         let builder = ManifestWriterBuilder::new(
             self.io.new_output(path)?,
-            Some(self.snapshot_id),
+            Some(snapshot_id),
             Arc::clone(self.metadata.current_schema()),
             spec.as_ref().clone(),
         );

@@ -102,6 +102,10 @@ impl Catalog for Busy {
         self.inner.drop_table(ident).await
     }
 
+    async fn drop_owned_table(&self, table: &TablePointer) -> Result<()> {
+        self.inner.drop_owned_table(table).await
+    }
+
     async fn rename_table(&self, from: &TableIdent, to: &TableIdent) -> Result<()> {
         self.inner.rename_table(from, to).await
     }

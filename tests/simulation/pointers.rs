@@ -155,6 +155,10 @@ impl PointerStore for SimulatedPointers {
         self.pointers().remove(ident).await
     }
 
+    async fn remove_owned(&self, ident: &TableIdent, location: &str) -> Result<()> {
+        self.pointers().remove_owned(ident, location).await
+    }
+
     async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<()> {
         self.pointers().rename(from, to).await
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_glue::types::Table;
-use lakehouse_core::catalog::no_table;
+use lakehouse_core::catalog::{no_longer_owned, no_table};
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::TableIdent;
 
@@ -52,29 +52,21 @@ impl GluePointers {
     pub(super) async fn drop_owned_entry(&self, ident: &TableIdent, location: &str) -> Result<()> {
         let seen = self.droppable(ident).await?;
         let seen = seen.ok_or_else(|| no_table(ident))?;
-        let shown = seen.place.shown();
         if seen.table.target_table().is_some() {
             return Err(Error::unsupported(format!(
-                "{shown} is a link, and the files belong to the table behind it: drop it without \
-                 PURGE"
+                "{} is a link, and the files belong to the table behind it: drop it without PURGE",
+                seen.place.shown()
             )));
         }
-        let committed = || {
-            let said = format!(
-                "somebody else committed to {shown}, renamed it or made it anew meanwhile: nothing \
-                 was dropped, try again"
-            );
-            Error::new(ErrorKind::Conflict, said)
-        };
         if other::parameter(&seen.table, other::METADATA_LOCATION) != Some(location) {
-            return Err(committed());
+            return Err(no_longer_owned(ident));
         }
         let id = self.calls.new_id();
         let mark = (other::PURGING, id.as_str());
         match self.retire(&seen, mark).await {
             Ok(()) => {}
             Err(failure) if failure.is_stale() => {
-                return Err(committed().with_source(failure.error));
+                return Err(no_longer_owned(ident).with_source(failure.error));
             }
             Err(failure) if failure.is("EntityNotFoundException") => return Err(no_table(ident)),
             Err(failure) => return Err(changed(failure)),

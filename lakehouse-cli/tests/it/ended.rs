@@ -194,6 +194,31 @@ fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
 
 #[cfg(unix)]
 #[test]
+fn an_interrupted_insert_leaves_no_files() {
+    let place = Place::new();
+    place.ok(&["CREATE TABLE t (id BIGINT, b BINARY) \
+                TBLPROPERTIES ('write.target-file-size-bytes' = '100000')"]);
+    let folder = place.path().join("lake");
+    let before = files(&folder);
+    let mut child = start(
+        &place,
+        "INSERT INTO t SELECT value, sha512(CAST(value AS VARCHAR)) \
+         FROM generate_series(1, 1000000000)",
+    );
+    while files(&folder).len() < before.len() + 30 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(sent.success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
+    assert_eq!(files(&folder), before);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_change_of_rows_on_a_full_disk_leaves_everything_as_it_was() {
     for mode in ["copy-on-write", "merge-on-read"] {
         let place = Place::new();

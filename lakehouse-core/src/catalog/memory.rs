@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::pointer::{
     NewPointer, PointerCatalog, PointerStore, StoredPointer, Swap, namespace_exists,
-    namespace_not_empty, no_namespace, no_table, table_exists,
+    namespace_not_empty, no_longer_owned, no_namespace, no_table, table_exists,
 };
 use super::{CatalogParts, Turn};
 use crate::error::Result;
@@ -200,6 +200,21 @@ impl PointerStore for MemoryPointers {
             .tables_mut(ident.namespace())
             .and_then(|tables| tables.remove(ident.name()));
         removed.map(|_| ()).ok_or_else(|| no_table(ident))
+    }
+
+    async fn remove_owned(&self, ident: &TableIdent, location: &str) -> Result<()> {
+        let mut state = self.state();
+        let tables = state
+            .tables_mut(ident.namespace())
+            .ok_or_else(|| no_table(ident))?;
+        match tables.get(ident.name()) {
+            None => Err(no_table(ident)),
+            Some(now) if now != location => Err(no_longer_owned(ident)),
+            Some(_) => {
+                tables.remove(ident.name());
+                Ok(())
+            }
+        }
     }
 
     async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<()> {

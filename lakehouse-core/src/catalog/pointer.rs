@@ -24,7 +24,9 @@ use crate::name::{NamespaceIdent, TableIdent};
 use crate::storage::Storage;
 use change::{Change, Changed};
 use refusal::moved_by_others;
-pub use refusal::{namespace_exists, namespace_not_empty, no_namespace, no_table, table_exists};
+pub use refusal::{
+    namespace_exists, namespace_not_empty, no_longer_owned, no_namespace, no_table, table_exists,
+};
 
 /// How a pointer swap ended, when it did not fail before it was asked for.
 #[must_use = "a swap that is not looked at may be lost or unknown"]
@@ -146,11 +148,9 @@ pub trait PointerStore: Debug + Send + Sync {
     /// As [`Catalog::drop_table`].
     async fn remove(&self, ident: &TableIdent) -> Result<()>;
 
-    /// As [`Catalog::drop_owned_table`], of the table that stands on a metadata file.
-    async fn remove_owned(&self, ident: &TableIdent, location: &str) -> Result<()> {
-        let _ = location;
-        self.remove(ident).await
-    }
+    /// As [`Catalog::drop_owned_table`], of the table that stands on a metadata file. For a name
+    /// that stands elsewhere by now the error is [`no_longer_owned`].
+    async fn remove_owned(&self, ident: &TableIdent, location: &str) -> Result<()>;
 
     /// As [`Catalog::rename_table`].
     async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<()>;

@@ -136,7 +136,8 @@ impl Commits {
             snapshot: None,
             caller,
         };
-        runtime::finish(Box::pin(creation.run().instrument(span)))
+        let guard = catalog.storage().begin_work();
+        runtime::finish(guard, Box::pin(creation.run().instrument(span)))
             .await
             .map_err(lost)?
     }

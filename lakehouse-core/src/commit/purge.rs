@@ -28,11 +28,13 @@ impl Commits {
     /// Drops a table and deletes every file that its metadata reaches.
     ///
     /// The name goes first. Once it is gone the deletions run to their end, also when the future
-    /// is dropped. Files that another commit adds between are left behind.
+    /// is dropped.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when the table's property `gc.enabled` is false, or what its
-    /// metadata name cannot be told: the table is not dropped then. Else what the catalog answers.
+    /// metadata name cannot be told: the table is not dropped then, nor where somebody else commits
+    /// to it meanwhile or gives its name to another ([`ErrorKind::Conflict`]). Else what the
+    /// catalog answers.
     pub async fn purge(&self, catalog: &Arc<dyn Catalog>, ident: &TableIdent) -> Result<Purged> {
         let pointer = catalog.load_table(ident).await?;
         let gc = pointer.metadata.properties().get("gc.enabled");
@@ -55,6 +57,7 @@ impl Commits {
                 .with_context("table", ident)
                 .with_source(error)
             })?;
+        let guard = storage.begin_work();
         let catalog = Arc::clone(catalog);
         let work = async move {
             catalog.drop_owned_table(&pointer).await?;
@@ -66,7 +69,7 @@ impl Commits {
                 failed_files,
             })
         };
-        runtime::finish(work.instrument(span)).await?
+        runtime::finish(guard, work.instrument(span)).await?
     }
 }
 

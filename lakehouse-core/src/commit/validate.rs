@@ -321,9 +321,9 @@ impl<'a> Checks<'a> {
     fn check_data(&self, read: &ReadManifest, snapshot: &Snapshot) -> Result<Vec<String>> {
         let mut gone = Vec::new();
         let is_deletion = snapshot.summary().operation == Operation::Delete;
-        for file in own(placed_files(read)?, snapshot) {
+        for file in placed_files(read)?.into_iter().filter(is_change) {
             let path = file.path();
-            if file.status() != ManifestStatus::Existing && !is_rewrite(snapshot) {
+            if !is_rewrite(snapshot) {
                 let scope = self.read.as_ref().filter(|scope| scope.may_hold(&file));
                 refuse(scope, &file, READ_ROWS)?;
             }
@@ -376,9 +376,7 @@ impl<'a> Checks<'a> {
         snapshot: &Snapshot,
         metadata: &TableMetadata,
     ) -> Result<()> {
-        let is_new = |file: &PlacedFile| {
-            file.status() == ManifestStatus::Added && file.snapshot_id == snapshot.snapshot_id()
-        };
+        let is_new = |file: &PlacedFile| file.status() == ManifestStatus::Added;
         let is_rewrite = is_rewrite(snapshot);
         for file in placed_files(read)?.into_iter().filter(is_new) {
             let scope = self.read.as_ref();
@@ -428,10 +426,10 @@ impl<'a> Checks<'a> {
     }
 }
 
-/// The files that a snapshot added or removed itself.
-fn own(files: Vec<PlacedFile>, snapshot: &Snapshot) -> impl Iterator<Item = PlacedFile> {
-    let id = snapshot.snapshot_id();
-    files.into_iter().filter(move |file| file.snapshot_id == id)
+/// Whether the snapshot that wrote the manifest added or removed the file. The entry's own snapshot
+/// does not tell: PyIceberg up to 0.10 lists removed files under the one that added them.
+fn is_change(file: &PlacedFile) -> bool {
+    file.status() != ManifestStatus::Existing
 }
 
 /// Rewrites move rows and leave the table's contents as they are.

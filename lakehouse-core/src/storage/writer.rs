@@ -9,14 +9,15 @@ use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use parquet::arrow::async_writer::AsyncFileWriter;
 
+use super::WorkGuard;
 use crate::error::Result;
 use crate::runtime;
 
 /// Bytes gathered before a part is sent; a file of at most one part is a single request.
 const PART_BYTES: usize = 8 << 20;
 
-/// A file being written. Nothing stands under its name before [`Self::finish`]; dropping the
-/// writer gives the file up, as [`Self::abort`] does, in the background.
+/// A file being written. Nothing stands under its name before [`Self::finish`]; dropped before, it
+/// is given up as by [`Self::abort`].
 pub struct StorageWriter {
     location: String,
     store: Arc<dyn ObjectStore>,
@@ -25,10 +26,16 @@ pub struct StorageWriter {
     pending_bytes: usize,
     written_bytes: u64,
     upload: Option<Box<dyn MultipartUpload>>,
+    work: WorkGuard,
 }
 
 impl StorageWriter {
-    pub(super) fn new(location: String, store: Arc<dyn ObjectStore>, path: Path) -> Self {
+    pub(super) fn new(
+        location: String,
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+        work: WorkGuard,
+    ) -> Self {
         Self {
             location,
             store,
@@ -37,6 +44,7 @@ impl StorageWriter {
             pending_bytes: 0,
             written_bytes: 0,
             upload: None,
+            work,
         }
     }
 
@@ -138,16 +146,15 @@ impl StorageWriter {
     }
 }
 
-/// A store may keep, and bill, parts of a file that was given up until somebody throws them away.
 impl Drop for StorageWriter {
     fn drop(&mut self) {
         let Some(mut upload) = self.upload.take() else {
             return;
         };
         let location = std::mem::take(&mut self.location);
-        runtime::detach(async move {
+        runtime::detach(self.work.another(), async move {
             if let Err(error) = upload.abort().await {
-                tracing::warn!(%location, %error, "parts of a file that was given up are left");
+                tracing::warn!(%error, file = location, "parts of a file were left behind");
             }
         });
     }

@@ -9,7 +9,7 @@ use super::WrittenFile;
 use super::parquet_file::ParquetFile;
 use crate::error::{Error, Result};
 use crate::runtime;
-use crate::storage::Storage;
+use crate::storage::{Storage, WorkGuard};
 
 /// Files that are ended or deleted at the same time.
 const CONCURRENT_FILES: usize = 8;
@@ -21,6 +21,7 @@ pub(crate) struct EndedFiles {
     ending: FuturesUnordered<Ending>,
     ending_bytes: usize,
     files: Vec<WrittenFile>,
+    work: WorkGuard,
 }
 
 /// A file being ended by a task of its own: its last row group may be large.
@@ -48,6 +49,7 @@ impl EndedFiles {
     /// None yet, of files that `storage` holds.
     pub(crate) fn new(storage: Storage) -> Self {
         Self {
+            work: storage.begin_work(),
             storage,
             ending: FuturesUnordered::new(),
             ending_bytes: 0,
@@ -138,7 +140,7 @@ impl Drop for EndedFiles {
         let ending = std::mem::take(&mut self.ending);
         let mut files = std::mem::take(&mut self.files);
         // Nobody waits any longer, and a file without a name in any snapshot is only litter.
-        runtime::detach(async move {
+        runtime::detach(self.work.another(), async move {
             let ended: Vec<_> = ending.collect().await;
             files.extend(ended.into_iter().filter_map(|(_, file)| file.ok()));
             if let Err(error) = delete(&storage, files).await {

@@ -50,6 +50,37 @@ fn append(metadata: &TableMetadata, snapshot_id: i64) -> [TableUpdate; 2] {
     [TableUpdate::AddSnapshot { snapshot }, main_at(snapshot_id)]
 }
 
+/// Whoever deletes a table's files next drops the name only of what he has read: neither of what
+/// others committed since, nor of another table of that name.
+///
+/// # Errors
+/// When the catalog fails.
+pub async fn an_owned_table_is_dropped_only_as_it_was_read(
+    catalog: Arc<dyn Catalog>,
+) -> Result<()> {
+    let read = make_table(catalog.as_ref(), &["n", "t"]).await?;
+    let ident = &read.ident;
+    let updates = vec![set_property("owner", "somebody")];
+    let moved = committed(catalog.commit(&read, vec![], updates).await?)?;
+    assert_kind(&catalog.drop_owned_table(&read).await, ErrorKind::Conflict);
+    assert_eq!(
+        catalog.load_table(ident).await?.metadata_location,
+        moved.metadata_location
+    );
+    catalog.drop_table(ident).await?;
+    assert_kind(&catalog.drop_owned_table(&moved).await, ErrorKind::NotFound);
+    let anew = make_table(catalog.as_ref(), &["n", "t"]).await?;
+    assert_kind(&catalog.drop_owned_table(&moved).await, ErrorKind::Conflict);
+    assert_eq!(
+        catalog.load_table(ident).await?.metadata_location,
+        anew.metadata_location
+    );
+    catalog.drop_owned_table(&anew).await?;
+    assert_kind(&catalog.load_table(ident).await, ErrorKind::NotFound);
+    assert!(catalog.storage().exists(&anew.metadata_location).await?);
+    Ok(())
+}
+
 /// Each committer adds a column and requires that nobody else did: one wins each round, the others
 /// conflict, and the table is what the winner made of it.
 ///

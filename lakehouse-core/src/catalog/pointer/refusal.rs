@@ -40,6 +40,18 @@ pub fn table_exists(ident: &TableIdent) -> Error {
     )
 }
 
+/// That a table which was to go with its files is not the one any more that was read.
+pub fn no_longer_owned(ident: &TableIdent) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "somebody else committed to table {}, renamed it or made it anew meanwhile: nothing \
+             was dropped, try again",
+            shown(ident)
+        ),
+    )
+}
+
 pub(super) fn moved_by_others(ident: &TableIdent) -> Error {
     Error::new(
         ErrorKind::Conflict,

@@ -12,7 +12,7 @@ use super::rows::{Location, Rows};
 use crate::catalog::Turn;
 use crate::catalog::pointer::{
     NewPointer, PointerStore, StoredPointer, Swap, namespace_exists, namespace_not_empty,
-    no_namespace, no_table, table_exists,
+    no_longer_owned, no_namespace, no_table, table_exists,
 };
 use crate::error::{Error, Result};
 use crate::name::{NamespaceIdent, TableIdent};
@@ -277,6 +277,23 @@ impl PointerStore for SqlitePointers {
             } else {
                 Err(no_table(&ident))
             })
+        })
+        .await?
+        .known()
+    }
+
+    async fn remove_owned(&self, ident: &TableIdent, location: &str) -> Result<()> {
+        let namespace = lookup(ident.namespace()).ok_or_else(|| no_table(ident))?;
+        let (ident, expected) = (ident.clone(), Location::File(location.to_owned()));
+        self.write(move |rows| {
+            let found = rows.location(&namespace, ident.name())?;
+            if found == Location::NoTable {
+                return Ok(Err(no_table(&ident)));
+            }
+            if found != expected {
+                return Ok(Err(no_longer_owned(&ident)));
+            }
+            rows.delete_table(&namespace, ident.name()).map(|_| Ok(()))
         })
         .await?
         .known()

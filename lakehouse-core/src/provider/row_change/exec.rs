@@ -164,8 +164,9 @@ impl ExecutionPlan for RowChangeExec {
         let counts = async move {
             // Whoever drops the answer gives the change up; the tasks then clean up behind it.
             let _presence = stop.on_drop();
+            let guard = change.target.table.storage().begin_work();
             let work = Box::pin(run(change, streams, tasks, stop)).instrument(Span::current());
-            let counts = runtime::finish(work).await??;
+            let counts = runtime::finish(guard, work).await??;
             let all = counts.inserted + counts.updated + counts.deleted;
             Ok([all, counts.inserted, counts.updated, counts.deleted])
         };

@@ -215,6 +215,38 @@ async fn a_rewrite_conflicts_with_equality_deletes_that_became_positions() {
     }
 }
 
+/// PyIceberg up to 0.10 rewrites a file so that the removal's entry names the adding snapshot.
+#[tokio::test]
+async fn a_removal_listed_under_the_adding_snapshot_conflicts() {
+    let changes = [
+        (RowStatement::Delete, false, "missing data files"),
+        (RowStatement::Update, false, "missing data files"),
+        (RowStatement::Update, true, "missing required"),
+    ];
+    for (statement, copies, text) in changes {
+        let (world, base) = filled(FormatVersion::V2).await;
+        let file = world.file(&base, "a").await;
+        let rewritten = world.write(&[(1, "a")]).await.remove(0).data_file;
+        let path = file.path().to_owned();
+        let delta = RowDelta::new(world.folder.path().display().to_string())
+            .remove_under_adding_snapshot(move |file| file.file_path() == path)
+            .add(rewritten);
+        commit_delta(&world, delta).await;
+        let change = FileChange::row_level(&base, statement)
+            .add(world.write(&[(101, "a")]).await)
+            .with_isolation(Isolation::Snapshot);
+        let change = match copies {
+            true => change.remove(&file),
+            false => change
+                .add(vec![world.deletes(&base, &file, &[0])])
+                .referencing(&file),
+        };
+        refused(world.commit(change).await, ErrorKind::Conflict, text);
+        let rows = world.rows_with_ids(&world.table().await).await;
+        assert_eq!(rows.into_keys().collect::<Vec<_>>(), [1, 3, 4]);
+    }
+}
+
 #[tokio::test]
 async fn deletes_of_a_file_that_went_are_left_out() {
     for version in VERSIONS {

@@ -209,6 +209,17 @@ impl Catalog for FaultyCatalog {
         Ok(())
     }
 
+    async fn drop_owned_table(&self, table: &TablePointer) -> Result<()> {
+        let mut tables = self.tables.lock().unwrap();
+        match tables.get(&table.ident) {
+            Some(now) if now.metadata_location == table.metadata_location => {
+                tables.remove(&table.ident);
+                Ok(())
+            }
+            _ => Err(conflict()),
+        }
+    }
+
     async fn rename_table(&self, _: &TableIdent, _: &TableIdent) -> Result<()> {
         not_tested()
     }
