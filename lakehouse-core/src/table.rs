@@ -22,6 +22,7 @@ pub use arrow_type::{
 pub use history::HistoryEntry;
 pub(crate) use history::ancestor_ids;
 pub use refs::{MAIN_BRANCH, Reference, ReferenceKind};
+pub use value_text::default_json;
 pub use version::Version;
 pub(crate) use version::time_text;
 

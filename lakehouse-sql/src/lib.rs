@@ -25,6 +25,7 @@ mod date_bin;
 mod date_format;
 mod date_trunc;
 mod decimal_arithmetic;
+mod default_text;
 mod environment;
 mod exact_cast;
 mod execute;

@@ -48,6 +48,7 @@ const FLOORS: [Floors; 3] = [
                 "substr",
                 "written_decimal",
                 "uuid_text",
+                "default_text",
                 "aggregate_call",
                 "mergeable_key",
             ],
