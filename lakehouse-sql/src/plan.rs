@@ -79,14 +79,13 @@ pub(crate) fn plan(governed: Governed, lake: &Lake, state: &SessionState) -> Res
     let planner = SqlToRel::new_with_options(&context, parser_options(state));
     let work = match intent {
         Intent::Rows { statement, insert } => {
-            let mut form = insert.unwrap_or_default();
-            let file = form.file.take();
+            let form = insert.unwrap_or_default();
             let rows = plan_rows(*statement, &form, &planner, &context)?;
             let plan = Box::new(match form.overwrite {
                 Some(_) => insert::with_reads(rows, state)?,
                 None => rows,
             });
-            match file {
+            match form.file {
                 Some(file) => Work::Copied { plan, file },
                 None => Work::Rows(plan),
             }

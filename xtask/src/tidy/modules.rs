@@ -48,6 +48,8 @@ const FLOORS: [Floors; 3] = [
                 "substr",
                 "written_decimal",
                 "uuid_text",
+                "hex_text",
+                "json_number",
                 "default_text",
                 "aggregate_call",
                 "mergeable_key",
