@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StringArray,
+    StructArray,
+};
 use arrow::csv::WriterBuilder as CsvBuilder;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 use arrow::json::writer::{LineDelimited, WriterBuilder as JsonBuilder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -139,7 +142,7 @@ impl<'a> Encoder<'a> {
                 }
             }
             Kind::Csv(writer) => writer.write(&without_nesting(batch)?)?,
-            Kind::Json(writer) => writer.write(batch)?,
+            Kind::Json(writer) => writer.write(&with_text_keys(batch)?)?,
             Kind::Parquet(writer) => writer.write(batch)?,
             Kind::ArrowFile(writer) => writer.write(batch)?,
             Kind::ArrowStream(writer) => writer.write(batch)?,
@@ -232,6 +235,90 @@ fn without_nesting(batch: &RecordBatch) -> Result<RecordBatch> {
     )?)
 }
 
+/// JSON has texts alone as keys: those of maps are written as they are shown in a table.
+fn with_text_keys(batch: &RecordBatch) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().map(text_keys);
+    let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
+    let schema = batch.schema();
+    let fields = schema.fields().iter().zip(&columns);
+    let fields: Fields = fields
+        .map(|(field, column)| retyped(field, column))
+        .collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let schema = Arc::new(Schema::new(fields));
+    Ok(RecordBatch::try_new_with_options(
+        schema, columns, &options,
+    )?)
+}
+
+/// Values with texts in the place of the keys of maps in them.
+fn text_keys(values: &ArrayRef) -> Result<ArrayRef> {
+    Ok(match values.data_type() {
+        data_type if !has_other_keys(data_type) => Arc::clone(values),
+        DataType::Map(entries, _) => {
+            let map = values.as_map();
+            let keys: ArrayRef = Arc::new(shown(map.keys())?);
+            let columns = vec![keys, text_keys(map.values())?];
+            let (entries, pairs) = match entries.data_type() {
+                DataType::Struct(pair) => {
+                    let pair = pair.iter().zip(&columns);
+                    let pair: Fields = pair.map(|(field, own)| retyped(field, own)).collect();
+                    let data_type = DataType::Struct(pair.clone());
+                    let entries = entries.as_ref().clone().with_data_type(data_type);
+                    (
+                        Arc::new(entries),
+                        StructArray::try_new(pair, columns, None)?,
+                    )
+                }
+                _ => return Ok(Arc::clone(values)),
+            };
+            let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
+            Arc::new(MapArray::try_new(entries, offsets, pairs, nulls, false)?)
+        }
+        DataType::Struct(fields) => {
+            let (own, nulls) = (values.as_struct(), values.nulls().cloned());
+            let columns = own.columns().iter().map(text_keys);
+            let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
+            let fields = fields.iter().zip(&columns);
+            let fields: Fields = fields.map(|(field, own)| retyped(field, own)).collect();
+            Arc::new(StructArray::try_new(fields, columns, nulls)?)
+        }
+        DataType::List(element) => {
+            let list = values.as_list::<i32>();
+            let inner = text_keys(list.values())?;
+            let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+            Arc::new(ListArray::try_new(
+                retyped(element, &inner),
+                offsets,
+                inner,
+                nulls,
+            )?)
+        }
+        _ => Arc::clone(values),
+    })
+}
+
+fn retyped(field: &FieldRef, values: &ArrayRef) -> FieldRef {
+    let data_type = values.data_type().clone();
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
+}
+
+/// Whether a type has maps in it whose keys are no texts.
+fn has_other_keys(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(pair) => match pair.as_ref() {
+                [key, value] => !key.data_type().is_string() || has_other_keys(value.data_type()),
+                _ => false,
+            },
+            _ => false,
+        },
+        DataType::Struct(fields) => fields.iter().any(|field| has_other_keys(field.data_type())),
+        DataType::List(element) => has_other_keys(element.data_type()),
+        _ => false,
+    }
+}
+
 fn is_nested(data_type: &DataType) -> bool {
     data_type.is_nested()
 }
@@ -250,7 +337,8 @@ fn shown(column: &ArrayRef) -> Result<StringArray> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int64Array, ListArray};
+    use arrow::array::{Int32Builder, Int64Array, MapBuilder, StringBuilder};
+    use arrow::buffer::OffsetBuffer;
     use arrow::datatypes::Int64Type;
 
     use super::*;
@@ -296,6 +384,32 @@ mod tests {
              {\"id\":null,\"name\":\"ü\\\"c\",\"list\":null}\n"
         );
         assert!(text(Format::Table, &rows()).contains("| NULL | ü\"c"));
+    }
+
+    #[test]
+    fn keys_of_maps_are_texts_in_json() {
+        let mut maps = MapBuilder::new(None, Int32Builder::new(), StringBuilder::new());
+        maps.keys().append_value(7);
+        maps.values().append_value("seven");
+        maps.append(true).unwrap();
+        maps.append(false).unwrap();
+        let maps: ArrayRef = Arc::new(maps.finish());
+        let lists: ArrayRef = Arc::new(ListArray::new(
+            Arc::new(Field::new("element", maps.data_type().clone(), true)),
+            OffsetBuffer::from_lengths([1, 1]),
+            Arc::clone(&maps),
+            None,
+        ));
+        let structs = StructArray::from(vec![(
+            Arc::new(Field::new("l", lists.data_type().clone(), true)),
+            lists,
+        )]);
+        let rows = RecordBatch::try_from_iter([("m", maps), ("s", Arc::new(structs) as ArrayRef)]);
+        assert_eq!(
+            text(Format::Json, &rows.unwrap()),
+            "{\"m\":{\"7\":\"seven\"},\"s\":{\"l\":[{\"7\":\"seven\"}]}}\n\
+             {\"m\":null,\"s\":{\"l\":[null]}}\n"
+        );
     }
 
     #[test]

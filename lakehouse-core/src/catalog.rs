@@ -9,6 +9,7 @@ mod metadata_file;
 pub(crate) mod nano_default;
 mod pointer;
 mod sqlite;
+pub(crate) mod unwritten_default;
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug};

@@ -24,6 +24,7 @@ pub use history::HistoryEntry;
 pub(crate) use history::ancestor_ids;
 pub use one_nan::with_one_nan;
 pub use refs::{MAIN_BRANCH, Reference, ReferenceKind};
+pub use value_text::default_json;
 pub use version::Version;
 pub(crate) use version::time_text;
 

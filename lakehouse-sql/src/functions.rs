@@ -19,18 +19,18 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::prelude::Expr;
 use datafusion::sql::planner::ParserOptions;
 
-use crate::type_planner::MicrosecondTypes;
+use crate::type_planner::TableTypes;
 
 /// Functions and options of a session, without any table: for constant expressions.
 pub(crate) struct FunctionsOnly<'a> {
     state: &'a SessionState,
-    types: Arc<MicrosecondTypes>,
+    types: Arc<TableTypes>,
 }
 
 impl<'a> FunctionsOnly<'a> {
     pub(crate) fn new(state: &'a SessionState) -> Self {
         let zone = state.config_options().execution.time_zone.clone();
-        let types = MicrosecondTypes {
+        let types = TableTypes {
             zone: zone.unwrap_or_else(|| "UTC".to_owned()),
         };
         Self {
@@ -109,7 +109,7 @@ impl ContextProvider for FunctionsOnly<'_> {
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        let types: Arc<MicrosecondTypes> = Arc::clone(&self.types);
+        let types: Arc<TableTypes> = Arc::clone(&self.types);
         Some(types)
     }
 

@@ -22,7 +22,7 @@ pub use version::{VersionClause, version_clause};
 
 pub(crate) use cursor::{Cursor, word_token};
 pub(crate) use dialect::DIALECT;
-pub(crate) use failure::{invalid_at, unsupported_at};
+pub(crate) use failure::{CAST_TO_MAP, invalid_at, unsupported_at};
 pub(crate) use suggest::nearest;
 
 use crate::statement::{self, Statement};

@@ -79,14 +79,13 @@ pub(crate) fn plan(governed: Governed, lake: &Lake, state: &SessionState) -> Res
     let planner = SqlToRel::new_with_options(&context, parser_options(state));
     let work = match intent {
         Intent::Rows { statement, insert } => {
-            let mut form = insert.unwrap_or_default();
-            let file = form.file.take();
+            let form = insert.unwrap_or_default();
             let rows = plan_rows(*statement, &form, &planner, &context)?;
             let plan = Box::new(match form.overwrite {
                 Some(_) => insert::with_reads(rows, state)?,
                 None => rows,
             });
-            match file {
+            match form.file {
                 Some(file) => Work::Copied { plan, file },
                 None => Work::Rows(plan),
             }
@@ -231,7 +230,10 @@ fn to_explain(
 /// The engine's planning error with the place it names, when it does.
 fn planning_error(error: DataFusionError) -> Error {
     let place = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    let error = match unknown_column(&error) {
+    let clearer = unknown_column(&error)
+        .or_else(|| repeated_name(&error))
+        .or_else(|| outer_field(&error));
+    let error = match clearer {
         Some(clearer) => clearer,
         None => Error::from(error),
     };
@@ -241,6 +243,33 @@ fn planning_error(error: DataFusionError) -> Error {
             .with_context("column", span.start.column),
         None => error,
     }
+}
+
+/// The engine speaks of its schema, the user has written names.
+fn repeated_name(error: &DataFusionError) -> Option<Error> {
+    let DataFusionError::SchemaError(schema, _) = error.find_root() else {
+        return None;
+    };
+    let SchemaError::DuplicateQualifiedField { qualifier, .. } = schema.as_ref() else {
+        return None;
+    };
+    Some(Error::invalid(format!(
+        "two tables of this query are called {}; give one of them another name with AS",
+        quote(qualifier.table())
+    )))
+}
+
+/// A field of a column of the query around that is written without the table's name.
+fn outer_field(error: &DataFusionError) -> Option<Error> {
+    const REFUSAL: &str = "Nested identifiers are not yet supported for OuterReferenceColumn ";
+    let DataFusionError::NotImplemented(message) = error.find_root() else {
+        return None;
+    };
+    let column = message.strip_prefix(REFUSAL)?;
+    Some(Error::unsupported(format!(
+        "a field of column {column} of the query around is named with its table here: write \
+         {column}.field"
+    )))
 }
 
 /// The engine lists every column there is; the nearest ones say more.

@@ -6,7 +6,7 @@
 //! takes: it is given a number of that type. A key that a map is asked for is compared with the
 //! map's as it is written: it becomes of their type. Its `date_part` counts ISO's days of the week
 //! from 0, and has no parts of differences of times but wholes. Its `substr` knows no place from the
-//! end.
+//! end. Its casts make no UUID of a text, and bytes of a number in an order that nobody asked for.
 
 use std::sync::Arc;
 
@@ -20,15 +20,18 @@ use datafusion::functions::core::nullif::NullIfFunc;
 use datafusion::functions::datetime::date_part::DatePartFunc;
 use datafusion::functions::math::round::RoundFunc;
 use datafusion::functions::unicode::substr::SubstrFunc;
-use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Case, ExprSchemable, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::{Expr, lit};
+use lakehouse_core::error::Error;
 
+use crate::hex_text::is_bytes;
 use crate::length::part_of_length;
 use crate::substr::Substr;
+use crate::uuid_text::{may_be_uuid, uuid_if_any, uuid_of_text};
 
 /// See the module documentation. Stands before the rules that make types of comparisons equal.
 #[derive(Debug)]
@@ -54,6 +57,19 @@ impl AnalyzerRule for TypedCallRule {
 }
 
 fn written(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if let Expr::Cast(Cast {
+        expr: value,
+        data_type,
+    })
+    | Expr::TryCast(TryCast {
+        expr: value,
+        data_type,
+    }) = &expr
+    {
+        let is_try = matches!(expr, Expr::TryCast(_));
+        let bytes = as_bytes(value, data_type, is_try, schema)?;
+        return Ok(bytes.map_or_else(|| Transformed::no(expr), Transformed::yes));
+    }
     let Expr::ScalarFunction(call) = &expr else {
         return Ok(Transformed::no(expr));
     };
@@ -68,6 +84,33 @@ fn written(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         () => None,
     };
     Ok(written.map_or_else(|| Transformed::no(expr), Transformed::yes))
+}
+
+/// A cast to UUIDs or other bytes, where the engine's means something else.
+fn as_bytes(
+    value: &Expr,
+    target: &DataType,
+    is_try: bool,
+    schema: &DFSchema,
+) -> Result<Option<Expr>> {
+    if !is_bytes(target) {
+        return Ok(None);
+    }
+    let Ok(given) = value.get_type(schema) else {
+        return Ok(None);
+    };
+    if given.is_integer() {
+        return Err(Error::unsupported(
+            "a number is not cast to BINARY, whose engines do not agree on the order of its bytes; \
+             cast it to VARCHAR first, if its digits are meant",
+        )
+        .into());
+    }
+    Ok(match (may_be_uuid(target) && given.is_string(), is_try) {
+        (false, _) => None,
+        (true, false) => Some(uuid_of_text(value.clone())),
+        (true, true) => Some(uuid_if_any(value.clone())),
+    })
 }
 
 /// `substr` with places from the end.

@@ -23,9 +23,12 @@ use crate::of_columns::of_columns;
 /// Bytes of a UUID.
 const BYTES: i32 = 16;
 
+/// The type of UUIDs.
+pub(crate) const UUID: DataType = DataType::FixedSizeBinary(BYTES);
+
 /// Whether values of a type may be UUIDs: `fixed[16]` looks the same.
 pub(crate) fn may_be_uuid(data_type: &DataType) -> bool {
-    *data_type == DataType::FixedSizeBinary(BYTES)
+    *data_type == UUID
 }
 
 /// The UUID that a text says.
@@ -49,20 +52,31 @@ pub(crate) fn uuid_value(uuid: Uuid) -> ScalarValue {
 
 /// The UUIDs that an expression's texts say.
 pub(crate) fn uuid_of_text(text: Expr) -> Expr {
-    let function = Arc::new(ScalarUDF::from(UuidOfText::new()));
+    call(text, false)
+}
+
+/// The UUIDs that an expression's texts say, NULL where a text says none.
+pub(crate) fn uuid_if_any(text: Expr) -> Expr {
+    call(text, true)
+}
+
+fn call(text: Expr, is_try: bool) -> Expr {
+    let function = Arc::new(ScalarUDF::from(UuidOfText::new(is_try)));
     Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![text]))
 }
 
-/// Texts as UUIDs; a text that is none is an error.
+/// Texts as UUIDs; a text that is none is an error, or NULL.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct UuidOfText {
     signature: Signature,
+    is_try: bool,
 }
 
 impl UuidOfText {
-    fn new() -> Self {
+    fn new(is_try: bool) -> Self {
         Self {
             signature: Signature::any(1, Volatility::Immutable),
+            is_try,
         }
     }
 }
@@ -81,14 +95,17 @@ impl ScalarUDFImpl for UuidOfText {
     }
 
     fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
-        Ok(DataType::FixedSizeBinary(BYTES))
+        Ok(UUID)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         of_columns(&args, |[texts]| {
             let texts = cast(texts, &DataType::Utf8)?;
             let values = texts.as_string::<i32>().iter().map(|text| {
-                let value = text.map(parse_uuid).transpose()?;
+                let value = match text.map(parse_uuid).transpose() {
+                    Err(_) if self.is_try => None,
+                    value => value?,
+                };
                 Ok(value.map(Uuid::into_bytes))
             });
             let values: Vec<Option<[u8; 16]>> = values.collect::<EngineResult<_>>()?;

@@ -71,3 +71,45 @@ async fn a_copy_to_a_store_that_is_not_there_is_not_offered() {
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(error.to_string().contains("s3://bucket"), "{error}");
 }
+
+#[tokio::test]
+async fn json_gets_no_null_for_a_number_that_it_cannot_say() {
+    let lake = TestLake::memory().await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("rows.json");
+    std::fs::write(&path, "old").unwrap();
+    let target = path.to_str().unwrap();
+    for rows in [
+        "SELECT CAST('NaN' AS DOUBLE) AS x",
+        "SELECT CAST('inf' AS FLOAT) AS x",
+        "SELECT [1.0, CAST('-inf' AS DOUBLE)] AS x",
+        "SELECT struct(CAST('NaN' AS DOUBLE) AS y) AS x",
+        "SELECT MAP {'k': CAST('NaN' AS DOUBLE)} AS x",
+    ] {
+        let error = lake.fails(&format!("COPY ({rows}) TO '{target}'")).await;
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        assert!(error.to_string().contains("\"x\""), "{error}");
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+    lake.run(&format!(
+        "COPY (SELECT 1.5e0 AS x, [NULL, 2e0] AS l, CAST(CAST('NaN' AS DOUBLE) AS VARCHAR) AS t) TO '{target}'"
+    ))
+    .await;
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        "{\"x\":1.5,\"l\":[null,2.0],\"t\":\"NaN\"}\n"
+    );
+    // The text is the number again.
+    lake.run(&format!(
+        "CREATE TABLE t (x DOUBLE, l ARRAY<DOUBLE>, t DOUBLE); COPY t FROM '{target}'"
+    ))
+    .await;
+    assert_eq!(lake.one("SELECT t FROM t").await, "NaN");
+    let csv = folder.path().join("rows.csv");
+    lake.run(&format!(
+        "COPY (SELECT CAST('NaN' AS DOUBLE) AS x) TO '{}'",
+        csv.display()
+    ))
+    .await;
+    assert_eq!(std::fs::read_to_string(&csv).unwrap(), "x\nNaN\n");
+}

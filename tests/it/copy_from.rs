@@ -319,3 +319,79 @@ async fn a_copy_goes_into_a_branch() {
     assert_eq!(lake.one("SELECT count(*) FROM t").await, "1");
     assert_eq!(lake.one("SELECT count(*) FROM t.branch_b").await, "2");
 }
+
+#[tokio::test]
+async fn bytes_come_back_as_they_were_written() {
+    let (lake, files) = (lake().await, Files::new());
+    let columns = "id INT, b BINARY, f FIXED(2), w FIXED(16), u UUID";
+    lake.run(&format!(
+        "CREATE TABLE bytes ({columns}); CREATE TABLE back ({columns})"
+    ))
+    .await;
+    lake.run(
+        "INSERT INTO bytes VALUES (1, X'00ff', X'3031', X'000102030405060708090a0b0c0d0e0f', \
+         'f79c3e09-677c-4bbd-a479-3f349cb785e7'), (2, NULL, NULL, NULL, NULL)",
+    )
+    .await;
+    let rows = lake.rows("SELECT * FROM bytes ORDER BY id").await;
+    for name in ["a.csv", "a.json", "a.parquet"] {
+        let path = files.path(name);
+        lake.run(&format!("COPY bytes TO '{path}'; DELETE FROM back"))
+            .await;
+        lake.run(&format!("COPY back FROM '{path}'")).await;
+        assert_eq!(
+            lake.rows("SELECT * FROM back ORDER BY id").await,
+            rows,
+            "{name}"
+        );
+    }
+    // Also inside of other values.
+    lake.run(
+        "CREATE TABLE inner_bytes (s STRUCT<b: BINARY>, l ARRAY<BINARY>, m MAP<VARCHAR, BINARY>)",
+    )
+    .await;
+    let path = files.path("b.json");
+    lake.run(&format!(
+        "COPY (SELECT struct(X'00ff' AS b) AS s, [X'01'] AS l, MAP {{'k': X'02'}} AS m) TO '{path}'; \
+         COPY inner_bytes FROM '{path}'"
+    ))
+    .await;
+    assert_eq!(
+        lake.rows(
+            "SELECT encode(s.b, 'hex'), encode(l[1], 'hex'), encode(m['k'], 'hex') FROM inner_bytes"
+        )
+        .await,
+        ["00ff|01|02"]
+    );
+}
+
+#[tokio::test]
+async fn a_text_that_says_no_bytes_is_refused() {
+    let (lake, files) = (lake().await, Files::new());
+    lake.run("CREATE TABLE bytes (id INT, b BINARY, f FIXED(2))")
+        .await;
+    for (name, text, column) in [
+        ("a.csv", "id,b,f\n1,00,0001\n2,hello,0001\n", "\"b\""),
+        ("b.csv", "id,b,f\n1,,0001\n2,00,000102\n", "\"f\""),
+        (
+            "c.json",
+            "{\"id\": 1, \"b\": \"00\"}\n{\"id\": 2, \"b\": \"0\"}\n",
+            "\"b\"",
+        ),
+    ] {
+        let path = files.write(name, text);
+        let error = lake.fails(&format!("COPY bytes FROM '{path}'")).await;
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        assert_eq!(row_of(&error), "2", "{error}");
+        let text = error.to_string();
+        assert!(text.contains(column) && text.contains(&path), "{text}");
+    }
+    assert_eq!(lake.one("SELECT count(*) FROM bytes").await, "0");
+    // What a query reads of a file are its texts.
+    let path = files.write("d.csv", "id,b,f\n1,ab,0001\n");
+    lake.run(&format!(
+        "INSERT INTO bytes (id, b) SELECT id, b FROM '{path}'"
+    ))
+    .await;
+    assert_eq!(lake.one("SELECT encode(b, 'hex') FROM bytes").await, "6162");
+}

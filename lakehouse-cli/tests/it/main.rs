@@ -105,6 +105,11 @@ fn text_formats_go_to_standard_output() {
         place.ok(&["--format", "json", ROWS]),
         "{\"id\":1,\"name\":\"Oslo\"}\n{\"id\":2,\"name\":\"a,b\"}\n{\"id\":3,\"name\":null}\n"
     );
+    let files = place.ok(&["--format", "json", "SELECT * FROM cities.files"]);
+    assert!(
+        files.contains("\"value_counts\":{\"1\":3,\"2\":3}"),
+        "{files}"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use iceberg::spec::TableMetadata;
 use serde_json::Value;
 
-use super::nano_default;
+use super::{nano_default, unwritten_default};
 use crate::error::{Error, Result};
 
 /// The property that says which fields have a type of this kind: a JSON object from field ids to
@@ -116,7 +116,8 @@ pub(crate) fn foreign_types(metadata: &TableMetadata) -> Result<BTreeMap<i32, St
 pub(crate) fn refuse_write(metadata: &TableMetadata) -> Result<()> {
     let types = foreign_types(metadata)?;
     if types.is_empty() {
-        return nano_default::refuse_write(metadata);
+        nano_default::refuse_write(metadata)?;
+        return unwritten_default::refuse_write(metadata);
     }
     let mut names: Vec<String> = types.into_values().collect();
     names.sort_unstable();

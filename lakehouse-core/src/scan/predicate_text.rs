@@ -145,6 +145,7 @@ fn value_text(literal: &Datum) -> String {
         | PrimitiveType::Time
         | PrimitiveType::Timestamp
         | PrimitiveType::Timestamptz
+        | PrimitiveType::TimestamptzNs
             if !is_printable(literal) =>
         {
             format!("'{}'", table_text(literal.data_type(), literal.literal()))
@@ -153,11 +154,18 @@ fn value_text(literal: &Datum) -> String {
     }
 }
 
-/// Whether the format crate has a text for a date or time: it panics on far ones.
+/// Whether the format crate has a text for a date or time: it panics on far ones, and on times with
+/// zone before 1970 that have a fraction of a second.
 fn is_printable(literal: &Datum) -> bool {
     match (literal.data_type(), literal.literal()) {
         (PrimitiveType::Date, PrimitiveLiteral::Int(days)) => DAYS.contains(&i64::from(*days)),
         (PrimitiveType::Time, PrimitiveLiteral::Long(us)) => (0..DAY_US).contains(us),
+        (PrimitiveType::Timestamptz, PrimitiveLiteral::Long(us)) if *us < 0 => {
+            us % 1_000_000 == 0 && DAYS.contains(&us.div_euclid(DAY_US))
+        }
+        (PrimitiveType::TimestamptzNs, PrimitiveLiteral::Long(ns)) => {
+            *ns >= 0 || ns % 1_000_000_000 == 0
+        }
         (_, PrimitiveLiteral::Long(us)) => DAYS.contains(&us.div_euclid(DAY_US)),
         _ => true,
     }
@@ -194,5 +202,17 @@ mod tests {
             let text = value_text(&Datum::timestamptz_micros(us));
             assert!(text.contains('T') && text.ends_with("+00:00'"), "{text}");
         }
+    }
+
+    #[test]
+    fn times_before_1970_have_a_text_to_the_fraction() {
+        let half = value_text(&Datum::timestamptz_micros(-500_000));
+        assert_eq!(half, "'1969-12-31T23:59:59.500000+00:00'");
+        let tick = value_text(&Datum::timestamptz_nanos(-1));
+        assert_eq!(tick, "'1969-12-31T23:59:59.999999999+00:00'");
+        let whole = value_text(&Datum::timestamptz_micros(-1_000_000));
+        assert_eq!(whole, "'1969-12-31 23:59:59 UTC'");
+        let local = value_text(&Datum::timestamp_micros(-500_000));
+        assert_eq!(local, "'1969-12-31 23:59:59.500'");
     }
 }

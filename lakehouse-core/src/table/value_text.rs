@@ -1,9 +1,11 @@
 //! Values as text for people, in the whole calendar: the format crate's panics on far dates.
 
-use iceberg::spec::{Literal, PrimitiveLiteral, PrimitiveType, Transform};
+use iceberg::spec::{Literal, PrimitiveLiteral, PrimitiveType, Transform, Type};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::calendar::{DAY_US, date_text, time_text};
+use crate::error::Result;
 
 /// A partition value for people, given the type of the transform's results.
 pub(crate) fn partition_value_text(
@@ -55,6 +57,21 @@ pub(crate) fn value_text(value_type: &PrimitiveType, value: &PrimitiveLiteral) -
         (_, L::Binary(bytes)) => base64(bytes),
         (_, L::Int128(value)) => value.to_string(),
         (_, L::AboveMax | L::BelowMin) => String::new(),
+    }
+}
+
+/// A column's default as the table's metadata writes it, in the whole calendar.
+///
+/// # Errors
+/// When the value is none of the type.
+pub fn default_json(default: &Literal, field_type: &Type) -> Result<Value> {
+    use PrimitiveType as T;
+    match (field_type, default) {
+        (
+            Type::Primitive(kind @ (T::Timestamptz | T::TimestamptzNs)),
+            Literal::Primitive(value),
+        ) => Ok(Value::from(value_text(kind, value))),
+        _ => Ok(default.clone().try_into_json(field_type)?),
     }
 }
 
@@ -124,6 +141,19 @@ mod tests {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
         assert_eq!(base64(&[0xFB, 0xFF]), "+/8=");
+    }
+
+    #[test]
+    fn defaults_before_1970_have_a_text_to_the_fraction() {
+        let text = |kind, ticks| {
+            let default = Literal::Primitive(PrimitiveLiteral::Long(ticks));
+            default_json(&default, &Type::Primitive(kind)).unwrap()
+        };
+        let micros = text(PrimitiveType::Timestamptz, -500_000);
+        assert_eq!(micros, "1969-12-31T23:59:59.500000+00:00");
+        let nanos = text(PrimitiveType::TimestamptzNs, -1);
+        assert_eq!(nanos, "1969-12-31T23:59:59.999999999+00:00");
+        assert_eq!(text(PrimitiveType::Long, -1), -1);
     }
 
     #[test]

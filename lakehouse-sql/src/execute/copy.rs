@@ -1,17 +1,20 @@
 //! `COPY … TO`: one file appears when it is complete, and what was there stays until then.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::CopyTo;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::object_store::ObjectStoreExt;
+use datafusion::prelude::Expr;
 use futures::TryStreamExt;
 use lakehouse_core::error::{Error, Result};
 use uuid::Uuid;
 
 use super::{QueryResult, run_rows};
+use crate::json_number::{has_floats, json_numbers};
 
 /// The option of `COPY` that says whether one file is written or a folder of them.
 const SINGLE_FILE: &str = "single_file_output";
@@ -29,6 +32,9 @@ pub(super) async fn copy(mut copy: CopyTo, id: Uuid, state: &SessionState) -> Re
         ))
         .with_source(Error::from(error))
     })?;
+    if copy.file_type.get_ext() == "json" {
+        copy.input = Arc::new(with_json_numbers(&copy.input)?);
+    }
     // The files of a folder have new names each, so nothing is overwritten there.
     if !is_one_file(&target, &copy.partition_by, &copy.options) {
         return run(copy, state).await;
@@ -54,6 +60,29 @@ async fn run(copy: CopyTo, state: &SessionState) -> Result<QueryResult> {
     let schema = stream.schema();
     let batches = stream.map_err(Error::from).try_collect().await?;
     Ok(QueryResult::of_batches(schema, batches, false))
+}
+
+/// Rows that JSON can hold, where their columns may have others.
+fn with_json_numbers(rows: &LogicalPlan) -> Result<LogicalPlan> {
+    let schema = rows.schema();
+    if !schema
+        .fields()
+        .iter()
+        .any(|field| has_floats(field.data_type()))
+    {
+        return Ok(rows.clone());
+    }
+    let columns = schema.iter().map(|(qualifier, field)| {
+        let column = Expr::from((qualifier, field));
+        match has_floats(field.data_type()) {
+            true => {
+                json_numbers(field.name(), column).alias_qualified(qualifier.cloned(), field.name())
+            }
+            false => column,
+        }
+    });
+    let rows = LogicalPlanBuilder::from(rows.clone()).project(columns)?;
+    Ok(rows.build()?)
 }
 
 /// Whether the engine writes one file of the target's name.

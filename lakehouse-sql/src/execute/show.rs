@@ -7,8 +7,8 @@ use arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, 
 use arrow::datatypes::{DataType, Field, Schema};
 use iceberg::NamespaceIdent;
 use iceberg::spec::{
-    FormatVersion, NestedField, NestedFieldRef, NullOrder, PartitionSpec, PrimitiveType,
-    Schema as TableSchema, SortDirection, SortField, Transform, Type,
+    FormatVersion, NestedField, NestedFieldRef, NullOrder, PartitionSpec, Schema as TableSchema,
+    SortDirection, SortField, Transform, Type,
 };
 use lakehouse_core::catalog::Catalog;
 use lakehouse_core::error::{Error, Result};
@@ -18,6 +18,7 @@ use lakehouse_core::table::{ReferenceKind, Table, iceberg_type, type_text};
 
 use super::QueryResult;
 use super::create::default_partition_name;
+use crate::default_text::{default_text, literal};
 use crate::environment::Environment;
 use crate::resolve::Show;
 
@@ -376,27 +377,6 @@ fn column_text(table: &Table, field: &NestedField) -> Result<String> {
         default.unwrap_or_default(),
         comment.unwrap_or_default()
     ))
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// The value that rows get that are written without one, as SQL writes it.
-fn default_text(field: &NestedField) -> Result<Option<String>> {
-    let Some(default) = field.write_default.clone() else {
-        return Ok(None);
-    };
-    let kind = field.field_type.as_ref();
-    let json = default.try_into_json(kind)?;
-    Ok(Some(match (kind, json.as_str()) {
-        (Type::Primitive(PrimitiveType::Decimal { .. }), Some(digits)) => digits.to_owned(),
-        (Type::Primitive(PrimitiveType::Binary | PrimitiveType::Fixed(_)), Some(hex)) => {
-            format!("X{}", literal(hex))
-        }
-        (_, Some(text)) => literal(text),
-        (_, None) => json.to_string(),
-    }))
 }
 
 fn default_lines(schema: &TableSchema) -> Result<Vec<(String, String)>> {

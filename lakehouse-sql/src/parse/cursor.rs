@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan
 use lakehouse_core::error::{Error, Result};
 
 use super::dialect::DIALECT;
-use super::failure::{from_datafusion, from_parser, invalid_at, unsupported_at};
+use super::failure::{from_datafusion, from_parser, invalid_at, of_tokens, unsupported_at};
 
 /// How deep expressions and queries may nest. A level of sqlparser's takes some 65 KiB of stack in
 /// a build without optimisation, and a thread has 2 MiB: the limit must end the reading before the
@@ -213,7 +213,8 @@ impl Cursor {
         &mut self,
         step: impl FnOnce(&mut Parser<'static>) -> Result<T, ParserError>,
     ) -> Result<T> {
-        step(&mut self.parser).map_err(|error| from_parser(&error, self.location()))
+        step(&mut self.parser)
+            .map_err(|error| of_tokens(from_parser(&error, self.location()), &self.tokens))
     }
 
     /// Reads this statement from its first token with DataFusion's parser instead.
@@ -227,7 +228,7 @@ impl Cursor {
             .with_recursion_limit(DEPTH_MAX)
             .build()
             .and_then(|mut parser| parser.parse_statements())
-            .map_err(|error| from_datafusion(&error, start))?;
+            .map_err(|error| of_tokens(from_datafusion(&error, start), &self.tokens))?;
         while !self.at_end() {
             self.advance();
         }

@@ -2,8 +2,12 @@
 
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
-use datafusion::sql::sqlparser::tokenizer::Location;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use lakehouse_core::error::{Error, ErrorKind};
+
+/// What is said of a value that is cast to a map.
+pub(crate) const CAST_TO_MAP: &str = "no value is cast to a MAP; make one with MAP {key: value}, or \
+     with map(keys, values) of two lists";
 
 /// An `InvalidInput` error at a place of the SQL text.
 pub(crate) fn invalid_at(location: Location, message: impl AsRef<str>) -> Error {
@@ -45,6 +49,25 @@ pub(super) fn from_parser(error: &ParserError, fallback: Location) -> Error {
     );
     let message = message.replace("found EOF", "found the end of the statement");
     invalid_at(location.unwrap_or(fallback), message)
+}
+
+/// The error of a statement with these tokens. sqlparser knows `MAP(…)` alone as a type.
+pub(super) fn of_tokens(error: Error, tokens: &[TokenWithSpan]) -> Error {
+    let is_map = |pair: &[TokenWithSpan]| match pair {
+        [
+            TokenWithSpan {
+                token: Token::Word(word),
+                ..
+            },
+            angle,
+        ] => word.value.eq_ignore_ascii_case("MAP") && angle.token == Token::Lt,
+        _ => false,
+    };
+    let map = tokens.windows(2).find(|pair| is_map(pair));
+    match map.filter(|_| error.message().starts_with("expected (, found <")) {
+        Some(map) => unsupported_at(map[0].span.start, CAST_TO_MAP),
+        None => error,
+    }
 }
 
 /// An error of DataFusion's statement parser.

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::common::Column;
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{Column, TableReference};
 use datafusion::execution::session_state::SessionState;
 use datafusion::functions::core::expr_ext::FieldAccessor;
 use datafusion::functions::core::named_struct;
@@ -225,7 +225,9 @@ pub(super) fn plan_changes<C: ContextProvider>(
         kind,
         explain: _,
     } = changes;
-    let found = find_rows(query, key, planner, context)?;
+    let read = context.get_table_source(key)?.schema();
+    refuse_deleted_rows(&target, &read)?;
+    let found = find_rows(query, read.fields().len(), planner)?;
     plan_found(target, kind, &found, lake, state)
 }
 
@@ -297,14 +299,28 @@ fn types_of(input: &SchemaRef, count: usize) -> Vec<FieldRef> {
     input.fields().iter().skip(first).cloned().collect()
 }
 
+/// A statement that names the column which says whether a row is deleted would read the deleted rows
+/// of its target too, which are not there to be changed.
+fn refuse_deleted_rows(target: &NamedTarget, read: &SchemaRef) -> Result<()> {
+    let deleted = MetadataColumn::Deleted.name();
+    let own = target.found.table.schema().as_struct().fields().len();
+    let mut beside = read.fields().iter().skip(own);
+    match beside.any(|column| column.name() == deleted) {
+        true => Err(Error::unsupported(format!(
+            "column {deleted} is not offered where rows of its table are changed: deleted rows are \
+             not there for DELETE, UPDATE and MERGE; to read them, make a table of them first with \
+             CREATE TABLE … AS SELECT"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Plans the query that holds a statement's expressions.
 fn find_rows<C: ContextProvider>(
     query: Box<ast::Query>,
-    key: TableReference,
+    target_columns: usize,
     planner: &SqlToRel<'_, C>,
-    context: &C,
 ) -> Result<Found> {
-    let target_columns = context.get_table_source(key)?.schema().fields().len();
     let plan = planner
         .sql_statement_to_plan(ast::Statement::Query(query))
         .map_err(super::planning_error)?;

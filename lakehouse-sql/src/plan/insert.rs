@@ -29,6 +29,7 @@ use super::conflict::read_again;
 use crate::environment::OverwriteMode;
 use crate::exact_cast::cast_type;
 use crate::govern::GovernedTables;
+use crate::hex_text::{bytes_of_hex, is_bytes};
 use crate::resolve::InsertForm;
 use crate::sql_type::stored_type;
 use crate::uuid_text::{may_be_uuid, parse_uuid, uuid_of_text, uuid_value};
@@ -187,7 +188,7 @@ pub(super) fn plan_insert<C: ContextProvider>(
         true => places_by_name(&schema, given, &form.fixed)?,
         false => places_by_position(&schema, given, &columns, &form.fixed)?,
     };
-    insert_rows(source, reference, target, &places, &form.fixed)
+    insert_rows(source, reference, target, &places, form)
 }
 
 fn plan_source<C: ContextProvider>(
@@ -308,15 +309,25 @@ fn insert_rows(
     reference: TableReference,
     target: Arc<dyn TableSource>,
     places: &[Option<usize>],
-    fixed: &[(String, ScalarValue)],
+    form: &InsertForm,
 ) -> Result<LogicalPlan> {
     let schema = target.schema();
     let given = Arc::clone(source.schema());
     let by_position: Vec<Expr> = given.iter().map(Expr::from).collect();
     let mut values = Vec::with_capacity(schema.fields().len());
     for (place, field) in places.iter().zip(schema.fields()) {
-        let value = match (place, fixed.iter().find(|(name, _)| name == field.name())) {
-            (Some(position), _) => by_position[*position].clone(),
+        let mut fixed = form.fixed.iter();
+        let value = match (place, fixed.find(|(name, _)| name == field.name())) {
+            (Some(position), _) => {
+                let value = by_position[*position].clone();
+                let target = field.data_type();
+                // `COPY … TO` has written them so.
+                let is_hex = form.file.is_some() && is_bytes(target) && !may_be_uuid(target);
+                match is_hex && value.get_type(&given)?.is_string() {
+                    true => bytes_of_hex(value, target),
+                    false => value,
+                }
+            }
             (None, Some((_, value))) => Expr::Literal(value.clone(), None),
             (None, None) => target
                 .get_column_default(field.name())

@@ -1,12 +1,18 @@
 //! Values of `INSERT … VALUES` looked at with the eyes of their columns, before the engine plans.
 //!
-//! The engine takes no text for a UUID, and calls a column that must not be NULL `column1`.
+//! The engine takes no text for a UUID, knows no `DEFAULT`, and calls a column that must not be NULL
+//! `column1`.
 
-use datafusion::sql::sqlparser::ast::{Expr, Insert, SetExpr, Spanned, Value};
-use iceberg::spec::{NestedFieldRef, PrimitiveType, Schema, Type};
+use datafusion::common::ScalarValue;
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Insert, SetExpr, Spanned, Value};
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Location;
+use iceberg::spec::{NestedField, NestedFieldRef, PrimitiveType, Schema, Type};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
+use crate::default_text::default_text;
+use crate::parse::{DIALECT, invalid_at};
 use crate::uuid_text::parse_uuid;
 
 /// Writes texts for UUID columns as bytes, and refuses NULL for required columns.
@@ -14,8 +20,36 @@ use crate::uuid_text::parse_uuid;
 /// # Errors
 /// By column and place.
 pub(super) fn check_values(insert: &mut Insert, schema: &Schema) -> Result<()> {
+    let targets = targets(insert, schema);
+    for_each_value(insert, &targets, check_value)
+}
+
+/// Writes the defaults of columns where a `VALUES` says `DEFAULT`; `fixed` are columns that have a
+/// value already.
+///
+/// # Errors
+/// For required columns without a default, by column and place.
+pub(super) fn write_out_defaults(
+    insert: &mut Insert,
+    schema: &Schema,
+    fixed: &[(String, ScalarValue)],
+) -> Result<()> {
+    let mut targets = targets(insert, schema);
+    targets.retain(|field| fixed.iter().all(|(name, _)| *name != field.name));
+    for_each_value(insert, &targets, |value, field| match value {
+        Expr::Identifier(word) if is_default(word) => {
+            refuse_missing(field, word.span.start)?;
+            *value = default_of(field)?;
+            Ok(())
+        }
+        _ => Ok(()),
+    })
+}
+
+/// The columns that the values of an insert go to, in order.
+fn targets<'a>(insert: &Insert, schema: &'a Schema) -> Vec<&'a NestedFieldRef> {
     let fields = schema.as_struct().fields();
-    let targets: Vec<&NestedFieldRef> = match insert.columns.as_slice() {
+    match insert.columns.as_slice() {
         [] => fields.iter().collect(),
         columns => {
             let find = |name: &str| fields.iter().find(|field| field.name == name);
@@ -24,21 +58,55 @@ pub(super) fn check_values(insert: &mut Insert, schema: &Schema) -> Result<()> {
                 .filter_map(|column| find(&column.value))
                 .collect()
         }
-    };
+    }
+}
+
+fn for_each_value(
+    insert: &mut Insert,
+    targets: &[&NestedFieldRef],
+    mut visit: impl FnMut(&mut Expr, &NestedField) -> Result<()>,
+) -> Result<()> {
     let body = insert.source.as_mut().map(|source| source.body.as_mut());
     let Some(SetExpr::Values(values)) = body else {
         return Ok(());
     };
     for row in &mut values.rows {
-        for (value, field) in row.iter_mut().zip(&targets) {
-            check_value(value, field)?;
+        for (value, field) in row.iter_mut().zip(targets) {
+            visit(value, field)?;
         }
     }
     Ok(())
 }
 
+fn is_default(word: &Ident) -> bool {
+    word.quote_style.is_none() && word.value.eq_ignore_ascii_case("DEFAULT")
+}
+
+/// A column's default, or NULL, as it would be typed.
+fn default_of(field: &NestedField) -> Result<Expr> {
+    let Some(text) = default_text(field)? else {
+        return Ok(Expr::value(Value::Null));
+    };
+    Parser::new(&DIALECT)
+        .try_with_sql(&text)
+        .and_then(|mut parser| parser.parse_expr())
+        .map_err(|error| Error::internal(error.to_string()))
+}
+
+/// A required column needs a value or a default.
+pub(super) fn refuse_missing(field: &NestedField, place: Location) -> Result<()> {
+    if !field.required || field.write_default.is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "column {} is required and has no default; give it a value",
+        quote(&field.name)
+    );
+    Err(invalid_at(place, message))
+}
+
 /// As [`check_values`], for one value on its way into a column or field.
-pub(super) fn check_value(value: &mut Expr, field: &NestedFieldRef) -> Result<()> {
+pub(super) fn check_value(value: &mut Expr, field: &NestedField) -> Result<()> {
     let place = value.span().start;
     let at_place = |error: Error| match place.line {
         0 => error,

@@ -30,6 +30,7 @@ use lakehouse_core::name::{Name, hint, quote};
 use lakehouse_core::table::{Table, read_schema};
 
 use super::name;
+use crate::hex_text::is_bytes;
 use crate::statement::{CopiedFile, CopyFormat, CsvForm};
 
 /// A file to be copied, and how its columns find those of the target.
@@ -324,7 +325,7 @@ fn json_field(field: &Field, wanted: &DataType) -> Result<Field> {
             for wanted in wanted {
                 let found = given.iter().find(|given| given.name() == wanted.name());
                 fields.push(match found {
-                    Some(found) => json_field(found, wanted.data_type())?,
+                    Some(found) => json_part(found, wanted.data_type())?,
                     None => Field::new(wanted.name(), wanted.data_type().clone(), true),
                 });
             }
@@ -339,7 +340,7 @@ fn json_field(field: &Field, wanted: &DataType) -> Result<Field> {
             DataType::Struct(fields.into())
         }
         (DataType::List(given), DataType::List(wanted) | DataType::LargeList(wanted)) => {
-            DataType::List(Arc::new(json_field(given, wanted.data_type())?))
+            DataType::List(Arc::new(json_part(given, wanted.data_type())?))
         }
         // A map is an object whose keys are not columns.
         (DataType::Struct(given), DataType::Map(entries, sorted)) => {
@@ -348,6 +349,14 @@ fn json_field(field: &Field, wanted: &DataType) -> Result<Field> {
         (given, _) => given.clone(),
     };
     Ok(Field::new(field.name(), data_type, true))
+}
+
+/// As [`json_field`], for what is inside of a column: there the reader takes digits for bytes.
+fn json_part(field: &Field, wanted: &DataType) -> Result<Field> {
+    match field.data_type().is_string() && is_bytes(wanted) {
+        true => Ok(Field::new(field.name(), wanted.clone(), true)),
+        false => json_field(field, wanted),
+    }
 }
 
 /// The entries of a map whose values are those of an object of `given` keys.

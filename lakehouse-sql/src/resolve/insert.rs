@@ -16,7 +16,7 @@ use lakehouse_core::table::{Table, Version};
 
 use super::audit;
 use super::change::terms;
-use super::column_value::check_values;
+use super::column_value::{check_values, write_out_defaults};
 use super::copied_file;
 use super::inserted_value::mark_values;
 use super::relation::{Found, at_place, context_table, idents, path_text, pin};
@@ -143,6 +143,9 @@ pub(super) async fn resolve_target(
     let schema = table.table.metadata().current_schema();
     spell_columns(&mut rows.insert, schema)?;
     let form = form_of(rows, &table, scope)?;
+    if !form.by_name {
+        write_out_defaults(&mut rows.insert, schema, &form.fixed)?;
+    }
     if form.fixed.is_empty() {
         check_values(&mut rows.insert, schema)?;
     }

@@ -310,6 +310,44 @@ mod tests {
     }
 
     #[test]
+    fn a_default_that_cannot_be_written_again_is_read_only() {
+        let mut plain = metadata();
+        plain["format-version"] = json!(3);
+        plain["next-row-id"] = json!(0);
+        let field = |id: i32, kind: Value, default: Value| json!({"id": id, "name": "a", "required": false, "type": kind, "initial-default": default});
+        let early = "1969-12-31T23:59:59.5+00:00";
+        let whole = "1969-12-31T23:59:59+00:00";
+        let inner = |default: &str| json!({"type": "struct", "fields": [field(2, json!("timestamptz"), json!(default))]});
+        let list = json!({"type": "list", "element-id": 2, "element-required": false, "element": "timestamptz"});
+        for (kind, default, is_written) in [
+            (json!("timestamptz"), json!(early), false),
+            (json!("timestamptz"), json!(whole), true),
+            (json!("timestamp"), json!("1969-12-31T23:59:59.5"), true),
+            (inner(early), Value::Null, false),
+            (inner(whole), json!({"2": early}), false),
+            (inner(whole), json!({"2": whole}), true),
+            (list.clone(), json!([whole, null, early]), false),
+            (list, json!([whole, null]), true),
+        ] {
+            let mut changed = plain.clone();
+            changed["schemas"][0]["fields"][0] = field(1, kind, default);
+            let (read, json) = decode_value(&changed).unwrap();
+            let json = String::from_utf8(json).unwrap();
+            match foreign_type::refuse_write(&read) {
+                Ok(()) => {
+                    assert!(is_written, "{json}");
+                    super::super::json::to_vec(&read, None).unwrap();
+                }
+                Err(error) => {
+                    assert!(!is_written, "{json}");
+                    assert_eq!(error.kind(), ErrorKind::Unsupported);
+                    assert!(error.to_string().contains("before 1970"), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_part_of_a_default_that_cannot_be_read_is_refused() {
         let field = |kind: Value, default: Value| {
             let mut changed = metadata();

@@ -6,6 +6,7 @@ use iceberg::spec::{
 
 use super::draft::children;
 use super::schema::version_needed;
+use crate::catalog::unwritten_default;
 use crate::error::{Error, Result};
 use crate::name::quote;
 use crate::table::type_text;
@@ -60,6 +61,14 @@ pub(super) fn check(default: &Literal, field_type: &Type, column: &str) -> Resul
     if !kind.compatible(value) {
         return Err(Error::invalid(format!(
             "the default of column {} is no {}",
+            quote(column),
+            type_text(field_type)
+        )));
+    }
+    if unwritten_default::is_unwritten(kind, value) {
+        return Err(Error::unsupported(format!(
+            "column {} of type {} cannot have this default: a time with zone before 1970 that is \
+             kept in the table's metadata must be in whole seconds",
             quote(column),
             type_text(field_type)
         )));

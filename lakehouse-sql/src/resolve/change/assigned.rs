@@ -6,7 +6,7 @@ use iceberg::spec::{NestedFieldRef, Schema, Type};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{Name, hint, quote};
 
-use super::super::column_value::check_value;
+use super::super::column_value::{self, check_value};
 use super::super::inserted_value::exact;
 use super::super::name;
 use super::{ColumnChange, Value};
@@ -163,14 +163,10 @@ fn refuse_overlap(place: &Place, known: &[ColumnChange], path: &[Ident]) -> Resu
 
 /// A required column needs a value or a default.
 fn refuse_missing(value: Value, field: &NestedFieldRef, place: Location) -> Result<()> {
-    if value != Value::Default || !field.required || field.write_default.is_some() {
-        return Ok(());
+    match value {
+        Value::Default => column_value::refuse_missing(field, place),
+        Value::Item(_) => Ok(()),
     }
-    let message = format!(
-        "column {} is required and has no default; give it a value",
-        quote(&field.name)
-    );
-    Err(invalid_at(place, message))
 }
 
 fn assigned(
