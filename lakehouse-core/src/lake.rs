@@ -94,8 +94,8 @@ impl Lake {
         &self.parts.runtime
     }
 
-    /// Waits, at most so long, for the end of what works on files, see [`Storage::work_ended`]; false
-    /// when some of it goes on.
+    /// Waits, at most so long, for the end of what works on files, see [`Storage::work_ended`];
+    /// false when some of it goes on.
     pub async fn work_ended(&self, at_most: Duration) -> bool {
         let late = self.clock().sleep(at_most);
         let ended = async {

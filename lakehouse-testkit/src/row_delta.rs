@@ -113,7 +113,7 @@ impl RowDelta {
     }
 
     /// Removes the data files of older snapshots that `which` says, in entries that name the
-    /// snapshot which added the file, as PyIceberg up to 0.10 writes them. Only for format
+    /// snapshot which added the file, as PyIceberg up to 0.11 writes them. Only for format
     /// version 2: rows of version 3 would get other ids.
     pub fn remove_under_adding_snapshot(
         mut self,

@@ -427,7 +427,7 @@ impl<'a> Checks<'a> {
 }
 
 /// Whether the snapshot that wrote the manifest added or removed the file. The entry's own snapshot
-/// does not tell: PyIceberg up to 0.10 lists removed files under the one that added them.
+/// does not tell: PyIceberg up to 0.11 lists removed files under the one that added them.
 fn is_change(file: &PlacedFile) -> bool {
     file.status() != ManifestStatus::Existing
 }

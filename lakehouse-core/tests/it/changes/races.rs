@@ -215,7 +215,7 @@ async fn a_rewrite_conflicts_with_equality_deletes_that_became_positions() {
     }
 }
 
-/// PyIceberg up to 0.10 rewrites a file so that the removal's entry names the adding snapshot.
+/// PyIceberg up to 0.11 rewrites a file so that the removal's entry names the adding snapshot.
 #[tokio::test]
 async fn a_removal_listed_under_the_adding_snapshot_conflicts() {
     let changes = [
