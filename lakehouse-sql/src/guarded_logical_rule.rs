@@ -3,8 +3,8 @@
 //! A join has one equality for all its keys: NULL equals NULL, or nothing. Two rules of the engine
 //! bring keys of several conditions together without a look at it. Two others forget that an
 //! aggregate of all rows has a row also where there are none, and one of them that a NULL among the
-//! rows of `NOT IN` decides all. What brings lists of `IN` together forgets NULL altogether. And those
-//! that compute equal expressions once take literals of two types for equal.
+//! rows of `NOT IN` decides all. What brings lists of `IN` together forgets NULL altogether. And
+//! those that compute equal expressions once take literals of two types for equal.
 
 mod alike_literals;
 mod sealed_list;

@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn pairs_of_digits_are_bytes() {
-        assert_eq!(parse("").unwrap(), []);
+        assert!(parse("").unwrap().is_empty());
         assert_eq!(parse("00fFa5").unwrap(), [0, 255, 0xA5]);
         for text in ["0", "0g", "+f", "\\x00", " 00", "äb"] {
             let error = parse(text).unwrap_err();

@@ -1,4 +1,4 @@
-//! Lengths of time by numbers: `n * INTERVAL '1 day'`, `(b - a) / 2`, which the engine does not know.
+//! Lengths of time by numbers, which the engine lacks: `n * INTERVAL '1 day'`, `(b - a) / 2`.
 //!
 //! Whole numbers of an interval's months, days and nanoseconds are multiplied each by itself. By a
 //! fraction, and divided, a day has 24 hours; a month has no length of its own, so what is left of

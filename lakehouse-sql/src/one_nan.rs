@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema};
+use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Alias, BinaryExpr, Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::utils::merge_schema;
@@ -56,6 +56,9 @@ const CHOICES: [&str; 8] = [
     "nth_value",
 ];
 
+/// Aggregates that are no NaN for finite values.
+const TOTALS: [&str; 2] = ["avg", "sum"];
+
 /// See the module documentation. Stands behind the engine's own coercion.
 #[derive(Debug)]
 pub(crate) struct OneNanRule;
@@ -75,8 +78,8 @@ impl AnalyzerRule for OneNanRule {
                 Ok(with_one.update_data(|expr| name.restore(expr)))
             })?;
             node.transform_data(|node| match &node {
-                LogicalPlan::Aggregate(aggregate) => above(&node, &aggregate.aggr_expr),
-                LogicalPlan::Window(window) => above(&node, &window.window_expr),
+                LogicalPlan::Aggregate(aggregate) => above(&node, &aggregate.aggr_expr, &schema),
+                LogicalPlan::Window(window) => above(&node, &window.window_expr, &schema),
                 _ => Ok(Transformed::no(node)),
             })
         })?;
@@ -104,19 +107,31 @@ fn result_with_one(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 /// Whether an expression may be a NaN that none of its parts is.
 fn may_compute(expr: &Expr, schema: &DFSchema) -> Result<bool> {
     Ok(match expr {
-        Expr::BinaryExpr(BinaryExpr { op, .. }) => matches!(
-            op,
-            Operator::Plus
-                | Operator::Minus
-                | Operator::Multiply
-                | Operator::Divide
-                | Operator::Modulo
-        ),
-        Expr::Negative(inner) => !matches!(inner.as_ref(), Expr::Literal(..)),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+            Operator::Plus | Operator::Minus | Operator::Multiply => {
+                !(is_finite(left, schema)? && is_finite(right, schema)?)
+            }
+            Operator::Divide | Operator::Modulo => true,
+            _ => false,
+        },
+        Expr::Negative(inner) => !is_finite(inner, schema)?,
         Expr::ScalarFunction(call) => FUNCTIONS.contains(&call.name()),
         // A text may say a NaN with a sign.
         Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => {
             expr.get_type(schema)?.is_string()
+        }
+        _ => false,
+    })
+}
+
+/// Whether an expression is a whole number or a decimal as a float, or a finite literal.
+fn is_finite(expr: &Expr, schema: &DFSchema) -> Result<bool> {
+    Ok(match expr {
+        Expr::Literal(ScalarValue::Float64(number), _) => number.is_none_or(f64::is_finite),
+        Expr::Literal(ScalarValue::Float32(number), _) => number.is_none_or(f32::is_finite),
+        Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => {
+            let kind = expr.get_type(schema)?;
+            kind.is_integer() || kind.is_decimal()
         }
         _ => false,
     })
@@ -140,36 +155,48 @@ fn on_the_way(expr: Expr) -> Expr {
 }
 
 /// The rows of aggregates or windows, of which these were computed, with one NaN.
-fn above(node: &LogicalPlan, computed: &[Expr]) -> Result<Transformed<LogicalPlan>> {
+fn above(
+    node: &LogicalPlan,
+    computed: &[Expr],
+    input: &DFSchema,
+) -> Result<Transformed<LogicalPlan>> {
     let schema = node.schema();
     let first = schema.fields().len() - computed.len();
-    let may_compute = |position: usize| -> bool {
-        let Some(position) = position.checked_sub(first) else {
-            return false;
-        };
-        match unaliased(&computed[position]) {
-            Expr::AggregateFunction(call) => !CHOICES.contains(&call.func.name()),
-            Expr::WindowFunction(call) => !CHOICES.contains(&call.fun.name()),
-            _ => false,
-        }
-    };
-    let is_result =
-        |position: usize| schema.field(position).data_type().is_floating() && may_compute(position);
-    if !(0..schema.fields().len()).any(is_result) {
+    let mut results = vec![false; first];
+    for (expr, field) in computed.iter().zip(schema.fields().iter().skip(first)) {
+        results.push(field.data_type().is_floating() && may_be_other(expr, input)?);
+    }
+    if !results.contains(&true) {
         return Ok(Transformed::no(node.clone()));
     }
-    let columns = schema
-        .iter()
-        .enumerate()
-        .map(|(position, (relation, field))| {
-            let column = Expr::Column(Column::new(relation.cloned(), field.name()));
-            match is_result(position) {
-                true => Expr::Alias(Alias::new(one_nan(column), relation.cloned(), field.name())),
-                false => column,
-            }
-        });
+    let columns = schema.iter().zip(&results);
+    let columns = columns.map(|((relation, field), is_result)| {
+        let column = Expr::Column(Column::new(relation.cloned(), field.name()));
+        match is_result {
+            true => Expr::Alias(Alias::new(one_nan(column), relation.cloned(), field.name())),
+            false => column,
+        }
+    });
     let plan = LogicalPlanBuilder::new(node.clone()).project(columns)?;
     Ok(Transformed::yes(plan.build()?))
+}
+
+/// Whether an aggregate or window function may give a NaN that it did not get.
+fn may_be_other(computed: &Expr, input: &DFSchema) -> Result<bool> {
+    let (name, arguments) = match unaliased(computed) {
+        Expr::AggregateFunction(call) => (call.func.name(), &call.params.args),
+        Expr::WindowFunction(call) => (call.fun.name(), &call.params.args),
+        _ => return Ok(false),
+    };
+    if TOTALS.contains(&name) {
+        for argument in arguments {
+            if !is_finite(argument, input)? {
+                return Ok(true);
+            }
+        }
+        return Ok(false);
+    }
+    Ok(!CHOICES.contains(&name))
 }
 
 fn unaliased(expr: &Expr) -> &Expr {
@@ -198,8 +225,9 @@ impl ScalarUDFImpl for OneNan {
         self
     }
 
+    /// None: plans show the call as a pair of brackets.
     fn name(&self) -> &str {
-        "one_nan"
+        ""
     }
 
     fn signature(&self) -> &Signature {

@@ -1,7 +1,8 @@
 //! SQL's types as a lake's tables have them.
 //!
-//! Times are microseconds: the engine alone takes nanoseconds, which reach only from 1677 to 2262 and which it does not
-//! compare with microseconds of the day. It knows no UUIDs, and bytes by one name only.
+//! Times are microseconds: the engine alone takes nanoseconds, which reach only from 1677 to 2262
+//! and which it does not compare with microseconds of the day. It knows no UUIDs, and bytes by one
+//! name only.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::error::Result as EngineResult;
@@ -15,8 +16,8 @@ use crate::uuid_text::UUID;
 /// Digits after the second that microseconds hold.
 const MICROSECOND_DIGITS: u64 = 6;
 
-/// Plans UUIDs, bytes, and TIME and TIMESTAMP without a number of digits or with six as microseconds; fewer digits are
-/// a coarser unit, which the engine knows.
+/// Plans UUIDs, bytes, and TIME and TIMESTAMP without a number of digits or with six as
+/// microseconds; fewer digits are a coarser unit, which the engine knows.
 #[derive(Debug)]
 pub(crate) struct TableTypes {
     /// The session's time zone, of timestamps with zone.

@@ -331,8 +331,8 @@ impl<P: PointerStore> PointerCatalog<P> {
     }
 }
 
-/// An error that leaves open what happened is the answer [`Swap::Unknown`]: the new metadata file must
-/// stay.
+/// An error that leaves open what happened is the answer [`Swap::Unknown`]: the new metadata file
+/// must stay.
 fn answered(swapped: Result<Swap>) -> Result<Swap> {
     swapped.or_else(|error| match error.kind() {
         ErrorKind::Unknown => Ok(Swap::Unknown(error)),

@@ -40,7 +40,7 @@ const FLOORS: [Floors; 3] = [
     Floors {
         package: "lakehouse-sql",
         floors: &[
-            &["parse", "statement"],
+            &["parse", "statement", "of_columns"],
             &["local_time"],
             &["length", "time_text", "zoned_sum"],
             &[
@@ -53,6 +53,8 @@ const FLOORS: [Floors; 3] = [
                 "default_text",
                 "aggregate_call",
                 "mergeable_key",
+                "length_product",
+                "one_nan",
             ],
             &["assignment"],
             &[
@@ -188,6 +190,10 @@ const FENCES: [Fence; 3] = [
             ),
             ("sql_type", "reads the types in it"),
             ("type_planner", "reads the types in it"),
+            (
+                "length_product",
+                "the engine hands operators over as syntax",
+            ),
         ],
     },
 ];

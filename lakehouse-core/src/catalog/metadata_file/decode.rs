@@ -314,7 +314,10 @@ mod tests {
         let mut plain = metadata();
         plain["format-version"] = json!(3);
         plain["next-row-id"] = json!(0);
-        let field = |id: i32, kind: Value, default: Value| json!({"id": id, "name": "a", "required": false, "type": kind, "initial-default": default});
+        let field = |id: i32, kind: Value, default: Value| {
+            json!({"id": id, "name": "a", "required": false, "type": kind,
+                "initial-default": default})
+        };
         let early = "1969-12-31T23:59:59.5+00:00";
         let whole = "1969-12-31T23:59:59+00:00";
         let inner = |default: &str| json!({"type": "struct", "fields": [field(2, json!("timestamptz"), json!(default))]});

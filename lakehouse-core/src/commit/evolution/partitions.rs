@@ -389,8 +389,9 @@ pub(in crate::commit) fn check_new(schema: &Schema, spec: &UnboundPartitionSpec)
     Ok(())
 }
 
-/// Iceberg's Java library, 1.12 and before, takes the first byte of a `fixed` value in a manifest for a
-/// length. Tables that have such partitions already are read and written as the format has them.
+/// Iceberg's Java library, 1.12 and before, takes the first byte of a `fixed` value in a manifest
+/// for a length. Tables that have such partitions already are read and written as the format has
+/// them.
 fn refuse_fixed(column: &str, kind: &Type, transform: Transform) -> Result<()> {
     match (kind, transform) {
         (Type::Primitive(PrimitiveType::Fixed(_)), Transform::Identity) => {

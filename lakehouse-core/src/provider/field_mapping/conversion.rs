@@ -60,8 +60,8 @@ pub(crate) enum Child {
 }
 
 impl Conversion {
-    /// Converts an array; costs nothing for [`Self::Same`] and copies no leaf that keeps its type, but
-    /// for floats with other NaN.
+    /// Converts an array; costs nothing for [`Self::Same`] and copies no leaf that keeps its type,
+    /// but for floats with other NaN.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Corrupt`] when the file holds what its table cannot: NULL in a
