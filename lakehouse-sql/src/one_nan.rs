@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -14,7 +15,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Alias, BinaryExpr, Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    ColumnarValue, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ReturnFieldArgs,
+    ColumnarValue, ExprSchemable, LogicalPlan, Operator, Projection, ReturnFieldArgs,
     ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
@@ -85,6 +86,20 @@ impl AnalyzerRule for OneNanRule {
         })?;
         Ok(with_one.data)
     }
+}
+
+/// Rows from outside with one NaN in their columns.
+///
+/// # Errors
+/// Only when the batch is none.
+pub(crate) fn batch_with_one_nan(batch: &RecordBatch) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().map(with_one_nan).collect();
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(
+        batch.schema(),
+        columns,
+        &rows,
+    )?)
 }
 
 /// An operation on floats, or a call, with one NaN as its result; what is computed on the way to it
@@ -177,8 +192,9 @@ fn above(
             false => column,
         }
     });
-    let plan = LogicalPlanBuilder::new(node.clone()).project(columns)?;
-    Ok(Transformed::yes(plan.build()?))
+    // A builder would refuse the names of `dt` and `CAST(dt AS TIMESTAMP)`, which are the same.
+    let plan = Projection::try_new(columns.collect(), Arc::new(node.clone()))?;
+    Ok(Transformed::yes(LogicalPlan::Projection(plan)))
 }
 
 /// Whether an aggregate or window function may give a NaN that it did not get.

@@ -25,6 +25,7 @@ use crate::constant::instant;
 use crate::environment::Environment;
 use crate::execute::{QueryResult, execute};
 use crate::govern::govern;
+use crate::one_nan::batch_with_one_nan;
 use crate::parse::parse;
 use crate::plan::plan;
 use crate::resolve::{Scope, audit_view, pin, resolve};
@@ -188,6 +189,8 @@ impl Session {
         let schema = batches.first().map(RecordBatch::schema).ok_or_else(|| {
             Error::invalid("a table needs one batch at least to tell its schema; it may be empty")
         })?;
+        let batches = batches.iter().map(batch_with_one_nan);
+        let batches = batches.collect::<datafusion::error::Result<_>>()?;
         let table = MemTable::try_new(schema, vec![batches])?;
         let variables = self.environment.variables();
         let catalogs = self.environment.local();

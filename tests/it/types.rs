@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, RecordBatch, new_null_array};
+use arrow::array::{ArrayRef, Float32Array, Float64Array, Int32Array, RecordBatch, new_null_array};
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::catalog::{
+    CatalogProvider, MemTable, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
+};
 use iceberg::spec::{PrimitiveType, Type};
 use lakehouse::ErrorKind;
 
@@ -183,6 +186,58 @@ async fn every_sql_type_is_as_documented() {
         }
     }
     assert!(wrong.is_empty(), "docs/types.md:\n{}", wrong.join("\n"));
+}
+
+/// Processors give NaN a sign, which other writers keep in their files.
+#[tokio::test]
+async fn nan_with_a_sign_in_files_is_the_one_nan() {
+    let lake = TestLake::folder().await;
+    let floats = vec![-f64::NAN, f64::NAN, -1.0, f64::INFINITY];
+    let narrow = vec![-f32::NAN, f32::NAN, -1.0, f32::INFINITY];
+    let columns: [(&str, ArrayRef); 3] = [
+        ("id", Arc::new(Int32Array::from(vec![1, 2, 3, 4]))),
+        ("d", Arc::new(Float64Array::from(floats))),
+        ("f", Arc::new(Float32Array::from(narrow))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    // As they are: `register_batches` would give them the one NaN.
+    let rows = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
+    let schema = MemorySchemaProvider::new();
+    schema
+        .register_table("rows".to_owned(), Arc::new(rows))
+        .unwrap();
+    let given = MemoryCatalogProvider::new();
+    given.register_schema("s", Arc::new(schema)).unwrap();
+    let context = lake.session.context();
+    context.register_catalog("given", Arc::new(given));
+    for partitioned in ["", "PARTITIONED BY (d)"] {
+        lake.run(&format!(
+            "CREATE TABLE t (id INT, d DOUBLE, f FLOAT, s STRUCT<d: DOUBLE>) {partitioned}; \
+             INSERT INTO t SELECT id, d, f, named_struct('d', d) FROM given.s.rows"
+        ))
+        .await;
+        for below in ["d < 0", "f < 0", "s['d'] < 0"] {
+            let found = lake.rows(&format!("SELECT id FROM t WHERE {below}")).await;
+            assert_eq!(found, ["3"], "{below} {partitioned}");
+        }
+        for nan in [
+            "d = CAST('NaN' AS DOUBLE)",
+            "f = CAST('NaN' AS FLOAT)",
+            "s['d'] > CAST('inf' AS DOUBLE)",
+        ] {
+            let found = lake.sorted(&format!("SELECT id FROM t WHERE {nan}")).await;
+            assert_eq!(found, ["1", "2"], "{nan} {partitioned}");
+        }
+        let groups = lake
+            .rows("SELECT d, count(*) FROM t GROUP BY d ORDER BY d")
+            .await;
+        assert_eq!(groups, ["-1.0|1", "inf|1", "NaN|2"], "{partitioned}");
+        lake.run("DELETE FROM t WHERE d < 0; UPDATE t SET id = 0 WHERE d > CAST('inf' AS DOUBLE)")
+            .await;
+        let left = lake.rows("SELECT id, f FROM t ORDER BY d, id").await;
+        assert_eq!(left, ["4|inf", "0|NaN", "0|NaN"], "{partitioned}");
+        lake.run("DROP TABLE t").await;
+    }
 }
 
 #[tokio::test]

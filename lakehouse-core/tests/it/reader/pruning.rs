@@ -7,6 +7,7 @@ use arrow::datatypes::{Field, Schema};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, PrimitiveType, Struct};
+use lakehouse_core::table::with_one_nan;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use proptest::prelude::*;
 
@@ -51,7 +52,10 @@ fn unpruned(batches: &[RecordBatch]) -> SessionContext {
     let named = Arc::new(Schema::new(fields));
     let batches: Vec<_> = batches
         .iter()
-        .map(|batch| RecordBatch::try_new(Arc::clone(&named), batch.columns().to_vec()).unwrap())
+        .map(|batch| {
+            let columns = batch.columns().iter().map(with_one_nan).collect();
+            RecordBatch::try_new(Arc::clone(&named), columns).unwrap()
+        })
         .collect();
     let table = MemTable::try_new(batches[0].schema(), vec![batches]).unwrap();
     context.register_table("t", Arc::new(table)).unwrap();
