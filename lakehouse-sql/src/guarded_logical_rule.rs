@@ -277,7 +277,8 @@ mod tests {
             "Literals",
             "LiteralsOfNode",
         ] {
-            assert!(rules.iter().any(|rule| rule.contains(guard)), "{guard}");
+            let end = format!("guard: {guard} }}");
+            assert!(rules.iter().any(|rule| rule.ends_with(&end)), "{guard}");
         }
     }
 }

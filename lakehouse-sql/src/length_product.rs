@@ -8,11 +8,12 @@ use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray};
-use arrow::compute::cast;
+use arrow::compute::{cast, cast_with_options};
 use arrow::datatypes::{
     DataType, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
 };
 use datafusion::common::DFSchema;
+use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
@@ -138,7 +139,11 @@ enum Factor {
 impl Factors {
     fn of(numbers: &ArrayRef) -> EngineResult<Self> {
         Ok(match numbers.data_type().is_integer() {
-            true => Self::Whole(cast(numbers, &DataType::Int64)?.as_primitive().clone()),
+            true => {
+                // One that is too large is an error, not NULL.
+                let whole = cast_with_options(numbers, &DataType::Int64, &DEFAULT_CAST_OPTIONS)?;
+                Self::Whole(whole.as_primitive().clone())
+            }
             false => Self::Fractions(cast(numbers, &DataType::Float64)?),
         })
     }

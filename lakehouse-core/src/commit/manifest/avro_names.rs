@@ -92,30 +92,38 @@ mod tests {
         ManifestWriterBuilder, NestedField, PartitionSpec, PrimitiveType, Schema, Transform, Type,
     };
 
-    use super::{AvroHeader, avro_name, partition_fields, with_avro_names};
+    use super::{AvroHeader, Bytes, avro_name, partition_fields, with_avro_names};
 
-    #[tokio::test]
-    async fn j02_the_header_keeps_the_schema_and_the_true_names() {
-        let column = NestedField::optional(1, "with space", Type::Primitive(PrimitiveType::Int));
-        let schema = Schema::builder().with_fields([Arc::new(column)]);
-        let schema = Arc::new(schema.build().unwrap());
-        let spec = PartitionSpec::builder(Arc::clone(&schema))
-            .add_partition_field("with space", "with space", Transform::Identity)
-            .unwrap()
-            .build()
-            .unwrap();
+    /// A manifest without files of a table that is partitioned by its columns as they are.
+    async fn renamed(columns: &[(&str, PrimitiveType)]) -> (Arc<Schema>, Bytes) {
+        let fields = columns.iter().zip(1..).map(|((name, kind), id)| {
+            let kind = Type::Primitive(kind.clone());
+            Arc::new(NestedField::optional(id, *name, kind))
+        });
+        let schema = Schema::builder().with_fields(fields).build();
+        let schema = Arc::new(schema.unwrap());
+        let mut spec = PartitionSpec::builder(Arc::clone(&schema));
+        for (name, _) in columns {
+            let field = spec.add_partition_field(*name, *name, Transform::Identity);
+            spec = field.unwrap();
+        }
         let memory = FileIO::new_with_memory();
         let output = memory.new_output("memory:/m.avro").unwrap();
+        let spec = spec.build().unwrap();
         ManifestWriterBuilder::new(output, Some(1), Arc::clone(&schema), spec)
             .build_v2_data()
             .write_manifest_file()
             .await
             .unwrap();
         let bytes = memory.new_input("memory:/m.avro").unwrap();
+        (schema, with_avro_names(bytes.read().await.unwrap()))
+    }
 
-        let renamed = with_avro_names(bytes.read().await.unwrap());
+    #[tokio::test]
+    async fn j02_the_header_keeps_the_schema_and_the_true_names() {
+        let (schema, manifest) = renamed(&[("with space", PrimitiveType::Int)]).await;
 
-        let header = AvroHeader::parse(&renamed).unwrap();
+        let header = AvroHeader::parse(&manifest).unwrap();
         let found: Schema = serde_json::from_value(header.json("schema").unwrap()).unwrap();
         assert_eq!(&found, schema.as_ref());
         assert_eq!(
@@ -131,31 +139,11 @@ mod tests {
     /// Avro libraries take a name that is told twice for a damaged file.
     #[tokio::test]
     async fn types_of_one_length_have_names_of_their_own() {
-        let kind = |precision, scale| Type::Primitive(PrimitiveType::Decimal { precision, scale });
-        let columns = [(1, kind(9, 2)), (2, kind(9, 2)), (3, kind(9, 3))];
-        let columns =
-            columns.map(|(id, kind)| Arc::new(NestedField::optional(id, format!("c{id}"), kind)));
-        let schema = Schema::builder().with_fields(columns);
-        let schema = Arc::new(schema.build().unwrap());
-        let mut spec = PartitionSpec::builder(Arc::clone(&schema));
-        for name in ["c1", "c2", "c3"] {
-            spec = spec
-                .add_partition_field(name, name, Transform::Identity)
-                .unwrap();
-        }
-        let memory = FileIO::new_with_memory();
-        let output = memory.new_output("memory:/m.avro").unwrap();
-        let spec = spec.build().unwrap();
-        ManifestWriterBuilder::new(output, Some(1), Arc::clone(&schema), spec)
-            .build_v2_data()
-            .write_manifest_file()
-            .await
-            .unwrap();
-        let bytes = memory.new_input("memory:/m.avro").unwrap();
+        let kind = |precision, scale| PrimitiveType::Decimal { precision, scale };
+        let columns = [("a", kind(9, 2)), ("b", kind(9, 2)), ("c", kind(9, 3))];
+        let (_, manifest) = renamed(&columns).await;
 
-        let renamed = with_avro_names(bytes.read().await.unwrap());
-
-        let header = AvroHeader::parse(&renamed).unwrap();
+        let header = AvroHeader::parse(&manifest).unwrap();
         let mut rows = header.json("avro.schema").unwrap();
         let fields = partition_fields(&mut rows).unwrap().iter();
         let names: Vec<_> = fields
