@@ -187,7 +187,7 @@ impl LakehouseBuilder {
         let default_catalog = default_catalog(&self.settings, own, &catalogs)?;
         let storage = with_buckets(storage, &default_catalog, &catalogs, clock.as_ref())?;
 
-        let runtime = Runtime::new(&self.settings, &storage, clock.as_ref())?;
+        let runtime = Runtime::new(&self.settings, &storage)?;
         for catalog in catalogs.values() {
             runtime.register_storage(catalog.storage());
         }

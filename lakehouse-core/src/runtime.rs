@@ -16,7 +16,6 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, UnboundedMemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 
-use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::settings::Settings;
 use crate::storage::{Storage, WorkGuard};
@@ -42,8 +41,8 @@ impl Runtime {
     /// # Errors
     /// When the spill folder cannot be made, and when the column cache takes the whole memory
     /// budget.
-    pub fn new(settings: &Settings, storage: &Storage, clock: &dyn Clock) -> Result<Self> {
-        let spill = SpillFolder::create(settings.spill.folder.as_deref(), clock)?;
+    pub fn new(settings: &Settings, storage: &Storage) -> Result<Self> {
+        let spill = SpillFolder::create(settings.spill.folder.as_deref())?;
         let pool: Arc<dyn MemoryPool> = match query_memory(settings)? {
             Some(bytes) => Arc::new(FairSpillPool::new(bytes)),
             None => Arc::new(UnboundedMemoryPool::default()),

@@ -33,7 +33,7 @@ fn lake(catalog: Arc<dyn Catalog>) -> Lake {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let storage = catalog.storage().clone();
     let parts = LakeParts {
-        runtime: Runtime::new(&settings, &storage, clock.as_ref()).unwrap(),
+        runtime: Runtime::new(&settings, &storage).unwrap(),
         scans: ScanContext::new(&settings),
         commits: Commits::new(Arc::clone(&clock)),
         policies: Arc::new(AdmitAll),

@@ -135,7 +135,7 @@ pub(crate) async fn write_within(
     batches: Vec<RecordBatch>,
     space: Space,
 ) -> Result<Vec<WrittenFile>> {
-    let runtime = Runtime::new(&Settings::default(), table.storage(), &SystemClock)?;
+    let runtime = Runtime::new(&Settings::default(), table.storage())?;
     let (bytes, spills) = match space {
         Space::Spilled(bytes) => (bytes, true),
         Space::NotSpilled(bytes) => (bytes, false),

@@ -73,7 +73,7 @@ impl World {
         let clock = Arc::new(SystemClock);
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::new(clock.as_ref(), Durability::None).unwrap();
-        let runtime = Runtime::new(&Settings::default(), &storage, clock.as_ref()).unwrap();
+        let runtime = Runtime::new(&Settings::default(), &storage).unwrap();
         let options = OpenOptions {
             create: true,
             ..OpenOptions::default()

@@ -287,7 +287,7 @@ impl HandMade {
         config: SessionConfig,
         settings: &Settings,
     ) -> SessionContext {
-        let runtime = Runtime::new(settings, &self.storage, &SystemClock).unwrap();
+        let runtime = Runtime::new(settings, &self.storage).unwrap();
         let context = SessionContext::new_with_config_rt(config, Arc::clone(runtime.env()));
         self.runtimes.lock().unwrap().push(runtime);
         let mut table = LakeTable::new(self.table(), scans.clone()).unwrap();

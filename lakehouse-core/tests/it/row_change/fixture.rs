@@ -119,7 +119,7 @@ impl Fixture {
         let location = folder.path().display().to_string();
         let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new("c", location, parts));
         let lake = Lake::new(LakeParts {
-            runtime: Runtime::new(&settings, &storage, clock.as_ref()).unwrap(),
+            runtime: Runtime::new(&settings, &storage).unwrap(),
             scans: ScanContext::new(&settings),
             commits: Commits::new(Arc::clone(&clock)),
             policies: Arc::new(AdmitAll),
