@@ -322,10 +322,7 @@ impl Storage {
     /// What the store answers.
     pub async fn delete(&self, location: &str) -> Result<()> {
         let (store, path) = self.resolve(location)?;
-        match store.delete(&path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(at(error, location)),
-        }
+        unless_missing(store.delete(&path).await).map_err(|error| at(error, location))
     }
 
     /// The files below a folder, in no order.
@@ -384,6 +381,14 @@ fn no_remote(location: &Location) -> Error {
          of the library",
     )
     .with_context("location", location)
+}
+
+/// What is to be gone and is missing is gone.
+fn unless_missing(removed: object_store::Result<()>) -> object_store::Result<()> {
+    match removed {
+        Err(object_store::Error::NotFound { .. }) => Ok(()),
+        removed => removed,
+    }
 }
 
 /// A store's error with the location it is about.

@@ -146,9 +146,7 @@ impl<'a> Checker<'a> {
         after: &State,
     ) {
         let id = snapshot.snapshot_id();
-        let statement = snapshot.summary().additional_properties.get(STATEMENT_KEY);
-        let statement = statement.and_then(|id| id.parse::<i64>().ok());
-        let record = statement.and_then(|id| self.records.get(usize::try_from(id - 1).ok()?));
+        let record = self.maker(snapshot);
         let unnamed = || {
             let published = self.published(snapshot, after);
             published.or_else(|| self.gathered(snapshot, after))
@@ -166,7 +164,7 @@ impl<'a> Checker<'a> {
                     before,
                     after,
                 }),
-                None if is_empty && self.begins_branch(after) => {}
+                None if is_empty && self.begins_branch(id, heads, after) => {}
                 None => self.find(format!("snapshot {id} was made by nobody")),
             }
             return;
@@ -219,6 +217,16 @@ impl<'a> Checker<'a> {
         self.replay(record, stood, id, after.since_ms);
     }
 
+    /// The statement that a snapshot names.
+    fn maker(&self, snapshot: &Snapshot) -> Option<&'a Record> {
+        let id = snapshot
+            .summary()
+            .additional_properties
+            .get(STATEMENT_KEY)?;
+        let id: i64 = id.parse().ok()?;
+        self.records.get(usize::try_from(id - 1).ok()?)
+    }
+
     /// The statement that applied another's snapshot: its snapshots carry no name but its.
     fn published(&self, snapshot: &Snapshot, after: &State) -> Option<&'a Record> {
         let source = snapshot.summary().additional_properties.get(SOURCE)?;
@@ -249,9 +257,7 @@ impl<'a> Checker<'a> {
         };
         let last = &self.states[self.states.len() - 1].metadata;
         let source = record.target.and_then(|id| last.snapshot_by_id(id));
-        let keys = source.map(|source| &source.summary().additional_properties);
-        let staged = keys.and_then(|keys| keys.get(STATEMENT_KEY)?.parse::<i64>().ok());
-        let staged = staged.and_then(|id| self.records.get(usize::try_from(id - 1).ok()?));
+        let staged = source.and_then(|source| self.maker(source));
         staged.map_or(own, |staged| &staged.statement.action)
     }
 

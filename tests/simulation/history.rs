@@ -79,6 +79,8 @@ pub(crate) struct Totals {
 pub(crate) struct Files<'a> {
     world: &'a World,
     present: HashSet<String>,
+    /// Those that the snapshots name which were checked.
+    named: HashSet<String>,
     manifests: HashMap<String, Totals>,
 }
 
@@ -92,8 +94,23 @@ impl<'a> Files<'a> {
         Self {
             world,
             present,
+            named: HashSet::new(),
             manifests: HashMap::new(),
         }
+    }
+
+    /// Files that no state and no checked snapshot names.
+    pub(crate) fn unnamed(&self, current: &str) -> Vec<&str> {
+        let moves = self.world.moves();
+        let states = moves.iter().flat_map(|moved| [&moved.from, &moved.to]);
+        let states: HashSet<&str> = states.map(String::as_str).chain([current]).collect();
+        let rest = self
+            .present
+            .iter()
+            .filter(|file| !states.contains(file.as_str()) && !self.named.contains(*file));
+        let mut rest: Vec<&str> = rest.map(String::as_str).collect();
+        rest.sort_unstable();
+        rest
     }
 
     /// Looks for all files of a snapshot; what its summary says of them must be so.
@@ -103,6 +120,7 @@ impl<'a> Files<'a> {
         snapshot: &Snapshot,
     ) -> Result<(), String> {
         let bytes = file(self.world, snapshot.manifest_list()).await?;
+        self.named.insert(snapshot.manifest_list().to_owned());
         let list = ManifestList::parse_with_version(&bytes, metadata.format_version())
             .map_err(|error| format!("{}: {error}", snapshot.manifest_list()))?;
         let mut totals = Totals::default();
@@ -137,6 +155,7 @@ impl<'a> Files<'a> {
         let bytes = file(self.world, location).await?;
         let manifest =
             Manifest::parse_avro(&bytes).map_err(|error| format!("{location}: {error}"))?;
+        self.named.insert(location.to_owned());
         let mut totals = Totals::default();
         for entry in manifest.entries().iter().filter(|entry| entry.is_alive()) {
             let file = entry.data_file();
@@ -146,6 +165,7 @@ impl<'a> Files<'a> {
                     file.file_path()
                 ));
             }
+            self.named.insert(file.file_path().to_owned());
             match file.content_type() {
                 DataContentType::Data => {
                     totals.data_files += 1;

@@ -22,15 +22,18 @@ pub(crate) enum Planted {
     AnswerWrong,
     /// A scan leaves out a row.
     RowLost,
+    /// The store answers that a file was deleted, and keeps it.
+    DeleteInVain,
 }
 
 impl Planted {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::FileLost,
         Self::SwapInVain,
         Self::OthersLost,
         Self::AnswerWrong,
         Self::RowLost,
+        Self::DeleteInVain,
     ];
 }
 

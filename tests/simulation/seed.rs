@@ -26,6 +26,9 @@ use crate::world::{SEEN, World};
 /// So many lives a process has; a run must end.
 const LIVES_MAX: usize = 8;
 
+/// How long work on files may go on after the last statement: late effects come within 20 s.
+const CLEANUP_MAX: Duration = Duration::from_secs(3_600);
+
 /// What came of a seed.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -118,6 +121,11 @@ async fn check(world: &Arc<World>, ledger: &Ledger) -> std::result::Result<Vec<S
             findings.push(format!("snapshot {}: {finding}", snapshot.snapshot_id()));
         }
     }
+    if !world.may_leave_files() {
+        let unnamed = files.unnamed(table.metadata_location()).into_iter();
+        findings.extend(unnamed.map(|file| format!("{file} is left behind")));
+        world.count("looked for what is left behind");
+    }
     for _ in &states {
         world.count("swaps");
     }
@@ -179,10 +187,18 @@ async fn live(world: &Arc<World>, ledger: &Ledger, number: usize, mut actors: Ve
         let work = actors
             .iter_mut()
             .map(|actor| actor.run(&process, &lake, ledger));
+        let whole = async {
+            join_all(work).await;
+            // What was given up is still cleaned up.
+            lake.work_ended(CLEANUP_MAX).await
+        };
         let is_done = tokio::select! {
             biased;
             () = process.crashed() => false,
-            _ = join_all(work) => true,
+            has_ended = whole => {
+                assert!(has_ended, "work on files goes on");
+                true
+            }
         };
         if is_done {
             return;

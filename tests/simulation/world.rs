@@ -81,6 +81,17 @@ impl World {
         self.faults.is_any()
     }
 
+    /// Whether a process ended, the outcome of a swap was unknown or a file could not be deleted:
+    /// only then may files stay that nothing names.
+    pub(crate) fn may_leave_files(&self) -> bool {
+        let counts = lock(&self.counts);
+        counts.keys().any(|what| {
+            let is_of = |call: Call| what.ends_with(&format!(" of {}", call.name()));
+            let is_answered = what.starts_with("refusal");
+            what.starts_with("crash") || is_of(Call::Delete) || is_of(Call::Swap) && !is_answered
+        })
+    }
+
     /// Whether a planted loss happens now.
     pub(crate) fn loses(&self, planted: Planted) -> bool {
         let loses = self.planted == Some(planted) && !self.is_calm() && self.random().chance(300);

@@ -99,7 +99,7 @@ impl Request {
             && let Some(staged) = &self.staged
         {
             let needless = staged.needless().filter(|_| self.owns_files());
-            cleanup::delete_all(table.storage(), staged.outdated().chain(needless)).await;
+            cleanup::delete_all(table.storage(), staged.unused(step).chain(needless)).await;
         }
         if self.caller.is_gone() {
             tracing::info!(

@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use iceberg::TableUpdate;
 use iceberg::spec::{FormatVersion, ManifestContentType, ManifestFile, Snapshot, TableMetadata};
 use uuid::Uuid;
 
+use super::change::Step;
 use super::file_change::{FileChange, Kind};
 use super::manifest::{self, ListHeader, ManifestFiles, has_live_files};
 use super::merge::{MergePolicy, Merger};
@@ -174,10 +176,15 @@ impl StagedSnapshot {
             .map(String::as_str)
     }
 
-    /// What was written for attempts before the last one and is not part of it.
-    pub(super) fn outdated(&self) -> impl Iterator<Item = &str> {
+    /// What was written for attempts and is no part of the snapshot that `step` adds. A later
+    /// attempt may need no snapshot of its own any more.
+    pub(super) fn unused(&self, step: &Step) -> impl Iterator<Item = &str> {
+        let is_added = step.updates.iter().any(|update| match update {
+            TableUpdate::AddSnapshot { snapshot } => snapshot.snapshot_id() == self.snapshot_id,
+            _ => false,
+        });
         self.written()
-            .filter(|location| !self.current.contains(*location))
+            .filter(move |location| !is_added || !self.current.contains(*location))
     }
 
     /// Writes the manifest list of this attempt and tells the snapshot on top of `parent`; `None`

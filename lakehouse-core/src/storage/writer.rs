@@ -26,6 +26,8 @@ pub struct StorageWriter {
     pending_bytes: usize,
     written_bytes: u64,
     upload: Option<Box<dyn MultipartUpload>>,
+    /// Whether the file may stand although no answer said so.
+    may_stand: bool,
     work: WorkGuard,
 }
 
@@ -44,6 +46,7 @@ impl StorageWriter {
             pending_bytes: 0,
             written_bytes: 0,
             upload: None,
+            may_stand: false,
             work,
         }
     }
@@ -82,7 +85,8 @@ impl StorageWriter {
     /// Ends the file: it now stands under its name, whole. Returns its size in bytes.
     ///
     /// # Errors
-    /// What the store answers; nothing then stands under the name.
+    /// What the store answers; the file must then be given up with [`Self::abort`], for it may
+    /// stand although the answer was lost.
     pub async fn finish(&mut self) -> Result<u64> {
         let finished = match self.upload.is_some() {
             true => self.complete().await,
@@ -92,19 +96,23 @@ impl StorageWriter {
         Ok(self.written_bytes)
     }
 
-    /// Gives the file up; parts that were sent are thrown away.
+    /// Gives the file up; parts that were sent are thrown away, and the file itself where nobody
+    /// knows whether it stands.
     ///
     /// # Errors
     /// What the store answers; the parts are then left for the store's own clean-up.
     pub async fn abort(&mut self) -> Result<()> {
         self.pending.clear();
-        if let Some(mut upload) = self.upload.take() {
-            upload
-                .abort()
-                .await
-                .map_err(|error| super::at(error, &self.location))?;
+        let given_up = self.remains().remove().await;
+        given_up.map_err(|error| super::at(error, &self.location))
+    }
+
+    fn remains(&mut self) -> Remains {
+        let may_stand = std::mem::take(&mut self.may_stand);
+        Remains {
+            upload: self.upload.take(),
+            file: may_stand.then(|| (Arc::clone(&self.store), self.path.clone())),
         }
-        Ok(())
     }
 
     fn take_payload(&mut self) -> PutPayload {
@@ -118,8 +126,12 @@ impl StorageWriter {
             mode: PutMode::Create,
             ..PutOptions::default()
         };
-        self.store.put_opts(&self.path, payload, options).await?;
-        Ok(())
+        self.may_stand = true;
+        let put = self.store.put_opts(&self.path, payload, options).await;
+        // One that stood there before is another's.
+        let is_known = matches!(put, Ok(_) | Err(object_store::Error::AlreadyExists { .. }));
+        self.may_stand = !is_known;
+        put.map(|_| ())
     }
 
     async fn send_part(&mut self) -> object_store::Result<()> {
@@ -138,25 +150,53 @@ impl StorageWriter {
             self.send_part().await?;
         }
         if let Some(upload) = &mut self.upload {
+            self.may_stand = true;
             upload.complete().await?;
         }
         // What failed is there to be aborted.
         self.upload = None;
+        self.may_stand = false;
         Ok(())
     }
 }
 
 impl Drop for StorageWriter {
     fn drop(&mut self) {
-        let Some(mut upload) = self.upload.take() else {
+        let remains = self.remains();
+        if remains.is_empty() {
             return;
-        };
+        }
         let location = std::mem::take(&mut self.location);
         runtime::detach(self.work.another(), async move {
-            if let Err(error) = upload.abort().await {
-                tracing::warn!(%error, file = location, "parts of a file were left behind");
+            if let Err(error) = remains.remove().await {
+                tracing::warn!(%error, file = location, "a file or parts of it were left behind");
             }
         });
+    }
+}
+
+/// What a file that was given up may have left in the store.
+struct Remains {
+    upload: Option<Box<dyn MultipartUpload>>,
+    /// Where the file may stand.
+    file: Option<(Arc<dyn ObjectStore>, Path)>,
+}
+
+impl Remains {
+    fn is_empty(&self) -> bool {
+        self.upload.is_none() && self.file.is_none()
+    }
+
+    async fn remove(self) -> object_store::Result<()> {
+        let aborted = match self.upload {
+            Some(mut upload) => upload.abort().await,
+            None => Ok(()),
+        };
+        let deleted = match self.file {
+            Some((store, path)) => store.delete(&path).await,
+            None => Ok(()),
+        };
+        super::unless_missing(aborted).and(super::unless_missing(deleted))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Branches and tags that a swap moved: each as somebody asked for, and nothing is published twice.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::iter::successors;
 
 use super::{Checker, SOURCE};
@@ -41,14 +41,12 @@ impl Checker<'_> {
             .records
             .iter()
             .filter(|record| self.is_asked(record, moved) && self.may_be(record, moved.after));
-        // Of several that asked for the same, the one that was told so, and one that can only be
-        // seen by what it did itself.
+        // Of several that asked for the same, the one that was told so, one that can only be seen
+        // by what it did itself, and the one that was told first.
         let asked = asked.min_by_key(|record| {
-            let replaces = matches!(
-                record.statement.action,
-                Action::Name { replaces: true, .. } | Action::FastForward { .. }
-            );
-            (!matches!(record.outcome, Outcome::Committed(_)), replaces)
+            let is_told = matches!(record.outcome, Outcome::Committed(_));
+            let ended_ms = record.ended_ms.unwrap_or(u64::MAX);
+            (!is_told, self.is_as_asked(record), ended_ms)
         });
         let Some(id) = asked.map(|record| record.statement.id) else {
             return false;
@@ -111,13 +109,39 @@ impl Checker<'_> {
     }
 
     /// A branch of a table that nothing was written to begins with a snapshot of its own, which
-    /// somebody else may have replaced in the same swap.
-    pub(super) fn begins_branch(&mut self, after: &State) -> bool {
-        let asked = self.records.iter().find(|record| {
-            matches!(record.statement.action, Action::Name { kind: "BRANCH", .. })
-                && self.may_be(record, after)
-        });
-        asked.is_some_and(|record| self.named.insert(record.statement.id))
+    /// somebody else may have replaced, or stood on, in the same swap.
+    pub(super) fn begins_branch(
+        &mut self,
+        began: i64,
+        heads: &mut BTreeMap<String, i64>,
+        after: &State,
+    ) -> bool {
+        let mut snapshots = after.metadata.snapshots();
+        let stands_on_it = snapshots.find(|next| next.parent_snapshot_id() == Some(began));
+        let written = stands_on_it
+            .and_then(|next| self.maker(next))
+            .map(|record| record.statement.branch.unwrap_or("main"));
+        let asked = self
+            .records
+            .iter()
+            .find(|record| match &record.statement.action {
+                Action::Name {
+                    kind: "BRANCH",
+                    name,
+                    ..
+                } => {
+                    written.is_none_or(|branch| branch == name.as_str())
+                        && self.may_be(record, after)
+                }
+                _ => false,
+            });
+        let Some(record) = asked else {
+            return false;
+        };
+        if let Some(branch) = written {
+            heads.insert(branch.to_owned(), began);
+        }
+        self.named.insert(record.statement.id)
     }
 
     /// Whether a ref stood there at some moment from the beginning of a statement to a swap.
