@@ -18,6 +18,7 @@ mod merge;
 mod properties;
 mod publish;
 mod purge;
+mod readable;
 mod references;
 mod removal;
 mod replace;

@@ -20,8 +20,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
+use lakehouse_core::table::with_one_nan;
 
-use crate::local_time::is_utc;
 use crate::of_columns::of_columns;
 
 /// Up to here a double holds every whole number.
@@ -29,21 +29,21 @@ const DOUBLE_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 /// Up to here a FLOAT holds every whole number.
 const FLOAT_WHOLE_MAX: f64 = 16_777_216.0;
 
-/// Refuses what no value of a type can be in a column of another; `zone` is the session's.
+/// Refuses what no value of a type can be in a column of another.
 ///
 /// # Errors
 /// `InvalidInput`, with the types and what to write instead.
-pub(crate) fn refuse_unlike(given: &DataType, column: &DataType, zone: &str) -> Result<()> {
-    let place = Place {
-        is_inside: false,
-        is_utc: is_utc(zone),
-    };
-    if given == column || is_assignable(given, column, place) {
+pub(crate) fn refuse_unlike(given: &DataType, column: &DataType) -> Result<()> {
+    if given == column || is_assignable(given, column, Place::Alone) {
         return Ok(());
     }
+    let instead = match (given.is_nested(), column) {
+        (false, DataType::List(_)) => "ARRAY[…] for a list",
+        _ => "CAST(… AS …)",
+    };
     Err(Error::invalid(format!(
         "a value of type {given} is not stored in a column of type {column} by itself; write \
-         CAST(… AS …) if that is meant"
+         {instead} if that is meant"
     )))
 }
 
@@ -77,19 +77,15 @@ fn kind(data_type: &DataType) -> Kind {
 }
 
 /// Where a value stands.
-#[derive(Clone, Copy)]
-struct Place {
-    /// Inside of a struct, list or map: the value itself is not looked at when it is stored.
-    is_inside: bool,
-    /// Whether times without zone are those that the engine takes them for.
-    is_utc: bool,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Alone,
+    /// In a struct, list or map: a number itself is not looked at when it is stored.
+    Inside,
 }
 
 fn is_assignable(given: &DataType, column: &DataType, place: Place) -> bool {
-    let inside = Place {
-        is_inside: true,
-        ..place
-    };
+    let inside = Place::Inside;
     match (given, column) {
         (DataType::Null, _) => true,
         (DataType::Dictionary(_, given), column) => is_assignable(given, column, place),
@@ -97,12 +93,8 @@ fn is_assignable(given: &DataType, column: &DataType, place: Place) -> bool {
             DataType::List(given) | DataType::LargeList(given) | DataType::FixedSizeList(given, _),
             DataType::List(column),
         ) => is_assignable(given.data_type(), column.data_type(), inside),
-        // The engine would read it in UTC instead of the session's zone.
-        (given, DataType::Timestamp(_, Some(_)))
-            if place.is_inside && !place.is_utc && !is_zoned(given) =>
-        {
-            false
-        }
+        // The engine would make a list of one element.
+        (_, DataType::List(_)) => false,
         // Fields that do not fit are refused where they are matched.
         (DataType::Struct(given), DataType::Struct(column)) => given.iter().all(|given| {
             let field = column.iter().find(|field| field.name() == given.name());
@@ -119,7 +111,7 @@ fn is_assignable(given: &DataType, column: &DataType, place: Place) -> bool {
             }
         }
         (given, column) => match (kind(given), kind(column)) {
-            (Kind::Number, Kind::Number) => !place.is_inside || !may_lose(given, column),
+            (Kind::Number, Kind::Number) => place == Place::Alone || !may_lose(given, column),
             (Kind::Date, Kind::Timestamp) => true,
             // A text is read, and any value but bytes can be written as one.
             (Kind::Text, _) => true,
@@ -130,10 +122,6 @@ fn is_assignable(given: &DataType, column: &DataType, place: Place) -> bool {
             (given, column) => given == column,
         },
     }
-}
-
-fn is_zoned(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Timestamp(_, Some(_)))
 }
 
 /// Whether a number may have no place among those of another type, and become another number. What
@@ -168,8 +156,8 @@ fn is_double_as_decimal(given: &DataType, column: &DataType) -> bool {
 /// may; `None` where the engine's own is as good.
 pub(crate) fn whole_number(value: &Expr, given: &DataType, column: &DataType) -> Option<Expr> {
     let is_number = kind(given) == Kind::Number && kind(column) == Kind::Number;
-    let is_checked = may_lose(given, column) || is_double_as_decimal(given, column);
-    if !is_number || !is_checked {
+    let is_lossy = may_lose(given, column) || is_double_as_decimal(given, column);
+    if !(is_number && is_lossy) && !may_overflow(given, column) {
         return None;
     }
     let function = ScalarUDF::from(WholeNumber {
@@ -180,7 +168,7 @@ pub(crate) fn whole_number(value: &Expr, given: &DataType, column: &DataType) ->
     Some(Expr::ScalarFunction(call))
 }
 
-/// A cast between numbers that refuses a value which would become another one.
+/// A cast to a number that refuses a value which would become another one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct WholeNumber {
     signature: Signature,
@@ -207,9 +195,15 @@ impl ScalarUDFImpl for WholeNumber {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
         of_columns(&args, |[values]| {
             let stored = cast_with_options(values, &self.target, &DEFAULT_CAST_OPTIONS)?;
-            match is_double_as_decimal(values.data_type(), &self.target) {
-                true => refuse_unknown_digits(values)?,
-                false => refuse_changed(values, &stored)?,
+            let given = values.data_type();
+            if is_double_as_decimal(given, &self.target) {
+                refuse_unknown_digits(values)?;
+            } else if may_overflow(given, &self.target) {
+                refuse_infinite(values, &stored)?;
+                // A text may say one with a sign.
+                return Ok(with_one_nan(&stored));
+            } else {
+                refuse_changed(values, &stored)?;
             }
             Ok(stored)
         })
@@ -233,6 +227,35 @@ fn refuse_unknown_digits(values: &ArrayRef) -> Result<()> {
              of a DECIMAL column; write the digits, or CAST(… AS …)"
         ))),
     }
+}
+
+/// Whether a number or a text may say one that is larger than a floating-point type holds.
+fn may_overflow(given: &DataType, column: &DataType) -> bool {
+    match column {
+        DataType::Float32 => given.is_string() || *given == DataType::Float64 || given.is_decimal(),
+        DataType::Float64 => given.is_string(),
+        _ => false,
+    }
+}
+
+/// Fails on the first value that is infinite as it is stored, and did not say so.
+fn refuse_infinite(values: &ArrayRef, stored: &ArrayRef) -> Result<()> {
+    let doubles = cast_with_options(stored, &DataType::Float64, &DEFAULT_CAST_OPTIONS)?;
+    let doubles = doubles.as_primitive::<Float64Type>().iter().enumerate();
+    let infinite = doubles.filter(|(_, double)| double.is_some_and(f64::is_infinite));
+    let options = FormatOptions::default();
+    let shown = ArrayFormatter::try_new(values.as_ref(), &options)?;
+    for (index, _) in infinite {
+        let value = shown.value(index).to_string();
+        let word = value.trim().trim_start_matches(['+', '-']);
+        if !word.to_ascii_lowercase().starts_with("inf") {
+            return Err(Error::invalid(format!(
+                "{value} is larger than a column of type {} holds",
+                stored.data_type()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Fails on the first value that is not the same when it is read again.

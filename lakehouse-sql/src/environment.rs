@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use datafusion::config::TableOptions;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
@@ -176,8 +177,10 @@ impl Environment {
         let namespace = NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned());
         let rules = physical_rules(lake.settings().memory_budget_bytes);
         let planner = Arc::new(NullCountsPlanner::new(Arc::new(SharingPlanner::new())));
+        let config = session_config(&lake, &catalog);
         let state = SessionStateBuilder::new()
-            .with_config(session_config(&lake, &catalog))
+            .with_table_options(table_options(&config))
+            .with_config(config)
             .with_runtime_env(Arc::clone(lake.runtime().env()))
             .with_expr_planners(vec![Arc::new(CastNames), Arc::new(LengthProducts)])
             .with_default_features()
@@ -420,6 +423,15 @@ fn is_above(text: &str, largest: u64) -> bool {
 }
 
 /// The engine's settings of a session that nobody has changed yet.
+/// What files are read by that are queried directly.
+fn table_options(config: &SessionConfig) -> TableOptions {
+    let mut options = TableOptions::default_from_session_config(config.options());
+    // The engine looks at some lines only, and then cuts the fractions and leaves out the keys of
+    // the others.
+    options.json.schema_infer_max_rec = Some(usize::MAX);
+    options
+}
+
 fn session_config(lake: &Lake, catalog: &str) -> SessionConfig {
     let settings = lake.settings();
     let mut config = SessionConfig::new()

@@ -12,12 +12,9 @@ mod filled;
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::{cast, cast_with_options};
-use arrow::datatypes::{DataType, Fields, TimeUnit, TimestampNanosecondType};
+use arrow::datatypes::{DataType, Fields, TimeUnit};
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::expr::{Alias, Cast, ScalarFunction};
 use datafusion::logical_expr::{
@@ -34,9 +31,11 @@ use filled::filled;
 pub(crate) use assigned::{assigned, exact_assignments};
 
 use crate::assignment::{refuse_unlike, whole_number};
-use crate::local_time::{Misfit, as_cast, read_times};
+use crate::local_time::{as_cast, is_cut, stored_times};
 use crate::of_columns::of_columns;
+use crate::one_nan::within_one_nan;
 use crate::session_zone::session_zone;
+use crate::times_inside::{Purpose, read_times_inside, unread};
 
 /// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
 /// session's zone. Fields that structs do not have get the defaults of `columns`, which are those
@@ -148,10 +147,20 @@ fn exact(
         Expr::Cast(Cast { expr, data_type }) => {
             let given = expr.get_type(schema)?;
             refuse_lost_fields(&given, &data_type)?;
-            refuse_unlike(&given, &data_type, zone)?;
+            refuse_unlike(&given, &data_type)?;
             if let Some(whole) = whole_number(&expr, &given, &data_type) {
                 return Ok(whole);
             }
+            let expr = unread(*expr);
+            let read = read_times_inside(
+                &expr,
+                &expr.get_type(schema)?,
+                &data_type,
+                zone,
+                Purpose::Store,
+            );
+            let expr = Box::new(read.unwrap_or(expr));
+            let given = expr.get_type(schema)?;
             let filled = match column {
                 Some(column) => filled(&expr, &given, &data_type, column)?,
                 None => None,
@@ -159,21 +168,22 @@ fn exact(
             if let Some(filled) = filled {
                 return filled.cast_to(&data_type, schema);
             }
-            let cuts = matches!(&data_type, DataType::Timestamp(TimeUnit::Microsecond, _))
-                && (given.is_string()
-                    || matches!(given, DataType::Timestamp(TimeUnit::Nanosecond, _)));
             let takes_zone = matches!(
                 &data_type,
                 DataType::Timestamp(TimeUnit::Microsecond, Some(_))
             ) && matches!(given, DataType::Timestamp(_, None) | DataType::Date32);
-            if !cuts && !takes_zone {
+            if !is_cut(&given, &data_type) && !takes_zone {
                 return Ok(Expr::Cast(Cast { expr, data_type }));
             }
             let function = ScalarUDF::from(ExactMicroseconds::new(data_type, Arc::clone(zone)));
             let call = ScalarFunction::new_udf(Arc::new(function), vec![*expr]);
             Ok(Expr::ScalarFunction(call))
         }
-        other => Ok(other),
+        // A text on its way into a column of floating-point numbers.
+        other => match within_one_nan(&other) {
+            Some(cast @ Expr::Cast(_)) => exact(cast.clone(), schema, column, zone),
+            _ => Ok(other),
+        },
     }
 }
 
@@ -245,35 +255,6 @@ impl ExactMicroseconds {
             zone,
         }
     }
-
-    fn cut(&self, values: &ArrayRef) -> EngineResult<ArrayRef> {
-        let zone = match &self.target {
-            DataType::Timestamp(_, Some(_)) => Some(Arc::clone(&self.zone)),
-            _ => None,
-        };
-        let microseconds = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
-        let given = values.data_type();
-        let is_fine = matches!(given, DataType::Timestamp(TimeUnit::Nanosecond, _));
-        if is_fine || given.is_string() {
-            // What a text says is finer than a microsecond shows in nanoseconds; times beyond their
-            // range are NULL there, and no text says them that finely.
-            let nanoseconds = DataType::Timestamp(TimeUnit::Nanosecond, zone.clone());
-            refuse_nanoseconds(cast(values, &nanoseconds)?.as_ref())?;
-        }
-        let is_read = match given {
-            DataType::Timestamp(_, of_value) => of_value.is_none() && zone.is_some(),
-            _ => true,
-        };
-        let cut = match is_read {
-            true => read_times(values, &microseconds, &self.zone, Misfit::Cut)?,
-            false => cast_with_options(values, &microseconds, &DEFAULT_CAST_OPTIONS)?,
-        };
-        Ok(cast_with_options(
-            &cut,
-            &self.target,
-            &DEFAULT_CAST_OPTIONS,
-        )?)
-    }
 }
 
 impl ScalarUDFImpl for ExactMicroseconds {
@@ -294,19 +275,8 @@ impl ScalarUDFImpl for ExactMicroseconds {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        of_columns(&args, |[values]| self.cut(values))
-    }
-}
-
-fn refuse_nanoseconds(values: &dyn Array) -> Result<()> {
-    let Some(values) = values.as_primitive_opt::<TimestampNanosecondType>() else {
-        return Ok(());
-    };
-    match values.iter().flatten().find(|value| value % 1_000 != 0) {
-        None => Ok(()),
-        Some(value) => Err(Error::invalid(format!(
-            "timestamp {value} ns since 1970 has nanoseconds, which a microsecond column would \
-             lose; round it, or use TIMESTAMP_NS in a table of format version 3"
-        ))),
+        of_columns(&args, |[values]| {
+            Ok(stored_times(values, &self.target, &self.zone)?)
+        })
     }
 }

@@ -72,6 +72,7 @@ pub mod statement;
 mod subquery_value;
 mod substr;
 mod time_text;
+mod times_inside;
 mod truth_test;
 mod type_planner;
 mod typed_call;

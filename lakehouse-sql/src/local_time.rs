@@ -13,6 +13,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType as Arrow, Field, FieldRef, Int64Type, TimeUnit};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::offset::LocalResult;
 use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
@@ -256,6 +257,103 @@ pub(crate) fn read_times(
         }
     }
     Ok(cast(&Int64Array::from(numbers), target)?)
+}
+
+/// Whether times may have nanoseconds where a column has microseconds.
+pub(crate) fn is_cut(given: &Arrow, column: &Arrow) -> bool {
+    match (given, column) {
+        (Arrow::Timestamp(TimeUnit::Nanosecond, _), Arrow::Timestamp(TimeUnit::Microsecond, _))
+        | (Arrow::Time64(TimeUnit::Nanosecond), Arrow::Time64(TimeUnit::Microsecond)) => true,
+        (
+            text,
+            Arrow::Timestamp(TimeUnit::Microsecond, _) | Arrow::Time64(TimeUnit::Microsecond),
+        ) => text.is_string(),
+        _ => false,
+    }
+}
+
+/// Times for a column of type `target`; those without zone are read in `zone`.
+///
+/// # Errors
+/// For a time with nanoseconds where the column has microseconds, and for texts that say no time.
+pub(crate) fn stored_times(values: &ArrayRef, target: &Arrow, zone: &Arc<str>) -> Result<ArrayRef> {
+    let (unit, of_column) = match target {
+        Arrow::Timestamp(unit, of_column) => (unit, of_column),
+        Arrow::Time64(_) => {
+            let fine = Arrow::Time64(TimeUnit::Nanosecond);
+            refuse_nanoseconds(&cast_with_options(values, &fine, &DEFAULT_CAST_OPTIONS)?)?;
+            return Ok(cast_with_options(values, target, &DEFAULT_CAST_OPTIONS)?);
+        }
+        _ => return read_times(values, target, zone, Misfit::Cut),
+    };
+    let of_column = of_column.as_ref().map(|_| Arc::clone(zone));
+    let given = values.data_type();
+    let is_fine = matches!(given, Arrow::Timestamp(TimeUnit::Nanosecond, _));
+    if *unit == TimeUnit::Microsecond && (is_fine || given.is_string()) {
+        // What a text says is finer than a microsecond shows in nanoseconds; times beyond their
+        // range are NULL there, and no text says them that finely.
+        let nanoseconds = Arrow::Timestamp(TimeUnit::Nanosecond, of_column.clone());
+        refuse_nanoseconds(&cast(values, &nanoseconds)?)?;
+    }
+    let is_read = match given {
+        Arrow::Timestamp(_, of_value) => of_value.is_none() && of_column.is_some(),
+        _ => true,
+    };
+    let in_zone = Arrow::Timestamp(*unit, of_column);
+    let stored = match is_read {
+        true => read_times(values, &in_zone, zone, Misfit::Cut)?,
+        false => cast_with_options(values, &in_zone, &DEFAULT_CAST_OPTIONS)?,
+    };
+    Ok(cast_with_options(&stored, target, &DEFAULT_CAST_OPTIONS)?)
+}
+
+/// Fails on the first time in nanoseconds that is no whole number of microseconds.
+fn refuse_nanoseconds(times: &ArrayRef) -> Result<()> {
+    let numbers = cast(times, &Arrow::Int64)?;
+    let mut numbers = numbers.as_primitive::<Int64Type>().iter();
+    let is_fine = |number: Option<i64>| number.is_some_and(|number| number % 1_000 != 0);
+    let Some(index) = numbers.position(is_fine) else {
+        return Ok(());
+    };
+    let options = FormatOptions::default();
+    let time = ArrayFormatter::try_new(times.as_ref(), &options)?;
+    let instead = match times.data_type() {
+        Arrow::Timestamp(..) => ", or use TIMESTAMP_NS in a table of format version 3",
+        _ => "",
+    };
+    Err(Error::invalid(format!(
+        "{} has nanoseconds, which a column of microseconds would lose; round it{instead}",
+        time.value(index)
+    )))
+}
+
+/// What the clocks of their zone show at instants, in the same unit.
+///
+/// # Errors
+/// When the zone is not known.
+pub(crate) fn local_times(instants: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef> {
+    let zone = match instants.data_type() {
+        Arrow::Timestamp(_, Some(zone)) => parse_zone(zone)?,
+        other => return Err(Error::internal(format!("{other} is no type of instants"))),
+    };
+    let local = |instant| {
+        let instant = time_of(instant, unit)?;
+        let offset = zone.offset_from_utc_datetime(&instant).fix();
+        number_of(instant.checked_add_offset(offset)?, unit)
+    };
+    let numbers = cast(instants, &Arrow::Int64)?;
+    let numbers = numbers.as_primitive::<Int64Type>().iter();
+    let mut locals = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let shown = number.map(|number| {
+            local(number).ok_or_else(|| Error::invalid(format!("time {number} is out of range")))
+        });
+        locals.push(shown.transpose()?);
+    }
+    Ok(cast(
+        &Int64Array::from(locals),
+        &Arrow::Timestamp(unit, None),
+    )?)
 }
 
 fn of_text(text: &str, unit: TimeUnit, is_zoned: bool, around: Tz, misfit: Misfit) -> Result<i64> {

@@ -152,6 +152,16 @@ fn is_finite(expr: &Expr, schema: &DFSchema) -> Result<bool> {
     })
 }
 
+/// What a result has the call around it for, if it has one.
+pub(crate) fn within_one_nan(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::ScalarFunction(call) if call.func.inner().as_any().is::<OneNan>() => {
+            call.args.first()
+        }
+        _ => None,
+    }
+}
+
 fn one_nan(expr: Expr) -> Expr {
     let call = ScalarFunction::new_udf(Arc::new(ScalarUDF::from(OneNan::new())), vec![expr]);
     Expr::ScalarFunction(call)
@@ -159,14 +169,7 @@ fn one_nan(expr: Expr) -> Expr {
 
 /// A result without the call around it.
 fn on_the_way(expr: Expr) -> Expr {
-    match expr {
-        Expr::ScalarFunction(mut call)
-            if call.func.inner().as_any().is::<OneNan>() && call.args.len() == 1 =>
-        {
-            call.args.swap_remove(0)
-        }
-        other => other,
-    }
+    within_one_nan(&expr).cloned().unwrap_or(expr)
 }
 
 /// The rows of aggregates or windows, of which these were computed, with one NaN.

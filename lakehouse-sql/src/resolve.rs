@@ -16,6 +16,7 @@ mod relation;
 mod scalar_call;
 mod session_table;
 mod spelling;
+mod struct_value;
 mod unnamed;
 
 use std::collections::BTreeMap;

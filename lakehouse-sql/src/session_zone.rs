@@ -26,6 +26,7 @@ use lakehouse_core::error::Result;
 
 use crate::local_time::{Misfit, is_utc, read_time};
 use crate::time_text::time_text;
+use crate::times_inside::{Purpose, read_times_inside};
 use crate::zoned_sum::zoned_sum;
 
 /// The session's zone.
@@ -157,6 +158,15 @@ pub(crate) fn local_cast(
         (DataType::Timestamp(..), text) if text.is_string() => {
             Transformed::yes(time_text(inner.as_ref().clone(), target.clone()))
         }
-        _ => Transformed::no(expr),
+        (given, target) => {
+            let purpose = Purpose::Cast(misfit);
+            match read_times_inside(inner, given, target, zone, purpose).map(Box::new) {
+                None => Transformed::no(expr),
+                Some(read) if misfit == Misfit::Null => {
+                    Transformed::yes(Expr::TryCast(TryCast::new(read, target.clone())))
+                }
+                Some(read) => Transformed::yes(Expr::Cast(Cast::new(read, target.clone()))),
+            }
+        }
     })
 }

@@ -148,3 +148,22 @@ async fn a_parameter_without_a_value_is_named_before_anything_runs() {
     let result = lake.session.sql_with("SELECT $1 + 1", values).await;
     assert_eq!(rows_of(result.unwrap()).await.unwrap(), ["2"]);
 }
+
+#[tokio::test]
+async fn a_query_of_json_sees_the_last_line_as_the_first() {
+    let lake = TestLake::memory().await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("late.json");
+    let mut text = "{\"a\": 1, \"l\": [1]}\n".repeat(3000);
+    text.push_str("{\"a\": 1.5, \"l\": [1.5]}\n{\"a\": -0.9, \"z\": 9}\n");
+    std::fs::write(&path, text).unwrap();
+    let external = format!(
+        "CREATE EXTERNAL TABLE late STORED AS JSON LOCATION '{}'",
+        path.display()
+    );
+    lake.run(&external).await;
+    for table in [format!("'{}'", path.display()), "late".to_owned()] {
+        let sums = format!("SELECT sum(a), sum(l[1]), sum(z) FROM {table}");
+        assert_eq!(lake.rows(&sums).await, ["3000.6|3001.5|9"], "{table}");
+    }
+}

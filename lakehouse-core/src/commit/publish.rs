@@ -11,6 +11,7 @@ use iceberg::spec::{
 use super::change::Step;
 use super::file_change::{FileChange, Kind};
 use super::manifest;
+use super::readable::require_readable;
 use super::references::{find, not_found, require_snapshot};
 use super::rollback::move_main;
 use super::stream::{POSITION, STREAM};
@@ -85,6 +86,7 @@ impl CherryPick {
                 ),
             ));
         }
+        require_readable(table, self.snapshot_id, MAIN_BRANCH)?;
         Ok(Route::Files)
     }
 
@@ -257,6 +259,7 @@ impl FastForward {
                 ));
             }
         }
+        require_readable(table, to.snapshot_id, &self.branch)?;
         let retention = SnapshotRetention::branch(
             from.and_then(|from| from.snapshots_min),
             from.and_then(|from| from.snapshot_age_ms_max),

@@ -4,6 +4,7 @@ use iceberg::TableUpdate;
 use iceberg::spec::{SnapshotReference, SnapshotRetention};
 
 use super::change::Step;
+use super::readable::require_readable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{Name, hint};
 use crate::table::{MAIN_BRANCH, Reference, ReferenceKind, Table};
@@ -91,6 +92,9 @@ impl SetReference {
             )));
         };
         require_snapshot(table, snapshot_id)?;
+        if self.kind == ReferenceKind::Branch {
+            require_readable(table, snapshot_id, &self.name)?;
+        }
         let reference = SnapshotReference::new(snapshot_id, retention);
         let ref_name = existing.map_or(&self.name, |existing| &existing.name);
         Ok(ReferencePlan::Step(Step {

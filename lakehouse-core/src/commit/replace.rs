@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use iceberg::TableUpdate;
-use iceberg::spec::{NestedFieldRef, Schema, Snapshot, TableMetadata};
+use iceberg::spec::{Snapshot, TableMetadata};
 
 use super::change::{self, Step};
 use super::create::check_empty;
 use super::file_change::FileChange;
+use super::readable::require_readable_branches;
 use super::{Commits, FilesOnFailure, NewTable, evolution, properties};
 use crate::catalog::TablePointer;
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::quote;
-use crate::table::{MAIN_BRANCH, ReferenceKind, Table};
+use crate::table::{MAIN_BRANCH, Table};
 use crate::write::WrittenFile;
 
 /// A table's definition and rows replaced by others; made by [`Commits::stage_replacement`].
@@ -56,7 +56,7 @@ impl Commits {
             ..base.pointer().clone()
         };
         let staged = Table::new(pointer, base.storage().clone());
-        check_branches(base, staged.metadata().current_schema())?;
+        require_readable_branches(base, staged.metadata().current_schema())?;
         Ok(ReplaceTable {
             base: base.clone(),
             rows: Arc::new(FileChange::append(&staged, Vec::new())),
@@ -113,7 +113,7 @@ impl ReplaceTable {
                  changed, try again",
             ));
         }
-        check_branches(now, self.staged.metadata().current_schema())?;
+        require_readable_branches(now, self.staged.metadata().current_schema())?;
         change::apply(current, &self.updates)
     }
 
@@ -139,43 +139,4 @@ impl ReplaceTable {
         };
         Ok((step, built.metadata))
     }
-}
-
-/// Refuses a definition in which other branches, which are read in it, lack required values.
-fn check_branches(table: &Table, new: &Schema) -> Result<()> {
-    let metadata = table.metadata();
-    for branch in table.refs()? {
-        if branch.kind != ReferenceKind::Branch || branch.name == MAIN_BRANCH {
-            continue;
-        }
-        let Some(head) = metadata.snapshot_by_id(branch.snapshot_id) else {
-            continue;
-        };
-        let known = head.schema(metadata)?;
-        if let Some(path) = lacking(&known, new.as_struct().fields(), "") {
-            return Err(Error::invalid(format!(
-                "column {} of the new definition is required, and branch {} has rows without it, \
-                 which could no longer be read; drop the branch first, or leave NOT NULL away",
-                quote(&path),
-                quote(&branch.name)
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The first required field that rows of an older schema do not have.
-fn lacking(known: &Schema, new: &[NestedFieldRef], parent: &str) -> Option<String> {
-    new.iter().find_map(|field| {
-        let path = match parent {
-            "" => field.name.clone(),
-            _ => format!("{parent}.{}", field.name),
-        };
-        match known.field_by_id(field.id) {
-            // Rows without an optional field have nothing inside of it that could be required.
-            None => (field.required && field.initial_default.is_none()).then_some(path),
-            Some(own) if field.required && !own.required => Some(path),
-            Some(_) => lacking(known, &evolution::children(&field.field_type), &path),
-        }
-    })
 }

@@ -4,6 +4,7 @@ use iceberg::TableUpdate;
 use iceberg::spec::{SnapshotReference, SnapshotRetention};
 
 use super::change::Step;
+use super::readable::require_readable;
 use super::references::{find, not_found, require_snapshot};
 use crate::error::{Error, Result};
 use crate::table::{MAIN_BRANCH, Table, ancestor_ids, time_text};
@@ -89,6 +90,7 @@ pub(super) fn move_main(table: &Table, snapshot_id: i64) -> Result<Step> {
             snapshot_id: Some(snapshot_id),
         });
     }
+    require_readable(table, snapshot_id, MAIN_BRANCH)?;
     let retention = find(table, MAIN_BRANCH)?.map_or_else(
         || SnapshotRetention::branch(None, None, None),
         |main| {

@@ -131,18 +131,19 @@ fn fill_struct(
     path: &str,
 ) -> Result<Option<(Fill, DataType)>> {
     // Fields that have no name in common are taken by their place, all of them.
-    if targets
+    let is_by_place = targets
         .iter()
-        .all(|target| given.find(target.name()).is_none())
-    {
-        return Ok(None);
-    }
+        .all(|target| given.find(target.name()).is_none());
     let mut parts = Vec::with_capacity(targets.len());
     let mut fields = Vec::with_capacity(targets.len());
-    let mut is_needed = false;
-    for (target, wanted) in targets.iter().zip(wanted) {
+    let mut is_needed = is_by_place;
+    for (place, (target, wanted)) in targets.iter().zip(wanted).enumerate() {
         let path = format!("{path}.{}", wanted.name);
-        let Some((index, own)) = given.find(target.name()) else {
+        let own = match is_by_place {
+            true => given.get(place).map(|own| (place, own)),
+            false => given.find(target.name()),
+        };
+        let Some((index, own)) = own else {
             if wanted.required && wanted.write_default.is_none() {
                 return Err(Error::invalid(format!(
                     "the value has no field {}, which is required and has no default",
@@ -154,6 +155,7 @@ fn fill_struct(
             fields.push(Arc::clone(target));
             continue;
         };
+        let own = &own.as_ref().clone().with_name(target.name());
         match fill(
             own.data_type(),
             target.data_type(),
@@ -162,7 +164,7 @@ fn fill_struct(
         )? {
             None => {
                 parts.push(Part::Given(index, Fill::Same));
-                fields.push(Arc::clone(own));
+                fields.push(Arc::new(own.clone()));
             }
             Some((fill, data_type)) => {
                 is_needed = true;

@@ -11,17 +11,22 @@ use iceberg::spec::{NestedField, NestedFieldRef, PrimitiveType, Schema, Type};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
+use super::struct_value::complete_structs;
 use crate::default_text::default_text;
 use crate::parse::{DIALECT, invalid_at};
 use crate::uuid_text::parse_uuid;
 
-/// Writes texts for UUID columns as bytes, and refuses NULL for required columns.
+/// Writes texts for UUID columns as bytes and structs with all fields of their column, and refuses
+/// NULL for required columns.
 ///
 /// # Errors
 /// By column and place.
 pub(super) fn check_values(insert: &mut Insert, schema: &Schema) -> Result<()> {
     let targets = targets(insert, schema);
-    for_each_value(insert, &targets, check_value)
+    for_each_value(insert, &targets, |value, field| {
+        check_value(value, field)?;
+        complete_structs(value, &field.field_type)
+    })
 }
 
 /// Writes the defaults of columns where a `VALUES` says `DEFAULT`; `fixed` are columns that have a
@@ -83,7 +88,7 @@ fn is_default(word: &Ident) -> bool {
 }
 
 /// A column's default, or NULL, as it would be typed.
-fn default_of(field: &NestedField) -> Result<Expr> {
+pub(super) fn default_of(field: &NestedField) -> Result<Expr> {
     let Some(text) = default_text(field)? else {
         return Ok(Expr::value(Value::Null));
     };

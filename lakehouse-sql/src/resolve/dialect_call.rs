@@ -221,7 +221,21 @@ fn renamed(call: &Function, name: &str) -> Function {
     call
 }
 
-fn lower_name(function: &Function) -> Option<String> {
+/// A call of a function by its name alone.
+pub(super) fn plain_call(name: &str, arguments: Vec<Expr>) -> Function {
+    Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(arguments_of(arguments)),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    }
+}
+
+pub(super) fn lower_name(function: &Function) -> Option<String> {
     match function.name.0.as_slice() {
         [ObjectNamePart::Identifier(name)] => Some(name.value.to_lowercase()),
         _ => None,
@@ -229,7 +243,7 @@ fn lower_name(function: &Function) -> Option<String> {
 }
 
 /// The arguments of a call without any clause.
-fn plain_arguments(function: &Function) -> Option<Vec<&Expr>> {
+pub(super) fn plain_arguments(function: &Function) -> Option<Vec<&Expr>> {
     let Function {
         name: _,
         uses_odbc_syntax: false,

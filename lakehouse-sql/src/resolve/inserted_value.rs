@@ -1,10 +1,8 @@
 //! Values of an insert, in the form in which they lose nothing on the way to their column.
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    Insert, ObjectName, SelectItem, SetExpr, UnaryOperator,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Insert, SelectItem, SetExpr, UnaryOperator};
 
+use super::dialect_call::plain_call;
 use super::spelling::decimal;
 
 /// Writes numbers with a point as decimals, which the engine would read as doubles (1.005 would be
@@ -56,21 +54,7 @@ fn mark_cast(value: &mut Expr) {
     match value {
         Expr::Nested(inner) => mark_cast(inner),
         Expr::Cast { .. } => {
-            let cast = FunctionArg::Unnamed(FunctionArgExpr::Expr(value.clone()));
-            *value = Expr::Function(Function {
-                name: ObjectName::from(vec![Ident::new("coalesce")]),
-                uses_odbc_syntax: false,
-                parameters: FunctionArguments::None,
-                args: FunctionArguments::List(FunctionArgumentList {
-                    duplicate_treatment: None,
-                    args: vec![cast],
-                    clauses: Vec::new(),
-                }),
-                filter: None,
-                null_treatment: None,
-                over: None,
-                within_group: Vec::new(),
-            });
+            *value = Expr::Function(plain_call("coalesce", vec![value.clone()]));
         }
         _ => {}
     }

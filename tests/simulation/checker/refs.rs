@@ -42,11 +42,19 @@ impl Checker<'_> {
             .iter()
             .filter(|record| self.is_asked(record, moved) && self.may_be(record, moved.after));
         // Of several that asked for the same, the one that was told so, one that can only be seen
-        // by what it did itself, and the one that was told first.
+        // by what it did itself, one that could not do it later, and the one that was told first.
         let asked = asked.min_by_key(|record| {
             let is_told = matches!(record.outcome, Outcome::Committed(_));
+            let action = &record.statement.action;
+            let replaces = !matches!(
+                action,
+                Action::Name {
+                    replaces: false,
+                    ..
+                }
+            );
             let ended_ms = record.ended_ms.unwrap_or(u64::MAX);
-            (!is_told, self.is_as_asked(record), ended_ms)
+            (!is_told, self.is_as_asked(record), replaces, ended_ms)
         });
         let Some(id) = asked.map(|record| record.statement.id) else {
             return false;

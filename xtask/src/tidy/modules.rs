@@ -42,7 +42,7 @@ const FLOORS: [Floors; 3] = [
         floors: &[
             &["parse", "statement", "of_columns"],
             &["local_time"],
-            &["length", "time_text", "zoned_sum"],
+            &["length", "time_text", "times_inside", "zoned_sum"],
             &[
                 "session_zone",
                 "substr",

@@ -273,9 +273,10 @@ fn refuse_drop_of_used(draft: &Draft<'_>, found: &Found, gone: &[i32]) -> Result
     for spec in specs {
         let is_current = spec.spec_id() == current.spec_id();
         // Files of an old spec are still found by their partition values, and those by the column.
-        let source = spec.fields().iter().find(|field| {
-            gone.contains(&field.source_id) && (is_current || field.transform != Transform::Void)
-        });
+        let source = spec
+            .fields()
+            .iter()
+            .find(|field| gone.contains(&field.source_id) && field.transform != Transform::Void);
         if let Some(field) = source {
             let (which, advice) = match is_current {
                 true => ("current", "drop the partition field first"),

@@ -96,7 +96,14 @@ impl VisitorMut for Qualifier<'_> {
                 side.span = ident.span;
                 *expr = Expr::CompoundIdentifier(vec![side, ident.clone()]);
             }
-            Expr::CompoundFieldAccess { access_chain, .. } => {
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                // `t.c[1]` is of the side already: its root is no column.
+                if let (Expr::Identifier(root), Some(AccessExpr::Dot(_))) =
+                    (root.as_ref(), access_chain.first())
+                    && root.value.to_lowercase() == self.side.value.to_lowercase()
+                {
+                    self.fields.insert(root.span.start);
+                }
                 let fields = access_chain.iter().filter_map(|access| match access {
                     AccessExpr::Dot(Expr::Identifier(field)) => Some(field.span.start),
                     _ => None,

@@ -43,8 +43,19 @@ pub(super) fn exact_number(expr: &Expr) -> Result<Option<Expr>> {
 }
 
 fn exact_decimal(number: &ValueWithSpan, is_negative: bool) -> Result<Option<Expr>> {
+    let at_place = |error: Error| {
+        error
+            .with_context("line", number.span.start.line)
+            .with_context("column", number.span.start.column)
+    };
     let Some(digits) = Digits::of(&number.value) else {
-        return Ok(None);
+        return match is_infinite(&number.value) {
+            true => Err(at_place(Error::invalid(format!(
+                "the number {} is larger than a double holds",
+                number.value
+            )))),
+            false => Ok(None),
+        };
     };
     if !digits.has_point && is_whole_64(digits.whole, is_negative)
         || digits.has_point && digits.len() <= DOUBLE_DIGITS
@@ -66,13 +77,19 @@ fn exact_decimal(number: &ValueWithSpan, is_negative: bool) -> Result<Option<Exp
         true => "e0",
         false => ".0e0",
     };
-    Err(Error::invalid(format!(
+    Err(at_place(Error::invalid(format!(
         "the number {} has more digits than a decimal, which has {DECIMAL_DIGITS}; shorten it, or \
          write {exponent} behind it for a double",
         number.value
-    ))
-    .with_context("line", number.span.start.line)
-    .with_context("column", number.span.start.column))
+    ))))
+}
+
+/// Whether a number is beyond a double, which would be infinite.
+fn is_infinite(number: &Value) -> bool {
+    let Value::Number(text, _) = number else {
+        return false;
+    };
+    text.to_string().parse().is_ok_and(f64::is_infinite)
 }
 
 /// A number with a point that a decimal holds, as the decimal it says.
@@ -230,5 +247,8 @@ mod tests {
             let error = exact_number(&number).expect_err("too many digits");
             assert!(error.to_string().contains("more digits than a decimal"));
         }
+        let number = Expr::value(Value::Number("1e309".to_owned(), false));
+        let error = exact_number(&number).expect_err("no double");
+        assert!(error.to_string().contains("larger than a double holds"));
     }
 }
