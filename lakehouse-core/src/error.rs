@@ -477,8 +477,14 @@ fn from_shared(shared: &std::sync::Arc<DataFusionError>) -> Error {
         }
         cause = current.source();
     }
-    let kind = match shared.find_root() {
-        root @ DataFusionError::ResourcesExhausted(_) => return exhausted(root),
+    let root = shared.find_root();
+    if let DataFusionError::ArrowError(inner, _) = root
+        && let arrow::error::ArrowError::IoError(_, io) = inner.as_ref()
+    {
+        return Error::new(io_kind(io), inner.to_string());
+    }
+    let kind = match root {
+        DataFusionError::ResourcesExhausted(_) => return exhausted(root),
         DataFusionError::NotImplemented(_) => ErrorKind::Unsupported,
         DataFusionError::Internal(_) => ErrorKind::Internal,
         _ => ErrorKind::InvalidInput,

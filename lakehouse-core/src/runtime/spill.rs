@@ -79,6 +79,17 @@ impl SpillFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// What to do where the system takes no more bytes for it.
+    pub(super) fn without_room(&self, error: Error) -> Error {
+        Error::new(
+            ErrorKind::ResourcesExhausted,
+            "the spill folder takes no more; make room in it, or set spill.folder (or TMPDIR, \
+             which it is by default) to another",
+        )
+        .with_context("folder", self.path.parent().unwrap_or(&self.path).display())
+        .with_source(error)
+    }
 }
 
 impl Drop for SpillFolder {
