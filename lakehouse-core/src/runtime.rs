@@ -81,7 +81,7 @@ impl Runtime {
 
     /// Where work may spill what memory does not hold.
     pub fn spill_space(&self) -> SpillSpace {
-        SpillSpace::new(Arc::clone(&self.env.disk_manager), Arc::clone(&self.spill))
+        SpillSpace::new(Arc::clone(&self.env.disk_manager), self.spill.parent())
     }
 
     /// An error of a statement, with the folder and what to do where the engine could not spill.
@@ -89,7 +89,9 @@ impl Runtime {
         // The words of Arrow's writers, which the engine writes nothing else to files with.
         let is_spill = error.message().starts_with("Io error: ");
         match error.kind() {
-            ErrorKind::ResourcesExhausted if is_spill => self.spill.without_room(error),
+            ErrorKind::ResourcesExhausted if is_spill => {
+                spill::without_room(self.spill.parent(), error)
+            }
             _ => error,
         }
     }

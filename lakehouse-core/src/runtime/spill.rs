@@ -80,16 +80,21 @@ impl SpillFolder {
         &self.path
     }
 
-    /// What to do where the system takes no more bytes for it.
-    pub(super) fn without_room(&self, error: Error) -> Error {
-        Error::new(
-            ErrorKind::ResourcesExhausted,
-            "the spill folder takes no more; make room in it, or set spill.folder (or TMPDIR, \
-             which it is by default) to another",
-        )
-        .with_context("folder", self.path.parent().unwrap_or(&self.path).display())
-        .with_source(error)
+    /// The folder that it is in, as the settings name it.
+    pub(super) fn parent(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
     }
+}
+
+/// What to do where the system takes no more bytes for spill folders in `parent`.
+pub(super) fn without_room(parent: &Path, error: Error) -> Error {
+    Error::new(
+        ErrorKind::ResourcesExhausted,
+        "the spill folder takes no more; make room in it, or set spill.folder (or TMPDIR, which it \
+         is by default) to another",
+    )
+    .with_context("folder", parent.display())
+    .with_source(error)
 }
 
 impl Drop for SpillFolder {

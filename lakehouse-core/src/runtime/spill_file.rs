@@ -3,23 +3,27 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::execution::disk_manager::{DiskManager, RefCountedTempFile};
 
-use super::SpillFolder;
+use super::spill::without_room;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where work may put what memory does not hold, within the limit of all spilled bytes.
 #[derive(Debug, Clone)]
 pub struct SpillSpace {
     disk: Arc<DiskManager>,
-    folder: Arc<SpillFolder>,
+    parent: Arc<Path>,
 }
 
 impl SpillSpace {
-    pub(super) fn new(disk: Arc<DiskManager>, folder: Arc<SpillFolder>) -> Self {
-        Self { disk, folder }
+    pub(super) fn new(disk: Arc<DiskManager>, parent: &Path) -> Self {
+        Self {
+            disk,
+            parent: parent.into(),
+        }
     }
 
     /// A new, empty file, deleted when dropped; `purpose` stands in error messages.
@@ -31,7 +35,7 @@ impl SpillSpace {
         Ok(SpillFile {
             file,
             bytes: 0,
-            folder: Arc::clone(&self.folder),
+            parent: Arc::clone(&self.parent),
         })
     }
 }
@@ -41,7 +45,7 @@ impl SpillSpace {
 pub struct SpillFile {
     file: RefCountedTempFile,
     bytes: u64,
-    folder: Arc<SpillFolder>,
+    parent: Arc<Path>,
 }
 
 impl SpillFile {
@@ -86,7 +90,7 @@ impl SpillFile {
     fn failed(&self, error: io::Error) -> Error {
         let error = Error::from(error);
         match error.kind() {
-            ErrorKind::ResourcesExhausted => self.folder.without_room(error),
+            ErrorKind::ResourcesExhausted => without_room(&self.parent, error),
             _ => error,
         }
     }
