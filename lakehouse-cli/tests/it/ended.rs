@@ -192,8 +192,11 @@ pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
             let name = entry.file_name().into_string().unwrap();
             if entry.file_type().unwrap().is_dir() {
                 folders.push(entry.path());
-            } else if !name.contains("catalog.db") {
-                found.push((entry.path(), entry.metadata().unwrap().len()));
+            } else if !name.contains("catalog.db")
+                // Somebody who is at work takes names away.
+                && let Ok(metadata) = entry.metadata()
+            {
+                found.push((entry.path(), metadata.len()));
             }
         }
     }
