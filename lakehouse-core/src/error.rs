@@ -515,4 +515,17 @@ mod tests {
         let error = Error::from(parquet::errors::ParquetError::External(no_text.into()));
         assert_eq!(error.kind(), ErrorKind::Corrupt);
     }
+
+    #[test]
+    fn a_full_disk_is_one_whoever_shares_the_error() {
+        let full = || {
+            let io = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            DataFusionError::from(arrow::error::ArrowError::from(io))
+        };
+        let alone = Error::from(full());
+        let shared = Error::from(DataFusionError::Shared(std::sync::Arc::new(full())));
+        assert_eq!(alone.kind(), ErrorKind::ResourcesExhausted);
+        assert_eq!(shared.kind(), alone.kind());
+        assert_eq!(shared.message(), alone.message());
+    }
 }

@@ -50,3 +50,26 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[tokio::test]
+    async fn what_nobody_knows_the_end_of_stays_unknown() {
+        let tally = Arc::new(Tally::default());
+        let fail = |kind| tally.counted(async move { Err(Error::new(kind, "a test")) });
+        let counts = |unknown| CommitCounts {
+            committed: 0,
+            unknown,
+        };
+        let conflicted = fail(ErrorKind::Conflict);
+        assert_eq!(tally.counts(), counts(1));
+        conflicted.await.unwrap_err();
+        assert_eq!(tally.counts(), counts(0));
+        fail(ErrorKind::Unknown).await.unwrap_err();
+        drop(fail(ErrorKind::Conflict));
+        assert_eq!(tally.counts(), counts(2));
+    }
+}

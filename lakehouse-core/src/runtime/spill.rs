@@ -86,6 +86,14 @@ impl SpillFolder {
     }
 }
 
+impl Drop for SpillFolder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!(folder = %self.path.display(), %error, "spill folder not removed");
+        }
+    }
+}
+
 /// What to do where the system takes no more bytes for spill folders in `parent`.
 pub(super) fn without_room(parent: &Path, error: Error) -> Error {
     Error::new(
@@ -95,14 +103,6 @@ pub(super) fn without_room(parent: &Path, error: Error) -> Error {
     )
     .with_context("folder", parent.display())
     .with_source(error)
-}
-
-impl Drop for SpillFolder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!(folder = %self.path.display(), %error, "spill folder not removed");
-        }
-    }
 }
 
 /// A folder only its owner can read: spilled rows are table data.
