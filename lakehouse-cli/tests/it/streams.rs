@@ -1,7 +1,7 @@
 //! Standard output and error that take nothing, and folders that are full.
 #![cfg(unix)]
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -15,7 +15,7 @@ const LARGE_BYTES: usize = 2 + 25_000 * 1_001;
 
 #[cfg(target_os = "linux")]
 fn full() -> Stdio {
-    File::options()
+    fs::File::options()
         .write(true)
         .open("/dev/full")
         .unwrap()
