@@ -23,6 +23,10 @@ pub(crate) enum Command {
     ///
     /// Several statements are separated by ';' and run in order; the first that fails ends the run.
     /// Nothing runs when the text as a whole cannot be read as SQL.
+    ///
+    /// Ends with code 1 when a statement fails, 2 when the command line is wrong, and when the work
+    /// is cancelled with 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP); the message then says what is
+    /// known of the statement under way.
     Sql(SqlArguments),
 
     /// Go the way to AWS step by step, and say what to do where it fails.

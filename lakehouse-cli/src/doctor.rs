@@ -13,6 +13,7 @@ use lakehouse::{Error, GlueSettings, Settings};
 
 use crate::arguments::DoctorArguments;
 use crate::failure::{Failure, stdout_failure};
+use crate::stop::Signals;
 
 /// Runs `lake doctor`.
 pub(crate) async fn run(arguments: DoctorArguments) -> Result<(), Failure> {
@@ -33,13 +34,8 @@ pub(crate) async fn run(arguments: DoctorArguments) -> Result<(), Failure> {
     };
     let storage = Storage::new(&SystemClock, Durability::default())?;
     let parts = CatalogParts::new(storage, Arc::new(SystemClock));
-    let diagnosis = tokio::select! {
-        found = examine(&settings, &examination, parts) => found,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            return Err(Failure::Cancelled);
-        }
-    };
+    let work = async { Ok(examine(&settings, &examination, parts).await) };
+    let diagnosis = Signals::listen()?.unless_stopped(work).await?;
     write!(std::io::stdout(), "{diagnosis}").map_err(stdout_failure)?;
     let failed = |finding: &Finding| matches!(finding, Finding::Failed(_));
     let steps = diagnosis.steps.iter();

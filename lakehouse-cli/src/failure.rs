@@ -5,6 +5,12 @@ use std::process::ExitCode;
 
 use lakehouse::Error;
 
+use crate::message::tell;
+use crate::stop::Stop;
+
+/// What is said of work that was cancelled and changed nothing.
+pub(crate) const CANCELLED: &str = "cancelled";
+
 /// Why the command ends without success.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -14,33 +20,48 @@ pub(crate) enum Failure {
     Lake(Error),
     /// Whoever read standard output has seen enough.
     PipeClosed,
-    /// The user pressed Ctrl-C.
-    Cancelled,
+    /// The user pressed Ctrl-C, or the system ended the work.
+    Cancelled {
+        /// Who it was.
+        by: Stop,
+        /// What to say of it.
+        message: &'static str,
+    },
     /// So many steps of an examination failed, and have been told.
     #[cfg(feature = "aws")]
     Steps(usize),
 }
 
 impl Failure {
+    /// Work that was ended early, and of which nothing is left.
+    pub(crate) fn cancelled(by: Stop) -> Self {
+        Self::Cancelled {
+            by,
+            message: CANCELLED,
+        }
+    }
+
     /// Tells standard error what happened, and the process what to return.
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Usage(message) => {
-                eprintln!("error: {message}\n\nFor more information, try 'lake sql --help'.");
+                tell(format_args!(
+                    "error: {message}\n\nFor more information, try 'lake sql --help'."
+                ));
                 ExitCode::from(2)
             }
             Self::Lake(error) => {
-                eprintln!("error: {error}");
+                tell(format_args!("error: {error}"));
                 ExitCode::FAILURE
             }
             Self::PipeClosed => ExitCode::SUCCESS,
-            Self::Cancelled => {
-                eprintln!("cancelled");
-                ExitCode::from(130)
+            Self::Cancelled { by, message } => {
+                tell(message);
+                ExitCode::from(by.code())
             }
             #[cfg(feature = "aws")]
             Self::Steps(failed) => {
-                eprintln!("error: steps that failed: {failed}");
+                tell(format_args!("error: steps that failed: {failed}"));
                 ExitCode::FAILURE
             }
         }

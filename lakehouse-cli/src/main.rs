@@ -2,18 +2,22 @@
 //!
 //! Results go to standard output, everything else to standard error. Exit codes: 0 when all
 //! statements or steps succeeded, 1 when one failed, 2 when the command line is wrong, 130 when the
-//! work was cancelled with Ctrl-C.
+//! work was cancelled with Ctrl-C, 143 when the system ended it (SIGTERM), 129 when its terminal
+//! went (SIGHUP, on Linux, but for `nohup`). Whoever ends it, files are cleaned up first.
 
 mod arguments;
 mod complete;
+mod course;
 #[cfg(feature = "aws")]
 mod doctor;
 mod failure;
 mod format;
+mod message;
 mod output;
 mod progress;
 mod run;
 mod shell;
+mod stop;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,19 +1,22 @@
 //! Where results go: standard output, a whole result at a time, or a file that appears complete.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
+use std::iter;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use lakehouse::Error;
+use lakehouse::core::runtime::{SpillFile, SpillSpace, blocking};
 
 use crate::failure::{Failure, stdout_failure};
 
 /// Bytes of one result kept in memory before the rest goes to a temporary file.
 const SPOOL_MEMORY_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes copied to standard output at once.
-const COPY_BYTES: usize = 1 << 16;
+/// Bytes that go to a temporary file at once, and come back.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Tells apart the temporary files of one process.
 static NEXT_FILE: AtomicU32 = AtomicU32::new(0);
@@ -21,17 +24,17 @@ static NEXT_FILE: AtomicU32 = AtomicU32::new(0);
 /// Where the results of a run go.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Standard output; nothing of a statement that fails.
-    Stdout,
+    /// Standard output; nothing of a statement that fails, whose rows wait here.
+    Stdout(SpillSpace),
     /// A file; nothing at all when a statement fails.
     File(TargetFile),
 }
 
 impl Output {
-    /// Standard output, or the file at `path`.
-    pub(crate) fn new(path: Option<&Path>) -> Result<Self, Failure> {
+    /// Standard output, for which large results wait in `space`, or the file at `path`.
+    pub(crate) fn new(path: Option<&Path>, space: SpillSpace) -> Result<Self, Failure> {
         match path {
-            None => Ok(Self::Stdout),
+            None => Ok(Self::Stdout(space)),
             Some(path) => Ok(Self::File(TargetFile::create(path)?)),
         }
     }
@@ -42,20 +45,29 @@ impl Output {
         encode: impl AsyncFnOnce(&mut (dyn Write + Send)) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         match self {
-            Self::Stdout => {
-                let mut spool = Spool::default();
-                let value = encode(&mut spool).await?;
-                spool.deliver()?;
+            Self::Stdout(space) => {
+                let mut spool = Spool::new(space.clone());
+                let mut sink = Sink::new(&mut spool);
+                let encoded = encode(&mut sink).await;
+                let value = sink.outcome(encoded)??;
+                // Whoever does not read keeps nobody from cancelling.
+                blocking(move || spool.deliver()).await??;
                 Ok(value)
             }
-            Self::File(file) => encode(file).await,
+            Self::File(file) => {
+                let target = file.target.clone();
+                let mut sink = Sink::new(file);
+                let encoded = encode(&mut sink).await;
+                sink.outcome(encoded)
+                    .map_err(|error| error.with_context("output", target.display()))?
+            }
         }
     }
 
     /// Ends the run with success.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self {
-            Self::Stdout => Ok(()),
+            Self::Stdout(_) => Ok(()),
             Self::File(file) => file.finish().map_err(Failure::from),
         }
     }
@@ -142,88 +154,160 @@ impl Drop for TargetFile {
     }
 }
 
-/// One encoded result, kept until it is known to be whole: in memory, then in a nameless file.
-#[derive(Debug, Default)]
+/// What an encoder writes to. It keeps what went wrong, which encoders tell in words of their own.
+struct Sink<'a> {
+    inner: &'a mut (dyn Write + Send),
+    failed: Option<io::Error>,
+}
+
+impl<'a> Sink<'a> {
+    fn new(inner: &'a mut (dyn Write + Send)) -> Self {
+        Self {
+            inner,
+            failed: None,
+        }
+    }
+
+    fn keep<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        done.map_err(|error| {
+            let kind = error.kind();
+            self.failed = Some(error);
+            io::Error::from(kind)
+        })
+    }
+
+    /// What an encoder came to, or else what went wrong below it.
+    fn outcome<T>(self, encoded: Result<T, Failure>) -> Result<Result<T, Failure>, Error> {
+        match (encoded, self.failed) {
+            (Err(_), Some(failed)) => Err(failed.downcast().unwrap_or_else(Error::from)),
+            (encoded, _) => Ok(encoded),
+        }
+    }
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes);
+        self.keep(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.inner.flush();
+        self.keep(flushed)
+    }
+}
+
+/// One encoded result, kept until it is known to be whole: in memory, then in the lake's spill
+/// folder.
+#[derive(Debug)]
 struct Spool {
+    space: SpillSpace,
     memory: Vec<u8>,
-    overflow: Option<BufWriter<File>>,
+    overflow: Option<Overflow>,
+}
+
+/// What comes after the bytes in memory.
+#[derive(Debug)]
+struct Overflow {
+    file: SpillFile,
+    placed: Vec<Range<u64>>,
+    /// Not in the file yet.
+    pending: Vec<u8>,
 }
 
 impl Spool {
+    fn new(space: SpillSpace) -> Self {
+        Self {
+            space,
+            memory: Vec::new(),
+            overflow: None,
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let overflow = match &mut self.overflow {
+            Some(overflow) => overflow,
+            None if self.memory.len() + bytes.len() <= SPOOL_MEMORY_BYTES_MAX => {
+                self.memory.extend_from_slice(bytes);
+                return Ok(());
+            }
+            none => none.insert(Overflow {
+                file: self.space.file("a result")?,
+                placed: Vec::new(),
+                pending: Vec::new(),
+            }),
+        };
+        overflow.pending.extend_from_slice(bytes);
+        if overflow.pending.len() < PIECE_BYTES {
+            return Ok(());
+        }
+        let pending = std::mem::take(&mut overflow.pending);
+        let placed = overflow.file.append(iter::once(&pending), |piece, bytes| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        overflow
+            .placed
+            .extend(placed.into_iter().map(|(_, range)| range));
+        Ok(())
+    }
+
+    /// Gives everything to who reads standard output, and waits for them.
     fn deliver(self) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(&self.memory).and_then(|()| stdout.flush());
-        written.map_err(stdout_failure)?;
+        stdout.write_all(&self.memory).map_err(stdout_failure)?;
         if let Some(overflow) = self.overflow {
-            let mut file = overflow
-                .into_inner()
-                .map_err(io::IntoInnerError::into_error)?;
-            file.seek(SeekFrom::Start(0))?;
-            let mut chunk = vec![0; COPY_BYTES];
-            loop {
-                let count = file.read(&mut chunk)?;
-                if count == 0 {
-                    break;
-                }
-                stdout.write_all(&chunk[..count]).map_err(stdout_failure)?;
+            for range in overflow.placed {
+                let piece = overflow.file.read(&range)?;
+                stdout.write_all(&piece).map_err(stdout_failure)?;
             }
-            stdout.flush().map_err(stdout_failure)?;
+            stdout
+                .write_all(&overflow.pending)
+                .map_err(stdout_failure)?;
         }
-        Ok(())
+        stdout.flush().map_err(stdout_failure)
     }
 }
 
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(overflow) = &mut self.overflow {
-            return overflow.write(bytes);
-        }
-        if self.memory.len() + bytes.len() <= SPOOL_MEMORY_BYTES_MAX {
-            self.memory.extend_from_slice(bytes);
-            return Ok(bytes.len());
-        }
-        self.overflow
-            .insert(BufWriter::new(nameless_file()?))
-            .write(bytes)
+        self.add(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.overflow.as_mut().map_or(Ok(()), Write::flush)
+        Ok(())
     }
-}
-
-/// A file in the system's temporary folder that only this process can reach and that ends with it.
-fn nameless_file() -> io::Result<File> {
-    let number = NEXT_FILE.fetch_add(1, Ordering::Relaxed);
-    let name = format!("lake-result-{}-{number}", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path)?;
-    // The open file lives on without its name.
-    std::fs::remove_file(&path)?;
-    Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
+    use lakehouse::core::runtime::Runtime;
+    use lakehouse::core::settings::Durability;
+    use lakehouse::core::storage::Storage;
+    use lakehouse::{Settings, SystemClock};
+
     use super::*;
 
     #[test]
     fn a_spool_keeps_order_beyond_its_memory() {
-        let mut spool = Spool::default();
+        let storage = Storage::new(&SystemClock, Durability::default()).unwrap();
+        let runtime = Runtime::new(&Settings::default(), &storage).unwrap();
+        let mut spool = Spool::new(runtime.spill_space());
         let block = vec![7_u8; SPOOL_MEMORY_BYTES_MAX - 1];
         spool.write_all(&block).unwrap();
         spool.write_all(b"ab").unwrap();
+        spool.write_all(&vec![8_u8; PIECE_BYTES]).unwrap();
         spool.write_all(b"c").unwrap();
         assert_eq!(spool.memory.len(), block.len());
-        let mut file = spool.overflow.unwrap().into_inner().unwrap();
-        file.seek(SeekFrom::Start(0)).unwrap();
-        let mut rest = String::new();
-        file.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "abc");
+        let overflow = spool.overflow.unwrap();
+        let [range] = overflow.placed.as_slice() else {
+            panic!("one piece: {:?}", overflow.placed);
+        };
+        let piece = overflow.file.read(range).unwrap();
+        assert_eq!(piece.len(), 2 + PIECE_BYTES);
+        assert!(piece.starts_with(b"ab") && piece.ends_with(&[8]));
+        assert_eq!(overflow.pending, b"c");
     }
 
     #[test]

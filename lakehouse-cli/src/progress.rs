@@ -1,10 +1,12 @@
 //! One line on standard error that says how far long work has come, when a person looks.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use lakehouse::{Clock, SystemClock};
 use tokio::time::sleep;
+
+use crate::message::print;
 
 /// Work that ends earlier shows nothing.
 const QUIET: Duration = Duration::from_secs(1);
@@ -89,14 +91,6 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
     }
-}
-
-/// Progress is a courtesy: that it cannot be shown is no reason to fail.
-fn print(text: &str) {
-    let mut stderr = io::stderr().lock();
-    let _ = stderr
-        .write_all(text.as_bytes())
-        .and_then(|()| stderr.flush());
 }
 
 fn line(rows: u64, batches: u64, elapsed: Duration) -> String {

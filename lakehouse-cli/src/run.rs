@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use lakehouse::core::runtime::blocking;
-use lakehouse::sql::{QueryResult, Session, Statement, parse};
+use lakehouse::sql::{QueryResult, Statement, parse};
 use lakehouse::{Error, Lakehouse};
 use tokio::sync::OnceCell;
 
 use crate::arguments::SqlArguments;
+use crate::course::{Course, may_change};
 use crate::failure::Failure;
 use crate::format::{Encoder, Format};
+use crate::message;
 use crate::output::Output;
 use crate::progress::{Progress, count};
 use crate::shell;
+use crate::stop::Signals;
 
 /// How long the end of the command waits for commits and deletions of files that are under way.
 const CLEANUP_MAX: Duration = Duration::from_secs(10);
@@ -26,11 +29,25 @@ pub(crate) async fn run(arguments: SqlArguments) -> Result<(), Failure> {
         arguments.sql.is_none() && arguments.file.is_none() && io::stdin().is_terminal();
     check(&arguments, interactive)?;
     let opened = OnceCell::new();
-    let outcome = serve(&arguments, interactive, &opened).await;
-    if let Some(lake) = opened.get() {
-        end_work(lake).await;
+    let course = Course::default();
+    let mut signals = Signals::listen()?;
+    let outcome = serve(&arguments, interactive, &opened, &course, &mut signals).await;
+    let Some(lake) = opened.get() else {
+        return outcome;
+    };
+    let has_ended = work_ended(lake, &mut signals).await.unwrap_or(false);
+    if !has_ended {
+        message::tell(
+            "warning: files that were being written may be left behind; no table names them",
+        );
     }
-    outcome
+    match outcome {
+        Err(Failure::Cancelled { by, .. }) => Err(Failure::Cancelled {
+            by,
+            message: course.cancelled(lake, has_ended),
+        }),
+        other => other,
+    }
 }
 
 /// Does what the arguments ask for, on the lake that it opens.
@@ -38,35 +55,28 @@ async fn serve(
     arguments: &SqlArguments,
     interactive: bool,
     opened: &OnceCell<Lakehouse>,
+    course: &Course,
+    signals: &mut Signals,
 ) -> Result<(), Failure> {
     let lake = || opened.get_or_try_init(|| open(arguments));
     if interactive {
-        return shell::run(lake().await?).await;
+        let lake = signals.unless_stopped(lake()).await?;
+        return shell::run(lake, course, signals).await;
     }
     let work = async {
         let text = script(arguments).await?;
         // The whole text is read first: a typing error in the last statement runs none.
         let statements = parse(&text)?;
-        run_script(&lake().await?.session()?, statements, arguments).await
+        run_script(lake().await?, statements, arguments, course).await
     };
-    tokio::select! {
-        done = work => done,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            Err(Failure::Cancelled)
-        }
-    }
+    signals.unless_stopped(work).await
 }
 
-/// Lets what failed or was cancelled clean up behind itself; another Ctrl-C ends that too.
-async fn end_work(lake: &Lakehouse) {
-    let has_ended = tokio::select! {
-        has_ended = lake.work_ended(CLEANUP_MAX) => has_ended,
-        _ = tokio::signal::ctrl_c() => false,
-    };
-    if !has_ended {
-        eprintln!("warning: files that were being written may be left behind; no table names them");
-    }
+/// Lets what failed or was cancelled clean up behind itself, and commits come to their end;
+/// another Ctrl-C ends that too.
+pub(crate) async fn work_ended(lake: &Lakehouse, signals: &mut Signals) -> Result<bool, Failure> {
+    let ended = async { Ok(lake.work_ended(CLEANUP_MAX).await) };
+    signals.unless_stopped(ended).await
 }
 
 /// Refuses what the arguments cannot mean together.
@@ -120,16 +130,23 @@ fn utf8(read: io::Result<Vec<u8>>) -> Result<String, Error> {
 }
 
 async fn run_script(
-    session: &Session,
+    lake: &Lakehouse,
     statements: Vec<Statement>,
     arguments: &SqlArguments,
+    course: &Course,
 ) -> Result<(), Failure> {
-    let mut output = Output::new(arguments.output.as_deref())?;
+    let session = lake.session()?;
+    let space = lake.lake().runtime().spill_space();
+    let target = arguments.output.clone();
+    // A pipe waits for its reader.
+    let mut output = blocking(move || Output::new(target.as_deref(), space)).await??;
     let mut results = 0_usize;
     let mut remaining = statements.into_iter();
     while let Some(statement) = remaining.next() {
+        course.begin(&statement, lake);
         let mut progress = Progress::start();
         let result = progress.during(session.execute(statement)).await?;
+        course.executed();
         let written = write(
             result,
             arguments.format,
@@ -141,25 +158,19 @@ async fn run_script(
         match written {
             Ok(true) => results += 1,
             Ok(false) => {}
-            Err(Failure::PipeClosed) if !remaining.all(|statement| only_reads(&statement)) => {
+            Err(Failure::PipeClosed) if remaining.any(|statement| may_change(&statement)) => {
                 return Err(Error::invalid(
                     "the reader of standard output has gone; the statements after this one were \
                      not run",
                 )
                 .into());
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(course.unanswered(failure, remaining.len())),
         }
     }
-    output.finish()
-}
-
-/// Whether nothing is lost when a statement is not run because nobody reads its rows.
-fn only_reads(statement: &Statement) -> bool {
-    matches!(
-        statement,
-        Statement::Query(_) | Statement::Show(_) | Statement::Describe(_)
-    )
+    output
+        .finish()
+        .map_err(|failure| course.all_unanswered(failure))
 }
 
 /// Writes one statement's result; says whether it had rows to write.

@@ -1,5 +1,6 @@
 //! The interactive shell: reads statements from a person, and shows results and how long they took.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,10 +13,13 @@ use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Editor};
 
 use crate::complete::{Ending, Names, ShellHelper, ending, is_word_of_parting};
+use crate::course::Course;
 use crate::failure::{Failure, stdout_failure};
 use crate::format::{Encoder, Format};
+use crate::message;
 use crate::progress::{Progress, count};
-use crate::run::{Outcome, outcome, tell};
+use crate::run::{Outcome, outcome, tell, work_ended};
+use crate::stop::{Signals, Stop};
 
 const PROMPT: &str = "lake> ";
 
@@ -43,19 +47,33 @@ Tab completes keywords and names, the up arrow brings back earlier texts.";
 type Line = Editor<ShellHelper, FileHistory>;
 
 /// Serves a person until they leave.
-pub(crate) async fn run(lake: &Lakehouse) -> Result<(), Failure> {
+pub(crate) async fn run(
+    lake: &Lakehouse,
+    course: &Course,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
     let names = Names::default();
     let mut editor = editor(names.clone())?;
     let mut shell = Shell {
+        lake,
+        course,
+        signals,
         session: lake.session()?,
         names,
         naming: None,
         timing: true,
     };
     shell.renew_names();
-    println!("lake {}. {WELCOME}", env!("CARGO_PKG_VERSION"));
+    show_line(format_args!(
+        "lake {}. {WELCOME}",
+        env!("CARGO_PKG_VERSION")
+    ))?;
     loop {
-        let (line, returned) = read(editor).await?;
+        course.rest();
+        let (line, returned) = tokio::select! {
+            read = read(editor) => read?,
+            by = shell.signals.of_system() => return Err(Failure::cancelled(by)),
+        };
         editor = returned;
         match line {
             Ok(text) => {
@@ -77,7 +95,10 @@ enum Next {
     Leave,
 }
 
-struct Shell {
+struct Shell<'a> {
+    lake: &'a Lakehouse,
+    course: &'a Course,
+    signals: &'a mut Signals,
     session: Session,
     names: Names,
     /// Looks the lake's names up while the person types.
@@ -85,7 +106,7 @@ struct Shell {
     timing: bool,
 }
 
-impl Shell {
+impl Shell<'_> {
     /// Does what one text asks for; a failure of a statement is told and not passed on.
     async fn answer(&mut self, text: &str) -> Result<Next, Failure> {
         if is_word_of_parting(text) {
@@ -97,11 +118,12 @@ impl Shell {
                 Command::Leave => return Ok(Next::Leave),
                 Command::Timing => {
                     self.timing = !self.timing;
-                    println!("timing is {}", if self.timing { "on" } else { "off" });
+                    let timing = if self.timing { "on" } else { "off" };
+                    show_line(format_args!("timing is {timing}"))?;
                     return Ok(Next::Ask);
                 }
                 Command::Say(said) => {
-                    println!("{said}");
+                    show_line(said)?;
                     return Ok(Next::Ask);
                 }
                 Command::Statement(text) => parse(&text),
@@ -110,7 +132,7 @@ impl Shell {
         };
         match statements {
             Ok(statements) => self.run_all(statements).await?,
-            Err(error) => eprintln!("error: {error}"),
+            Err(error) => message::tell(format_args!("error: {error}")),
         }
         Ok(Next::Ask)
     }
@@ -119,51 +141,35 @@ impl Shell {
     async fn run_all(&mut self, statements: Vec<Statement>) -> Result<(), Failure> {
         for statement in statements {
             let reads = matches!(statement, Statement::Query(_));
-            let outcome = tokio::select! {
-                outcome = self.run_one(statement) => outcome,
-                interrupted = tokio::signal::ctrl_c() => {
-                    interrupted?;
-                    Err(Failure::Cancelled)
-                }
-            };
+            self.course.begin(&statement, self.lake);
+            let work = run_one(&self.session, statement, self.course, self.timing);
+            let outcome = self.signals.unless_stopped(work).await;
             if !reads {
                 self.renew_names();
             }
             match outcome {
                 Ok(()) => {}
                 Err(Failure::Lake(error)) => {
-                    eprintln!("error: {error}");
+                    message::tell(format_args!("error: {error}"));
                     return Ok(());
                 }
-                Err(Failure::Cancelled) if reads => {
-                    eprintln!("\ncancelled");
-                    return Ok(());
-                }
-                Err(Failure::Cancelled) => {
-                    eprintln!(
-                        "\ncancelled; if its commit had begun it may stand: see the table's history"
-                    );
+                Err(Failure::Cancelled {
+                    by: Stop::Interrupted,
+                    ..
+                }) => {
+                    let has_ended = match work_ended(self.lake, self.signals).await {
+                        Err(Failure::Cancelled {
+                            by: Stop::Interrupted,
+                            ..
+                        }) => false,
+                        ended => ended?,
+                    };
+                    let left = self.course.cancelled(self.lake, has_ended);
+                    message::tell(format_args!("\n{left}"));
                     return Ok(());
                 }
                 Err(failure) => return Err(failure),
             }
-        }
-        Ok(())
-    }
-
-    async fn run_one(&self, statement: Statement) -> Result<(), Failure> {
-        let mut progress = Progress::start();
-        let result = progress.during(self.session.execute(statement)).await?;
-        let summary = match outcome(&result) {
-            Outcome::Done(done) => tell(result, done).await?,
-            Outcome::Rows => show(result, &mut progress).await?,
-        };
-        progress.clear();
-        let seconds = progress.elapsed().as_secs_f64();
-        if self.timing {
-            println!("({summary}, {seconds:.3} s)");
-        } else {
-            println!("({summary})");
         }
         Ok(())
     }
@@ -179,6 +185,36 @@ impl Shell {
             }
         }));
     }
+}
+
+/// Runs a statement and shows what it answers.
+async fn run_one(
+    session: &Session,
+    statement: Statement,
+    course: &Course,
+    timing: bool,
+) -> Result<(), Failure> {
+    let mut progress = Progress::start();
+    let result = progress.during(session.execute(statement)).await?;
+    course.executed();
+    let shown = async {
+        let summary = match outcome(&result) {
+            Outcome::Done(done) => tell(result, done).await?,
+            Outcome::Rows => show(result, &mut progress).await?,
+        };
+        progress.clear();
+        let seconds = progress.elapsed().as_secs_f64();
+        match timing {
+            true => show_line(format_args!("({summary}, {seconds:.3} s)")),
+            false => show_line(format_args!("({summary})")),
+        }
+    };
+    shown.await.map_err(|failure| course.unanswered(failure, 0))
+}
+
+/// Shows a line to whoever reads standard output.
+fn show_line(text: impl fmt::Display) -> Result<(), Failure> {
+    writeln!(io::stdout().lock(), "{text}").map_err(stdout_failure)
 }
 
 /// Shows the first rows of a result and says how many there are.

@@ -28,6 +28,7 @@ mod rollback;
 mod snapshot;
 mod stream;
 mod summary;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -55,6 +56,7 @@ pub use replace::ReplaceTable;
 pub use rewrite_manifests::RewriteManifests;
 pub use rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
 pub use stream::{StreamStep, stream_position};
+pub use tally::CommitCounts;
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -65,6 +67,7 @@ use crate::scan::ManifestCache;
 use crate::table::Table;
 use group::{Caller, Leader, Queue, Request};
 use snapshot::StagedSnapshot;
+use tally::Tally;
 
 /// A change that took place.
 #[derive(Debug, Clone)]
@@ -95,6 +98,7 @@ pub struct Commits {
     queues: Arc<Mutex<HashMap<QueueKey, Weak<Queue>>>>,
     summary: Arc<BTreeMap<String, String>>,
     manifests: ManifestCache,
+    tally: Arc<Tally>,
 }
 
 /// What commits keep of manifests when nobody shares a cache with them, in bytes.
@@ -117,7 +121,14 @@ impl Commits {
             queues: Arc::default(),
             manifests: ManifestCache::new(OWN_CACHE_BYTES),
             summary: Arc::default(),
+            tally: Arc::default(),
         }
+    }
+
+    /// How many changes have come to which end, of these commits and of those made from them:
+    /// whoever drops the future of one learns so what became of it, once the lake's work has ended.
+    pub fn counts(&self) -> CommitCounts {
+        self.tally.counts()
     }
 
     /// The same commits, sharing swaps with these, whose snapshots carry `keys` in their summary:
@@ -168,6 +179,7 @@ impl Commits {
             .clone()
             .run(Arc::clone(catalog), ident.clone(), change, caller)
             .instrument(span);
+        let work = self.tally.counted(work);
         // It is large, and its callers need not be.
         let guard = catalog.storage().begin_work();
         runtime::finish(guard, Box::pin(work)).await.map_err(lost)?

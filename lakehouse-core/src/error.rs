@@ -477,8 +477,14 @@ fn from_shared(shared: &std::sync::Arc<DataFusionError>) -> Error {
         }
         cause = current.source();
     }
-    let kind = match shared.find_root() {
-        root @ DataFusionError::ResourcesExhausted(_) => return exhausted(root),
+    let root = shared.find_root();
+    if let DataFusionError::ArrowError(inner, _) = root
+        && let arrow::error::ArrowError::IoError(_, io) = inner.as_ref()
+    {
+        return Error::new(io_kind(io), inner.to_string());
+    }
+    let kind = match root {
+        DataFusionError::ResourcesExhausted(_) => return exhausted(root),
         DataFusionError::NotImplemented(_) => ErrorKind::Unsupported,
         DataFusionError::Internal(_) => ErrorKind::Internal,
         _ => ErrorKind::InvalidInput,
@@ -508,5 +514,18 @@ mod tests {
         let no_text = String::from_utf8(vec![0xFF]).unwrap_err();
         let error = Error::from(parquet::errors::ParquetError::External(no_text.into()));
         assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn a_full_disk_is_one_whoever_shares_the_error() {
+        let full = || {
+            let io = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            DataFusionError::from(arrow::error::ArrowError::from(io))
+        };
+        let alone = Error::from(full());
+        let shared = Error::from(DataFusionError::Shared(std::sync::Arc::new(full())));
+        assert_eq!(alone.kind(), ErrorKind::ResourcesExhausted);
+        assert_eq!(shared.kind(), alone.kind());
+        assert_eq!(shared.message(), alone.message());
     }
 }

@@ -23,8 +23,7 @@ pub(crate) use containment::{contained, contained_future, contained_stream, cont
 pub use containment::{engine_call, engine_change, engine_future, engine_stream, is_contained};
 pub use reservation::Reservation;
 pub use spill::SpillFolder;
-pub(crate) use spill_file::SpillFile;
-pub use spill_file::SpillSpace;
+pub use spill_file::{SpillFile, SpillSpace};
 use stores::LakeStores;
 pub use turns::Turns;
 
@@ -82,7 +81,19 @@ impl Runtime {
 
     /// Where work may spill what memory does not hold.
     pub fn spill_space(&self) -> SpillSpace {
-        SpillSpace::new(Arc::clone(&self.env.disk_manager))
+        SpillSpace::new(Arc::clone(&self.env.disk_manager), self.spill.parent())
+    }
+
+    /// An error of a statement, with the folder and what to do where the engine could not spill.
+    pub fn with_spill_folder(&self, error: Error) -> Error {
+        // The words of Arrow's writers, which the engine writes nothing else to files with.
+        let is_spill = error.message().starts_with("Io error: ");
+        match error.kind() {
+            ErrorKind::ResourcesExhausted if is_spill => {
+                spill::without_room(self.spill.parent(), error)
+            }
+            _ => error,
+        }
     }
 
     /// The private folder of this process, emptied when the last clone is dropped.

@@ -29,7 +29,7 @@ use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};
 use lakehouse_core::commit::RowStatement;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::provider::{RowChangeNode, StreamedPlanning};
-use lakehouse_core::runtime::{engine_future, engine_stream};
+use lakehouse_core::runtime::{Runtime, engine_future, engine_stream};
 use tracing::Instrument;
 
 use crate::environment::Environment;
@@ -149,7 +149,9 @@ pub(crate) async fn execute(
             }
             let is_query = !writes(&logical);
             if is_query {
-                return Ok(QueryResult::rows(run_query(&logical, state).await?, true));
+                let runtime = session.access().lake().runtime();
+                let rows = run_query(&logical, state, runtime.clone()).await?;
+                return Ok(QueryResult::rows(rows, true));
             }
             write(&logical, &state).await
         }
@@ -221,11 +223,13 @@ async fn engine_command(logical: LogicalPlan, session: &Environment) -> Result<Q
 async fn run_query(
     logical: &LogicalPlan,
     mut state: SessionState,
+    runtime: Runtime,
 ) -> Result<SendableRecordBatchStream> {
     let physical = plan_query(logical, &mut state).await?;
     let rows = start(physical, &state)?;
     let schema = rows.schema();
-    let rows = engine_stream(rows.map_err(Error::from)).map_err(DataFusionError::from);
+    let rows = engine_stream(rows.map_err(Error::from))
+        .map_err(move |error| DataFusionError::from(runtime.with_spill_folder(error)));
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }
 

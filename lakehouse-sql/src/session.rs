@@ -93,10 +93,11 @@ impl Session {
         let span = tracing::info_span!("statement", %query_id, kind = statement.kind());
         let is_query = matches!(statement, Statement::Query(_) | Statement::Explain(_));
         let stages = self.stages(statement, parameters).instrument(span);
-        match is_query {
+        let answer = match is_query {
             true => engine_future(stages).await,
             false => engine_change(stages).await,
-        }
+        };
+        answer.map_err(|error| lake.runtime().with_spill_folder(error))
     }
 
     /// The way of a statement, on one screen.

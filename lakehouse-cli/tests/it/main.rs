@@ -6,6 +6,10 @@
 mod doctor;
 #[cfg(test)]
 mod ended;
+#[cfg(test)]
+mod stopped;
+#[cfg(test)]
+mod streams;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

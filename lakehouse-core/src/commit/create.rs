@@ -137,10 +137,9 @@ impl Commits {
             snapshot: None,
             caller,
         };
+        let work = self.tally.counted(creation.run().instrument(span));
         let guard = catalog.storage().begin_work();
-        runtime::finish(guard, Box::pin(creation.run().instrument(span)))
-            .await
-            .map_err(lost)?
+        runtime::finish(guard, Box::pin(work)).await.map_err(lost)?
     }
 }
 

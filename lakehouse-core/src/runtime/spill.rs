@@ -79,6 +79,11 @@ impl SpillFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The folder that it is in, as the settings name it.
+    pub(super) fn parent(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
 }
 
 impl Drop for SpillFolder {
@@ -87,6 +92,17 @@ impl Drop for SpillFolder {
             tracing::warn!(folder = %self.path.display(), %error, "spill folder not removed");
         }
     }
+}
+
+/// What to do where the system takes no more bytes for spill folders in `parent`.
+pub(super) fn without_room(parent: &Path, error: Error) -> Error {
+    Error::new(
+        ErrorKind::ResourcesExhausted,
+        "the spill folder takes no more; make room in it, or set spill.folder (or TMPDIR, which it \
+         is by default) to another",
+    )
+    .with_context("folder", parent.display())
+    .with_source(error)
 }
 
 /// A folder only its owner can read: spilled rows are table data.

@@ -1,40 +1,51 @@
 //! Files of the spill folder that hold pieces of bytes until they are wanted.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::execution::disk_manager::{DiskManager, RefCountedTempFile};
 
-use crate::error::{Error, Result};
+use super::spill::without_room;
+use crate::error::{Error, ErrorKind, Result};
 
 /// Where work may put what memory does not hold, within the limit of all spilled bytes.
 #[derive(Debug, Clone)]
 pub struct SpillSpace {
     disk: Arc<DiskManager>,
+    parent: Arc<Path>,
 }
 
 impl SpillSpace {
-    pub(super) fn new(disk: Arc<DiskManager>) -> Self {
-        Self { disk }
+    pub(super) fn new(disk: Arc<DiskManager>, parent: &Path) -> Self {
+        Self {
+            disk,
+            parent: parent.into(),
+        }
     }
 
     /// A new, empty file, deleted when dropped; `purpose` stands in error messages.
     ///
     /// # Errors
     /// When the spill folder cannot be written to.
-    pub(crate) fn file(&self, purpose: &str) -> Result<SpillFile> {
+    pub fn file(&self, purpose: &str) -> Result<SpillFile> {
         let file = self.disk.create_tmp_file(purpose)?;
-        Ok(SpillFile { file, bytes: 0 })
+        Ok(SpillFile {
+            file,
+            bytes: 0,
+            parent: Arc::clone(&self.parent),
+        })
     }
 }
 
 /// A file of the spill folder that grows at its end and is read by ranges. Its calls block.
 #[derive(Debug)]
-pub(crate) struct SpillFile {
+pub struct SpillFile {
     file: RefCountedTempFile,
     bytes: u64,
+    parent: Arc<Path>,
 }
 
 impl SpillFile {
@@ -42,7 +53,7 @@ impl SpillFile {
     ///
     /// # Errors
     /// What the operating system answers; when all spilled bytes are more than they may be.
-    pub(crate) fn append<T>(
+    pub fn append<T>(
         &mut self,
         pieces: impl Iterator<Item = T>,
         mut write: impl FnMut(&T, &mut Vec<u8>) -> Result<()>,
@@ -53,7 +64,7 @@ impl SpillFile {
         for piece in pieces {
             bytes.clear();
             write(&piece, &mut bytes)?;
-            file.write_all(&bytes)?;
+            file.write_all(&bytes).map_err(|error| self.failed(error))?;
             let start = self.bytes;
             self.bytes += bytes.len() as u64;
             placed.push((piece, start..self.bytes));
@@ -66,7 +77,7 @@ impl SpillFile {
     ///
     /// # Errors
     /// What the operating system answers.
-    pub(crate) fn read(&self, range: &Range<u64>) -> Result<Vec<u8>> {
+    pub fn read(&self, range: &Range<u64>) -> Result<Vec<u8>> {
         let length = usize::try_from(range.end - range.start)
             .map_err(|_| Error::internal("a spilled piece must fit into memory"))?;
         let mut file = OpenOptions::new().read(true).open(self.file.path())?;
@@ -74,5 +85,13 @@ impl SpillFile {
         let mut bytes = vec![0; length];
         file.read_exact(&mut bytes)?;
         Ok(bytes)
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        let error = Error::from(error);
+        match error.kind() {
+            ErrorKind::ResourcesExhausted => without_room(&self.parent, error),
+            _ => error,
+        }
     }
 }
