@@ -55,6 +55,8 @@ mod metadata_columns;
 #[cfg(test)]
 mod metadata_tables;
 #[cfg(test)]
+mod opening;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod process;
