@@ -23,16 +23,20 @@ async fn open(location: &str, create: bool) -> Result<Lakehouse, Error> {
 
 /// The lake of a settings file with one SQLite catalog.
 async fn open_settings(file: &Path, warehouse: Option<&str>) -> Result<Lakehouse, Error> {
+    let settings = sqlite_settings(file, warehouse);
+    Lakehouse::from_settings(settings).await
+}
+
+fn sqlite_settings(file: &Path, warehouse: Option<&str>) -> Settings {
     let catalog = CatalogSettings::Sqlite {
         file: file.to_path_buf(),
         warehouse: warehouse.map(str::to_owned),
         catalog_name: None,
     };
-    let settings = Settings {
+    Settings {
         catalogs: [("c".to_owned(), catalog)].into(),
         ..settings()
-    };
-    Lakehouse::from_settings(settings).await
+    }
 }
 
 async fn rows(lake: &Lakehouse, sql: &str) -> Vec<String> {
@@ -226,7 +230,14 @@ async fn a_lake_whose_making_was_interrupted_is_made_to_its_end() {
 
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("c.db");
-    std::fs::write(&file, "").unwrap();
+    for kind in [ErrorKind::NotFound, ErrorKind::InvalidInput] {
+        let builder = Lakehouse::builder().settings(sqlite_settings(&file, None));
+        let error = builder.create(false).build().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains("--create"), "{error}");
+        assert_eq!(file.exists(), kind == ErrorKind::InvalidInput);
+        std::fs::write(&file, "").unwrap();
+    }
     use_table(&open_settings(&file, None).await.unwrap()).await;
 }
 
@@ -243,7 +254,6 @@ async fn a_catalog_file_that_was_emptied_is_not_made_anew() {
     assert_eq!(files_below(folder.path()), before);
 }
 
-/// Neither what is there nor what is not there was altered.
 #[tokio::test]
 async fn a_catalog_file_that_was_cut_off_says_what_to_do() {
     let folder = TempDir::new().unwrap();

@@ -124,6 +124,12 @@ fn open_now(file: &Path, options: OpenOptions, durability: Durability) -> Result
     };
     if options.create && !options.read_only {
         create(&access, &folder, &options)?;
+    } else if !access.path.try_exists().unwrap_or(true) {
+        return Err(Error::not_found(
+            "there is no catalog file here; open it with `create` (--create) to have one made, or \
+             check the path",
+        )
+        .with_context("file", access.path.display()));
     }
     let path = access.path.clone();
     let connections = Connections::new(access)?;
