@@ -81,7 +81,8 @@ pub struct Lakehouse {
 
 impl Lakehouse {
     /// Opens the lake of a folder (a path or a `file:` URL), or makes one in a missing or empty
-    /// folder; `memory:` makes one that ends with the program.
+    /// folder, or to its end where that was interrupted; `memory:` makes one that ends with the
+    /// program.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a folder that holds something else, so that a typo makes

@@ -1,6 +1,8 @@
 //! Where a lake stands: a folder or memory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use lakehouse_core::storage::{absolute_path, scheme_of};
 
 use crate::{Error, Result};
 
@@ -16,17 +18,20 @@ pub(crate) enum LakeLocation {
 impl LakeLocation {
     /// Reads a path, a `file:` URL or a `memory:` URL.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let text = text.trim();
-        if text.is_empty() {
+        // Blanks around a folder's name are part of it.
+        if text.trim().is_empty() {
             return Err(Error::invalid(
                 "the lake's location is empty; give a folder or \"memory:\"",
             ));
         }
-        let scheme = text
-            .split_once(':')
-            .map(|(scheme, _)| scheme)
-            .filter(|scheme| is_scheme(scheme));
-        let path = match scheme {
+        let path = match scheme_of(text) {
+            None if scheme_of(text.trim_start()).is_some() => {
+                return Err(Error::invalid(
+                    "blanks stand before the lake's URL; leave them out, or write ./ before them \
+                     if they begin a folder's name",
+                )
+                .with_context("location", text));
+            }
             None => text,
             Some("memory") => return Ok(Self::Memory),
             Some("file") => {
@@ -45,18 +50,8 @@ impl LakeLocation {
                 .with_context("location", text));
             }
         };
-        let folder = std::path::absolute(path).map_err(Error::from)?;
-        Ok(Self::Folder(folder))
+        Ok(Self::Folder(absolute_path(Path::new(path))?))
     }
-}
-
-/// Whether the text before a colon is a URL's scheme and not a part of a path.
-fn is_scheme(text: &str) -> bool {
-    text.len() > 1
-        && text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
 #[cfg(test)]
@@ -79,7 +74,10 @@ mod tests {
                 .to_string()
                 .contains("\"s3:\"")
         );
+        assert_eq!(LakeLocation::parse("/a/../ b ").unwrap(), folder("/ b "));
         assert!(LakeLocation::parse("").is_err());
+        assert!(LakeLocation::parse(" ").is_err());
+        assert!(LakeLocation::parse(" memory:").is_err());
         assert!(LakeLocation::parse("file://host/a").is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! Catalogs by location and settings.
 
+use std::fs::DirEntry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,9 +11,10 @@ use lakehouse_core::catalog::{
 use lakehouse_core::lake::DEFAULT_NAMESPACE;
 use lakehouse_core::name::NamespaceIdent;
 use lakehouse_core::settings::{CatalogSettings, GlueSettings};
+use lakehouse_core::storage::absolute_location;
 
 use crate::location::LakeLocation;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The catalog of a lake's own location.
 pub(crate) async fn open_location(
@@ -30,45 +32,72 @@ pub(crate) async fn open_location(
 }
 
 async fn open_folder(folder: &Path, create: bool, parts: CatalogParts) -> Result<Arc<dyn Catalog>> {
-    if is_missing_or_empty(folder)? {
-        if !create {
-            return Err(Error::not_found(
-                "there is no lake here; ask for one to be made, or check the path",
-            )
-            .with_context("folder", folder.display()));
-        }
-        let options = OpenOptions {
-            create: true,
-            ..OpenOptions::default()
-        };
-        let catalog = SqliteCatalog::open(None, folder.join(CATALOG_FILE), options, parts).await?;
-        return with_default_namespace(Arc::new(catalog)).await;
-    }
-    let Some(file) = find_catalog_file(folder).await? else {
-        return Err(Error::invalid(format!(
-            "the folder holds files but no lake: neither {CATALOG_FILE} nor another SQLite file with \
-             a table iceberg_tables; open an empty or missing folder to make a lake"
-        ))
+    let usual = folder.join(CATALOG_FILE);
+    let file = if !is_missing_or_empty(folder)? {
+        find_catalog_file(folder).await?.ok_or_else(|| {
+            Error::invalid(format!(
+                "the folder holds files but no lake: neither {CATALOG_FILE} nor another SQLite \
+                 file with a table iceberg_tables; open an empty or missing folder to make a lake"
+            ))
+            .with_context("folder", folder.display())
+        })?
+    } else if create {
+        usual.clone()
+    } else {
+        return Err(Error::not_found(
+            "there is no lake here; ask for one to be made, or check the path",
+        )
         .with_context("folder", folder.display()));
     };
-    Ok(Arc::new(
-        SqliteCatalog::open(None, file, OpenOptions::default(), parts).await?,
-    ))
+    // A lake whose making was interrupted, or goes on elsewhere. Beside a catalog file that was
+    // emptied stand the folders of its tables.
+    let is_made_here = create && file == usual && holds_catalog_alone(folder)?;
+    let options = OpenOptions {
+        create: is_made_here,
+        first_namespace: Some(DEFAULT_NAMESPACE.to_owned()),
+        ..OpenOptions::default()
+    };
+    let catalog: Arc<dyn Catalog> =
+        Arc::new(SqliteCatalog::open(None, file, options, parts).await?);
+    // Files of earlier makings may have their tables and no namespace.
+    if is_made_here && catalog.list_namespaces().await?.is_empty() {
+        return with_default_namespace(catalog).await;
+    }
+    Ok(catalog)
+}
+
+/// Whether a lake's folder is missing, or has nothing in it but the catalog file, its journal and
+/// what is hidden, such as the queue of writers.
+fn holds_catalog_alone(folder: &Path) -> Result<bool> {
+    for entry in entries(folder)? {
+        let name = entry.map_err(|error| unopened(error, folder))?.file_name();
+        let name = name.as_encoded_bytes();
+        if !name.starts_with(CATALOG_FILE.as_bytes()) && !name.starts_with(b".") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn is_missing_or_empty(folder: &Path) -> Result<bool> {
-    match std::fs::read_dir(folder) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => {
-            let error = Error::from(error);
-            Err(
-                Error::new(error.kind(), "the lake's folder cannot be opened")
-                    .with_context("folder", folder.display())
-                    .with_source(error),
-            )
-        }
-    }
+    Ok(entries(folder)?.next().is_none())
+}
+
+/// What stands in a lake's folder; nothing where it is missing.
+fn entries(folder: &Path) -> Result<impl Iterator<Item = std::io::Result<DirEntry>>> {
+    let listed = match std::fs::read_dir(folder) {
+        Ok(entries) => Some(entries),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(unopened(error, folder)),
+    };
+    Ok(listed.into_iter().flatten())
+}
+
+fn unopened(error: std::io::Error, folder: &Path) -> Error {
+    let error = Error::from(error);
+    Error::new(error.kind(), "the lake's folder cannot be opened")
+        .with_context("folder", folder.display())
+        .with_source(error)
 }
 
 /// A catalog that settings describe.
@@ -81,7 +110,7 @@ pub(crate) async fn open_catalog(
     match settings {
         CatalogSettings::Glue(settings) => open_glue(name, settings, parts).await,
         CatalogSettings::Memory { warehouse } => {
-            let warehouse = warehouse.as_deref().unwrap_or(MEMORY_WAREHOUSE);
+            let warehouse = absolute_location(warehouse.as_deref().unwrap_or(MEMORY_WAREHOUSE))?;
             with_default_namespace(Arc::new(MemoryCatalog::new(name, warehouse, parts))).await
         }
         CatalogSettings::Sqlite {
@@ -89,20 +118,17 @@ pub(crate) async fn open_catalog(
             warehouse,
             catalog_name,
         } => {
-            let is_new = !file.exists();
             let options = OpenOptions {
                 create,
                 catalog_name: catalog_name.clone(),
                 warehouse: warehouse.clone(),
+                first_namespace: Some(DEFAULT_NAMESPACE.to_owned()),
                 ..OpenOptions::default()
             };
-            let catalog: Arc<dyn Catalog> =
-                Arc::new(SqliteCatalog::open(Some(name.to_owned()), file, options, parts).await?);
-            if is_new {
-                with_default_namespace(catalog).await
-            } else {
-                Ok(catalog)
-            }
+            let name = Some(name.to_owned());
+            Ok(Arc::new(
+                SqliteCatalog::open(name, file, options, parts).await?,
+            ))
         }
     }
 }
@@ -136,7 +162,8 @@ fn without_aws(name: &str) -> Error {
     .with_context("catalog", name)
 }
 
-/// Two programs may make the same lake at once: the namespace may be there already.
+/// Two programs may make the same lake at once: the namespace may be there already. A lake that can
+/// only be read stays as it is.
 async fn with_default_namespace(catalog: Arc<dyn Catalog>) -> Result<Arc<dyn Catalog>> {
     let namespace = NamespaceIdent::new(DEFAULT_NAMESPACE.to_owned());
     match catalog
@@ -144,7 +171,14 @@ async fn with_default_namespace(catalog: Arc<dyn Catalog>) -> Result<Arc<dyn Cat
         .await
     {
         Ok(()) => Ok(catalog),
-        Err(error) if error.kind() == crate::ErrorKind::AlreadyExists => Ok(catalog),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::AlreadyExists | ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(catalog)
+        }
         Err(error) => Err(error),
     }
 }
@@ -156,7 +190,7 @@ mod tests {
     #[test]
     fn a_program_without_aws_says_how_to_have_it() {
         let error = without_aws("glue_catalog");
-        assert_eq!(error.kind(), crate::ErrorKind::Unsupported);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
         let text = error.to_string();
         assert!(
             text.contains("feature `aws`") && text.contains("glue_catalog"),

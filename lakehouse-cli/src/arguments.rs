@@ -44,8 +44,9 @@ pub(crate) struct SqlArguments {
     #[arg(long, value_name = "PATH", required_unless_present = "config")]
     pub(crate) lake: Option<String>,
 
-    /// Make the lake when the folder is missing or empty.
-    #[arg(long, requires = "lake")]
+    /// Make the lake when the folder is missing or empty or its making was interrupted, and SQLite
+    /// catalogs of the settings whose file is missing or empty.
+    #[arg(long)]
     pub(crate) create: bool,
 
     /// Settings, as a JSON or TOML file.

@@ -139,6 +139,15 @@ impl Error {
         self
     }
 
+    /// Adds the file that it is about, unless one is named already.
+    #[must_use]
+    pub(crate) fn in_file(self, location: impl fmt::Display) -> Self {
+        match self.inner.context.iter().any(|(key, _)| *key == "file") {
+            true => self,
+            false => self.with_context("file", location),
+        }
+    }
+
     /// Keeps the lower error that caused this one.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {

@@ -65,9 +65,10 @@ impl Settings {
 pub enum CatalogSettings {
     /// A SQLite file in the layout of PyIceberg's `SqlCatalog`.
     Sqlite {
-        /// The catalog file.
+        /// The catalog file; a relative path is one below the working directory.
         file: PathBuf,
-        /// The root of new tables' folders, as a path or URL; the folder of the file when unset.
+        /// The root of new tables' folders, as a path, which may be relative as that of the file,
+        /// or a URL; the folder of the file when unset.
         #[serde(default)]
         warehouse: Option<String>,
         /// The catalog's name inside the file, when it holds several.
@@ -76,7 +77,7 @@ pub enum CatalogSettings {
     },
     /// A catalog that ends with the process.
     Memory {
-        /// The root of the tables' folders; `memory:///` when unset.
+        /// The root of the tables' folders, as a path or URL; `memory:///` when unset.
         #[serde(default)]
         warehouse: Option<String>,
     },

@@ -5,6 +5,7 @@
 //! for byte; only the way to the store is derived from it.
 
 mod counted;
+mod local_path;
 mod location;
 mod open_work;
 mod remote;
@@ -26,7 +27,9 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use counted::{IoCounters, IoCounts};
-pub use location::{Location, Scheme, join};
+pub(crate) use local_path::folder_location;
+pub use local_path::{absolute_location, absolute_path};
+pub use location::{Location, Scheme, join, scheme_of};
 pub use open_work::WorkGuard;
 pub use remote::RemoteStores;
 pub(crate) use unpack::BlockCodec;

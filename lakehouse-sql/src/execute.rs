@@ -7,6 +7,7 @@ mod copy;
 mod create;
 mod default_value;
 mod explain;
+mod overtaken;
 mod pipeline;
 mod show;
 mod whole_files;
@@ -34,6 +35,8 @@ use tracing::Instrument;
 
 use crate::environment::Environment;
 use crate::plan::{Plan, Work};
+
+pub(crate) use overtaken::is_overtaken;
 
 /// What a statement answers: a stream of rows. Dropping it cancels the work behind it.
 pub struct QueryResult {

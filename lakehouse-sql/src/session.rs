@@ -23,7 +23,7 @@ pub use change::{
 
 use crate::constant::instant;
 use crate::environment::Environment;
-use crate::execute::{QueryResult, execute};
+use crate::execute::{QueryResult, execute, is_overtaken};
 use crate::govern::govern;
 use crate::one_nan::batch_with_one_nan;
 use crate::parse::parse;
@@ -31,6 +31,9 @@ use crate::plan::plan;
 use crate::resolve::{Scope, audit_view, pin, resolve};
 use crate::session_zone::session_zone;
 use crate::statement::Statement;
+
+/// How often a statement begins at most.
+const BEGINNINGS_MAX: usize = 10;
 
 /// One principal's way through a lake: SQL, DataFrames, and variables of its own.
 ///
@@ -92,12 +95,30 @@ impl Session {
         let query_id = lake.clock().new_uuid();
         let span = tracing::info_span!("statement", %query_id, kind = statement.kind());
         let is_query = matches!(statement, Statement::Query(_) | Statement::Explain(_));
-        let stages = self.stages(statement, parameters).instrument(span);
+        let stages = self.from_beginning(statement, parameters).instrument(span);
         let answer = match is_query {
             true => engine_future(stages).await,
             false => engine_change(stages).await,
         };
         answer.map_err(|error| lake.runtime().with_spill_folder(error))
+    }
+
+    /// The way of a statement, begun anew where others made or dropped its table meanwhile.
+    async fn from_beginning(
+        &self,
+        statement: Statement,
+        parameters: Option<ParamValues>,
+    ) -> Result<QueryResult> {
+        if let Statement::CreateTable(_) = &statement {
+            for _ in 1..BEGINNINGS_MAX {
+                let stages = self.stages(statement.clone(), parameters.clone());
+                match Box::pin(stages).await {
+                    Err(error) if is_overtaken(&error) => {}
+                    ended => return ended,
+                }
+            }
+        }
+        self.stages(statement, parameters).await
     }
 
     /// The way of a statement, on one screen.

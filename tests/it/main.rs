@@ -55,6 +55,10 @@ mod metadata_columns;
 #[cfg(test)]
 mod metadata_tables;
 #[cfg(test)]
+mod name_races;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod process;

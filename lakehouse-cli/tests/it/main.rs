@@ -346,6 +346,30 @@ fn a_lake_is_made_only_when_asked_for() {
 }
 
 #[test]
+fn a_catalog_of_settings_is_made_only_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("here");
+    fs::create_dir(&here).unwrap();
+    let catalog = "[catalogs.c]\ntype = \"sqlite\"\nfile = \"../c.db\"\nwarehouse = \"../wh\"\n";
+    fs::write(here.join("lake.toml"), catalog).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lake"));
+        command
+            .current_dir(&here)
+            .args(["sql", "--config", "lake.toml"]);
+        command.args(arguments).output().unwrap()
+    };
+    let sql = "CREATE TABLE t AS SELECT 1 AS a";
+    let output = run(&[sql]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("--create"), "{}", stderr(&output));
+    assert!(!folder.path().join("c.db").exists());
+    let output = run(&["--create", sql]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(folder.path().join("wh/default").is_dir());
+}
+
+#[test]
 fn settings_come_from_a_file() {
     let place = Place::new();
     let count = "SELECT count(*) AS n FROM cities";

@@ -15,6 +15,7 @@ use super::pointer::PointerCatalog;
 use crate::error::{Error, Result};
 use crate::runtime;
 use crate::settings::Durability;
+use crate::storage::absolute_path;
 pub(crate) use connection::End;
 use connection::{Access, Connections};
 use layout::Layout;
@@ -39,7 +40,7 @@ pub type SqliteCatalog = PointerCatalog<SqlitePointers>;
 /// How a catalog file is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// Makes the file, and its folder, when there is none.
+    /// Makes the file, and its folder, when there is none, and a catalog of a file that is empty.
     pub create: bool,
     /// Opens for reading even what could be written.
     pub read_only: bool,
@@ -47,8 +48,10 @@ pub struct OpenOptions {
     /// [`CATALOG_NAME`] in a file without rows.
     pub catalog_name: Option<String>,
     /// The root of new tables, as a path or URL; the folder of the file when unset. The file itself
-    /// does not record it.
+    /// does not record it. A relative path is one below the working directory.
     pub warehouse: Option<String>,
+    /// The namespace that a file has from its beginning when it is made.
+    pub first_namespace: Option<String>,
     /// How long a change waits for other processes before it fails with
     /// [`crate::error::ErrorKind::Unavailable`], in milliseconds. Half of it at most is spent in the
     /// queue of processes, which is first come, first served; who waited longer goes on without.
@@ -62,6 +65,7 @@ impl Default for OpenOptions {
             read_only: false,
             catalog_name: None,
             warehouse: None,
+            first_namespace: None,
             lock_wait_ms_max: 60_000,
         }
     }
@@ -108,12 +112,9 @@ struct Opened {
 }
 
 fn open_now(file: &Path, options: OpenOptions, durability: Durability) -> Result<Opened> {
-    let path = std::path::absolute(file)?;
+    let path = absolute_path(file)?;
     let folder = path.parent().unwrap_or(Path::new("/")).to_path_buf();
-    let warehouse = match &options.warehouse {
-        Some(stated) => stated.clone(),
-        None => root::warehouse_of(&folder)?,
-    };
+    let warehouse = root::warehouse(options.warehouse.as_deref(), &folder)?;
     let access = Access {
         path,
         read_only: options.read_only,
@@ -122,7 +123,13 @@ fn open_now(file: &Path, options: OpenOptions, durability: Durability) -> Result
         end: End::default(),
     };
     if options.create && !options.read_only {
-        create(&access, &folder)?;
+        create(&access, &folder, &options)?;
+    } else if !access.path.try_exists().unwrap_or(true) {
+        return Err(Error::not_found(
+            "there is no catalog file here; open it with `create` (--create) to have one made, or \
+             check the path",
+        )
+        .with_context("file", access.path.display()));
     }
     let path = access.path.clone();
     let connections = Connections::new(access)?;
@@ -150,10 +157,11 @@ fn open_now(file: &Path, options: OpenOptions, durability: Durability) -> Result
     })
 }
 
-fn create(access: &Access, folder: &Path) -> Result<()> {
+fn create(access: &Access, folder: &Path, options: &OpenOptions) -> Result<()> {
     let is_new = !access.path.exists();
     fs::create_dir_all(folder).map_err(|error| in_folder(error, folder))?;
-    layout::create(access)?;
+    let catalog = options.catalog_name.as_deref().unwrap_or(CATALOG_NAME);
+    layout::create(access, catalog, options.first_namespace.as_deref())?;
     if is_new && access.durability == Durability::Full {
         // The names of the file and of its folder must be on the disk as well.
         for named in [Some(folder), folder.parent()].into_iter().flatten() {

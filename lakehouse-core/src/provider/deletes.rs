@@ -195,7 +195,7 @@ impl ScanDeletes {
             Ok(rows)
         };
         let rows = file.rows.get(|| runtime::contained_future(load())).await;
-        rows.map_err(|error| in_file(error, path))
+        rows.map_err(|error| error.in_file(path))
     }
 
     async fn positions_in(&self, path: &str, metrics: &DeleteMetrics) -> Result<Arc<RowsByFile>> {
@@ -208,7 +208,7 @@ impl ScanDeletes {
             positions::read(reader, &wanted, &memory).await
         };
         let rows = file.rows.get(|| runtime::contained_future(load())).await;
-        rows.map_err(|error| in_file(error, path))
+        rows.map_err(|error| error.in_file(path))
     }
 
     fn reader(&self, path: &str, size_bytes: u64, metrics: &DeleteMetrics) -> Result<FileReader> {
@@ -237,15 +237,6 @@ impl FoundRows {
 
 fn unplanned() -> Error {
     Error::internal("a delete file of a scan is not among those that were planned")
-}
-
-/// An error with the delete file it is about.
-fn in_file(error: Error, location: &str) -> Error {
-    if error.context().iter().any(|(key, _)| *key == "file") {
-        error
-    } else {
-        error.with_context("file", location)
-    }
 }
 
 /// The share of the memory budget that a scan's deletes take.

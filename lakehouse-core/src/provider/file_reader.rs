@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 pub(super) use pages::ColumnChunks;
 
 use super::scan_counters::ReadMeter;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{Footer, PageIndex, read_footer};
 use crate::storage::{Location, Scheme, Storage};
 
@@ -163,7 +163,15 @@ impl FileReader {
     /// A failed read; a file of another size than the manifest says explains the failure better
     /// than the range that could not be read.
     async fn failed(&self, error: object_store::Error) -> ParquetError {
-        let error = self.explained(Error::from(error)).await;
+        let error = Error::from(error);
+        let error = match error.kind() {
+            // What the store says of it names the file once more.
+            ErrorKind::NotFound => Error::not_found(
+                "a file of the table does not exist; restore it, or read a snapshot that does not \
+                 need it",
+            ),
+            _ => self.explained(error).await,
+        };
         ParquetError::External(Box::new(error.with_context("file", &self.location)))
     }
 

@@ -140,7 +140,7 @@ impl LakeOpener {
             let _timer = opener.counters.time_opening.timer();
             let opening = opener.open_file(file, range);
             let opened = runtime::contained_future(opening).await;
-            opened.map_err(|error| in_file(error, &location))
+            opened.map_err(|error| error.in_file(&location))
         }
         .boxed()
     }
@@ -604,15 +604,6 @@ impl LakeOpener {
             assembly.assemble(batch, &keys, &location)
         });
         Ok(Timed::new(rows, self.counters.time_decoding.clone()).boxed())
-    }
-}
-
-/// An error with the data file it is about.
-fn in_file(error: Error, location: &str) -> Error {
-    if error.context().iter().any(|(key, _)| *key == "file") {
-        error
-    } else {
-        error.with_context("file", location)
     }
 }
 

@@ -62,7 +62,7 @@ impl FooterCache {
             async move {
                 let footer = runtime::contained_future(read)
                     .await
-                    .map_err(|error| error.with_context("file", location))?;
+                    .map_err(|error| error.in_file(location))?;
                 let bytes = footer.metadata.memory_size() as u64;
                 Ok((footer, bytes))
             }
@@ -120,7 +120,7 @@ async fn sound_page_index<F: AsyncFileReader>(
             tracing::warn!(file = location, %error, "the file is read without its page index");
             Ok(None)
         }
-        Err(error) => Err(error.with_context("file", location)),
+        Err(error) => Err(error.in_file(location)),
     }
 }
 
@@ -161,7 +161,8 @@ async fn measured_footer<F: AsyncFileReader>(size: u64, reader: &mut F) -> Resul
         .get_bytes(size.saturating_sub(FOOTER_BYTES)..size)
         .await?;
     let tail = end.last_chunk::<FOOTER_SIZE>().ok_or_else(too_short)?;
-    let tail = FooterTail::try_new(tail)?;
+    let tail = FooterTail::try_new(tail)
+        .map_err(|_| damaged("the file does not end as Parquet files do"))?;
     if tail.is_encrypted_footer() {
         return Err(Error::unsupported(
             "the file is encrypted, and encrypted files are not read",

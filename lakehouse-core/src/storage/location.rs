@@ -62,11 +62,7 @@ impl Location {
         } else if let Some(rest) = location.strip_prefix("memory:") {
             (Scheme::Memory, rest)
         } else {
-            let scheme = location
-                .split(':')
-                .next()
-                .filter(|name| name.len() < location.len());
-            return Err(match scheme {
+            return Err(match scheme_of(location) {
                 Some(scheme) => Error::unsupported(format!(
                     "locations of scheme \"{scheme}:\" are not offered; expected an absolute path, \
                      a file: or a memory: URL"
@@ -206,6 +202,25 @@ impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}{}", self.prefix, self.key)
     }
+}
+
+/// The scheme of a URL; `None` for a path, which may hold a colon too.
+///
+/// ```
+/// use lakehouse_core::storage::scheme_of;
+///
+/// assert_eq!(scheme_of("s3://bucket/key"), Some("s3"));
+/// assert_eq!(scheme_of("../a:b"), None);
+/// ```
+pub fn scheme_of(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once(':')?;
+    // One letter is a drive of Windows.
+    let is_scheme = scheme.len() > 1
+        && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    is_scheme.then_some(scheme)
 }
 
 /// `folder` and `name` with exactly one slash between, the folder otherwise unchanged.

@@ -35,25 +35,44 @@ pub(super) async fn run(
         } => {
             create_namespace(&catalog, &namespace, definition).await?;
         }
-        Command::DropNamespaces { namespaces } => drop_namespaces(namespaces).await?,
+        Command::DropNamespaces {
+            namespaces,
+            if_exists,
+        } => drop_namespaces(namespaces, if_exists).await?,
         Command::CreateTable { target, definition } => {
             return create::create_table(target, *definition, source, session, state).await;
         }
         Command::ReplaceTable { table, definition } => {
             return create::replace_table(&table, *definition, source, session, state).await;
         }
-        Command::DropTables { tables, own, purge } => {
+        Command::DropTables {
+            tables,
+            own,
+            purge,
+            if_exists,
+        } => {
             own.iter().try_for_each(SessionTable::remove)?;
             for found in tables {
-                drop_table(session, &found, purge).await?;
+                let dropped = drop_table(session, &found, purge).await;
+                unless_gone(dropped, if_exists, &found).await?;
             }
         }
-        Command::AlterTable { table, action } => {
-            alter::alter_table(&table, action, session, state).await?;
+        Command::AlterTable {
+            table,
+            action,
+            if_exists,
+        } => {
+            let altered = alter::alter_table(&table, action, session, state).await;
+            unless_gone(altered, if_exists, &TableTarget::of(&table)).await?;
         }
-        Command::RenameTable { table, to } => {
-            let from = table.table.ident();
-            table.catalog.rename_table(from, &to.ident).await?;
+        Command::RenameTable {
+            table,
+            to,
+            if_exists,
+        } => {
+            let from = TableTarget::of(&table);
+            let renamed = table.catalog.rename_table(&from.ident, &to.ident).await;
+            unless_gone(renamed, if_exists, &from).await?;
         }
         Command::Call {
             catalog_name,
@@ -112,17 +131,35 @@ async fn create_namespace(
     }
 }
 
+/// How a statement about a table ended; with `IF EXISTS` one that others have dropped or renamed
+/// since it was looked for is no error.
+async fn unless_gone(ended: Result<()>, if_exists: bool, table: &TableTarget) -> Result<()> {
+    match ended {
+        Err(error)
+            if if_exists && error.kind() == ErrorKind::NotFound && table.is_free().await? =>
+        {
+            Ok(())
+        }
+        ended => ended,
+    }
+}
+
 /// Drops all namespaces, or none when one of them holds more than the others.
-async fn drop_namespaces(mut namespaces: Vec<NamespaceTarget>) -> Result<()> {
+async fn drop_namespaces(mut namespaces: Vec<NamespaceTarget>, if_exists: bool) -> Result<()> {
+    // Somebody else dropped it since it was looked for.
+    let unless_gone = |ended: Result<()>| match ended {
+        Err(error) if if_exists && error.kind() == ErrorKind::NotFound => Ok(()),
+        ended => ended,
+    };
     // A namespace inside of another goes first.
     namespaces.sort_by_key(|target| std::cmp::Reverse(target.namespace.len()));
     if namespaces.len() > 1 {
         for target in &namespaces {
-            refuse_full_namespace(target, &namespaces).await?;
+            unless_gone(refuse_full_namespace(target, &namespaces).await)?;
         }
     }
     for target in &namespaces {
-        target.catalog.drop_namespace(&target.namespace).await?;
+        unless_gone(target.catalog.drop_namespace(&target.namespace).await)?;
     }
     Ok(())
 }

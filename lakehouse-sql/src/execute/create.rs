@@ -23,6 +23,7 @@ use lakehouse_core::table::{Table, iceberg_schema, read_schema};
 
 use super::QueryResult;
 use super::default_value::default_value;
+use super::overtaken::overtaken;
 use crate::environment::Environment;
 use crate::exact_cast::{cast_type, exact_casts};
 use crate::resolve::{TableTarget, audit_of_write, name, refuse_audited};
@@ -33,7 +34,8 @@ use crate::statement::{CreateMode, CreateTable, PartitionTerm, TYPE_DEPTH_MAX};
 const FORMAT_VERSION: &str = "format-version";
 
 /// Makes a table; with a source, its first snapshot holds the source's rows, in one commit. Where
-/// the definition says `IF NOT EXISTS`, a table that somebody else made meanwhile is no error.
+/// the definition says `IF NOT EXISTS`, a table that somebody else made meanwhile is no error; where
+/// it says `OR REPLACE`, that one is to be replaced, see [`overtaken`].
 pub(super) async fn create_table(
     target: TableTarget,
     definition: CreateTable,
@@ -41,17 +43,19 @@ pub(super) async fn create_table(
     session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
-    let is_content = definition.mode == CreateMode::NewOrNothing;
-    let (catalog, ident) = (Arc::clone(&target.catalog), target.ident.clone());
-    match new_table_of(target, definition, source, session, state).await {
-        Err(error)
-            if is_content
-                && error.kind() == ErrorKind::AlreadyExists
-                && catalog.is_taken(&ident).await? =>
-        {
-            Ok(QueryResult::empty())
-        }
-        made => made,
+    let (mode, named) = (definition.mode, target.clone());
+    let error = match new_table_of(target, definition, source, session, state).await {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && mode != CreateMode::New => error,
+        made => return made,
+    };
+    match (mode, named.is_free().await?) {
+        (_, true) => Err(overtaken(named.ident)),
+        (CreateMode::NewOrNothing, false) => Ok(QueryResult::empty()),
+        // What is no table, such as a view, is not replaced.
+        _ => match named.catalog.is_droppable(&named.ident).await? {
+            true => Err(overtaken(named.ident)),
+            false => Err(error),
+        },
     }
 }
 
@@ -92,7 +96,7 @@ pub(super) async fn replace_table(
     session: &Environment,
     state: &SessionState,
 ) -> Result<QueryResult> {
-    let base = &found.table;
+    let (base, mode) = (&found.table, definition.mode);
     let new = new_table(definition, source.as_ref(), base.format_version(), state).await?;
     let lake = session.access().lake();
     let commits = lake.commits();
@@ -106,10 +110,23 @@ pub(super) async fn replace_table(
         replacement = replacement.with_files(written.files);
     }
     let replacement = replacement.with_summary(session.variables().write.summary);
-    let _ = commits
+    let replaced = commits
         .commit(&found.catalog, base.ident(), replacement)
-        .await?;
-    rows.map_or_else(|| Ok(QueryResult::empty()), count_of)
+        .await;
+    match replaced {
+        Ok(_) => rows.map_or_else(|| Ok(QueryResult::empty()), count_of),
+        Err(error) => {
+            let target = TableTarget::of(found);
+            let is_gone = mode == CreateMode::NewOrReplace
+                && error.kind() == ErrorKind::NotFound
+                && target.is_free().await?;
+            Err(if is_gone {
+                overtaken(target.ident)
+            } else {
+                error
+            })
+        }
+    }
 }
 
 /// A definition as the lake takes it, in `format` unless it says another.

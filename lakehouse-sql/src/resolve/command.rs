@@ -33,6 +33,7 @@ pub(crate) enum Command {
     },
     DropNamespaces {
         namespaces: Vec<NamespaceTarget>,
+        if_exists: bool,
     },
     CreateTable {
         target: TableTarget,
@@ -48,14 +49,17 @@ pub(crate) enum Command {
         /// Those of the session alone.
         own: Vec<SessionTable>,
         purge: bool,
+        if_exists: bool,
     },
     AlterTable {
         table: FoundTable,
         action: AlterAction,
+        if_exists: bool,
     },
     RenameTable {
         table: FoundTable,
         to: TableTarget,
+        if_exists: bool,
     },
     Call {
         /// The catalog of names in its arguments that do not name one; the session's without one.
@@ -140,11 +144,23 @@ pub(crate) struct NamespaceTarget {
 }
 
 impl TableTarget {
-    fn of(found: &FoundTable) -> Self {
+    /// A table that was found.
+    pub(crate) fn of(found: &FoundTable) -> Self {
         Self {
             catalog_name: found.catalog_name.clone(),
             catalog: Arc::clone(&found.catalog),
             ident: found.table.ident().clone(),
+        }
+    }
+
+    /// Whether nothing has the name by now, or not even its namespace is there.
+    ///
+    /// # Errors
+    /// When the catalog does not answer.
+    pub(crate) async fn is_free(&self) -> Result<bool> {
+        match self.catalog.is_taken(&self.ident).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            taken => Ok(!taken?),
         }
     }
 }
@@ -163,7 +179,7 @@ impl Command {
                 .map(|target| (Privilege::Drop, target.clone()))
                 .collect(),
             Self::AlterTable { table, .. } => vec![(Privilege::Alter, TableTarget::of(table))],
-            Self::RenameTable { table, to } => vec![
+            Self::RenameTable { table, to, .. } => vec![
                 (Privilege::Alter, TableTarget::of(table)),
                 (Privilege::Create, to.clone()),
             ],
@@ -340,6 +356,7 @@ async fn alter_table(alter: AlterTable, scope: &Scope<'_>) -> Result<Command> {
         return Ok(Command::AlterTable {
             table,
             action: alter.action,
+            if_exists: alter.if_exists,
         });
     };
     // A name without a namespace stays in the table's.
@@ -359,7 +376,11 @@ async fn alter_table(alter: AlterTable, scope: &Scope<'_>) -> Result<Command> {
         catalog,
         ident,
     };
-    Ok(Command::RenameTable { table, to })
+    Ok(Command::RenameTable {
+        table,
+        to,
+        if_exists: alter.if_exists,
+    })
 }
 
 async fn create_table(mut create: CreateTable, scope: &Scope<'_>) -> Result<Resolved> {
@@ -379,16 +400,27 @@ async fn create_table(mut create: CreateTable, scope: &Scope<'_>) -> Result<Reso
     let query = create.query.take();
     let definition = Box::new(create);
     // Before the query, so that no commit comes between what it reads and what is replaced.
-    let replaced = replaced_table(&definition, scope).await?;
-    let command = match &replaced {
-        Some(table) => Command::ReplaceTable {
-            table: table.clone(),
-            definition,
-        },
-        None => match new_table(definition, scope).await? {
-            Some(command) => command,
-            None => return Ok(Resolved::nothing()),
-        },
+    let mut replaced = replaced_table(&definition, scope).await?;
+    let mut target = None;
+    if replaced.is_none() {
+        match new_table(&definition, scope).await {
+            // Somebody else made it since it was looked for.
+            Err(error)
+                if error.kind() == ErrorKind::AlreadyExists
+                    && definition.mode == CreateMode::NewOrReplace =>
+            {
+                replaced = replaced_table(&definition, scope).await?;
+                if replaced.is_none() {
+                    return Err(error);
+                }
+            }
+            made => target = made?,
+        }
+    }
+    let command = match (replaced.clone(), target) {
+        (Some(table), _) => Command::ReplaceTable { table, definition },
+        (None, Some(target)) => Command::CreateTable { target, definition },
+        (None, None) => return Ok(Resolved::nothing()),
     };
     let (source, tables) = match query {
         Some(query) => {
@@ -424,19 +456,16 @@ async fn replaced_table(definition: &CreateTable, scope: &Scope<'_>) -> Result<O
 }
 
 /// A table under a name that is free; `None` when it is not and that is no error.
-async fn new_table(definition: Box<CreateTable>, scope: &Scope<'_>) -> Result<Option<Command>> {
+async fn new_table(definition: &CreateTable, scope: &Scope<'_>) -> Result<Option<TableTarget>> {
     let new = scope
         .lake
         .new_table_ident(&names(&definition.name), &scope.catalog, &scope.namespace)
         .await;
     match new {
-        Ok((catalog_name, catalog, ident)) => Ok(Some(Command::CreateTable {
-            target: TableTarget {
-                catalog_name,
-                catalog,
-                ident,
-            },
-            definition,
+        Ok((catalog_name, catalog, ident)) => Ok(Some(TableTarget {
+            catalog_name,
+            catalog,
+            ident,
         })),
         Err(error)
             if error.kind() == ErrorKind::AlreadyExists
@@ -542,7 +571,10 @@ async fn drop_namespaces(drop: DropNamespace, scope: &Scope<'_>) -> Result<Comma
             Err(error) => return Err(error),
         }
     }
-    Ok(Command::DropNamespaces { namespaces })
+    Ok(Command::DropNamespaces {
+        namespaces,
+        if_exists: drop.if_exists,
+    })
 }
 
 async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
@@ -580,6 +612,7 @@ async fn drop_tables(drop: DropTable, scope: &Scope<'_>) -> Result<Command> {
         tables,
         own,
         purge: drop.purge,
+        if_exists: drop.if_exists,
     })
 }
 

@@ -89,6 +89,10 @@ async fn a_damaged_file_is_named() {
             let text = error.to_string();
             assert!(text.contains(name), "{part:?} {harm:?}: {text}");
             assert!(!text.contains('\n'), "one line: {text}");
+            assert!(text.contains("restore"), "{part:?} {harm:?}: {text}");
+            if (part, harm) == (Part::Data, Damage::Missing) {
+                assert_eq!(text.matches(name).count(), 1, "{text}");
+            }
             let expected = match harm {
                 Damage::Missing => ErrorKind::NotFound,
                 _ => ErrorKind::Corrupt,

@@ -354,6 +354,10 @@ pub(super) fn at(path: &Path, error: rusqlite::Error) -> Error {
             "the file is no SQLite file, so it is no catalog; name another or restore it"
                 .to_owned(),
         ),
+        Some(ErrorCode::DatabaseCorrupt) => (
+            ErrorKind::Corrupt,
+            "the catalog file is damaged; restore it from a backup".to_owned(),
+        ),
         Some(ErrorCode::CannotOpen) => cannot_open(path),
         Some(ErrorCode::ReadOnly) => (
             ErrorKind::PermissionDenied,

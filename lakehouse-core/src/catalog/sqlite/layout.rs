@@ -1,11 +1,12 @@
 //! The tables of a catalog file, as PyIceberg's `SqlCatalog` lays them out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::connection::{self, Access, Session};
+use super::rows::Rows;
 use crate::error::{Error, Result};
 
 /// The tables as PyIceberg 0.12 makes them, statement for statement.
@@ -26,6 +27,12 @@ CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
 	property_value VARCHAR(1000) NOT NULL, 
 	PRIMARY KEY (catalog_name, namespace, property_key)
 );";
+
+/// What an empty file is told by.
+const EMPTY: &str = "the catalog file is empty: the making of the lake was interrupted, or the \
+     file has lost what it held; if the lake never had a table, open it with `create` (--create), \
+     which makes it to its end where nothing else stands in its folder; else restore the file from \
+     a backup";
 
 const TABLES: [&str; 5] = [
     "catalog_name",
@@ -59,10 +66,13 @@ impl Layout {
     pub(super) fn of(session: &Session<'_>, path: &Path) -> Result<Self> {
         let tables = session.read(|connection| columns(connection, "iceberg_tables"))?;
         if tables.is_empty() {
-            return Err(Error::invalid(
-                "the SQLite file holds no Iceberg catalog: it has no table \"iceberg_tables\"",
-            )
-            .with_context("file", path.display()));
+            let message = match session.read(has_tables)? {
+                true => {
+                    "the SQLite file holds no Iceberg catalog: it has no table \"iceberg_tables\""
+                }
+                false => EMPTY,
+            };
+            return Err(Error::invalid(message).with_context("file", path.display()));
         }
         let properties =
             session.read(|connection| columns(connection, "iceberg_namespace_properties"))?;
@@ -105,8 +115,9 @@ fn columns(connection: &Connection, table: &str) -> rusqlite::Result<BTreeSet<St
     names.collect()
 }
 
-/// Makes the tables in a new or empty file; a file that has them, or others, is left as it is.
-pub(super) fn create(access: &Access) -> Result<()> {
+/// Makes the tables in a new or empty file, with a namespace of `catalog` in the same transaction;
+/// a file that has them, or others, is left as it is.
+pub(super) fn create(access: &Access, catalog: &str, first_namespace: Option<&str>) -> Result<()> {
     let connection = connection::open_or_create(access)?;
     let session = Session::over(&connection, access);
     // A peek first: opening an existing catalog must not need the right to write.
@@ -116,6 +127,14 @@ pub(super) fn create(access: &Access) -> Result<()> {
     let made = session.write(|connection| {
         if !has_tables(connection)? {
             connection.execute_batch(CREATE)?;
+            if let Some(namespace) = first_namespace {
+                let rows = Rows {
+                    connection,
+                    catalog,
+                    layout: Layout::Typed,
+                };
+                rows.insert_namespace(namespace, &HashMap::new())?;
+            }
         }
         Ok(Ok(()))
     })?;

@@ -3,25 +3,27 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::storage::{Location, Scheme};
+use crate::storage::{Location, Scheme, absolute_location, folder_location};
 
 /// Recorded files that are looked for at most; a lake is moved whole, so a few tell.
 const LOOKED_FOR_MAX: usize = 16;
 
-/// The root of new tables in a lake whose catalog file stands in `folder`.
+/// The root of new tables in a lake whose catalog file stands in `folder`, unless one is stated.
 ///
-/// A `file:` URL, which every engine reads, unless the path holds characters at which readers of
-/// URLs cut or decode; then the path as it is.
-pub(super) fn warehouse_of(folder: &Path) -> Result<String> {
-    let text = folder.to_str().ok_or_else(|| {
-        Error::invalid("the lake's folder has a name that is not UTF-8; rename it")
-            .with_context("folder", folder.display())
-    })?;
-    Ok(if text.contains(['%', '#', '?']) {
-        text.to_owned()
-    } else {
-        format!("file://{text}")
-    })
+/// # Errors
+/// [`crate::error::ErrorKind::InvalidInput`] for a folder below which no file can be named.
+pub(super) fn warehouse(stated: Option<&str>, folder: &Path) -> Result<String> {
+    let warehouse = match stated {
+        Some(stated) => absolute_location(stated)?,
+        None => folder_location(folder)?,
+    };
+    if local_folder(&warehouse).is_some() && Location::parse(&warehouse)?.path().is_err() {
+        return Err(Error::invalid(format!(
+            "the path {warehouse:?} holds a control character, such as a line feed, which \
+             locations of tables cannot hold; rename the folder"
+        )));
+    }
+    Ok(warehouse)
 }
 
 /// The folder that a warehouse location names, when it is a local one.

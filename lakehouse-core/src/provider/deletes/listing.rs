@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::super::file_reader::FileReader;
 use super::vectors::Blob;
-use super::{Memory, in_file, positions, vectors};
+use super::{Memory, positions, vectors};
 use crate::error::{Error, Result};
 use crate::runtime::Reservation;
 use crate::scan::{DeleteFile, DeleteKind, DeletedRows, PositionReader, Positions};
@@ -38,7 +38,7 @@ impl PositionReader for DeleteListing {
         let rows = async move { listing.open(&file).await };
         stream::once(rows)
             .try_flatten()
-            .map_err(move |error| in_file(error, &location))
+            .map_err(move |error| error.in_file(&location))
             .boxed()
     }
 }

@@ -13,7 +13,6 @@ use super::super::equality_delete::KeyFilters;
 use super::super::field_mapping::{ColumnSource, FileMapping};
 use super::super::row_filter::RowFilter;
 use super::compaction::compacted;
-use super::in_file;
 use super::live_condition::LiveCondition;
 use crate::error::{Error, Result};
 
@@ -118,7 +117,7 @@ impl Assembly {
                 None => self.table_batch(&batch),
             })
             .and_then(|batch| deletes.apply(batch));
-        let mut table = table.map_err(|error| in_file(error, location))?;
+        let mut table = table.map_err(|error| error.in_file(location))?;
         if let Some(filter) = &self.row_filter {
             table = filter.filter(table)?;
         }

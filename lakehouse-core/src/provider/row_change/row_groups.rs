@@ -184,7 +184,7 @@ impl Worker {
     pub(super) async fn row_group(&mut self, piece: GroupPiece) -> Result<()> {
         let path = piece.file.file.planned.path().to_owned();
         let written = runtime::contained_future(self.write_row_group(&piece)).await;
-        written.map_err(|error| error.with_context("file", path))
+        written.map_err(|error| error.in_file(path))
     }
 
     async fn write_row_group(&mut self, piece: &GroupPiece) -> Result<()> {
