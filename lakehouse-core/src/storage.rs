@@ -5,6 +5,7 @@
 //! for byte; only the way to the store is derived from it.
 
 mod counted;
+mod export;
 mod location;
 mod open_work;
 mod remote;
@@ -26,6 +27,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use counted::{IoCounters, IoCounts};
+pub use export::{Export, ExportForm, ExportTarget};
 pub use location::{Location, Scheme, join};
 pub use open_work::WorkGuard;
 pub use remote::RemoteStores;
