@@ -59,8 +59,10 @@ struct HiveTexts {
 
 impl HiveTexts {
     fn texts(&self, values: &ArrayRef) -> EngineResult<ArrayRef> {
-        // The texts that a CSV file has, but for a NULL.
-        let options = FormatOptions::default().with_display_error(false);
+        let options = FormatOptions::default()
+            .with_display_error(false)
+            .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
+            .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f%:z"));
         let formatter = ArrayFormatter::try_new(values.as_ref(), &options)?;
         let nulls = values.logical_nulls();
         let mut texts = StringBuilder::new();

@@ -51,7 +51,7 @@ async fn a_null_has_a_folder_of_its_own() {
         (
             "TIMESTAMP",
             "2024-01-01 10:00:00",
-            "2024-01-01T10%3A00%3A00",
+            "2024-01-01 10%3A00%3A00",
         ),
         ("VARCHAR", "a", "a"),
     ] {

@@ -37,12 +37,11 @@ pub(super) async fn copy(
     let store = env
         .object_store_registry
         .get_store(&target.store_url()?)
-        .map_err(|error| {
+        .map_err(|_| {
             Error::unsupported(format!(
                 "COPY to {} is not offered: there is no store of this kind",
                 copy.output_url
             ))
-            .with_source(Error::from(error))
         })?;
     if copy.file_type.get_ext() == "json" {
         copy.input = Arc::new(with_json_numbers(&copy.input)?);
