@@ -233,7 +233,7 @@ async fn options_that_mean_nothing_are_refused_at_their_place() {
         let target = format!("COPY (SELECT 1 AS n) TO '{}' {options}", path.display());
         let told = lake.fails(&target).await.to_string();
         assert!(told.contains(part), "{name} {options}: {told}");
-        assert!(told.contains("line 1, column 26: "), "{told}");
+        assert!(told.contains("line 1, column 25: "), "{told}");
     }
     assert_eq!(names(&folder), Vec::<String>::new());
 }

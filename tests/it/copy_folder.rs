@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use futures::poll;
 use lakehouse::ErrorKind;
 use tempfile::TempDir;
+use tokio::task::yield_now;
 
 use crate::lake::TestLake;
 
@@ -59,7 +61,7 @@ async fn a_null_has_a_folder_of_its_own() {
         lake.run(&format!(
             "COPY (SELECT id, CAST(v AS {column}) AS v FROM \
              (VALUES (1, '{value}'), (2, NULL), (3, '{value}')) r(id, v)) \
-             TO '{}' (FORMAT csv, PARTITION_BY (v))",
+             TO '{}' (FORMAT csv, PARTITION_BY (V))",
             target.display()
         ))
         .await;
@@ -112,7 +114,7 @@ async fn the_files_keep_the_columns_when_they_are_told_to() {
     let folder = TempDir::new().unwrap();
     let target = folder.path().join("out");
     lake.run(&format!(
-        "COPY (SELECT 1 AS id, DATE '2024-01-01' AS d) TO '{}' STORED AS CSV PARTITIONED BY (d) \
+        "COPY (SELECT 1 AS id, DATE '2024-01-01' AS d) TO '{}' STORED AS CSV PARTITIONED BY (D) \
          OPTIONS ('execution.keep_partition_by_columns' 'true')",
         target.display()
     ))
@@ -128,7 +130,9 @@ async fn columns_that_name_no_folders_are_refused() {
         ("1 AS a, 2 AS b", "a, b", "every column"),
         ("1 AS a, 2 AS b", "a, a", "\"a\" twice"),
         ("1 AS a, [2] AS b", "b", "no folder is named by"),
-        ("1 AS a, 2 AS b", "c", "c"),
+        ("1 AS a, 2 AS b", "c", "no column \"c\""),
+        ("1 AS a, 2 AS b", "a, A", "\"A\" twice"),
+        ("1 AS a, 2 AS \"A\"", "x, a", "no column \"x\""),
     ] {
         let error = lake
             .fails(&format!(
@@ -207,4 +211,30 @@ async fn a_folder_with_files_takes_no_others() {
     ))
     .await;
     assert_eq!(text(&folder.path().join("none")), "");
+}
+
+#[tokio::test]
+async fn a_copy_that_is_dropped_leaves_nothing() {
+    let lake = TestLake::memory().await;
+    let folder = TempDir::new().unwrap();
+    for target in ["out/below/", "file.csv"] {
+        let copy = format!(
+            "COPY (SELECT a.value % 5 AS p FROM generate_series(1, 100000) a, \
+             generate_series(1, 100000) b) TO '{}/{target}' (FORMAT csv)",
+            folder.path().display()
+        );
+        let mut copy = Box::pin(lake.session.sql(&copy));
+        // The place for the files is made before the first row is asked for.
+        while is_empty(&folder) && !target.ends_with("csv") {
+            assert!(poll!(&mut copy).is_pending());
+            yield_now().await;
+        }
+        for _ in 0..16 {
+            assert!(poll!(&mut copy).is_pending());
+            yield_now().await;
+        }
+        drop(copy);
+        lake.lake.work_ended().await;
+        assert!(is_empty(&folder), "{target}");
+    }
 }

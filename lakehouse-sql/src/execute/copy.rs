@@ -46,6 +46,7 @@ pub(super) async fn copy(
     if copy.file_type.get_ext() == "json" {
         copy.input = Arc::new(with_json_numbers(&copy.input)?);
     }
+    copy.partition_by = partition::take_columns(&mut copy)?;
     let form = take_form(&mut copy, &target)?;
     partition::name_folders(&mut copy, id, state)?;
 

@@ -13,6 +13,7 @@ use super::insert::InsertRows;
 use super::{Statement, WriteOptions};
 use crate::parse::{Cursor, DIALECT};
 pub use options::{CopyFormat, CsvForm};
+pub(crate) use written::PARTITION_COLUMN;
 
 /// The file that `COPY … FROM` reads.
 #[derive(Debug, Clone)]

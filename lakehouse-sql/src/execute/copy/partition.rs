@@ -7,13 +7,42 @@ use datafusion::logical_expr::dml::CopyTo;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
-use lakehouse_core::name::quote;
+use lakehouse_core::name::{Name, hint, quote};
 use uuid::Uuid;
 
 use crate::hive_text::{hive_text, hive_texts};
+use crate::statement::PARTITION_COLUMN;
 
 /// The option of the engine by which files have the columns of their folders' names, too.
 const KEEP_COLUMNS: &str = "execution.keep_partition_by_columns";
+
+/// Takes the columns that the statement names off the options, as the rows have them.
+pub(super) fn take_columns(copy: &mut CopyTo) -> Result<Vec<String>> {
+    let fields = copy.input.schema().fields();
+    let mut columns = Vec::new();
+    while let Some(name) = copy
+        .options
+        .remove(&format!("{PARTITION_COLUMN}{}", columns.len()))
+    {
+        let found = Name::quoted(&name).find(fields, |field| field.name())?;
+        let Some(found) = found else {
+            let names = fields.iter().map(|field| field.name().as_str());
+            return Err(Error::not_found(format!(
+                "there is no column {} to partition by{}",
+                quote(&name),
+                hint(&name, names)
+            )));
+        };
+        if columns.contains(found.name()) {
+            return Err(Error::invalid(format!(
+                "PARTITION_BY names {} twice",
+                quote(&name)
+            )));
+        }
+        columns.push(found.name().clone());
+    }
+    Ok(columns)
+}
 
 /// Gives the rows a text for each column of the folders' names, because the engine takes NULLs for
 /// what stands in their places. The names of the new columns begin with `id`, so that no others
@@ -39,9 +68,8 @@ pub(super) fn name_folders(copy: &mut CopyTo, id: Uuid, state: &SessionState) ->
         let mut found = schema.iter().filter(|(_, field)| field.name() == name);
         let (Some(column), None) = (found.next(), found.next()) else {
             return Err(Error::invalid(format!(
-                "PARTITION_BY needs one column {}; the rows have {}",
-                quote(name),
-                schema.field_names().join(", ")
+                "PARTITION_BY names {}, which two columns are called; rename one with AS",
+                quote(name)
             )));
         };
         let data_type = column.1.data_type();

@@ -31,6 +31,9 @@ const CODECS: &[(&str, Option<(RangeInclusive<u32>, u32)>)] = &[
     ("uncompressed", None),
 ];
 
+/// What options begin with that name the columns of `PARTITION_BY`, followed by their places.
+pub(crate) const PARTITION_COLUMN: &str = "partition_by.";
+
 /// Numbers of the engine's own options that are not to be zero.
 const NOT_ZERO: &[&str] = &["max_row_group_size", "write_batch_size"];
 
@@ -74,10 +77,17 @@ pub(super) fn apply(
         (None, Some(format)) => (format.to_lowercase(), place),
         (None, None) => (ending(name), place),
     };
-    if let Some(option) = options.get("partition_by") {
-        copy.partitioned_by = partition_columns(option)?;
-    }
+    let columns = match options.get("partition_by") {
+        Some(option) => partition_columns(option)?,
+        None => std::mem::take(&mut copy.partitioned_by),
+    };
     refuse_zeros(copy, place)?;
+    // The engine would look for them without regard to how names match.
+    for (at, column) in columns.into_iter().enumerate() {
+        let column = Value::SingleQuotedString(column);
+        copy.options
+            .push((format!("{PARTITION_COLUMN}{at}"), column));
+    }
     let mut said = Said(copy);
     let stored_as = match format.as_str() {
         "csv" | "tsv" => {
