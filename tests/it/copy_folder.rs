@@ -1,6 +1,7 @@
 //! `COPY … TO` a folder: all of its files or none, with values as the names of folders.
 
 use std::path::Path;
+use std::time::Duration;
 
 use futures::poll;
 use lakehouse::ErrorKind;
@@ -234,7 +235,7 @@ async fn a_copy_that_is_dropped_leaves_nothing() {
             yield_now().await;
         }
         drop(copy);
-        lake.lake.work_ended().await;
+        assert!(lake.lake.work_ended(Duration::from_secs(300)).await);
         assert!(is_empty(&folder), "{target}");
     }
 }

@@ -133,7 +133,9 @@ impl Export {
         let ExportTarget { text, place } = target;
         let begun = match place {
             Place::Local(path) => {
-                let begun = runtime::blocking(move || LocalExport::begin(&path, form, id)).await;
+                let work = work.another();
+                let begun =
+                    runtime::blocking(move || LocalExport::begin(&path, form, id, work)).await;
                 begun.flatten().and_then(|local| {
                     let staged = Path::from_absolute_path(local.staged());
                     let staged = staged.map_err(object_store::Error::from)?;
@@ -160,28 +162,25 @@ impl Export {
     /// # Errors
     /// What the store answers; the files are removed then.
     pub async fn complete(mut self) -> Result<()> {
-        let placed = match &self.staged {
+        let placed = match self.staged.take() {
             None | Some(Staged::InPlace { .. }) => Ok(()),
             Some(Staged::Local(local)) => {
-                let local = local.clone();
                 runtime::blocking(move || local.complete()).await.flatten()
             }
             Some(Staged::Object {
                 store,
                 staged,
                 target,
-            }) => store.rename(staged, target).await.map_err(Error::from),
+            }) => {
+                let renamed = store.rename(&staged, &target).await;
+                if renamed.is_err() {
+                    // The error of the first is the one to tell.
+                    let _ = store.delete(&staged).await;
+                }
+                renamed.map_err(Error::from)
+            }
         };
-        match placed {
-            Ok(()) => {
-                self.staged = None;
-                Ok(())
-            }
-            Err(error) => {
-                let error = error.with_context("target", self.sink.target());
-                Err(self.give_up(error).await)
-            }
-        }
+        placed.map_err(|error| error.with_context("target", self.sink.target()))
     }
 
     /// Removes what was written. Gives the store's own error where it had one, else `error`.
@@ -206,7 +205,7 @@ impl Drop for Export {
 async fn remove(staged: Staged, sink: Arc<Sink>) {
     let (store, files) = match staged {
         Staged::Local(local) => {
-            let _ = runtime::blocking(move || local.remove()).await;
+            let _ = runtime::blocking(move || drop(local)).await;
             return;
         }
         Staged::Object { store, staged, .. } => (store, vec![staged]),

@@ -8,9 +8,11 @@ use uuid::Uuid;
 
 use super::{ExportForm, is_not_empty, names_no_file};
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::WorkGuard;
 
-/// Names of an export. All of its calls block.
-#[derive(Debug, Clone)]
+/// Names of an export. All of its calls block, and so does its end, which removes what was not
+/// put in its place.
+#[derive(Debug)]
 pub(super) struct LocalExport {
     staged: PathBuf,
     target: PathBuf,
@@ -18,11 +20,18 @@ pub(super) struct LocalExport {
     into: bool,
     /// The folders that were made on the way to the target, the innermost first.
     made: Vec<PathBuf>,
+    is_placed: bool,
+    _work: WorkGuard,
 }
 
 impl LocalExport {
     /// Looks at what is at the target, and makes the folders on the way to it.
-    pub(super) fn begin(target: &Path, form: ExportForm, id: Uuid) -> Result<Self> {
+    pub(super) fn begin(
+        target: &Path,
+        form: ExportForm,
+        id: Uuid,
+        work: WorkGuard,
+    ) -> Result<Self> {
         let into = refuse_what_is_there(target, form)?;
         // Links and `..` are followed once, so that the names stay true.
         let target = match target.try_exists()? {
@@ -37,20 +46,20 @@ impl LocalExport {
             }
         };
         let missing = folder.ancestors().take_while(|folder| !folder.exists());
-        let made = missing.map(Path::to_path_buf).collect();
+        let mut export = Self {
+            staged: folder.join(format!(".{id}")),
+            target: target.clone(),
+            into,
+            made: missing.map(Path::to_path_buf).collect(),
+            is_placed: false,
+            _work: work,
+        };
         fs::create_dir_all(folder)?;
         let folder = fs::canonicalize(folder)?;
-        let export = Self {
-            staged: folder.join(format!(".{id}")),
-            target: name.map_or_else(|| folder.clone(), |name| folder.join(name)),
-            into,
-            made,
-        };
-        if form == ExportForm::Folder
-            && let Err(error) = fs::create_dir(&export.staged)
-        {
-            export.remove();
-            return Err(error.into());
+        export.staged = folder.join(format!(".{id}"));
+        export.target = name.map_or_else(|| folder.clone(), |name| folder.join(name));
+        if form == ExportForm::Folder {
+            fs::create_dir(&export.staged)?;
         }
         Ok(export)
     }
@@ -61,9 +70,11 @@ impl LocalExport {
     }
 
     /// Puts the files in their places.
-    pub(super) fn complete(&self) -> Result<()> {
+    pub(super) fn complete(mut self) -> Result<()> {
         if !self.into {
-            return Ok(fs::rename(&self.staged, &self.target)?);
+            fs::rename(&self.staged, &self.target)?;
+            self.is_placed = true;
+            return Ok(());
         }
         let mut placed = Vec::new();
         let put = self.put_into(&mut placed);
@@ -73,6 +84,7 @@ impl LocalExport {
                 let _ = remove_all(&path);
             }
         }
+        self.is_placed = put.is_ok();
         put
     }
 
@@ -91,9 +103,13 @@ impl LocalExport {
         }
         Ok(fs::remove_dir(&self.staged)?)
     }
+}
 
-    /// Removes what was written, and the folders that were made for it.
-    pub(super) fn remove(&self) {
+impl Drop for LocalExport {
+    fn drop(&mut self) {
+        if self.is_placed {
+            return;
+        }
         let _ = remove_all(&self.staged);
         for folder in &self.made {
             let _is_in_use = fs::remove_dir(folder);
