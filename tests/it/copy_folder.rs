@@ -83,7 +83,8 @@ async fn names_of_folders_are_encoded_once() {
     let folder = TempDir::new().unwrap();
     let target = folder.path().join("out");
     lake.run(&format!(
-        "COPY (SELECT * FROM (VALUES (1, 'a/b=c:d e%'), (2, ''), (3, '..'), (4, 'é.~x')) r(id, \"t/u\")) \
+        "COPY (SELECT * FROM (VALUES (1, 'a/b=c:d e%'), (2, ''), (3, '..'), (4, 'é.~x')) \
+         r(id, \"t/u\")) \
          TO '{}' (FORMAT csv, PARTITION_BY (\"t/u\"))",
         target.display()
     ))
