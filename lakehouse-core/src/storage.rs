@@ -5,6 +5,7 @@
 //! for byte; only the way to the store is derived from it.
 
 mod counted;
+mod export;
 mod local_path;
 mod location;
 mod open_work;
@@ -27,6 +28,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use counted::{IoCounters, IoCounts};
+pub use export::{Export, ExportForm, ExportTarget};
 pub(crate) use local_path::folder_location;
 pub use local_path::{absolute_location, absolute_path};
 pub use location::{Location, Scheme, join, scheme_of};

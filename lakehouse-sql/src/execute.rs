@@ -139,8 +139,7 @@ pub(crate) async fn execute(
                 return engine_command(logical, session).await;
             }
             if let LogicalPlan::Copy(to) = logical {
-                let id = session.access().lake().clock().new_uuid();
-                return copy::copy(to, id, &state).await;
+                return copy::copy(to, session.access().lake(), &state).await;
             }
             match &logical {
                 LogicalPlan::Explain(explain) => return explain::explain(explain, &state).await,

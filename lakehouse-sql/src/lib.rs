@@ -39,6 +39,7 @@ mod guarded_condition;
 mod guarded_logical_rule;
 mod guarded_rule;
 mod hex_text;
+mod hive_text;
 mod join_choice;
 mod joined_subqueries;
 mod json_number;

@@ -35,6 +35,7 @@ pub use alter::{
 };
 pub use call::{Argument, Call};
 pub use change::{AssignedValue, Assignment, Target};
+pub(crate) use copy::PARTITION_COLUMN;
 pub use copy::{CopiedFile, CopyFormat, CsvForm};
 pub use create::{ColumnDefinition, CreateMode, CreateTable};
 pub(crate) use data_type::DEPTH_MAX as TYPE_DEPTH_MAX;

@@ -28,6 +28,7 @@ mod column_cache;
 mod columns;
 #[cfg(test)]
 mod copy;
+mod copy_folder;
 #[cfg(test)]
 mod copy_from;
 #[cfg(test)]

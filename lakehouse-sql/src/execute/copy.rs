@@ -1,17 +1,20 @@
-//! `COPY … TO`: one file appears when it is complete, and what was there stays until then.
+//! `COPY … TO`: files appear when they are complete, and what was there stays until then.
 
-use std::collections::HashMap;
+mod partition;
+
 use std::sync::Arc;
 
-use datafusion::datasource::listing::ListingTableUrl;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::dml::CopyTo;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::object_store::ObjectStoreExt;
+use datafusion::object_store::ObjectStore;
 use datafusion::prelude::Expr;
 use futures::TryStreamExt;
 use lakehouse_core::error::{Error, Result};
-use uuid::Uuid;
+use lakehouse_core::lake::Lake;
+use lakehouse_core::storage::{Export, ExportForm, ExportTarget};
 
 use super::{QueryResult, run_rows};
 use crate::json_number::{has_floats, json_numbers};
@@ -19,39 +22,89 @@ use crate::json_number::{has_floats, json_numbers};
 /// The option of `COPY` that says whether one file is written or a folder of them.
 const SINGLE_FILE: &str = "single_file_output";
 
-/// Writes the rows of a copy. `id` names what is not complete yet.
+/// Writes the rows of a copy.
 ///
 /// # Errors
-/// What the rows and the target's store meet; a single target is then as it was before.
-pub(super) async fn copy(mut copy: CopyTo, id: Uuid, state: &SessionState) -> Result<QueryResult> {
-    let target = ListingTableUrl::parse(&copy.output_url)?;
-    let store = state.runtime_env().object_store(&target).map_err(|error| {
-        Error::unsupported(format!(
-            "COPY to {} is not offered: there is no store of this kind",
-            copy.output_url
-        ))
-        .with_source(Error::from(error))
-    })?;
+/// What the rows and the target's store meet; what is at the target is then as it was before.
+pub(super) async fn copy(
+    mut copy: CopyTo,
+    lake: &Lake,
+    state: &SessionState,
+) -> Result<QueryResult> {
+    let id = lake.clock().new_uuid();
+    let env = state.runtime_env();
+    let target = ExportTarget::parse(&copy.output_url)?;
+    let store = env
+        .object_store_registry
+        .get_store(&target.store_url()?)
+        .map_err(|_| {
+            Error::unsupported(format!(
+                "COPY to {} is not offered: there is no store of this kind",
+                copy.output_url
+            ))
+        })?;
     if copy.file_type.get_ext() == "json" {
         copy.input = Arc::new(with_json_numbers(&copy.input)?);
     }
-    // The files of a folder have new names each, so nothing is overwritten there.
-    if !is_one_file(&target, &copy.partition_by, &copy.options) {
-        return run(copy, state).await;
-    }
-    copy.output_url = temporary(&copy.output_url, id);
-    let temporary = ListingTableUrl::parse(&copy.output_url)?;
+    copy.partition_by = partition::take_columns(&mut copy)?;
+    let form = take_form(&mut copy, &target)?;
+    partition::name_folders(&mut copy, id, state)?;
+
+    let work = lake.storage().begin_work();
+    let export = Export::begin(target, form, id, store, work).await?;
+    let sink = Registered::new(env, &format!("export://{id}/"), export.sink())?;
+    copy.output_url = match form {
+        ExportForm::File => format!("{}file", sink.url.as_str()),
+        ExportForm::Folder => sink.url.as_str().to_owned(),
+    };
     match run(copy, state).await {
         Ok(answer) => {
-            let renamed = store.rename(temporary.prefix(), target.prefix()).await;
-            renamed.map_err(|error| Error::from(error).with_context("target", target.prefix()))?;
+            export.complete().await?;
             Ok(answer)
         }
-        Err(error) => {
-            // The first error says what happened; a file that was never begun is not there.
-            let _ = store.delete(temporary.prefix()).await;
-            Err(error)
+        Err(error) => Err(export.give_up(error).await),
+    }
+}
+
+/// Whether a file or a folder is written; the engine is told the same.
+fn take_form(copy: &mut CopyTo, target: &ExportTarget) -> Result<ExportForm> {
+    let given = copy.options.keys().find(|key| key.ends_with(SINGLE_FILE));
+    let asked = given.cloned().and_then(|key| copy.options.remove(&key));
+    let is_one = match asked.as_deref().map(str::trim) {
+        None | Some("true") => true,
+        Some("false") => false,
+        Some(other) => {
+            return Err(Error::invalid(format!(
+                "{SINGLE_FILE} is true or false, found '{other}'"
+            )));
         }
+    };
+    let is_file = is_one && copy.partition_by.is_empty() && !target.is_folder();
+    copy.options
+        .insert(SINGLE_FILE.to_owned(), is_file.to_string());
+    Ok(match is_file {
+        true => ExportForm::File,
+        false => ExportForm::Folder,
+    })
+}
+
+/// A store that the engine knows by a URL of its own while a statement runs.
+struct Registered<'a> {
+    env: &'a RuntimeEnv,
+    url: ObjectStoreUrl,
+}
+
+impl<'a> Registered<'a> {
+    fn new(env: &'a RuntimeEnv, url: &str, store: Arc<dyn ObjectStore>) -> Result<Self> {
+        let url = ObjectStoreUrl::parse(url)?;
+        env.register_object_store(url.as_ref(), store);
+        Ok(Self { env, url })
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        let _is_known = self.env.deregister_object_store(self.url.as_ref());
     }
 }
 
@@ -83,23 +136,4 @@ fn with_json_numbers(rows: &LogicalPlan) -> Result<LogicalPlan> {
     });
     let rows = LogicalPlanBuilder::from(rows.clone()).project(columns)?;
     Ok(rows.build()?)
-}
-
-/// Whether the engine writes one file of the target's name.
-fn is_one_file(
-    target: &ListingTableUrl,
-    partition_by: &[String],
-    options: &HashMap<String, String>,
-) -> bool {
-    let is_named = !target.is_collection() && target.file_extension().is_some();
-    let is_asked = options.iter().find(|(key, _)| key.ends_with(SINGLE_FILE));
-    let is_single = is_asked.map_or(is_named, |(_, value)| value.trim() == "true");
-    partition_by.is_empty() && is_single && !target.is_collection() && target.get_glob().is_none()
-}
-
-/// A name beside the target's with the same ending, by which the engine knows the format.
-fn temporary(target: &str, id: Uuid) -> String {
-    let name_begins = target.rfind(std::path::is_separator).map_or(0, |at| at + 1);
-    let (folder, name) = target.split_at(name_begins);
-    format!("{folder}.{id}.{name}")
 }

@@ -1,6 +1,7 @@
 //! `COPY` of rows into files and from them.
 
 mod options;
+mod written;
 
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
@@ -12,6 +13,7 @@ use super::insert::InsertRows;
 use super::{Statement, WriteOptions};
 use crate::parse::{Cursor, DIALECT};
 pub use options::{CopyFormat, CsvForm};
+pub(crate) use written::PARTITION_COLUMN;
 
 /// The file that `COPY … FROM` reads.
 #[derive(Debug, Clone)]
@@ -38,10 +40,10 @@ pub(super) fn copy(cursor: &mut Cursor) -> Result<Statement> {
     {
         name_source(cursor, &tokens)?;
     }
-    let rest = options::cut_to(cursor)?;
+    let (options, place) = options::cut_to(cursor)?;
     match cursor.run_datafusion()? {
         DataFusionStatement::CopyTo(mut copy) => {
-            rest.apply(&mut copy)?;
+            written::apply(&options, &mut copy, place)?;
             Ok(Statement::DataFusion(Box::new(
                 DataFusionStatement::CopyTo(copy),
             )))
@@ -123,17 +125,40 @@ fn copy_from(cursor: &mut Cursor) -> Result<Statement> {
 }
 
 /// Puts `(SELECT * FROM t)` where a table stands, so that there is one way in for what is read, and
-/// a version clause after the name means what it means in a query.
+/// a version clause after the name means what it means in a query. Columns in brackets behind the
+/// table stand for the `*`.
 fn name_source(cursor: &mut Cursor, tokens: &[TokenWithSpan]) -> Result<()> {
     cursor.expect(&["COPY"])?;
     let source_end = source_end(cursor, tokens)?;
+    let columns = columns_from(&tokens[..source_end]);
+    let name_end = columns.unwrap_or(source_end);
     let mut with_query = tokens[..1].to_vec();
-    with_query.extend(tokens_of("(SELECT * FROM", &tokens[1])?);
-    with_query.extend_from_slice(&tokens[1..source_end]);
+    with_query.extend(tokens_of("(SELECT", &tokens[1])?);
+    match columns {
+        None => with_query.extend(tokens_of("*", &tokens[1])?),
+        Some(begin) => with_query.extend_from_slice(&tokens[begin + 1..source_end - 1]),
+    }
+    with_query.extend(tokens_of("FROM", &tokens[1])?);
+    with_query.extend_from_slice(&tokens[1..name_end]);
     with_query.extend(tokens_of(")", &tokens[source_end])?);
     with_query.extend_from_slice(&tokens[source_end..tokens.len() - 1]);
     cursor.restart(with_query);
     Ok(())
+}
+
+/// Index of the bracket where columns begin at the end of a table that `COPY` reads.
+fn columns_from(source: &[TokenWithSpan]) -> Option<usize> {
+    let begin = source
+        .iter()
+        .rposition(|token| token.token == Token::LParen)
+        .filter(|begin| *begin > 1)?;
+    let (close, columns) = source[begin + 1..].split_last()?;
+    // A function has values in its brackets, or nothing.
+    let is_list = columns.iter().enumerate().all(|(at, token)| match at % 2 {
+        0 => matches!(token.token, Token::Word(_)),
+        _ => token.token == Token::Comma,
+    });
+    (close.token == Token::RParen && columns.len() % 2 == 1 && is_list).then_some(begin)
 }
 
 /// Index of the first token after the table that `COPY` reads. The cursor stands on the table.

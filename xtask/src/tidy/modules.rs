@@ -49,6 +49,7 @@ const FLOORS: [Floors; 3] = [
                 "written_decimal",
                 "uuid_text",
                 "hex_text",
+                "hive_text",
                 "json_number",
                 "default_text",
                 "aggregate_call",

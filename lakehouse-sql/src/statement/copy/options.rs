@@ -1,7 +1,5 @@
 //! `(FORMAT csv, HEADER true, …)` behind the file of a `COPY`, as DuckDB and PostgreSQL write it.
 
-use datafusion::sql::parser::CopyToStatement;
-use datafusion::sql::sqlparser::ast::Value;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 use lakehouse_core::error::Result;
 
@@ -50,18 +48,18 @@ const KNOWN: &[&str] = &[
 /// The options of one `COPY`.
 #[derive(Debug, Default)]
 pub(super) struct CopyOptions {
-    given: Vec<CopyOption>,
+    pub(super) given: Vec<CopyOption>,
 }
 
 #[derive(Debug)]
-struct CopyOption {
-    key: &'static str,
-    values: Vec<String>,
-    place: Location,
+pub(super) struct CopyOption {
+    pub(super) key: &'static str,
+    pub(super) values: Vec<String>,
+    pub(super) place: Location,
 }
 
 impl CopyOption {
-    fn text(&self) -> Result<&str> {
+    pub(super) fn text(&self) -> Result<&str> {
         match self.values.as_slice() {
             [value] => Ok(value),
             _ => Err(invalid_at(
@@ -72,7 +70,7 @@ impl CopyOption {
     }
 
     /// `HEADER` alone means true.
-    fn switch(&self) -> Result<bool> {
+    pub(super) fn switch(&self) -> Result<bool> {
         let text = match self.values.as_slice() {
             [] => return Ok(true),
             _ => self.text()?,
@@ -87,7 +85,7 @@ impl CopyOption {
         }
     }
 
-    fn byte(&self) -> Result<u8> {
+    pub(super) fn byte(&self) -> Result<u8> {
         match self.text()? {
             "\\t" => Ok(b'\t'),
             text => match text.as_bytes() {
@@ -175,8 +173,9 @@ fn value(cursor: &mut Cursor, word: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Cuts the options of ours off a `COPY … TO`, whose other clauses are the engine's.
-pub(super) fn cut_to(cursor: &mut Cursor) -> Result<CopyOptions> {
+/// Cuts the options of ours off a `COPY … TO`, whose other clauses are the engine's. Gives them and
+/// the place of the target.
+pub(super) fn cut_to(cursor: &mut Cursor) -> Result<(CopyOptions, Location)> {
     let tokens = cursor.tokens().to_vec();
     let mut depth = 0_usize;
     let target = tokens.iter().position(|token| {
@@ -191,21 +190,23 @@ pub(super) fn cut_to(cursor: &mut Cursor) -> Result<CopyOptions> {
         false
     });
     let Some(options_at) = target.map(|to| to + 2) else {
-        return Ok(CopyOptions::default());
+        return Ok((CopyOptions::default(), cursor.location()));
     };
+    let mut place = cursor.location();
     while cursor.position() < options_at && !cursor.at_end() {
+        place = cursor.location();
         cursor.advance();
     }
     let is_ours = *cursor.peek() == Token::LParen
         || (cursor.peek_words(&["WITH"]) && *cursor.peek_nth(1) == Token::LParen);
     if !is_ours {
         cursor.go_back_to(0);
-        return Ok(CopyOptions::default());
+        return Ok((CopyOptions::default(), place));
     }
     let options = read(cursor)?;
     cursor.expect_end()?;
     cursor.restart(tokens[..options_at].to_vec());
-    Ok(options)
+    Ok((options, place))
 }
 
 impl CopyOptions {
@@ -217,12 +218,12 @@ impl CopyOptions {
         Ok(())
     }
 
-    fn get(&self, key: &str) -> Option<&CopyOption> {
+    pub(super) fn get(&self, key: &str) -> Option<&CopyOption> {
         self.given.iter().find(|option| option.key == key)
     }
 
     /// The first option that is not among `keys`.
-    fn refuse_others(&self, keys: &[&str], what: &str) -> Result<()> {
+    pub(super) fn refuse_others(&self, keys: &[&str], what: &str) -> Result<()> {
         match self.given.iter().find(|option| !keys.contains(&option.key)) {
             None => Ok(()),
             Some(other) => Err(invalid_at(
@@ -294,74 +295,10 @@ impl CopyOptions {
             null: null.transpose()?.filter(|text| !text.is_empty()),
         })
     }
-
-    /// Says the options to the engine's `COPY … TO`.
-    pub(super) fn apply(&self, copy: &mut CopyToStatement) -> Result<()> {
-        let named = match self.get("format") {
-            Some(option) => Some(option.text()?.to_ascii_lowercase()),
-            None => None,
-        };
-        let is_lines = |name: &str| name == "ndjson" || name == "jsonl";
-        let ending = ending(&copy.target);
-        copy.stored_as = match (named, copy.stored_as.take()) {
-            (Some(name), _) if is_lines(&name) => Some("JSON".to_owned()),
-            (Some(name), _) => Some(name.to_uppercase()),
-            (None, None) if is_lines(&ending) => Some("JSON".to_owned()),
-            (None, stored_as) => stored_as,
-        };
-        let format = copy.stored_as.as_deref().unwrap_or(&ending);
-        let is_parquet = format.eq_ignore_ascii_case("parquet");
-        let mut set = |key: &str, value: String| {
-            copy.options
-                .push((format!("format.{key}"), Value::SingleQuotedString(value)));
-        };
-        let level = self.get("compression_level");
-        for option in &self.given {
-            match option.key {
-                "header" => set("has_header", option.switch()?.to_string()),
-                "delimiter" => set("delimiter", char::from(option.byte()?).to_string()),
-                "quote" => set("quote", char::from(option.byte()?).to_string()),
-                "escape" => set("escape", char::from(option.byte()?).to_string()),
-                "null" => set("null_value", option.text()?.to_owned()),
-                "compression" => {
-                    let name = option.text()?.to_lowercase();
-                    set(
-                        "compression",
-                        match level {
-                            Some(level) if is_parquet => format!("{name}({})", level.text()?),
-                            None if is_parquet => with_level(name),
-                            _ => name,
-                        },
-                    );
-                }
-                "row_group_size" => set("max_row_group_size", option.text()?.to_owned()),
-                "compression_level" if !is_parquet || self.get("compression").is_none() => {
-                    return Err(invalid_at(
-                        option.place,
-                        "`compression_level` is an option of Parquet files with a `compression`",
-                    ));
-                }
-                "partition_by" => copy.partitioned_by = option.values.clone(),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Methods of Parquet that the engine takes with a level only.
-fn with_level(name: String) -> String {
-    let level = match name.as_str() {
-        "zstd" => "3",
-        "gzip" => "6",
-        "brotli" => "1",
-        _ => return name,
-    };
-    format!("{name}({level})")
 }
 
 /// The ending of a file's name, that of its packing apart.
-fn ending(location: &str) -> String {
+pub(super) fn ending(location: &str) -> String {
     let name = location.to_lowercase();
     let packed = [".gz", ".bz2", ".xz", ".zst"];
     let plain = packed.iter().find_map(|end| name.strip_suffix(end));
