@@ -87,7 +87,7 @@ async fn csv_has_the_forms_of_other_systems() {
     .await;
     assert_eq!(
         lake.rows("SELECT id, name, price FROM t ORDER BY id").await,
-        ["1|x;y|NULL", "2|NULL|3.50"]
+        ["1|x;y|NULL", "2||3.50"]
     );
     let path = files.write("b.tsv", "id\tat\tflag\n3\t2024-01-01 10:00:00\ttrue\n");
     lake.run(&format!("COPY INTO t FROM '{path}' WITH (HEADER)"))
@@ -251,7 +251,7 @@ async fn what_is_copied_out_is_copied_in_again() {
     let (lake, files) = (lake().await, Files::new());
     lake.run(
         "INSERT INTO t VALUES (1, 'a,\"b\"', 1.25, '2024-01-02', '2024-01-02 03:04:05.678901', true), \
-         (2, NULL, NULL, NULL, NULL, false), (3, 'x', -0.01, '1969-12-31', '1960-01-01 00:00:00', NULL)",
+         (2, NULL, NULL, NULL, NULL, false), (4, '', NULL, NULL, NULL, NULL), (3, 'x', -0.01, '1969-12-31', '1960-01-01 00:00:00', NULL)",
     )
     .await;
     let before = lake.rows(ALL).await;
@@ -273,14 +273,14 @@ async fn what_is_copied_out_is_copied_in_again() {
         let path = files.path(name);
         assert_eq!(
             lake.rows(&format!("COPY t TO '{path}' {options}")).await,
-            ["3"],
+            ["4"],
             "{name}"
         );
         lake.run("DELETE FROM t").await;
         let options = options.replace(", COMPRESSION zstd, COMPRESSION_LEVEL 1", "");
         assert_eq!(
             lake.rows(&format!("COPY t FROM '{path}' {options}")).await,
-            ["3"],
+            ["4"],
             "{name}"
         );
         assert_eq!(lake.rows(ALL).await, before, "{name}");
@@ -394,4 +394,164 @@ async fn a_text_that_says_no_bytes_is_refused() {
     ))
     .await;
     assert_eq!(lake.one("SELECT encode(b, 'hex') FROM bytes").await, "6162");
+}
+
+#[tokio::test]
+async fn a_file_that_ends_inside_of_quotes_is_refused() {
+    let (lake, files) = (lake().await, Files::new());
+    let path = files.write("a.csv", "id,name\n1,\"a\nb\"\n2,\"x\n3,y\n4,z\n");
+    for statement in ["COPY t FROM", "COPY t (id, name) FROM"] {
+        let error = lake.fails(&format!("{statement} '{path}'")).await;
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("line 4 of the file opens a quote"), "{text}");
+        assert!(text.contains(&path), "{text}");
+    }
+    let path = files.write("b.csv", "id,\"name\n1,a\n");
+    let error = lake.fails(&format!("COPY t FROM '{path}'")).await;
+    assert!(error.to_string().contains("line 1 of the file"), "{error}");
+    assert_eq!(lake.one("SELECT count(*) FROM t").await, "0");
+    assert_eq!(lake.one("SELECT count(*) FROM t.snapshots").await, "0");
+}
+
+#[tokio::test]
+async fn an_empty_line_of_one_column_is_null() {
+    let (lake, files) = (lake().await, Files::new());
+    lake.run("CREATE TABLE i (i INT); CREATE TABLE s (s VARCHAR)")
+        .await;
+    for (text, rows) in [
+        ("i\n1\n\n3\n", ["1", "3", "NULL"].as_slice()),
+        ("i\r\n1\r\n\r\n", &["1", "NULL"]),
+        ("i\n\"\"\n7", &["7", "NULL"]),
+    ] {
+        let path = files.write("a.csv", text);
+        lake.run(&format!("DELETE FROM i; COPY i FROM '{path}'"))
+            .await;
+        let found = lake.rows("SELECT i FROM i ORDER BY i NULLS LAST").await;
+        assert_eq!(found, rows, "{text:?}");
+    }
+    let path = files.write("b.csv", "a\n\n\"\"\n");
+    for (options, rows) in [
+        ("(HEADER false)", ["", "a", "NULL"]),
+        ("(HEADER false, NULL 'a')", ["", "", "NULL"]),
+    ] {
+        lake.run(&format!("DELETE FROM s; COPY s FROM '{path}' {options}"))
+            .await;
+        let found = lake.rows("SELECT s FROM s ORDER BY s NULLS LAST").await;
+        assert_eq!(found, rows, "{options}");
+    }
+    // Of several columns it is none.
+    let path = files.write("c.csv", "id,name\n\n1,a\n\n");
+    lake.run(&format!("COPY t FROM '{path}'")).await;
+    assert_eq!(lake.one("SELECT count(*) FROM t").await, "1");
+}
+
+#[tokio::test]
+async fn empty_texts_and_null_come_back_as_they_were() {
+    let (lake, files) = (lake().await, Files::new());
+    lake.run(
+        "CREATE TABLE s (a INT, b VARCHAR, c BINARY);
+         INSERT INTO s VALUES (1, '', X''), (2, NULL, NULL), (NULL, 'NA', X'00'), (3, ' ', X'4e'), \
+         (4, 'a\\', NULL), (5, 'a\\\"b,c;''d', NULL), (6, 'NULL', NULL), (7, 'e\r\nf', NULL)",
+    )
+    .await;
+    let path = files.path("a.csv");
+    for columns in ["a, b, c", "b", "c", "a"] {
+        lake.run(&format!(
+            "CREATE OR REPLACE TABLE back AS SELECT {columns} FROM s LIMIT 0"
+        ))
+        .await;
+        let all = |table: &str| format!("SELECT {columns} FROM {table} ORDER BY {columns}");
+        let expected = lake.rows(&all("s")).await;
+        for options in [
+            "(HEADER true)",
+            "(NULL 'NA')",
+            "(HEADER false, DELIMITER ';', QUOTE '''', NULL 'NULL')",
+            "(ESCAPE '\\', NULL '\\N')",
+        ] {
+            lake.run(&format!(
+                "COPY (SELECT {columns} FROM s) TO '{path}' {options}; DELETE FROM back; \
+                 COPY back FROM '{path}' {options}"
+            ))
+            .await;
+            let found = lake.rows(&all("back")).await;
+            assert_eq!(found, expected, "{columns} {options}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn values_of_json_maps_are_converted_as_those_of_columns() {
+    let (lake, files) = (lake().await, Files::new());
+    lake.run(
+        "CREATE TABLE m (id INT, l MAP<VARCHAR, ARRAY<INT>>, s MAP<VARCHAR, STRUCT<p: INT>>, \
+         m MAP<VARCHAR, MAP<VARCHAR, BIGINT>>, d MAP<VARCHAR, ARRAY<DECIMAL(9, 2)>>, \
+         t MAP<VARCHAR, TIMESTAMP>, z MAP<VARCHAR, TIMESTAMP WITH TIME ZONE>, \
+         day MAP<VARCHAR, DATE>, o MAP<VARCHAR, TIME>, k MAP<INT, VARCHAR>, x ARRAY<DOUBLE>)",
+    )
+    .await;
+    let refused = async |text: &str| {
+        let path = files.write("a.json", text);
+        let error = lake.fails(&format!("COPY m FROM '{path}'")).await;
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}: {error}");
+        assert!(error.to_string().contains(&path), "{text}: {error}");
+        error.to_string()
+    };
+    for text in [
+        r#"{"l": {"x": [1, 2.7]}}"#,
+        r#"{"l": {"x": [1], "y": [2.5]}}"#,
+        r#"{"s": {"x": {"p": 1.9}}}"#,
+        r#"{"m": {"x": {"y": 1.5}}}"#,
+        r#"{"m": {"x": {"y": 1}, "z": {"y": 9007199254740993.5}}}"#,
+        r#"{"t": {"x": 1700000000}}"#,
+        r#"{"day": {"x": 17000}}"#,
+        r#"{"o": {"x": 17000}}"#,
+        r#"{"k": {"1.5": "a"}}"#,
+    ] {
+        refused(text).await;
+    }
+    for (text, part) in [
+        (r#"{"s": {"x": {"p": 1}, "y": {"q": 2}}}"#, "\"q\""),
+        (r#"{"l": {"x": [1], "x": [2]}}"#, "key \"x\" twice"),
+        (
+            r#"{"m": {"x": {"y": 1, "z": 2, "y": 3}}}"#,
+            "key \"y\" twice",
+        ),
+    ] {
+        let error = refused(text).await;
+        assert!(error.contains(part), "{text}: {error}");
+    }
+    lake.run("SET TIME ZONE 'America/New_York'").await;
+    refused(r#"{"z": {"x": "2024-01-01T00:00:00"}}"#).await;
+    lake.run("SET TIME ZONE 'UTC'").await;
+    assert_eq!(lake.one("SELECT count(*) FROM m").await, "0");
+    let path = files.write(
+        "b.json",
+        r#"{"id": 1, "l": {"x": [1], "y": [], "z": null}, "s": {"x": {"p": 1}, "y": null}}
+           {"id": 2, "m": {"x": {"y": 9007199254740993}, "z": {}}, "d": {"x": [1.005, 2]}}
+           {"id": 3, "t": {"x": "2024-01-01T00:00:00"}, "day": {"x": "2024-01-01"}}
+           {"id": 4, "k": {"1": "a", "2": "b"}, "l": {}, "x": [1, 2]}"#,
+    );
+    lake.run(&format!("COPY m FROM '{path}'")).await;
+    for (query, row) in [
+        (
+            "l, s FROM m WHERE id = 1",
+            "{x: [1], y: [], z: NULL}|{x: {p: 1}, y: NULL}",
+        ),
+        (
+            "m, d FROM m WHERE id = 2",
+            "{x: {y: 9007199254740993}, z: {}}|{x: [1.01, 2.00]}",
+        ),
+        (
+            "t, day FROM m WHERE id = 3",
+            "{x: 2024-01-01T00:00:00}|{x: 2024-01-01}",
+        ),
+        ("k, l, x FROM m WHERE id = 4", "{1: a, 2: b}|{}|[1.0, 2.0]"),
+    ] {
+        assert_eq!(
+            lake.rows(&format!("SELECT {query}")).await,
+            [row],
+            "{query}"
+        );
+    }
 }

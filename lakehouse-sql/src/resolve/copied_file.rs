@@ -1,18 +1,21 @@
 //! The file of a `COPY … FROM` as a table, with the columns that its target takes from it.
 
+mod csv_records;
+mod csv_table;
+mod json_type;
+mod unique_keys;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{
-    DECIMAL256_MAX_PRECISION, DataType, Field, FieldRef, Fields, Schema as ArrowSchema, SchemaRef,
-};
+use arrow::datatypes::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::provider_as_source;
+use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::Column;
 use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -20,17 +23,19 @@ use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
 use datafusion::execution::session_state::SessionState;
-use datafusion::functions::core::expr_fn::nullif;
 use datafusion::logical_expr::{LogicalPlanBuilder, UNNAMED_TABLE};
 use datafusion::object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use datafusion::prelude::{Expr, lit};
+use datafusion::prelude::Expr;
 use datafusion::sql::sqlparser::ast::Ident;
 use lakehouse_core::error::{Error, ErrorKind, Result};
 use lakehouse_core::name::{Name, hint, quote};
 use lakehouse_core::table::{Table, read_schema};
 
+use self::csv_records::Emptiness;
+use self::csv_table::{CsvFile, CsvRows};
+use self::json_type::json_field;
+use self::unique_keys::{has_maps, unique_keys};
 use super::name;
-use crate::hex_text::is_bytes;
 use crate::statement::{CopiedFile, CopyFormat, CsvForm};
 
 /// A file to be copied, and how its columns find those of the target.
@@ -126,16 +131,8 @@ impl Source<'_> {
             let by_name = false;
             return Ok(Opened { provider, by_name });
         }
-        let (format, schema, by_name): (Arc<dyn FileFormat>, _, _) = match &self.file.format {
-            CopyFormat::Csv(form) => {
-                let by_name = form.header && !self.is_listed;
-                let format: Arc<dyn FileFormat> = Arc::new(self.csv(form)?);
-                let schema = match by_name {
-                    true => self.checked(&self.inferred(&format).await?)?,
-                    false => self.texts(),
-                };
-                (format, schema, by_name)
-            }
+        let (format, schema): (Arc<dyn FileFormat>, _) = match &self.file.format {
+            CopyFormat::Csv(form) => return self.csv(form).await,
             CopyFormat::Json => {
                 let format: Arc<dyn FileFormat> = Arc::new(
                     JsonFormat::default()
@@ -144,12 +141,12 @@ impl Source<'_> {
                         .with_file_compression_type(self.compression()?),
                 );
                 let schema = self.json(&self.inferred(&format).await?)?;
-                (format, schema, !self.is_listed)
+                (format, schema)
             }
             CopyFormat::Parquet => {
                 let format: Arc<dyn FileFormat> = Arc::new(ParquetFormat::default());
                 let schema = self.parquet(&self.inferred(&format).await?)?;
-                (format, schema, !self.is_listed)
+                (format, schema)
             }
         };
         let options = ListingOptions::new(format)
@@ -158,14 +155,11 @@ impl Source<'_> {
         let config = ListingTableConfig::new(url)
             .with_listing_options(options)
             .with_schema(schema);
-        let provider: Arc<dyn TableProvider> = Arc::new(ListingTable::try_new(config)?);
-        let provider = match &self.file.format {
-            CopyFormat::Csv(CsvForm {
-                null: Some(text), ..
-            }) => without(provider, text)?,
-            _ => provider,
-        };
-        Ok(Opened { provider, by_name })
+        let provider = with_unique_keys(Arc::new(ListingTable::try_new(config)?))?;
+        Ok(Opened {
+            provider,
+            by_name: !self.is_listed,
+        })
     }
 
     fn compression(&self) -> Result<FileCompressionType> {
@@ -192,16 +186,42 @@ impl Source<'_> {
         })
     }
 
-    fn csv(&self, form: &CsvForm) -> Result<CsvFormat> {
-        Ok(CsvFormat::default()
-            .with_has_header(form.header)
-            .with_delimiter(form.delimiter)
-            .with_quote(form.quote)
-            .with_escape(form.escape)
-            // All as text: what a text means is what it means in an INSERT.
-            .with_schema_infer_max_rec(0)
-            .with_newlines_in_values(true)
-            .with_file_compression_type(self.compression()?))
+    async fn csv(&self, form: &CsvForm) -> Result<Opened> {
+        let file = CsvFile {
+            store: Arc::clone(&self.store),
+            path: self.found.location.clone(),
+            compression: self.compression()?,
+            form: form.clone(),
+        };
+        let by_name = form.header && !self.is_listed;
+        // All as text: what a text means is what it means in an INSERT.
+        let schema = match by_name {
+            true => {
+                let names = file.header().await?.into_iter();
+                let fields = names.map(|name| Field::new(name, DataType::Utf8, true));
+                self.checked(&Arc::new(ArrowSchema::new(fields.collect::<Fields>())))?
+            }
+            false => self.texts(),
+        };
+        if schema.fields().is_empty() {
+            let provider = Arc::new(EmptyTable::new(self.texts()));
+            let by_name = false;
+            return Ok(Opened { provider, by_name });
+        }
+        let columns = schema.fields().iter().map(|field| {
+            let wanted = self.place(field.name())?.map(Field::data_type);
+            Ok(match wanted.is_some_and(has_empty_value) {
+                true => Emptiness::Kept,
+                false => Emptiness::Null,
+            })
+        });
+        let rows = CsvRows {
+            file,
+            schema: Arc::clone(&schema),
+            columns: columns.collect::<Result<_>>()?,
+        };
+        let provider = Arc::new(StreamingTable::try_new(schema, vec![Arc::new(rows)])?);
+        Ok(Opened { provider, by_name })
     }
 
     async fn inferred(&self, format: &Arc<dyn FileFormat>) -> Result<SchemaRef> {
@@ -300,106 +320,31 @@ impl Source<'_> {
     }
 }
 
-/// Digits of the widest decimal that are behind its point, for numbers that whole ones are taken
-/// from: a fraction of fewer digits is seen, and refused.
-const FRACTION_DIGITS: i8 = 56;
-
-/// A field of a JSON file as it is read for a column: structs in the column's order, and numbers for
-/// decimals and whole numbers with their digits, of which doubles would lose some.
-fn json_field(field: &Field, wanted: &DataType) -> Result<Field> {
-    let data_type = match (field.data_type(), wanted) {
-        (
-            DataType::Int64 | DataType::Float64,
-            DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale),
-        ) => {
-            // One digit more than is kept tells how to round; readers cut the others off.
-            let precision = precision.saturating_add(2).min(DECIMAL256_MAX_PRECISION);
-            DataType::Decimal256(precision, scale.saturating_add(1))
-        }
-        (DataType::Float64, wanted) if wanted.is_integer() => {
-            DataType::Decimal256(DECIMAL256_MAX_PRECISION, FRACTION_DIGITS)
-        }
-        (DataType::Float64, wanted) if wanted.is_string() => return Err(unquoted(field)),
-        (DataType::Struct(given), DataType::Struct(wanted)) => {
-            let mut fields = Vec::with_capacity(wanted.len());
-            for wanted in wanted {
-                let found = given.iter().find(|given| given.name() == wanted.name());
-                fields.push(match found {
-                    Some(found) => json_part(found, wanted.data_type())?,
-                    None => Field::new(wanted.name(), wanted.data_type().clone(), true),
-                });
-            }
-            let is_known = |given: &&Arc<Field>| wanted.iter().all(|w| w.name() != given.name());
-            if let Some(unknown) = given.iter().find(is_known) {
-                return Err(Error::invalid(format!(
-                    "the file has a field {} in column {} that the table does not have",
-                    quote(unknown.name()),
-                    quote(field.name())
-                )));
-            }
-            DataType::Struct(fields.into())
-        }
-        (DataType::List(given), DataType::List(wanted) | DataType::LargeList(wanted)) => {
-            DataType::List(Arc::new(json_part(given, wanted.data_type())?))
-        }
-        // A map is an object whose keys are not columns.
-        (DataType::Struct(given), DataType::Map(entries, sorted)) => {
-            DataType::Map(json_entries(given, entries)?, *sorted)
-        }
-        (given, _) => given.clone(),
-    };
-    Ok(Field::new(field.name(), data_type, true))
+/// Whether an empty text says a value of a type.
+fn has_empty_value(data_type: &DataType) -> bool {
+    let is_bytes = matches!(
+        data_type,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView
+    );
+    is_bytes || data_type.is_string()
 }
 
-/// As [`json_field`], for what is inside of a column: there the reader takes digits for bytes.
-fn json_part(field: &Field, wanted: &DataType) -> Result<Field> {
-    match field.data_type().is_string() && is_bytes(wanted) {
-        true => Ok(Field::new(field.name(), wanted.clone(), true)),
-        false => json_field(field, wanted),
-    }
-}
-
-/// The entries of a map whose values are those of an object of `given` keys.
-fn json_entries(given: &Fields, entries: &FieldRef) -> Result<FieldRef> {
-    let DataType::Struct(pair) = entries.data_type() else {
-        return Ok(Arc::clone(entries));
-    };
-    let [key, value] = pair.as_ref() else {
-        return Ok(Arc::clone(entries));
-    };
-    let is = |field: &Arc<Field>, kind: DataType| *field.data_type() == kind;
-    let broken = given.iter().find(|field| is(field, DataType::Float64));
-    let whole = given.iter().find(|field| is(field, DataType::Int64));
-    let value = match broken.or(whole.filter(|_| value.data_type().is_decimal())) {
-        Some(number) if !value.data_type().is_nested() => {
-            let read = json_field(number, value.data_type())?;
-            match value.data_type().is_floating() {
-                true => Arc::clone(value),
-                false => Arc::new(read.with_name(value.name())),
-            }
-        }
-        _ => Arc::clone(value),
-    };
-    let pair = DataType::Struct([Arc::clone(key), value].into_iter().collect());
-    Ok(Arc::new(entries.as_ref().clone().with_data_type(pair)))
-}
-
-/// Numbers are read as doubles where they are not all whole, and are not written as they were.
-fn unquoted(field: &Field) -> Error {
-    Error::invalid(format!(
-        "{} has numbers in the file that are not all whole ones of 64 bits, and is a VARCHAR in the \
-         table, which would get other digits; write them as texts in the file, or copy them into a \
-         DECIMAL",
-        quote(field.name())
-    ))
-}
-
-/// The rows of a table of texts with NULL where a text says so; an empty one is NULL already.
-fn without(table: Arc<dyn TableProvider>, null: &str) -> Result<Arc<dyn TableProvider>> {
+/// The rows of a table; a map with a key twice is an error.
+fn with_unique_keys(table: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvider>> {
     let schema = table.schema();
+    if !schema
+        .fields()
+        .iter()
+        .any(|field| has_maps(field.data_type()))
+    {
+        return Ok(table);
+    }
     let values = schema.fields().iter().map(|field| {
         let value = Expr::Column(Column::new_unqualified(field.name()));
-        nullif(value, lit(null)).alias(field.name())
+        match has_maps(field.data_type()) {
+            true => unique_keys(field.name(), value).alias(field.name()),
+            false => value,
+        }
     });
     let rows = LogicalPlanBuilder::scan(UNNAMED_TABLE, provider_as_source(table), None)?;
     let rows = rows.project(values.collect::<Vec<_>>())?.build()?;
