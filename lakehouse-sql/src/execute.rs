@@ -259,12 +259,17 @@ pub(super) async fn run_rows(
     logical: &LogicalPlan,
     state: &SessionState,
 ) -> Result<SendableRecordBatchStream> {
+    start(plan_rows(logical, state).await?, state)
+}
+
+/// Optimises and plans a logical plan.
+async fn plan_rows(logical: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
     let planning = tracing::info_span!("planning");
     let physical = state
         .create_physical_plan(logical)
         .map_err(Error::from)
         .instrument(planning);
-    start(engine_future(physical).await?, state)
+    engine_future(physical).await
 }
 
 /// Starts a physical plan.

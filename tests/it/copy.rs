@@ -289,3 +289,29 @@ async fn json_gets_no_null_for_a_number_that_it_cannot_say() {
     .await;
     assert_eq!(std::fs::read_to_string(&csv).unwrap(), "x\nNaN\n");
 }
+
+#[tokio::test]
+async fn csv_tells_an_empty_text_from_null() {
+    let lake = TestLake::memory().await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("rows.csv");
+    let target = path.to_str().unwrap();
+    let rows = "SELECT * FROM (VALUES (1, ''), (NULL, NULL), (3, 'NA')) AS r(a, \"b,c\")";
+    for (query, options, expected) in [
+        (rows, "", "a,\"b,c\"\n1,\"\"\n,\n3,NA\n"),
+        (rows, "(NULL 'NA')", "a,\"b,c\"\n1,\"\"\nNA,NA\n3,\"NA\"\n"),
+        ("SELECT CAST(NULL AS VARCHAR) AS s", "", "s\n\n"),
+        // Programs that leave out empty lines read it, too.
+        ("SELECT CAST(NULL AS INT) AS i", "", "i\n\"\"\n"),
+        (
+            "SELECT 'a\"b\\' AS s",
+            "(ESCAPE '\\')",
+            "s\n\"a\\\"b\\\\\"\n",
+        ),
+    ] {
+        lake.run(&format!("COPY ({query}) TO '{target}' {options}"))
+            .await;
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, expected, "{query} {options}");
+    }
+}

@@ -1,5 +1,6 @@
 //! `COPY … TO`: files appear when they are complete, and what was there stays until then.
 
+mod csv_sink;
 mod partition;
 
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::Lake;
 use lakehouse_core::storage::{Export, ExportForm, ExportTarget};
 
-use super::{QueryResult, run_rows};
+use self::csv_sink::with_quoted_empties;
+use super::{QueryResult, plan_rows, start};
 use crate::json_number::{has_floats, json_numbers};
 
 /// The option of `COPY` that says whether one file is written or a folder of them.
@@ -109,7 +111,8 @@ impl Drop for Registered<'_> {
 }
 
 async fn run(copy: CopyTo, state: &SessionState) -> Result<QueryResult> {
-    let stream = run_rows(&LogicalPlan::Copy(copy), state).await?;
+    let plan = with_quoted_empties(plan_rows(&LogicalPlan::Copy(copy), state).await?);
+    let stream = start(plan, state)?;
     let schema = stream.schema();
     let batches = stream.map_err(Error::from).try_collect().await?;
     Ok(QueryResult::of_batches(schema, batches, false))

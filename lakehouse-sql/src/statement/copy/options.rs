@@ -27,7 +27,7 @@ pub struct CsvForm {
     pub quote: u8,
     /// What stands before a quote that is part of a value; the quote itself when unset.
     pub escape: Option<u8>,
-    /// A text that means NULL, as an empty value always does.
+    /// A text that means NULL, in place of an empty one.
     pub null: Option<String>,
 }
 

@@ -156,6 +156,10 @@ fn say_csv(options: &CopyOptions, said: &mut Said<'_>, is_tabbed: bool) -> Resul
             None => {}
         }
     }
+    if let Some(escape) = options.get("escape") {
+        let quote = options.get("quote").map_or(Ok(b'"'), CopyOption::byte)?;
+        said.set("double_quote", escape.byte()? == quote);
+    }
     if let Some(option) = options.get("null") {
         said.set("null_value", option.text()?);
     }
