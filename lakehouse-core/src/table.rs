@@ -18,7 +18,7 @@ use iceberg::spec::{FormatVersion, PartitionSpecRef, SchemaRef, SnapshotRef, Tab
 
 pub(crate) use arrow_type::field_id;
 pub use arrow_type::{
-    iceberg_schema, iceberg_type, read_schema, read_type, type_text, write_schema,
+    iceberg_schema, iceberg_type, read_schema, read_type, type_text, uuid_field, write_schema,
 };
 pub use history::HistoryEntry;
 pub(crate) use history::ancestor_ids;

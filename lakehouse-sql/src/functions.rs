@@ -39,6 +39,11 @@ impl<'a> FunctionsOnly<'a> {
         }
     }
 
+    /// The session whose functions these are.
+    pub(crate) fn state(&self) -> &SessionState {
+        self.state
+    }
+
     /// The session's planners of relations.
     pub(crate) fn relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
         self.state.relation_planners()

@@ -58,6 +58,7 @@ mod ordered_offset;
 pub mod parse;
 mod physical_rules;
 mod plan;
+mod query_type;
 mod recursive_type;
 mod register;
 mod resolve;

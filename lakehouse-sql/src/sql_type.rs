@@ -192,17 +192,3 @@ fn custom(name: &ObjectName, arguments: &[String], format: FormatVersion) -> Opt
         _ => None,
     }
 }
-/// The type in which a column of a query is stored, where this version cannot hold its own.
-pub(crate) fn stored_type(
-    data_type: &arrow::datatypes::DataType,
-    format: FormatVersion,
-) -> arrow::datatypes::DataType {
-    use arrow::datatypes::{DataType as Arrow, TimeUnit};
-    match data_type {
-        // The engine's own timestamps are nanoseconds; format 3 alone has them.
-        Arrow::Timestamp(TimeUnit::Nanosecond, zone) if format != FormatVersion::V3 => {
-            Arrow::Timestamp(TimeUnit::Microsecond, zone.clone())
-        }
-        other => other.clone(),
-    }
-}

@@ -45,6 +45,7 @@ scripts!(
     compared_values,
     create_insert_select,
     ctas,
+    ctas_types,
     decimal_digits,
     decimals,
     delete,

@@ -16,6 +16,10 @@ use iceberg::spec::{
 use crate::error::{Error, Result};
 use crate::name::quote;
 
+/// Where a field's metadata names its extension type.
+const EXTENSION_NAME: &str = "ARROW:extension:name";
+const UUID_EXTENSION: &str = "arrow.uuid";
+
 /// The schema in which a table's rows are read: no field ids, strings and binaries of the top level
 /// as views, and what a struct, list or map holds nullable.
 ///
@@ -88,6 +92,31 @@ fn read_entries(entries: &Field) -> Field {
     Field::new(entries.name(), data_type, entries.is_nullable())
 }
 
+/// A column of UUIDs: 16 bytes, and Arrow's canonical extension type `arrow.uuid`, without which
+/// they are `fixed[16]` (Arrow specification, "Canonical Extension Types").
+///
+/// ```
+/// use arrow::datatypes::Schema;
+/// use iceberg::spec::{FormatVersion, PrimitiveType, Type};
+/// use lakehouse_core::table::{iceberg_schema, uuid_field};
+///
+/// let rows = Schema::new(vec![uuid_field("id")]);
+/// let schema = iceberg_schema(&rows, FormatVersion::V2)?;
+/// let id = schema.field_by_name("id").expect("the column");
+/// assert_eq!(*id.field_type, Type::Primitive(PrimitiveType::Uuid));
+/// # Ok::<(), lakehouse_core::error::Error>(())
+/// ```
+pub fn uuid_field(name: &str) -> Field {
+    let extension = (EXTENSION_NAME.to_owned(), UUID_EXTENSION.to_owned());
+    let field = Field::new(name, DataType::FixedSizeBinary(16), true);
+    field.with_metadata(HashMap::from([extension]))
+}
+
+fn is_uuid(field: &Field) -> bool {
+    *field.data_type() == DataType::FixedSizeBinary(16)
+        && field.extension_type_name() == Some(UUID_EXTENSION)
+}
+
 /// The Iceberg schema of Arrow rows, with ids in order of first sight; a catalog assigns the
 /// final ones.
 ///
@@ -135,13 +164,20 @@ impl Ids {
         } else {
             format!("{parent}.{}", field.name())
         };
-        let field_type = self.data_type(field.data_type(), &path)?;
+        let field_type = self.field_type(field, &path)?;
         Ok(Arc::new(NestedField::new(
             id,
             field.name(),
             field_type,
             !field.is_nullable(),
         )))
+    }
+
+    fn field_type(&mut self, field: &Field, path: &str) -> Result<Type> {
+        match is_uuid(field) {
+            true => Ok(Type::Primitive(PrimitiveType::Uuid)),
+            false => self.data_type(field.data_type(), path),
+        }
     }
 
     fn data_type(&mut self, data_type: &DataType, path: &str) -> Result<Type> {
@@ -153,7 +189,7 @@ impl Ids {
             | DataType::LargeListView(element)
             | DataType::FixedSizeList(element, _) => {
                 let id = self.id();
-                let element_type = self.data_type(element.data_type(), path)?;
+                let element_type = self.field_type(element, path)?;
                 Type::List(ListType::new(Arc::new(NestedField::list_element(
                     id,
                     element_type,
@@ -185,8 +221,8 @@ impl Ids {
             )));
         };
         let (key_id, value_id) = (self.id(), self.id());
-        let key_type = self.data_type(key.data_type(), path)?;
-        let value_type = self.data_type(value.data_type(), path)?;
+        let key_type = self.field_type(key, path)?;
+        let value_type = self.field_type(value, path)?;
         Ok(Type::Map(MapType::new(
             Arc::new(NestedField::map_key_element(key_id, key_type)),
             Arc::new(NestedField::map_value_element(

@@ -26,8 +26,9 @@ use super::default_value::default_value;
 use super::overtaken::overtaken;
 use crate::environment::Environment;
 use crate::exact_cast::{cast_type, exact_casts};
+use crate::query_type::{stored_fields, with_types_of_rows};
 use crate::resolve::{TableTarget, audit_of_write, name, refuse_audited};
-use crate::sql_type::{TypeReader, stored_type};
+use crate::sql_type::TypeReader;
 use crate::statement::{CreateMode, CreateTable, PartitionTerm, TYPE_DEPTH_MAX};
 
 /// The property of a statement that chooses the Iceberg format version.
@@ -44,6 +45,9 @@ pub(super) async fn create_table(
     state: &SessionState,
 ) -> Result<QueryResult> {
     let (mode, named) = (definition.mode, target.clone());
+    let source = source
+        .map(|source| with_types_of_rows(source, state))
+        .transpose()?;
     let error = match new_table_of(target, definition, source, session, state).await {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && mode != CreateMode::New => error,
         made => return made,
@@ -97,6 +101,9 @@ pub(super) async fn replace_table(
     state: &SessionState,
 ) -> Result<QueryResult> {
     let (base, mode) = (&found.table, definition.mode);
+    let source = source
+        .map(|source| with_types_of_rows(source, state))
+        .transpose()?;
     let new = new_table(definition, source.as_ref(), base.format_version(), state).await?;
     let lake = session.access().lake();
     let commits = lake.commits();
@@ -236,12 +243,12 @@ fn source_schema(
     columns: &[crate::statement::ColumnDefinition],
     format: FormatVersion,
 ) -> Result<Schema> {
-    let arrow = source.schema().as_arrow();
-    if !columns.is_empty() && columns.len() != arrow.fields().len() {
+    let mut fields = stored_fields(source, format);
+    if !columns.is_empty() && columns.len() != fields.len() {
         return Err(Error::invalid(format!(
             "the column list has {} names, the query has {} columns",
             columns.len(),
-            arrow.fields().len()
+            fields.len()
         )));
     }
     if columns
@@ -252,17 +259,9 @@ fn source_schema(
             "CREATE TABLE … AS takes column names without types; cast in the query instead",
         ));
     }
-    let fields: Vec<Field> = arrow
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(index, field)| {
-            let name = columns
-                .get(index)
-                .map_or(field.name().as_str(), |column| &column.name.value);
-            Field::new(name, stored_type(field.data_type(), format), true)
-        })
-        .collect();
+    for (field, column) in fields.iter_mut().zip(columns) {
+        field.set_name(&column.name.value);
+    }
     let schema = iceberg_schema(&ArrowSchema::new(fields), format)?;
     checked_schema(schema.as_struct().fields().to_vec())
 }

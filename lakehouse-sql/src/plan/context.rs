@@ -32,6 +32,10 @@ impl<'a> GovernedContext<'a> {
             tables,
         }
     }
+
+    pub(super) fn state(&self) -> &SessionState {
+        self.functions.state()
+    }
 }
 
 impl ContextProvider for GovernedContext<'_> {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::Schema;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
@@ -26,12 +26,13 @@ use lakehouse_core::provider::{InsertInto, InsertMode, LakeTable, WriteTerms, fi
 use lakehouse_core::scan::{Comparison, Predicate};
 
 use super::conflict::read_again;
+use super::context::GovernedContext;
 use crate::environment::OverwriteMode;
 use crate::exact_cast::cast_type;
 use crate::govern::GovernedTables;
 use crate::hex_text::{bytes_of_hex, is_bytes};
+use crate::query_type::{stored_fields, with_types_of_rows};
 use crate::resolve::InsertForm;
-use crate::sql_type::stored_type;
 use crate::uuid_text::{may_be_uuid, parse_uuid, uuid_of_text, uuid_value};
 
 /// The insert of a statement, also below an `EXPLAIN`.
@@ -162,18 +163,18 @@ pub(super) fn is_engines(insert: &Insert, form: &InsertForm) -> bool {
 }
 
 /// Plans an insert of a query's rows.
-pub(super) fn plan_insert<C: ContextProvider>(
+pub(super) fn plan_insert(
     insert: Insert,
     form: &InsertForm,
-    planner: &SqlToRel<'_, C>,
-    context: &C,
+    planner: &SqlToRel<'_, GovernedContext<'_>>,
+    context: &GovernedContext<'_>,
 ) -> Result<LogicalPlan> {
     let (TableObject::TableName(name), Some(source)) = (&insert.table, insert.source) else {
         return Err(Error::unsupported("INSERT takes a table and a query"));
     };
     let reference = object_name_to_table_reference(name.clone(), true)?;
     let mut target = context.get_table_source(reference.clone())?;
-    let source = plan_source(source, planner)?;
+    let source = with_types_of_rows(plan_source(source, planner)?, context.state())?;
     if form.merges_schema {
         target = with_columns_of(&source, form, &target)?;
     }
@@ -214,11 +215,8 @@ fn with_columns_of(
     };
     let metadata = table.table().metadata();
     let format = metadata.format_version();
-    let brought = source.schema().fields().iter();
-    let brought: Vec<Field> = brought
-        .filter(|field| !is_fixed(&form.fixed, field.name()))
-        .map(|field| Field::new(field.name(), stored_type(field.data_type(), format), true))
-        .collect();
+    let mut brought = stored_fields(source, format);
+    brought.retain(|field| !is_fixed(&form.fixed, field.name()));
     let operations = merge_schema(metadata, &Schema::new(brought))?;
     if operations.is_empty() {
         return Ok(Arc::clone(target));

@@ -59,6 +59,7 @@ const FLOORS: [Floors; 3] = [
             ],
             &["assignment"],
             &[
+                "query_type",
                 "sql_type",
                 "type_planner",
                 "exact_cast",
