@@ -58,7 +58,7 @@ async fn serve(
     course: &Course,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    let lake = || opened.get_or_try_init(|| open(arguments));
+    let lake = || opened.get_or_try_init(|| Box::pin(open(arguments)));
     if interactive {
         let lake = signals.unless_stopped(lake()).await?;
         return shell::run(lake, course, signals).await;

@@ -156,8 +156,9 @@ fn is_double_as_decimal(given: &DataType, column: &DataType) -> bool {
 /// may; `None` where the engine's own is as good.
 pub(crate) fn whole_number(value: &Expr, given: &DataType, column: &DataType) -> Option<Expr> {
     let is_number = kind(given) == Kind::Number && kind(column) == Kind::Number;
-    let is_lossy = may_lose(given, column) || is_double_as_decimal(given, column);
-    if !(is_number && is_lossy) && !may_overflow(given, column) {
+    let may_change = may_lose(given, column) || is_double_as_decimal(given, column);
+    let is_whole = !is_number || !may_change;
+    if is_whole && !may_overflow(given, column) {
         return None;
     }
     let function = ScalarUDF::from(WholeNumber {

@@ -95,7 +95,7 @@ impl Session {
         let query_id = lake.clock().new_uuid();
         let span = tracing::info_span!("statement", %query_id, kind = statement.kind());
         let is_query = matches!(statement, Statement::Query(_) | Statement::Explain(_));
-        let stages = self.from_beginning(statement, parameters).instrument(span);
+        let stages = self.run_stages(statement, parameters).instrument(span);
         let answer = match is_query {
             true => engine_future(stages).await,
             false => engine_change(stages).await,
@@ -104,7 +104,7 @@ impl Session {
     }
 
     /// The way of a statement, begun anew where others made or dropped its table meanwhile.
-    async fn from_beginning(
+    async fn run_stages(
         &self,
         statement: Statement,
         parameters: Option<ParamValues>,

@@ -28,6 +28,7 @@ mod column_cache;
 mod columns;
 #[cfg(test)]
 mod copy;
+#[cfg(test)]
 mod copy_folder;
 #[cfg(test)]
 mod copy_from;

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use lakehouse::core::clock::SystemClock;
 use lakehouse::core::governance::{Decision, PolicySource, Principal, Privilege};
 use lakehouse::core::name::TableIdent;
+use lakehouse::core::runtime::spawn;
 use lakehouse::{Error, ErrorKind, Lakehouse, Result, Session};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -167,7 +168,7 @@ async fn several(folder: &TempDir) -> Vec<Session> {
 async fn each(sessions: &[Session], statement: &str) -> Vec<Error> {
     let ran = sessions.iter().cloned().map(|session| {
         let statement = statement.to_owned();
-        tokio::spawn(async move { session.sql(&statement).await.map(drop) })
+        spawn(async move { session.sql(&statement).await.map(drop) })
     });
     let ended = join_all(ran).await.into_iter().map(|ran| ran.unwrap());
     ended.filter_map(Result::err).collect()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use lakehouse::core::clock::SystemClock;
+use lakehouse::core::runtime::spawn;
 use lakehouse::core::settings::CatalogSettings;
 use lakehouse::{Error, ErrorKind, Lakehouse, Settings};
 use tempfile::TempDir;
@@ -176,7 +177,7 @@ async fn many_make_the_same_lake_at_once() {
         let file = folder.path().join("c.db");
         let makers = (0..6).map(|maker| {
             let (path, file) = (path.clone(), file.clone());
-            tokio::spawn(async move {
+            spawn(async move {
                 for lake in [
                     open(text(&path), true).await,
                     open_settings(&file, None).await,

@@ -20,8 +20,11 @@ const PACKINGS: &[(&str, &[&str])] = &[
     ("uncompressed", &["none"]),
 ];
 
-/// Methods of packing pages of Parquet, with levels and the one that is meant without.
-const CODECS: &[(&str, Option<(RangeInclusive<u32>, u32)>)] = &[
+/// The levels of a method, and the one that is meant without.
+type Levels = (RangeInclusive<u32>, u32);
+
+/// Methods of packing pages of Parquet.
+const CODECS: &[(&str, Option<Levels>)] = &[
     ("zstd", Some((1..=22, 3))),
     ("snappy", None),
     ("gzip", Some((0..=9, 6))),
