@@ -212,20 +212,7 @@ impl Environment {
             ])
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();
-        for function in transform_functions() {
-            context.register_udf(function);
-        }
-        context.register_udwf(lag());
-        context.register_udwf(lead());
-        context.register_udwf(ntile());
-        context.register_udf(ScalarUDF::from(DateTrunc::default()));
-        context.register_udf(ScalarUDF::from(DateBin::new()));
-        for function in formats() {
-            context.register_udf(function);
-        }
-        for function in session_times(context.state().config_options()) {
-            context.register_udf(function);
-        }
+        register_functions(&context);
         bound_calls(&context, lake.settings().memory_budget_bytes);
         let access = Access::new(lake, principal);
         let local = crate::register::register_catalogs(&access, &context)?;
@@ -422,7 +409,24 @@ fn is_above(text: &str, largest: u64) -> bool {
     number.is_ok_and(|number| number > largest)
 }
 
-/// The engine's settings of a session that nobody has changed yet.
+/// Registers the lake's functions, in place of the engine's own of the same name.
+fn register_functions(context: &SessionContext) {
+    for function in transform_functions() {
+        context.register_udf(function);
+    }
+    context.register_udwf(lag());
+    context.register_udwf(lead());
+    context.register_udwf(ntile());
+    context.register_udf(ScalarUDF::from(DateTrunc::default()));
+    context.register_udf(ScalarUDF::from(DateBin::new()));
+    for function in formats() {
+        context.register_udf(function);
+    }
+    for function in session_times(context.state().config_options()) {
+        context.register_udf(function);
+    }
+}
+
 /// What files are read by that are queried directly.
 fn table_options(config: &SessionConfig) -> TableOptions {
     let mut options = TableOptions::default_from_session_config(config.options());
@@ -432,6 +436,7 @@ fn table_options(config: &SessionConfig) -> TableOptions {
     options
 }
 
+/// The engine's settings of a session that nobody has changed yet.
 fn session_config(lake: &Lake, catalog: &str) -> SessionConfig {
     let settings = lake.settings();
     let mut config = SessionConfig::new()
