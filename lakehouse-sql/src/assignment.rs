@@ -22,6 +22,7 @@ use datafusion::prelude::Expr;
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::table::with_one_nan;
 
+use crate::field_match::matched;
 use crate::of_columns::of_columns;
 
 /// Up to here a double holds every whole number.
@@ -34,7 +35,7 @@ const FLOAT_WHOLE_MAX: f64 = 16_777_216.0;
 /// # Errors
 /// `InvalidInput`, with the types and what to write instead.
 pub(crate) fn refuse_unlike(given: &DataType, column: &DataType) -> Result<()> {
-    if given == column || is_assignable(given, column, Place::Alone) {
+    if given == column || is_assignable(given, column) {
         return Ok(());
     }
     let instead = match (given.is_nested(), column) {
@@ -76,42 +77,30 @@ fn kind(data_type: &DataType) -> Kind {
     }
 }
 
-/// Where a value stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Alone,
-    /// In a struct, list or map: a number itself is not looked at when it is stored.
-    Inside,
-}
-
-fn is_assignable(given: &DataType, column: &DataType, place: Place) -> bool {
-    let inside = Place::Inside;
+fn is_assignable(given: &DataType, column: &DataType) -> bool {
     match (given, column) {
         (DataType::Null, _) => true,
-        (DataType::Dictionary(_, given), column) => is_assignable(given, column, place),
+        (DataType::Dictionary(_, given), column) => is_assignable(given, column),
         (
             DataType::List(given) | DataType::LargeList(given) | DataType::FixedSizeList(given, _),
             DataType::List(column),
-        ) => is_assignable(given.data_type(), column.data_type(), inside),
+        ) => is_assignable(given.data_type(), column.data_type()),
         // The engine would make a list of one element.
         (_, DataType::List(_)) => false,
         // Fields that do not fit are refused where they are matched.
-        (DataType::Struct(given), DataType::Struct(column)) => given.iter().all(|given| {
-            let field = column.iter().find(|field| field.name() == given.name());
-            field.is_none_or(|field| is_assignable(given.data_type(), field.data_type(), inside))
-        }),
+        (DataType::Struct(given), DataType::Struct(column)) => matched(given, column)
+            .into_iter()
+            .all(|(given, field)| is_assignable(given.data_type(), field.data_type())),
         (DataType::Map(given, _), DataType::Map(column, _)) => {
             match (given.data_type(), column.data_type()) {
-                (DataType::Struct(given), DataType::Struct(column)) => {
-                    given.iter().zip(column).all(|(given, field)| {
-                        is_assignable(given.data_type(), field.data_type(), inside)
-                    })
-                }
+                (DataType::Struct(given), DataType::Struct(column)) => given
+                    .iter()
+                    .zip(column)
+                    .all(|(given, field)| is_assignable(given.data_type(), field.data_type())),
                 _ => true,
             }
         }
         (given, column) => match (kind(given), kind(column)) {
-            (Kind::Number, Kind::Number) => place == Place::Alone || !may_lose(given, column),
             (Kind::Date, Kind::Timestamp) => true,
             // A text is read, and any value but bytes can be written as one.
             (Kind::Text, _) => true,
@@ -155,10 +144,7 @@ fn is_double_as_decimal(given: &DataType, column: &DataType) -> bool {
 /// The value cast to the column's type by a function that refuses to lose anything, where a cast
 /// may; `None` where the engine's own is as good.
 pub(crate) fn whole_number(value: &Expr, given: &DataType, column: &DataType) -> Option<Expr> {
-    let is_number = kind(given) == Kind::Number && kind(column) == Kind::Number;
-    let may_change = may_lose(given, column) || is_double_as_decimal(given, column);
-    let is_whole = !is_number || !may_change;
-    if is_whole && !may_overflow(given, column) {
+    if !is_checked(given, column) {
         return None;
     }
     let function = ScalarUDF::from(WholeNumber {
@@ -167,6 +153,32 @@ pub(crate) fn whole_number(value: &Expr, given: &DataType, column: &DataType) ->
     });
     let call = ScalarFunction::new_udf(Arc::new(function), vec![value.clone()]);
     Some(Expr::ScalarFunction(call))
+}
+
+/// Whether [`stored_numbers`] may refuse a value of one type in a column of another.
+pub(crate) fn is_checked(given: &DataType, column: &DataType) -> bool {
+    let is_number = kind(given) == Kind::Number && kind(column) == Kind::Number;
+    let may_change = may_lose(given, column) || is_double_as_decimal(given, column);
+    is_number && may_change || may_overflow(given, column)
+}
+
+/// The values as a column of numbers holds them.
+///
+/// # Errors
+/// For the first that would become another one.
+pub(crate) fn stored_numbers(values: &ArrayRef, column: &DataType) -> Result<ArrayRef> {
+    let stored = cast_with_options(values, column, &DEFAULT_CAST_OPTIONS)?;
+    let given = values.data_type();
+    if is_double_as_decimal(given, column) {
+        refuse_unknown_digits(values)?;
+    } else if may_overflow(given, column) {
+        refuse_infinite(values, &stored)?;
+        // A text may say one with a sign.
+        return Ok(with_one_nan(&stored));
+    } else {
+        refuse_changed(values, &stored)?;
+    }
+    Ok(stored)
 }
 
 /// A cast to a number that refuses a value which would become another one.
@@ -194,20 +206,7 @@ impl ScalarUDFImpl for WholeNumber {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
-        of_columns(&args, |[values]| {
-            let stored = cast_with_options(values, &self.target, &DEFAULT_CAST_OPTIONS)?;
-            let given = values.data_type();
-            if is_double_as_decimal(given, &self.target) {
-                refuse_unknown_digits(values)?;
-            } else if may_overflow(given, &self.target) {
-                refuse_infinite(values, &stored)?;
-                // A text may say one with a sign.
-                return Ok(with_one_nan(&stored));
-            } else {
-                refuse_changed(values, &stored)?;
-            }
-            Ok(stored)
-        })
+        of_columns(&args, |[values]| Ok(stored_numbers(values, &self.target)?))
     }
 }
 

@@ -12,7 +12,7 @@ mod filled;
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Fields, TimeUnit};
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::error::Result as EngineResult;
@@ -23,14 +23,14 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::Expr;
 use iceberg::spec::NestedFieldRef;
-use lakehouse_core::error::{Error, Result};
-use lakehouse_core::name::{hint, quote};
+use lakehouse_core::error::Result;
 
 use filled::filled;
 
 pub(crate) use assigned::{assigned, exact_assignments};
 
 use crate::assignment::{refuse_unlike, whole_number};
+use crate::field_match::field_places;
 use crate::local_time::{as_cast, is_cut, stored_times};
 use crate::of_columns::of_columns;
 use crate::one_nan::within_one_nan;
@@ -187,25 +187,12 @@ fn exact(
     }
 }
 
-/// A struct is cast field by field, by name, or by place when no name fits; a field that has no
-/// place in the column would be lost.
+/// Refuses fields that have no place in the column, inside of lists and maps as well.
 fn refuse_lost_fields(given: &DataType, column: &DataType) -> Result<()> {
     match (given, column) {
         (DataType::Struct(given), DataType::Struct(column)) => {
-            let place = |name: &str| column.iter().find(|place| place.name() == name);
-            if given.iter().all(|field| place(field.name()).is_none()) {
-                return refuse_lost_fields_by_place(given, column);
-            }
-            for field in given {
-                let Some(place) = place(field.name()) else {
-                    let names = column.iter().map(|place| place.name().as_str());
-                    return Err(Error::invalid(format!(
-                        "the value has a field {}, which the column does not have{}",
-                        quote(field.name()),
-                        hint(field.name(), names)
-                    )));
-                };
-                refuse_lost_fields(field.data_type(), place.data_type())?;
+            for (field, place) in given.iter().zip(field_places(given, column)?) {
+                refuse_lost_fields(field.data_type(), column[place].data_type())?;
             }
             Ok(())
         }
@@ -217,25 +204,16 @@ fn refuse_lost_fields(given: &DataType, column: &DataType) -> Result<()> {
             match (given.data_type(), column.data_type()) {
                 // Libraries call keys and values differently.
                 (DataType::Struct(given), DataType::Struct(column)) => {
-                    refuse_lost_fields_by_place(given, column)
+                    let mut pairs = given.iter().zip(column);
+                    pairs.try_for_each(|(given, column)| {
+                        refuse_lost_fields(given.data_type(), column.data_type())
+                    })
                 }
                 _ => Ok(()),
             }
         }
         _ => Ok(()),
     }
-}
-
-fn refuse_lost_fields_by_place(given: &Fields, column: &Fields) -> Result<()> {
-    if given.len() > column.len() {
-        return Err(Error::invalid(format!(
-            "the value has {} fields, the column has {}",
-            given.len(),
-            column.len()
-        )));
-    }
-    let mut pairs = given.iter().zip(column);
-    pairs.try_for_each(|(given, column)| refuse_lost_fields(given.data_type(), column.data_type()))
 }
 
 /// A cast to microseconds that refuses a value with nanoseconds.

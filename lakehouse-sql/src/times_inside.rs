@@ -21,6 +21,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::Expr;
 
+use crate::assignment::{is_checked, stored_numbers};
+use crate::field_match::field_places;
 use crate::local_time::{Misfit, is_cut, is_utc, local_times, read_times, stored_times};
 use crate::of_columns::of_columns;
 
@@ -98,17 +100,13 @@ impl Reading<'_> {
                 else {
                     return None;
                 };
-                let pair = self.of_fields(pair, |place, _| target.get(place))?;
+                let pair = self.of_fields(pair, |place| target.get(place))?;
                 let entries = given.as_ref().clone().with_data_type(pair);
                 Some(DataType::Map(Arc::new(entries), *sorted))
             }
             (DataType::Struct(given), DataType::Struct(target)) => {
-                // As fields are matched: by name, or all by place where no name fits.
-                let named = |name: &str| target.find(name).map(|(_, field)| field);
-                match given.iter().any(|field| named(field.name()).is_some()) {
-                    true => self.of_fields(given, |_, name| named(name)),
-                    false => self.of_fields(given, |place, _| target.get(place)),
-                }
+                let places = field_places(given, target).ok()?;
+                self.of_fields(given, |index| target.get(*places.get(index)?))
             }
             (given, target) => self.is_read(given, target).then(|| target.clone()),
         }
@@ -117,11 +115,11 @@ impl Reading<'_> {
     fn of_fields<'a>(
         self,
         given: &Fields,
-        target: impl Fn(usize, &str) -> Option<&'a FieldRef>,
+        target: impl Fn(usize) -> Option<&'a FieldRef>,
     ) -> Option<DataType> {
         let mut is_any = false;
         let fields = given.iter().enumerate().map(|(place, field)| {
-            let read = target(place, field.name())
+            let read = target(place)
                 .and_then(|target| self.of_type(field.data_type(), target.data_type()));
             is_any |= read.is_some();
             match read {
@@ -144,7 +142,9 @@ impl Reading<'_> {
             (DataType::Timestamp(_, Some(zone)), DataType::Timestamp(_, None)) if !is_utc(zone) => {
                 true
             }
-            (given, target) if is_cut(given, target) => self.purpose == Purpose::Store,
+            (given, target) if is_cut(given, target) || is_checked(given, target) => {
+                self.purpose == Purpose::Store
+            }
             _ => false,
         }
     }
@@ -226,6 +226,9 @@ impl TimesInside {
             return Ok(Arc::clone(values));
         }
         match self.purpose {
+            Purpose::Store if is_checked(values.data_type(), target) => {
+                Ok(stored_numbers(values, target)?)
+            }
             Purpose::Store => Ok(stored_times(values, target, &self.zone)?),
             Purpose::Cast(misfit) => Ok(read_times(values, target, &self.zone, misfit)?),
         }

@@ -7,6 +7,7 @@
 //! map's as it is written: it becomes of their type. Its `date_part` counts ISO's days of the week
 //! from 0, and has no parts of differences of times but wholes. Its `substr` knows no place from the
 //! end. Its casts make no UUID of a text, and bytes of a number in an order that nobody asked for.
+//! Its ranges of decimals are of other types than what they are ranges of.
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::{Expr, lit};
 use lakehouse_core::error::Error;
 
+use crate::decimal_frame::{ordered_by, range_type};
 use crate::hex_text::is_bytes;
 use crate::length::part_of_length;
 use crate::substr::Substr;
@@ -46,9 +48,11 @@ impl AnalyzerRule for TypedCallRule {
         plan.transform_up_with_subqueries(|node| {
             let schema = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
+            let range_type = range_type(&node, &schema)?;
             node.map_expressions(|expr| {
                 let name = names.save(&expr);
-                let written = expr.transform_up(|expr| written(expr, &schema))?;
+                let written =
+                    expr.transform_up(|expr| written(expr, &schema, range_type.as_ref()))?;
                 Ok(written.update_data(|expr| name.restore(expr)))
             })
         })
@@ -56,7 +60,11 @@ impl AnalyzerRule for TypedCallRule {
     }
 }
 
-fn written(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+fn written(
+    expr: Expr,
+    schema: &DFSchema,
+    range_type: Option<&DataType>,
+) -> Result<Transformed<Expr>> {
     if let Expr::Cast(Cast {
         expr: value,
         data_type,
@@ -69,6 +77,9 @@ fn written(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         let is_try = matches!(expr, Expr::TryCast(_));
         let bytes = as_bytes(value, data_type, is_try, schema)?;
         return Ok(bytes.map_or_else(|| Transformed::no(expr), Transformed::yes));
+    }
+    if let (Expr::WindowFunction(call), Some(range_type)) = (&expr, range_type) {
+        return Ok(Transformed::yes(ordered_by(call, range_type).into()));
     }
     let Expr::ScalarFunction(call) = &expr else {
         return Ok(Transformed::no(expr));

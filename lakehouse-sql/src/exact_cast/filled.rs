@@ -18,6 +18,7 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 use lakehouse_core::provider::write_default;
 
+use crate::field_match::field_places;
 use crate::of_columns::of_columns;
 
 /// A value of type `given` with the fields that the type `target` of `column` has beside its own;
@@ -130,20 +131,13 @@ fn fill_struct(
     wanted: &[NestedFieldRef],
     path: &str,
 ) -> Result<Option<(Fill, DataType)>> {
-    // Fields that have no name in common are taken by their place, all of them.
-    let is_by_place = targets
-        .iter()
-        .all(|target| given.find(target.name()).is_none());
+    let places = field_places(given, targets)?;
     let mut parts = Vec::with_capacity(targets.len());
     let mut fields = Vec::with_capacity(targets.len());
-    let mut is_needed = is_by_place;
+    let mut is_needed = false;
     for (place, (target, wanted)) in targets.iter().zip(wanted).enumerate() {
         let path = format!("{path}.{}", wanted.name);
-        let own = match is_by_place {
-            true => given.get(place).map(|own| (place, own)),
-            false => given.find(target.name()),
-        };
-        let Some((index, own)) = own else {
+        let Some(index) = places.iter().position(|given| *given == place) else {
             if wanted.required && wanted.write_default.is_none() {
                 return Err(Error::invalid(format!(
                     "the value has no field {}, which is required and has no default",
@@ -155,7 +149,10 @@ fn fill_struct(
             fields.push(Arc::clone(target));
             continue;
         };
-        let own = &own.as_ref().clone().with_name(target.name());
+        let own = given[index].as_ref();
+        // The engine's cast goes by the names as they are.
+        is_needed |= own.name() != target.name();
+        let own = &own.clone().with_name(target.name());
         match fill(
             own.data_type(),
             target.data_type(),

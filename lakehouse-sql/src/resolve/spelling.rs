@@ -5,6 +5,7 @@
 //! by that spelling in quotes, everywhere in the statement. Where one statement meets several
 //! spellings of a name, the tables in the `FROM` of the query around decide.
 
+mod field_path;
 mod literal;
 mod shown;
 mod spellings;
@@ -15,7 +16,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
     JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableAlias, TableFactor, TableWithJoins,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
     Value, VisitorMut,
 };
 use lakehouse_core::error::{Error, Result};
@@ -24,6 +25,7 @@ use lakehouse_core::name::quote;
 use crate::constant::keep_zone;
 
 pub(super) use literal::decimal;
+use field_path::field_of;
 use literal::{exact_number, keep_nanoseconds};
 use shown::part_selects;
 pub(crate) use spellings::Spellings;
@@ -226,22 +228,6 @@ impl<'a> Speller<'a> {
         }
         path.append(&mut columns);
         Ok(())
-    }
-
-    /// How many parts of a path name a column by a table of a query around, where the others are its
-    /// fields.
-    fn outer_column(&self, path: &[Ident]) -> Option<usize> {
-        let (own, around) = self.scopes.split_last()?;
-        let lower: Vec<String> = path.iter().map(|part| part.value.to_lowercase()).collect();
-        let is_in = |scope: &Vec<InScope>, parts: usize| {
-            let mut tables = scope.iter();
-            tables.any(|table| table.is_named(&lower[..parts]))
-        };
-        let parts = (1..path.len()).find(|parts| {
-            let mut scopes = around.iter().chain([own]);
-            scopes.any(|scope| is_in(scope, *parts))
-        })?;
-        (!is_in(own, parts) && parts + 1 < path.len()).then_some(parts + 1)
     }
 
     /// A field behind a dot (`list[1].field`), in the form that the engine's planner takes.
@@ -506,20 +492,6 @@ impl<'a> Speller<'a> {
     }
 }
 
-/// A field of a column whose name has so many parts, in the form that the engine's planner takes for
-/// a column of a query around.
-fn field_of(path: &[Ident], parts: usize) -> Expr {
-    let (column, fields) = path.split_at(parts);
-    let fields = fields.iter().map(|field| {
-        let index = Expr::value(Value::SingleQuotedString(field.value.clone()));
-        AccessExpr::Subscript(Subscript::Index { index })
-    });
-    Expr::CompoundFieldAccess {
-        root: Box::new(Expr::CompoundIdentifier(column.to_vec())),
-        access_chain: fields.collect(),
-    }
-}
-
 /// The key of a table factor's name, the same before and after it was parsed.
 pub(crate) fn table_key(name: &ObjectName) -> String {
     name.to_string()
@@ -651,10 +623,10 @@ impl VisitorMut for Speller<'_> {
         let spelled = match expr {
             Expr::Identifier(ident) => self.spell(ident, None),
             Expr::CompoundIdentifier(path) => {
+                let misread = self.misread_column(path);
                 let spelled = self.spell_path(path);
-                let outer = self.outer_column(path);
-                if let Some(field) = outer.map(|parts| field_of(path, parts)) {
-                    *expr = field;
+                if let Some(parts) = misread.or_else(|| self.outer_column(path)) {
+                    *expr = field_of(path, parts);
                 }
                 spelled
             }

@@ -87,7 +87,9 @@ fn by_name(arguments: Vec<Expr>, fields: &[NestedFieldRef]) -> Option<Vec<Option
         let Value::SingleQuotedString(name) = &name.value else {
             return None;
         };
-        let place = fields.iter().position(|field| field.name == *name)?;
+        let is_alike = |field: &NestedFieldRef| field.name.eq_ignore_ascii_case(name);
+        let exact = fields.iter().position(|field| field.name == *name);
+        let place = exact.or_else(|| fields.iter().position(is_alike))?;
         if given[place].replace(arguments.next()?).is_some() {
             return None;
         }

@@ -42,7 +42,9 @@ const FLOORS: [Floors; 3] = [
         floors: &[
             &["parse", "statement", "of_columns"],
             &["local_time"],
-            &["length", "time_text", "times_inside", "zoned_sum"],
+            &["length", "time_text", "field_match", "zoned_sum"],
+            &["assignment"],
+            &["times_inside"],
             &[
                 "session_zone",
                 "substr",
@@ -55,9 +57,9 @@ const FLOORS: [Floors; 3] = [
                 "aggregate_call",
                 "mergeable_key",
                 "length_product",
+                "decimal_frame",
                 "one_nan",
             ],
-            &["assignment"],
             &[
                 "query_type",
                 "sql_type",
