@@ -77,7 +77,11 @@ pub(crate) fn govern(resolved: Resolved, access: &Access, zone: &Arc<str>) -> Re
     };
     for table in resolved_tables {
         let provider = match table.source {
-            TableOrigin::Context(provider) => provider,
+            TableOrigin::Context {
+                provider,
+                privilege: Privilege::Select,
+            } => in_zone(&table.key, provider, zone)?,
+            TableOrigin::Context { provider, .. } => provider,
             TableOrigin::Lake {
                 found,
                 privilege: Privilege::Select,

@@ -110,7 +110,10 @@ pub(crate) enum TableOrigin {
         metadata_columns: Vec<MetadataColumn>,
     },
     /// The session's or program's own context: not the lake's to govern.
-    Context(Arc<dyn TableProvider>),
+    Context {
+        provider: Arc<dyn TableProvider>,
+        privilege: Privilege,
+    },
 }
 
 /// Everything names of one statement are looked up in.

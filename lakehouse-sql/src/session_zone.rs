@@ -1,8 +1,8 @@
 //! Times with zone, as the session's zone shows them.
 //!
-//! A table stores instants, and the engine would call them UTC: the day, the hour and the local time
-//! of an instant would not be those that were written. So where the session's zone is another one,
-//! its queries read such columns in that zone, and casts to times without zone give the local time,
+//! A table stores instants, and the engine would call them UTC, and those of files by the zone of
+//! whoever wrote them: the day, the hour and the local time of an instant would not be those that
+//! were written. So where the session's zone is another one, its queries read such columns in it, and casts to times without zone give the local time,
 //! which the engine's do not. Casts of texts, and to times with zone, are read by `local_time`.
 
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(crate) fn in_zone(
         .fields()
         .iter()
         .map(|field| zoned(field.data_type(), zone));
-    if is_utc(zone) || zoned.clone().all(|zoned| zoned.is_none()) {
+    if zoned.clone().all(|zoned| zoned.is_none()) {
         return Ok(table);
     }
     let columns = schema.fields().iter().map(|field| {
@@ -64,15 +64,16 @@ pub(crate) fn in_zone(
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
-/// A type with its times with zone in another zone, at every level; `None` when it has none.
+/// A type with its times with zone in `zone`, at every level; `None` when it has none in another.
 fn zoned(data_type: &DataType, zone: &Arc<str>) -> Option<DataType> {
     let inner = |field: &FieldRef| {
         let in_zone = zoned(field.data_type(), zone)?;
         Some(Arc::new(field.as_ref().clone().with_data_type(in_zone)))
     };
     match data_type {
-        DataType::Timestamp(unit, Some(_)) => {
-            Some(DataType::Timestamp(*unit, Some(Arc::clone(zone))))
+        DataType::Timestamp(unit, Some(own)) => {
+            let is_same = own == zone || is_utc(own) && is_utc(zone);
+            (!is_same).then(|| DataType::Timestamp(*unit, Some(Arc::clone(zone))))
         }
         DataType::List(element) => inner(element).map(DataType::List),
         DataType::Map(entries, sorted) => Some(DataType::Map(inner(entries)?, *sorted)),

@@ -558,3 +558,36 @@ async fn values_of_json_maps_are_converted_as_those_of_columns() {
         );
     }
 }
+
+#[tokio::test]
+async fn instants_of_a_file_are_shown_in_the_zone_of_the_session() {
+    let (lake, files) = (lake().await, Files::new());
+    let path = files.path("zone.parquet");
+    let write = format!(
+        "SET TIME ZONE 'Asia/Tokyo'; COPY (SELECT TIMESTAMPTZ '2020-01-01 00:00:00Z' AS z, \
+         [TIMESTAMPTZ '2020-01-01 00:00:00Z'] AS l) TO '{path}'"
+    );
+    lake.run(&write).await;
+    lake.run("CREATE TABLE z (z TIMESTAMP, l ARRAY<TIMESTAMP>)")
+        .await;
+    for (zone, shown, clock) in [
+        ("UTC", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00"),
+        (
+            "America/New_York",
+            "2019-12-31T19:00:00-05:00",
+            "2019-12-31T19:00:00",
+        ),
+    ] {
+        lake.run(&format!("SET TIME ZONE '{zone}'")).await;
+        let read = format!("SELECT z, CAST(z AS TIMESTAMP), l FROM '{path}'");
+        assert_eq!(
+            lake.rows(&read).await,
+            [format!("{shown}|{clock}|[{shown}]")],
+            "{zone}"
+        );
+        lake.run(&format!("COPY z FROM '{path}'")).await;
+        let stored = lake.rows("SELECT * FROM z").await;
+        assert_eq!(stored, [format!("{clock}|[{clock}]")], "{zone}");
+        lake.run("TRUNCATE TABLE z").await;
+    }
+}

@@ -116,7 +116,7 @@ pub(super) async fn resolve_target(
             );
             return Err(at_place(Error::unsupported(message), &path));
         }
-        let replacement = found.add_context_table(&path, provider);
+        let replacement = found.add_context_table(&path, provider, Privilege::Insert);
         rows.insert.table = TableObject::TableName(replacement.name);
         return Ok(InsertForm {
             by_name: rows.by_name,

@@ -277,7 +277,7 @@ async fn look_up(
     }
     if let Some(file) = found.files.get(&path_key(&written.path)) {
         let provider = Arc::clone(file);
-        return Ok(found.add_context_table(&written.path, provider));
+        return Ok(found.add_context_table(&written.path, provider, Privilege::Select));
     }
     if let Some(provider) = context_table(&written.path, scope).await? {
         if version.is_some() {
@@ -286,7 +286,7 @@ async fn look_up(
                 path_text(&written.path)
             )));
         }
-        return Ok(found.add_context_table(&written.path, provider));
+        return Ok(found.add_context_table(&written.path, provider, Privilege::Select));
     }
     let table = match found.loaded.get(&path_key(&written.path)) {
         Some(table) => table.clone(),
@@ -448,6 +448,7 @@ impl Found {
         &mut self,
         path: &[Ident],
         provider: Arc<dyn TableProvider>,
+        privilege: Privilege,
     ) -> Replacement {
         let key = path_key(path);
         let name = ObjectName(vec![quoted_part(&key)]);
@@ -461,7 +462,11 @@ impl Found {
         self.offers.insert(table_key(&name), offer);
         self.spellings
             .insert(table_key(&name), Spellings::of_names(columns));
-        self.add(TableReference::bare(key), TableOrigin::Context(provider));
+        let origin = TableOrigin::Context {
+            provider,
+            privilege,
+        };
+        self.add(TableReference::bare(key), origin);
         Replacement {
             name,
             alias: path.last().cloned(),
@@ -551,7 +556,7 @@ impl Found {
             TableOrigin::Lake {
                 found, privilege, ..
             } => *privilege == wanted_for && is_same(found, wanted),
-            TableOrigin::Context(_) => false,
+            TableOrigin::Context { .. } => false,
         };
         self.tables.iter().find(is_it).map(|table| &table.key)
     }

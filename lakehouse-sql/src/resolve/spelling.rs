@@ -16,16 +16,16 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
     JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
-    Value, VisitorMut,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, Value,
+    VisitorMut,
 };
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::quote;
 
 use crate::constant::keep_zone;
 
-pub(super) use literal::decimal;
 use field_path::field_of;
+pub(super) use literal::decimal;
 use literal::{exact_number, keep_nanoseconds};
 use shown::part_selects;
 pub(crate) use spellings::Spellings;
