@@ -281,3 +281,27 @@ async fn a_catalog_file_that_was_cut_off_says_what_to_do() {
         assert_eq!(std::fs::read(&file).unwrap(), bytes[..kept]);
     }
 }
+
+#[tokio::test]
+async fn a_catalog_file_that_is_gone_says_nothing_of_its_tables() {
+    let folder = TempDir::new().unwrap();
+    let (here, there) = (folder.path().join("lake"), folder.path().join("moved"));
+    let lake = open(here.to_str().unwrap(), true).await.unwrap();
+    use_table(&lake).await;
+    let session = lake.session().unwrap();
+    std::fs::rename(&here, &there).unwrap();
+    for statement in [
+        "DROP TABLE IF EXISTS t",
+        "ALTER TABLE IF EXISTS t DROP COLUMN id",
+        "DROP SCHEMA IF EXISTS s",
+        "INSERT INTO t VALUES (3)",
+        "SELECT * FROM t",
+        "SHOW TABLES",
+    ] {
+        let error = session.sql(statement).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{statement}: {error}");
+        assert!(error.to_string().contains("moved or removed"), "{error}");
+    }
+    std::fs::rename(&there, &here).unwrap();
+    assert_eq!(rows(&lake, "SELECT sum(id) FROM t").await, ["3"]);
+}
