@@ -3,6 +3,7 @@
 mod asked;
 mod find;
 mod folder;
+mod folder_property;
 pub(crate) mod foreign_type;
 mod memory;
 mod metadata_file;
@@ -27,6 +28,7 @@ use crate::settings::CacheSettings;
 use crate::storage::Storage;
 pub use asked::{AskedSwap, SwapTrace};
 pub use find::{find_metadata_file, load_by_metadata_file};
+pub(crate) use folder_property::{check_folders, metadata_folder, stated_folder};
 pub use memory::{MEMORY_WAREHOUSE, MemoryCatalog, MemoryPointers};
 pub(crate) use metadata_file::to_value as metadata_json;
 pub use pointer::{

@@ -39,7 +39,7 @@ impl Commits {
     /// location that holds files, and required columns that another branch does not have; what the
     /// format refuses.
     pub async fn stage_replacement(&self, base: &Table, new: NewTable) -> Result<ReplaceTable> {
-        properties::refuse_reserved(new.properties.keys())?;
+        properties::check_new(&new.properties)?;
         let mut updates = evolution::replacement(base.metadata(), &new)?;
         let location = new
             .location
