@@ -202,7 +202,10 @@ async fn encode(
     let spec = metadata.partition_spec_by_id(spec_id).ok_or_else(|| {
         Error::new(
             ErrorKind::Conflict,
-            format!("partition spec {spec_id}, which the files were written with, was removed"),
+            format!(
+                "partition spec {spec_id}, which the files were written with, was removed; \
+                 nothing was changed, try again"
+            ),
         )
     })?;
     let (schema, partition_type) = schema_of(metadata, spec)?;

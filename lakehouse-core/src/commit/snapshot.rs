@@ -386,13 +386,15 @@ impl StagedSnapshot {
         if metadata.uuid() != self.change.table_uuid {
             return Err(Error::new(
                 ErrorKind::Conflict,
-                "the table was dropped and made anew while rows were written to it",
+                "the table was dropped and made anew while rows were written to it; \
+                 nothing was changed, try again",
             ));
         }
         if metadata.format_version() != self.format_version {
             return Err(Error::new(
                 ErrorKind::Conflict,
-                "the table's format version was raised while rows were written to it; write again",
+                "the table's format version was raised while rows were written to it; nothing was \
+                 changed, try again",
             ));
         }
         Ok(())

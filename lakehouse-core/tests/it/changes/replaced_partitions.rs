@@ -227,7 +227,7 @@ async fn t16_files_of_another_spec_that_came_meanwhile_conflict_unless_they_are_
                     let text = if level == Isolation::None {
                         "of another partitioning"
                     } else {
-                        "conflicting file"
+                        "conflicting data"
                     };
                     refused(committed, ErrorKind::Conflict, text);
                 }
