@@ -61,9 +61,9 @@ impl Commits {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no such namespace; [`ErrorKind::InvalidInput`] for
-    /// reserved properties, folders that are no locations, or a location that holds files; [`ErrorKind::Unsupported`] for
-    /// partitions by the values of a `fixed` column, which Iceberg's Java library cannot read; what
-    /// the format refuses.
+    /// reserved properties, folders that are no locations, or a location that holds files;
+    /// [`ErrorKind::Unsupported`] for partitions by the values of a `fixed` column, which Iceberg's
+    /// Java library cannot read; what the format refuses.
     pub async fn stage(
         &self,
         catalog: &Arc<dyn Catalog>,
