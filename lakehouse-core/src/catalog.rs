@@ -12,6 +12,7 @@ pub(crate) mod nano_default;
 mod pointer;
 mod sqlite;
 pub(crate) mod unwritten_default;
+mod void_partition;
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug};
