@@ -497,9 +497,15 @@ impl Found {
         }
         let namespace = dotted(ident.namespace());
         let catalog = found.catalog_name.clone();
-        let spellings = match &found.selector {
-            Some(Selector::Metadata(kind)) => {
+        let own = ident.name().to_lowercase();
+        let is_own = |part: &Ident| part.value.to_lowercase() == own;
+        let spellings = match (&found.selector, path) {
+            (Some(Selector::Metadata(kind)), _) => {
                 Spellings::of_fields(kind.schema(&found.table)?.fields())
+            }
+            // A name that goes on behind the table's.
+            (_, [.., table, version]) if is_own(table) && !is_own(version) => {
+                Spellings::of_schema(found.table.schema()).of_version(&table.value, &version.value)
             }
             _ => Spellings::of_schema(found.table.schema()),
         };
