@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lakehouse_core::catalog::{Catalog, CatalogParts};
+use lakehouse_core::clock::check_clock;
 use lakehouse_core::commit::Commits;
 use lakehouse_core::governance::{AdmitAll, PolicySource};
 use lakehouse_core::lake::{Lake, LakeParts};
@@ -137,7 +138,7 @@ impl LakehouseBuilder {
     ///
     /// # Errors
     /// As [`Lakehouse::open`]; also when there is no catalog, several and no default one, or two of
-    /// one name.
+    /// one name, for settings out of their range, and for a clock that nobody has set.
     pub async fn build(self) -> Result<Lakehouse> {
         #[cfg(feature = "aws")]
         let this = self.with_glue()?;
@@ -164,7 +165,9 @@ impl LakehouseBuilder {
     }
 
     async fn build_all(self) -> Result<Lakehouse> {
+        self.settings.check()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        check_clock(clock.as_ref())?;
         let storage = match self.storage {
             Some(storage) => storage,
             None => Storage::new(clock.as_ref(), self.settings.durability)?,

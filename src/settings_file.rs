@@ -24,11 +24,14 @@ pub fn read_settings(path: impl AsRef<Path>) -> Result<Settings> {
     let path = path.as_ref();
     let at = |error: Error| error.with_context("settings file", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| at(error.into()))?;
+    // Editors put the mark of UTF-8 before a text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let extension = path.extension().and_then(|extension| extension.to_str());
     let parsed = match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("json") => serde_json::from_str(&text)
+        Some("json") if text.trim().is_empty() => Ok(Settings::default()),
+        Some("json") => serde_json::from_str(text)
             .map_err(|error| Error::invalid(format!("invalid settings: {error}"))),
-        Some("toml") => toml::from_str(&text).map_err(|error| invalid_toml(&text, &error)),
+        Some("toml") => toml::from_str(text).map_err(|error| invalid_toml(text, &error)),
         _ => Err(Error::invalid(
             "expected a settings file named *.json or *.toml",
         )),

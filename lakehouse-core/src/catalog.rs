@@ -3,13 +3,16 @@
 mod asked;
 mod find;
 mod folder;
+mod folder_property;
 pub(crate) mod foreign_type;
+mod later_clock;
 mod memory;
 mod metadata_file;
 pub(crate) mod nano_default;
 mod pointer;
 mod sqlite;
 pub(crate) mod unwritten_default;
+mod void_partition;
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug};
@@ -27,6 +30,8 @@ use crate::settings::CacheSettings;
 use crate::storage::Storage;
 pub use asked::{AskedSwap, SwapTrace};
 pub use find::{find_metadata_file, load_by_metadata_file};
+pub(crate) use folder_property::{check_folders, metadata_folder, stated_folder};
+pub(crate) use later_clock::build_on;
 pub use memory::{MEMORY_WAREHOUSE, MemoryCatalog, MemoryPointers};
 pub(crate) use metadata_file::to_value as metadata_json;
 pub use pointer::{

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 pub use glue::{GlueSettings, S3PrefixSettings};
 
+use crate::error::{Error, Result};
+
 /// Everything a lake can be told as data, the form of a JSON or TOML file.
 ///
 /// Each field has a default, so an empty file is a valid one. Unknown keys are refused, because a
@@ -34,20 +36,48 @@ pub struct Settings {
     pub memory_budget_bytes: Option<u64>,
     /// Spilling to disk.
     pub spill: SpillSettings,
-    /// Partitions a query is executed in; unset takes the number of cores.
+    /// Partitions a query is executed in, from 1 to [`PARALLELISM_MAX`]; unset takes the number of
+    /// cores.
     pub parallelism: Option<usize>,
     /// Caches that sessions share.
     pub caches: CacheSettings,
     /// Whether a commit waits until its files are on the disk.
     pub durability: Durability,
-    /// Rows per batch of query execution.
+    /// Rows per batch of query execution, from 1 to [`BATCH_ROWS_MAX`].
     pub batch_size: Option<usize>,
 }
+
+/// The most rows per batch: operators make room for a batch before they have its rows.
+pub const BATCH_ROWS_MAX: usize = 1 << 20;
+
+/// The most partitions that a query is executed in: each has tasks and buffers of its own.
+pub const PARALLELISM_MAX: usize = 1 << 12;
 
 /// What columns may take in memory where nothing is said about memory.
 const COLUMN_CACHE_BYTES: u64 = 1 << 30;
 
 impl Settings {
+    /// Refuses numbers that nothing can be executed with.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::InvalidInput`] with key, value and range.
+    pub fn check(&self) -> Result<()> {
+        let counts = [
+            ("batch_size", self.batch_size, BATCH_ROWS_MAX),
+            ("parallelism", self.parallelism, PARALLELISM_MAX),
+        ];
+        for (key, count, max) in counts {
+            if let Some(count) = count
+                && !(1..=max).contains(&count)
+            {
+                return Err(Error::invalid(format!(
+                    "the setting {key} must be from 1 to {max}, it is {count}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The most that decoded columns of data files may take in memory, in bytes.
     #[must_use]
     pub fn column_cache_bytes(&self) -> u64 {

@@ -16,6 +16,7 @@ use lakehouse_core::governance::Principal;
 use lakehouse_core::lake::{DEFAULT_NAMESPACE, Lake, dotted};
 use lakehouse_core::name::hint;
 use lakehouse_core::provider::{Access, LakeCatalog, transform_functions};
+use lakehouse_core::settings::{BATCH_ROWS_MAX, PARALLELISM_MAX};
 
 use crate::aggregate_filter::AggregateFilterRule;
 use crate::aggregate_order::AggregateOrderRule;
@@ -98,11 +99,11 @@ const ENGINE_TIME_ZONE: &str = "datafusion.execution.time_zone";
 /// Settings of the engine by which the lake's names and texts are read: other values would make
 /// statements mean something else, or find nothing.
 const FIXED: &[&str] = &["datafusion.catalog.", "datafusion.sql_parser."];
-/// The engine's name of the rows of a batch, of which there must be one at least.
-const BATCH_ROWS: &str = "datafusion.execution.batch_size";
-
-/// Operators make room for a batch before they have its rows.
-const BATCH_ROWS_MAX: u64 = 1 << 20;
+/// The engine's settings that are counts, with the most of each; there is one at least.
+const COUNTS: &[(&str, usize)] = &[
+    ("datafusion.execution.batch_size", BATCH_ROWS_MAX),
+    ("datafusion.execution.target_partitions", PARALLELISM_MAX),
+];
 
 /// The engine's name of the choice between hashing and merging, for all joins.
 const HASH_JOINS: &str = "datafusion.optimizer.prefer_hash_join";
@@ -332,13 +333,8 @@ impl Environment {
                      with a memory budget, joins that do not fit are merged where that is safe"
                 )))
             }
-            (BATCH_ROWS, Some(value)) if value.trim() == "0" => Err(Error::invalid(
-                "datafusion.execution.batch_size must be 1 at least",
-            )),
-            (BATCH_ROWS, Some(value)) if is_above(&value, BATCH_ROWS_MAX) => Err(Error::invalid(
-                format!("datafusion.execution.batch_size must be {BATCH_ROWS_MAX} at most"),
-            )),
             (engine, Some(value)) if engine.starts_with("datafusion.") => {
+                check_count(engine, &value)?;
                 self.set_engine_option(engine, &value)
             }
             (engine, None) if engine.starts_with("datafusion.") => self.reset_engine_option(engine),
@@ -403,10 +399,18 @@ impl Environment {
     }
 }
 
-/// Whether a text is a number, and too large.
-fn is_above(text: &str, largest: u64) -> bool {
-    let number = text.trim().parse::<u64>();
-    number.is_ok_and(|number| number > largest)
+/// Refuses a count of the engine that nothing can be executed with; what is no number the engine
+/// refuses.
+fn check_count(name: &str, value: &str) -> Result<()> {
+    let known = COUNTS.iter().find(|(known, _)| *known == name);
+    let (Some((_, max)), Ok(count)) = (known, value.trim().parse::<usize>()) else {
+        return Ok(());
+    };
+    match count {
+        0 => Err(Error::invalid(format!("{name} must be 1 at least"))),
+        count if count > *max => Err(Error::invalid(format!("{name} must be {max} at most"))),
+        _ => Ok(()),
+    }
 }
 
 /// Registers the lake's functions, in place of the engine's own of the same name.

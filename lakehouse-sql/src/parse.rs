@@ -37,6 +37,8 @@ use crate::statement::{self, Statement};
 /// clause that is SQL but not offered. Both name line and column, in the message and in the
 /// context pairs `line` and `column`.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
+    // Editors put the mark of UTF-8 before a script.
+    let sql = sql.strip_prefix('\u{feff}').unwrap_or(sql);
     let tokens = Tokenizer::new(&DIALECT, sql)
         .tokenize_with_location()
         .map_err(|error| invalid_at(error.location, error.message))?;

@@ -12,6 +12,7 @@ mod insert;
 mod inserted_value;
 mod metadata_column;
 mod named_join;
+mod read_file;
 mod relation;
 mod scalar_call;
 mod session_table;

@@ -310,6 +310,47 @@ async fn an_empty_file_has_no_rows() {
 }
 
 #[tokio::test]
+async fn a_file_of_no_bytes_that_needs_some_is_refused() {
+    let (lake, files) = (lake().await, Files::new());
+    for name in ["a.parquet", "a.csv.gz", "a.json.zst"] {
+        let path = files.write(name, "");
+        for columns in ["", "(id)"] {
+            let error = lake.fails(&format!("COPY t {columns} FROM '{path}'")).await;
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            let text = error.to_string();
+            assert!(text.contains("0 bytes") && text.contains(&path), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_regular_file_is_refused() {
+    let (lake, files) = (lake().await, Files::new());
+    let pipe = files.path("a.csv");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let link = files.path("link.csv");
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    for statement in [
+        format!("COPY t FROM '{pipe}'"),
+        format!("COPY t (id) FROM '{link}'"),
+        format!("COPY t FROM 'file://{pipe}'"),
+        format!("SELECT * FROM '{pipe}'"),
+        format!("INSERT INTO t SELECT * FROM '{link}'"),
+        format!("CREATE EXTERNAL TABLE e (id INT) STORED AS CSV LOCATION '{pipe}'"),
+    ] {
+        let error = lake.fails(&statement).await;
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{statement}: {error}");
+        let text = error.to_string();
+        assert!(text.contains("this is a pipe"), "{statement}: {text}");
+        assert!(text.contains("csv"), "{statement}: {text}");
+    }
+    let error = lake.fails("COPY t FROM '/dev/null' (FORMAT csv)").await;
+    assert!(error.to_string().contains("this is a device"), "{error}");
+    assert_eq!(lake.one("SELECT count(*) FROM t.snapshots").await, "0");
+}
+
+#[tokio::test]
 async fn a_copy_goes_into_a_branch() {
     let (lake, files) = (lake().await, Files::new());
     lake.run("INSERT INTO t (id) VALUES (1); ALTER TABLE t CREATE BRANCH b")

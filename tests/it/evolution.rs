@@ -23,6 +23,49 @@ const TABLES: u32 = 24;
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 #[tokio::test]
+async fn a_table_whose_times_lie_ahead_of_the_machines_clock_is_changed_as_others() {
+    let lake = TestLake::folder().await;
+    let ahead_ms = SystemClock.now_ms() + 3_600_000;
+    lake.clock.set_ms(ahead_ms);
+    lake.run("CREATE TABLE t (id INT); INSERT INTO t VALUES (1)")
+        .await;
+    lake.clock.advance_ms(1_000);
+    lake.run("INSERT INTO t VALUES (2)").await;
+    let first = lake.one("SELECT min_by(snapshot_id, committed_at) FROM t.snapshots");
+    let first = first.await;
+    // This machine's clock is right.
+    lake.clock.set_ms(SystemClock.now_ms());
+    let before = lake.rows("SELECT * FROM t.history").await;
+    lake.run(
+        "ALTER TABLE t ADD COLUMN c INT; ALTER TABLE t SET TBLPROPERTIES ('a' = 'b'); \
+         ALTER TABLE t CREATE BRANCH b; ALTER TABLE t CREATE TAG g; \
+         INSERT INTO t.branch_b VALUES (3, 3); INSERT INTO t VALUES (4, 4)",
+    )
+    .await;
+    // What was logged keeps its time, and no time goes back.
+    let after = lake.rows("SELECT * FROM t.history").await;
+    assert_eq!(after[..2], before);
+    let moved = format!("CALL system.rollback_to_snapshot('t', {first})");
+    lake.run(&moved).await;
+    lake.run("CALL system.fast_forward('t', 'main', 'b')").await;
+    lake.run("CREATE OR REPLACE TABLE t AS SELECT 9 AS id")
+        .await;
+    let table = lake.lake.table("t").await.unwrap();
+    let times = table.metadata().history().iter();
+    let times: Vec<i64> = times.map(|entry| entry.timestamp_ms()).collect();
+    assert_eq!(times.len(), 6);
+    assert_eq!(times[..2], [ahead_ms, ahead_ms + 1_000]);
+    assert!(times.is_sorted(), "{times:?}");
+    assert!(table.metadata().last_updated_ms() >= times[5]);
+    let lake = lake.reopened().await;
+    assert_eq!(lake.rows("SELECT id FROM t").await, ["9"]);
+    assert_eq!(
+        lake.sorted("SELECT id FROM t.branch_b").await,
+        ["1", "2", "3"]
+    );
+}
+
+#[tokio::test]
 async fn s04_rows_written_with_the_old_columns_come_into_the_new_ones() {
     let lake = TestLake::memory().await;
     lake.run(

@@ -8,6 +8,7 @@ use lakehouse::core::clock::SystemClock;
 use lakehouse::core::runtime::spawn;
 use lakehouse::core::settings::CatalogSettings;
 use lakehouse::{Error, ErrorKind, Lakehouse, Settings};
+use lakehouse_testkit::FakeClock;
 use tempfile::TempDir;
 
 use crate::lake::{files_below, rows_of, settings};
@@ -281,4 +282,103 @@ async fn a_catalog_file_that_was_cut_off_says_what_to_do() {
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes[..kept]);
     }
+}
+
+#[tokio::test]
+async fn a_catalog_file_that_is_gone_says_nothing_of_its_tables() {
+    let folder = TempDir::new().unwrap();
+    let (here, there) = (folder.path().join("lake"), folder.path().join("moved"));
+    let lake = open(here.to_str().unwrap(), true).await.unwrap();
+    use_table(&lake).await;
+    let session = lake.session().unwrap();
+    std::fs::rename(&here, &there).unwrap();
+    for statement in [
+        "DROP TABLE IF EXISTS t",
+        "ALTER TABLE IF EXISTS t DROP COLUMN id",
+        "DROP SCHEMA IF EXISTS s",
+        "INSERT INTO t VALUES (3)",
+        "SELECT * FROM t",
+        "SHOW TABLES",
+    ] {
+        let error = session.sql(statement).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{statement}: {error}");
+        assert!(error.to_string().contains("moved or removed"), "{error}");
+    }
+    std::fs::rename(&there, &here).unwrap();
+    assert_eq!(rows(&lake, "SELECT sum(id) FROM t").await, ["3"]);
+}
+
+#[tokio::test]
+async fn settings_out_of_their_range_are_refused_before_anything_is_made() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path().join("lake");
+    let of = |batch_size, parallelism| Settings {
+        batch_size,
+        parallelism,
+        ..settings()
+    };
+    for (wanted, message) in [
+        (
+            of(Some(0), None),
+            "batch_size must be from 1 to 1048576, it is 0",
+        ),
+        (of(Some((1 << 20) + 1), None), "it is 1048577"),
+        (
+            of(None, Some(0)),
+            "parallelism must be from 1 to 4096, it is 0",
+        ),
+        (
+            of(None, Some(usize::MAX)),
+            "parallelism must be from 1 to 4096",
+        ),
+    ] {
+        let builder = Lakehouse::builder().location(place.to_str().unwrap());
+        let error = builder.settings(wanted).build().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        assert!(error.message().contains(message), "{error}");
+        assert!(!place.exists());
+    }
+    let builder = Lakehouse::builder().location("memory:");
+    let largest = builder.settings(of(Some(1 << 20), Some(64))).build().await;
+    assert_eq!(rows(&largest.unwrap(), "SELECT 1").await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_nobody_set_is_refused() {
+    for (now_ms, message) in [(-1, "before 1970"), (i64::MAX, "after 2261")] {
+        let builder = Lakehouse::builder().location("memory:");
+        let builder = builder.clock(Arc::new(FakeClock::new(now_ms, 1)));
+        let error = builder.build().await.unwrap_err();
+        assert!(error.message().contains(message), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_mark_of_utf_8_before_a_text_is_no_part_of_it() {
+    let folder = TempDir::new().unwrap();
+    for (name, text) in [
+        ("a.json", "\u{feff}{ \"batch_size\": 7 }"),
+        ("a.toml", "\u{feff}batch_size = 7"),
+    ] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let read = lakehouse::read_settings(&file).unwrap();
+        assert_eq!(read.batch_size, Some(7), "{name}");
+    }
+    let empty = folder.path().join("empty.json");
+    std::fs::write(&empty, "\n").unwrap();
+    assert_eq!(
+        lakehouse::read_settings(&empty).unwrap(),
+        Settings::default()
+    );
+
+    let lake = open("memory:", true).await.unwrap();
+    assert_eq!(rows(&lake, "\u{feff}SELECT 1").await, ["1"]);
+    let error = lake
+        .session()
+        .unwrap()
+        .sql("\u{feff}SELCT 1")
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("line 1, column 1"), "{error}");
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use iceberg::spec::TableMetadata;
 use serde_json::Value;
 
-use super::{nano_default, unwritten_default};
+use super::{nano_default, unwritten_default, void_partition};
 use crate::error::{Error, Result};
 
 /// The property that says which fields have a type of this kind: a JSON object from field ids to
@@ -109,7 +109,8 @@ pub(crate) fn foreign_types(metadata: &TableMetadata) -> Result<BTreeMap<i32, St
     }
 }
 
-/// Refuses to write to a table with such types, or with defaults that cannot be written.
+/// Refuses to write to a table with such types, or with defaults or a partitioning that cannot be
+/// written.
 ///
 /// # Errors
 /// [`crate::error::ErrorKind::Unsupported`], with the types.
@@ -117,6 +118,7 @@ pub(crate) fn refuse_write(metadata: &TableMetadata) -> Result<()> {
     let types = foreign_types(metadata)?;
     if types.is_empty() {
         nano_default::refuse_write(metadata)?;
+        void_partition::refuse_write(metadata)?;
         return unwritten_default::refuse_write(metadata);
     }
     let mut names: Vec<String> = types.into_values().collect();

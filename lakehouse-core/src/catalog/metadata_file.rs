@@ -14,6 +14,7 @@ use iceberg::spec::TableMetadata;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::folder_property::metadata_folder;
 use super::foreign_type;
 use crate::cache::ByteCache;
 use crate::clock::Clock;
@@ -95,7 +96,7 @@ impl MetadataFiles {
         foreign_type::refuse_write(metadata)?;
         let gzip = decode::is_gzip_asked(metadata.properties())?;
         let name = metadata_file_name(predecessor, clock.new_uuid(), gzip)?;
-        let location = join(&metadata_folder(metadata), &name);
+        let location = join(&metadata_folder(metadata)?, &name);
         let slashed = {
             let known = self.slashed.lock().unwrap_or_else(PoisonError::into_inner);
             known.get(&metadata.uuid()).cloned()
@@ -156,15 +157,6 @@ pub(super) async fn read(storage: &Storage, location: &str) -> Result<TableMetad
 fn decode_at<'a>(bytes: &'a [u8], location: &str) -> Result<(TableMetadata, Cow<'a, [u8]>)> {
     runtime::contained(|| decode::decode(bytes))
         .map_err(|error| error.with_context("metadata file", location))
-}
-
-/// The folder of a table's metadata files: `write.metadata.path`, else `metadata` in its folder.
-fn metadata_folder(metadata: &TableMetadata) -> String {
-    metadata
-        .properties()
-        .get("write.metadata.path")
-        .filter(|path| !path.is_empty())
-        .map_or_else(|| join(metadata.location(), "metadata"), String::clone)
 }
 
 /// `metadata` with `updated_at_ms` as the time of its last change, and of its last log entries

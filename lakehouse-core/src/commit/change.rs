@@ -15,7 +15,7 @@ use super::references::{DropReference, SetReference};
 use super::replace::ReplaceTable;
 use super::rewrite_manifests::RewriteManifests;
 use super::rollback::{RollbackToSnapshot, RollbackToTimestamp, SetCurrentSnapshot};
-use crate::catalog::{AskedSwap, SwapTrace, TablePointer};
+use crate::catalog::{AskedSwap, SwapTrace, TablePointer, build_on};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{MAIN_BRANCH, Table};
 
@@ -213,11 +213,11 @@ impl Step {
 
 /// Applies updates as a catalog does, to see whether they can be and what follows.
 pub(super) fn apply(metadata: &TableMetadata, updates: &[TableUpdate]) -> Result<TableMetadata> {
-    let mut builder = metadata.clone().into_builder(None);
-    for update in updates {
-        builder = update.clone().apply(builder).map_err(unfit)?;
-    }
-    Ok(builder.build().map_err(unfit)?.metadata)
+    let built = build_on(metadata, None, |builder| {
+        let mut updates = updates.iter().cloned();
+        updates.try_fold(builder, |builder, update| update.apply(builder))
+    });
+    Ok(built.map_err(unfit)?.metadata)
 }
 
 /// The format crate's error about updates that it cannot apply: it calls them bad data, though the

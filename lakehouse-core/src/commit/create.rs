@@ -61,16 +61,16 @@ impl Commits {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no such namespace; [`ErrorKind::InvalidInput`] for
-    /// reserved properties, or a location that holds files; [`ErrorKind::Unsupported`] for
-    /// partitions by the values of a `fixed` column, which Iceberg's Java library cannot read; what
-    /// the format refuses.
+    /// reserved properties, folders that are no locations, or a location that holds files;
+    /// [`ErrorKind::Unsupported`] for partitions by the values of a `fixed` column, which Iceberg's
+    /// Java library cannot read; what the format refuses.
     pub async fn stage(
         &self,
         catalog: &Arc<dyn Catalog>,
         ident: &TableIdent,
         new: NewTable,
     ) -> Result<Table> {
-        properties::refuse_reserved(new.properties.keys())?;
+        properties::check_new(&new.properties)?;
         let fields = new.schema.as_struct().fields();
         evolution::check_new_defaults(fields, new.format_version)?;
         if let Some(spec) = &new.partition_spec {

@@ -479,7 +479,8 @@ impl FileChange {
             false => Ok(()),
             true => Err(Error::new(
                 ErrorKind::Conflict,
-                "the table's columns were replaced by others while rows were written to it",
+                "the table's columns were replaced by others while rows were written to it; \
+                 nothing was changed, try again",
             )),
         }
     }

@@ -22,7 +22,7 @@ use super::replace::ReplaceTable;
 use super::retry::RetryPolicy;
 use super::snapshot::StagedSnapshot;
 use super::{Committed, cleanup};
-use crate::catalog::{Catalog, CommitOutcome, SwapTrace, TablePointer, Turn};
+use crate::catalog::{Catalog, CommitOutcome, SwapTrace, TablePointer, Turn, build_on};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::TableIdent;
@@ -416,13 +416,11 @@ impl Leader<'_> {
             return Ok((step, state.clone()));
         };
         let snapshot_id = Some(snapshot.snapshot_id());
-        let builder = TableMetadata::clone(state.metadata()).into_builder(None);
-        let built = match &change.stage {
-            Some(_) => builder.add_snapshot(snapshot)?,
+        let built = build_on(state.metadata(), None, |builder| match &change.stage {
+            Some(_) => builder.add_snapshot(snapshot),
             // Keeps the retention of the branch.
-            None => builder.set_branch_snapshot(snapshot, &branch)?,
-        };
-        let built = built.build()?;
+            None => builder.set_branch_snapshot(snapshot, &branch),
+        })?;
         updates.extend(built.changes);
         let step = Step {
             updates,

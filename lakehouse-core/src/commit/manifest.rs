@@ -15,6 +15,7 @@ use iceberg::spec::{
 };
 
 use self::fixed_values::FixedValues;
+use crate::catalog::metadata_folder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{self, ManifestCache, PlacedFile, promoted};
 use crate::storage::{Storage, join};
@@ -27,15 +28,6 @@ const MANIFEST_FILES_MAX: usize = 10_000;
 /// What an added entry is written with so that its sequence number is inherited from the manifest
 /// list, which makes manifests reusable when a commit is tried again.
 pub(super) const INHERITED_SEQUENCE_NUMBER: i64 = -1;
-
-/// The folder of a table's metadata files.
-pub(super) fn metadata_folder(metadata: &TableMetadata) -> String {
-    metadata
-        .properties()
-        .get("write.metadata.path")
-        .cloned()
-        .unwrap_or_else(|| join(metadata.location(), "metadata"))
-}
 
 /// One entry of a manifest to write.
 #[derive(Debug)]
@@ -125,7 +117,7 @@ impl ManifestFiles {
         drafts: &[Draft],
     ) -> Result<ManifestFile> {
         let name = format!("{}-m{}.avro", self.name_prefix, self.written.len());
-        let location = join(&metadata_folder(metadata), &name);
+        let location = join(&metadata_folder(metadata)?, &name);
         let encoded = encode(metadata, spec_id, content, self.snapshot_id, drafts).await;
         let (mut manifest, bytes) = encoded?;
         manifest.manifest_path.clone_from(&location);
@@ -210,7 +202,10 @@ async fn encode(
     let spec = metadata.partition_spec_by_id(spec_id).ok_or_else(|| {
         Error::new(
             ErrorKind::Conflict,
-            format!("partition spec {spec_id}, which the files were written with, was removed"),
+            format!(
+                "partition spec {spec_id}, which the files were written with, was removed; \
+                 nothing was changed, try again"
+            ),
         )
     })?;
     let (schema, partition_type) = schema_of(metadata, spec)?;

@@ -7,6 +7,7 @@ use iceberg::spec::TableProperties;
 
 use super::change::Step;
 use super::evolution;
+use crate::catalog::check_folders;
 use crate::error::{Error, Result};
 use crate::table::Table;
 
@@ -33,6 +34,7 @@ impl SetProperties {
             .iter()
             .filter(|(key, _)| *key != FORMAT_VERSION);
         refuse_reserved(settings.clone().map(|(key, _)| key))?;
+        check_folders(&self.properties)?;
         let mut updates = match self.properties.get(FORMAT_VERSION) {
             Some(version) => evolution::upgrade(version, table.metadata())?,
             None => Vec::new(),
@@ -72,8 +74,14 @@ impl RemoveProperties {
     }
 }
 
+/// Checks the properties of a new definition.
+pub(super) fn check_new(properties: &HashMap<String, String>) -> Result<()> {
+    refuse_reserved(properties.keys())?;
+    check_folders(properties)
+}
+
 /// Refuses keys that name a state of the table and not a setting.
-pub(super) fn refuse_reserved<'a>(keys: impl Iterator<Item = &'a String>) -> Result<()> {
+fn refuse_reserved<'a>(keys: impl Iterator<Item = &'a String>) -> Result<()> {
     for key in keys {
         if TableProperties::RESERVED_PROPERTIES.contains(&key.as_str()) {
             return Err(Error::invalid(format!(

@@ -8,6 +8,7 @@ use iceberg::spec::{ManifestContentType, ManifestFile, Operation};
 use super::file_change::{FileChange, Kind};
 use super::manifest::{Draft, ManifestFiles, ManifestKey, has_live_files};
 use super::summary::partition_text;
+use super::validate::lost;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{
     DeleteKind, MANIFEST_READS_MAX, ManifestCache, Matched, PartitionSet, PlacedFile, Predicate,
@@ -213,10 +214,8 @@ impl Removal {
             }
         }
         if let Some(path) = missing(&named, &outcomes) {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "a data file that the change replaces is no longer there: another commit removed \
-                 it (missing required files to delete)",
+            return Err(lost(
+                "it removed a data file that the change replaces (missing files to delete)",
             )
             .with_context("file", path));
         }
@@ -373,10 +372,8 @@ impl Removal {
         }
         match missing.into_iter().next() {
             None => Ok(()),
-            Some((path, _)) => Err(Error::new(
-                ErrorKind::Conflict,
-                "deletes that the change replaces are no longer there: another commit removed or \
-                 replaced them (missing required files to delete)",
+            Some((path, _)) => Err(lost(
+                "it removed or replaced deletes that the change replaces (missing files to delete)",
             )
             .with_context("file", path)),
         }

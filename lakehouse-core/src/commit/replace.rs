@@ -10,7 +10,7 @@ use super::create::check_empty;
 use super::file_change::FileChange;
 use super::readable::require_readable_branches;
 use super::{Commits, FilesOnFailure, NewTable, evolution, properties};
-use crate::catalog::TablePointer;
+use crate::catalog::{TablePointer, build_on};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{MAIN_BRANCH, Table};
 use crate::write::WrittenFile;
@@ -39,7 +39,7 @@ impl Commits {
     /// location that holds files, and required columns that another branch does not have; what the
     /// format refuses.
     pub async fn stage_replacement(&self, base: &Table, new: NewTable) -> Result<ReplaceTable> {
-        properties::refuse_reserved(new.properties.keys())?;
+        properties::check_new(&new.properties)?;
         let mut updates = evolution::replacement(base.metadata(), &new)?;
         let location = new
             .location
@@ -126,10 +126,9 @@ impl ReplaceTable {
     ) -> Result<(Step, TableMetadata)> {
         let snapshot_id = snapshot.snapshot_id();
         // Keeps the retention of the branch.
-        let builder = definition.clone().into_builder(None);
-        let built = builder
-            .set_branch_snapshot(snapshot, MAIN_BRANCH)?
-            .build()?;
+        let built = build_on(definition, None, |builder| {
+            builder.set_branch_snapshot(snapshot, MAIN_BRANCH)
+        })?;
         let mut updates = self.updates.clone();
         updates.extend(built.changes);
         let step = Step {

@@ -15,6 +15,7 @@ use super::removal::{Ground, Remaining, Removal};
 use super::rewrite_manifests::Gathered;
 use super::summary::{self, ManifestCounts, Tally};
 use super::validate::Validation;
+use crate::catalog::metadata_folder;
 use crate::clock::{Clock, new_snapshot_id};
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::ManifestCache;
@@ -228,7 +229,7 @@ impl StagedSnapshot {
             first_row_id: metadata.next_row_id(),
         };
         let (bytes, assigned_rows) = manifest::encode_list(header, manifests).await?;
-        let location = self.next_list(metadata);
+        let location = self.next_list(metadata)?;
         self.current.insert(location.clone());
         storage.write_new(&location, bytes).await?;
         storage.sync([location.as_str()]).await?;
@@ -367,16 +368,16 @@ impl StagedSnapshot {
         })
     }
 
-    fn next_list(&mut self, metadata: &TableMetadata) -> String {
+    fn next_list(&mut self, metadata: &TableMetadata) -> Result<String> {
         let name = format!(
             "snap-{}-{}-{}.avro",
             self.snapshot_id,
             self.list_locations.len() + 1,
             self.commit_id
         );
-        let location = join(&manifest::metadata_folder(metadata), &name);
+        let location = join(&metadata_folder(metadata)?, &name);
         self.list_locations.push(location.clone());
-        location
+        Ok(location)
     }
 
     /// The files were written for one table in one format: a table of the same name that came
@@ -385,13 +386,15 @@ impl StagedSnapshot {
         if metadata.uuid() != self.change.table_uuid {
             return Err(Error::new(
                 ErrorKind::Conflict,
-                "the table was dropped and made anew while rows were written to it",
+                "the table was dropped and made anew while rows were written to it; \
+                 nothing was changed, try again",
             ));
         }
         if metadata.format_version() != self.format_version {
             return Err(Error::new(
                 ErrorKind::Conflict,
-                "the table's format version was raised while rows were written to it; write again",
+                "the table's format version was raised while rows were written to it; nothing was \
+                 changed, try again",
             ));
         }
         Ok(())

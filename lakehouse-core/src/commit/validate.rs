@@ -19,8 +19,8 @@ use crate::scan::{
 use crate::table::Table;
 
 /// What is said where rows that a subquery read are others by now.
-const READ_ROWS: &str = "another commit added, changed or deleted rows of the table that the statement read beside \
-     those it changes, as in a subquery (serializable isolation)";
+const READ_ROWS: &str = "it added, changed or deleted rows of the table that the statement read beside those it \
+     changes, as in a subquery (serializable isolation)";
 
 /// The rows that a check is about.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ fn since<'a>(
                 format!(
                     "cannot determine the history between {base}, which the change read, and the \
                      branch's head: snapshots between them have expired, or the branch was moved; \
-                     read again"
+                     nothing was changed, try again"
                 ),
             ));
         };
@@ -334,24 +334,22 @@ impl<'a> Checks<'a> {
                             .as_ref()
                             .filter(|scope| scope.may_hold(&file)),
                         &file,
-                        "found a conflicting file that can contain records matching the change's \
-                         filter: another commit added it (NoConflictingData)",
+                        "it added rows that may match the change's filter (conflicting data)",
                     )?;
                 }
                 ManifestStatus::Deleted => {
                     if self.replaced.contains_key(path) {
                         return Err(conflict(
                             &file,
-                            "a data file that the change replaces was removed by another commit \
-                             (missing required files to delete)",
+                            "it removed a data file that the change replaces (missing files to delete)",
                         ));
                     }
                     if self.referenced.contains(path) {
                         if !(is_deletion && self.ignores_deletions) {
                             return Err(conflict(
                                 &file,
-                                "a data file whose rows the change deletes was removed by another \
-                                 commit (missing data files)",
+                                "it removed a data file whose rows the change deletes (missing \
+                                 data files)",
                             ));
                         }
                         gone.push(path.to_owned());
@@ -360,8 +358,7 @@ impl<'a> Checks<'a> {
                     refuse(
                         scope.filter(|scope| scope.may_hold(&file)),
                         &file,
-                        "found a conflicting removed file that can contain records matching the \
-                         change's filter (NoConflictingDeletes)",
+                        "it removed rows that may match the change's filter (conflicting deletes)",
                     )?;
                 }
                 ManifestStatus::Added | ManifestStatus::Existing => {}
@@ -386,8 +383,7 @@ impl<'a> Checks<'a> {
             refuse(
                 scope.filter(|scope| !is_rewrite && scope.may_delete(&file, metadata)),
                 &file,
-                "found new conflicting delete files that can apply to records matching the \
-                 change's filter (NoConflictingDeletes)",
+                "it deleted rows that may match the change's filter (conflicting deletes)",
             )?;
             if file.file().content_type() != DataContentType::PositionDeletes {
                 continue;
@@ -396,8 +392,8 @@ impl<'a> Checks<'a> {
             if let Some(path) = file.first_named(&self.vectors) {
                 return Err(conflict(
                     &file,
-                    "found concurrently added deletes for a data file that gets a deletion vector \
-                     (AddedDVs)",
+                    "it added deletes for a data file that gets a deletion vector (conflicting \
+                     deletion vectors)",
                 )
                 .with_context("data file", path));
             }
@@ -414,9 +410,8 @@ impl<'a> Checks<'a> {
         let index = DeleteIndex::new(&[new], metadata)?;
         for file in self.replaced.values().chain(&self.updated) {
             if let Some(delete) = file.deletes_in(&index)?.iter().next() {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    "cannot commit, found new deletes for a replaced data file",
+                return Err(lost(
+                    "it deleted rows of a data file that the change replaces (new deletes)",
                 )
                 .with_context("file", delete.path())
                 .with_context("data file", file.path()));
@@ -445,13 +440,21 @@ fn adds_rows(snapshot: &Snapshot) -> bool {
     }
 }
 
-fn conflict(file: &PlacedFile, message: &'static str) -> Error {
-    Error::new(ErrorKind::Conflict, message).with_context("file", file.path())
+/// That somebody else's commit came first, and `what` it did.
+pub(super) fn lost(what: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!("another writer was first: {what}; nothing was changed, try again"),
+    )
 }
 
-fn refuse(scope: Option<&Scope<'_>>, file: &PlacedFile, message: &'static str) -> Result<()> {
+fn conflict(file: &PlacedFile, what: &str) -> Error {
+    lost(what).with_context("file", file.path())
+}
+
+fn refuse(scope: Option<&Scope<'_>>, file: &PlacedFile, what: &str) -> Result<()> {
     match scope {
-        Some(scope) => Err(scope.named(conflict(file, message))),
+        Some(scope) => Err(scope.named(conflict(file, what))),
         None => Ok(()),
     }
 }

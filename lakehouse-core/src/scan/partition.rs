@@ -85,6 +85,33 @@ pub(crate) struct TupleFacts<'a> {
     pub(crate) tuple: &'a Struct,
 }
 
+impl TupleFacts<'_> {
+    /// Whether a condition asks for the zero that the partition's value is. As a bound, a zero may
+    /// be either of the two.
+    pub(super) fn is_zero_of(&self, condition: &Predicate) -> bool {
+        let Predicate::Compare {
+            field_id,
+            comparison: Comparison::Eq,
+            literal,
+        } = condition
+        else {
+            return false;
+        };
+        let Some((position, kind)) = self.layout.position(*field_id) else {
+            return false;
+        };
+        let Some(Some(Literal::Primitive(own))) = self.tuple.fields().get(position) else {
+            return false;
+        };
+        match (Value::of(kind, own), Value::of_datum(literal)) {
+            (Some(Value::Float(own)), Some(Value::Float(asked))) => {
+                own == 0.0 && own.to_bits() == asked.to_bits()
+            }
+            _ => false,
+        }
+    }
+}
+
 impl ColumnFacts for TupleFacts<'_> {
     fn facts(&self, field_id: i32) -> Facts<'_> {
         let Some((position, kind)) = self.layout.position(field_id) else {

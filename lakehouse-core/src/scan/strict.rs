@@ -122,7 +122,7 @@ pub(super) fn file_must_match(
             must_match(leaf, columns)
                 || strict_conditions(leaf, layout)
                     .iter()
-                    .any(|condition| must_match(condition, tuple))
+                    .any(|condition| must_match(condition, tuple) || tuple.is_zero_of(condition))
         }
     }
 }

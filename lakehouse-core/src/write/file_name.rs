@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::partition::PartitionColumn;
 use super::properties::Properties;
+use crate::catalog::stated_folder;
 use crate::error::{Error, Result};
 use crate::storage::join;
 use crate::table::value_text::partition_value_text;
@@ -50,7 +51,8 @@ impl FileNames {
     /// Names below the table's data folder; `query_id` and `task` are used once together.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Unsupported`] when the table asks for a naming class of its own.
+    /// [`crate::error::ErrorKind::Unsupported`] when the table asks for a naming class of its own;
+    /// [`crate::error::ErrorKind::InvalidInput`] for a data folder that is no location.
     pub(super) fn try_new(
         location: &str,
         properties: Properties<'_>,
@@ -70,10 +72,13 @@ impl FileNames {
             true => "write.object-storage.path",
             false => "write.folder-storage.path",
         };
-        let folder = properties
-            .text("write.data.path")
-            .or_else(|| properties.text(older));
-        let folder = folder.map_or_else(|| join(location, "data"), str::to_owned);
+        let stated = ["write.data.path", older]
+            .into_iter()
+            .find_map(|key| Some((key, properties.text(key)?)));
+        let folder = match stated {
+            Some((key, text)) => stated_folder(key, text)?.to_owned(),
+            None => join(location, "data"),
+        };
         let layout = match hashed {
             false => Layout::Folders,
             true => Layout::Hashed {

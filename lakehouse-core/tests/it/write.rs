@@ -555,6 +555,22 @@ async fn object_storage_layout_spreads_files_by_hash() {
 }
 
 #[tokio::test]
+async fn a_data_folder_that_is_no_location_is_refused() {
+    let columns = [("p", primitive(PrimitiveType::Int))];
+    for (key, text) in [
+        ("write.data.path", ""),
+        ("write.data.path", "fast"),
+        ("write.folder-storage.path", " "),
+    ] {
+        let table = table(&columns, &[], &[(key, text)], FormatVersion::V2);
+        let error = TableWriter::try_new(&table, options(&unbounded()));
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{key}: {error}");
+        assert!(error.message().contains(key), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn views_dictionaries_and_narrow_types_are_taken() {
     let columns = [
         ("s", primitive(PrimitiveType::String)),

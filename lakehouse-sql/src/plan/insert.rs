@@ -4,6 +4,7 @@
 //! where it is a table of the query; so only `INSERT … VALUES` itself is left to it, whose literals
 //! take the columns' types.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
@@ -18,7 +19,7 @@ use datafusion::logical_expr::{ExprSchemable, LogicalPlan, LogicalPlanBuilder, T
 use datafusion::prelude::Expr;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::planner::{SqlToRel, object_name_to_table_reference};
-use datafusion::sql::sqlparser::ast::{Insert, Query, SetExpr, Statement, TableObject};
+use datafusion::sql::sqlparser::ast::{Ident, Insert, Query, SetExpr, Statement, TableObject};
 use lakehouse_core::commit::{Isolation, merge_schema};
 use lakehouse_core::error::{Error, Result};
 use lakehouse_core::name::{hint, quote};
@@ -126,6 +127,13 @@ fn replaced(form: &InsertForm, target: &LakeTable) -> Result<Predicate> {
             ))
             .with_source(error)
         })?;
+        if is_nan(&value) {
+            return Err(Error::unsupported(format!(
+                "rows cannot be replaced by the value NaN of column {0} in PARTITION: delete them \
+                 (WHERE isnan({0})) and insert the new ones",
+                quote(name)
+            )));
+        }
         let column = Expr::Column(Column::new_unqualified(name));
         let condition = match value.is_null() {
             true => column.is_null(),
@@ -153,6 +161,15 @@ fn replaced(form: &InsertForm, target: &LakeTable) -> Result<Predicate> {
     })
 }
 
+/// Conditions on rows do not speak of NaN.
+fn is_nan(value: &ScalarValue) -> bool {
+    match value {
+        ScalarValue::Float32(Some(value)) => value.is_nan(),
+        ScalarValue::Float64(Some(value)) => value.is_nan(),
+        _ => false,
+    }
+}
+
 /// Whether the engine's planner may have this insert.
 pub(super) fn is_engines(insert: &Insert, form: &InsertForm) -> bool {
     let is_values = insert
@@ -169,11 +186,20 @@ pub(super) fn plan_insert(
     planner: &SqlToRel<'_, GovernedContext<'_>>,
     context: &GovernedContext<'_>,
 ) -> Result<LogicalPlan> {
-    let (TableObject::TableName(name), Some(source)) = (&insert.table, insert.source) else {
+    let mut insert = insert;
+    let (TableObject::TableName(name), Some(source)) = (&insert.table, insert.source.take()) else {
         return Err(Error::unsupported("INSERT takes a table and a query"));
     };
     let reference = object_name_to_table_reference(name.clone(), true)?;
     let mut target = context.get_table_source(reference.clone())?;
+    if let Some(columns) = columns_of_values(&insert.columns, &source, form, &target.schema()) {
+        let insert = Insert {
+            columns,
+            source: Some(source),
+            ..insert
+        };
+        return plan_values(insert, form, planner, reference, target);
+    }
     let source = with_types_of_rows(plan_source(source, planner)?, context.state())?;
     if form.merges_schema {
         target = with_columns_of(&source, form, &target)?;
@@ -190,6 +216,57 @@ pub(super) fn plan_insert(
         false => places_by_position(&schema, given, &columns, &form.fixed)?,
     };
     insert_rows(source, reference, target, &places, form)
+}
+
+/// The columns that the rows of a `VALUES` go to beside fixed ones, where its rows fit them.
+fn columns_of_values(
+    listed: &[Ident],
+    source: &Query,
+    form: &InsertForm,
+    schema: &Schema,
+) -> Option<Vec<Ident>> {
+    let SetExpr::Values(values) = source.body.as_ref() else {
+        return None;
+    };
+    let columns: Vec<Ident> = match listed {
+        [] => {
+            let names = schema.fields().iter().map(|field| field.name());
+            let names = names.filter(|name| !is_fixed(&form.fixed, name));
+            names.map(|name| Ident::with_quote('"', name)).collect()
+        }
+        listed => listed.to_vec(),
+    };
+    let distinct: HashSet<&str> = columns.iter().map(|column| column.value.as_str()).collect();
+    let fits =
+        distinct.len() == columns.len() && values.rows.iter().all(|row| row.len() == columns.len());
+    (fits && !form.by_name && !form.fixed.is_empty()).then_some(columns)
+}
+
+/// Plans an insert of values beside fixed columns. The engine's planner makes the values those of
+/// their columns; what it puts into the fixed ones is not read.
+fn plan_values(
+    insert: Insert,
+    form: &InsertForm,
+    planner: &SqlToRel<'_, GovernedContext<'_>>,
+    reference: TableReference,
+    target: Arc<dyn TableSource>,
+) -> Result<LogicalPlan> {
+    let plan = planner.sql_statement_to_plan(Statement::Insert(insert));
+    let LogicalPlan::Dml(planned) = plan.map_err(super::planning_error)? else {
+        return Err(Error::internal("the engine planned no insert of an INSERT"));
+    };
+    let schema = target.schema();
+    let fields = schema.fields().iter().enumerate();
+    let places =
+        fields.map(|(place, field)| (!is_fixed(&form.fixed, field.name())).then_some(place));
+    let places: Vec<Option<usize>> = places.collect();
+    insert_rows(
+        Arc::unwrap_or_clone(planned.input),
+        reference,
+        target,
+        &places,
+        form,
+    )
 }
 
 fn plan_source<C: ContextProvider>(

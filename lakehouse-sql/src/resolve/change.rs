@@ -260,7 +260,7 @@ pub(super) struct ChangeTarget {
 }
 
 impl ChangeTarget {
-    /// The target with a name that its columns are qualified by: a branch is no such name.
+    /// The target with a name that its columns are qualified by: of a branch that of its table.
     fn written(&self, mut written: Target) -> Target {
         if self.found.selector.is_some() && written.alias.is_none() {
             written.alias = self.path.iter().rev().nth(1).cloned();

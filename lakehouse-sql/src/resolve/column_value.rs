@@ -17,12 +17,16 @@ use crate::parse::{DIALECT, invalid_at};
 use crate::uuid_text::parse_uuid;
 
 /// Writes texts for UUID columns as bytes and structs with all fields of their column, and refuses
-/// NULL for required columns.
+/// NULL for required columns; `fixed` are columns that have a value already.
 ///
 /// # Errors
 /// By column and place.
-pub(super) fn check_values(insert: &mut Insert, schema: &Schema) -> Result<()> {
-    let targets = targets(insert, schema);
+pub(super) fn check_values(
+    insert: &mut Insert,
+    schema: &Schema,
+    fixed: &[(String, ScalarValue)],
+) -> Result<()> {
+    let targets = targets(insert, schema, fixed);
     for_each_value(insert, &targets, |value, field| {
         check_value(value, field)?;
         complete_structs(value, &field.field_type)
@@ -39,8 +43,7 @@ pub(super) fn write_out_defaults(
     schema: &Schema,
     fixed: &[(String, ScalarValue)],
 ) -> Result<()> {
-    let mut targets = targets(insert, schema);
-    targets.retain(|field| fixed.iter().all(|(name, _)| *name != field.name));
+    let targets = targets(insert, schema, fixed);
     for_each_value(insert, &targets, |value, field| match value {
         Expr::Identifier(word) if is_default(word) => {
             refuse_missing(field, word.span.start)?;
@@ -52,9 +55,13 @@ pub(super) fn write_out_defaults(
 }
 
 /// The columns that the values of an insert go to, in order.
-fn targets<'a>(insert: &Insert, schema: &'a Schema) -> Vec<&'a NestedFieldRef> {
+fn targets<'a>(
+    insert: &Insert,
+    schema: &'a Schema,
+    fixed: &[(String, ScalarValue)],
+) -> Vec<&'a NestedFieldRef> {
     let fields = schema.as_struct().fields();
-    match insert.columns.as_slice() {
+    let mut targets: Vec<_> = match insert.columns.as_slice() {
         [] => fields.iter().collect(),
         columns => {
             let find = |name: &str| fields.iter().find(|field| field.name == name);
@@ -63,7 +70,9 @@ fn targets<'a>(insert: &Insert, schema: &'a Schema) -> Vec<&'a NestedFieldRef> {
                 .filter_map(|column| find(&column.value))
                 .collect()
         }
-    }
+    };
+    targets.retain(|field| fixed.iter().all(|(name, _)| *name != field.name));
+    targets
 }
 
 fn for_each_value(

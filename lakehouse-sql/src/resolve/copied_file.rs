@@ -36,6 +36,7 @@ use self::csv_table::{CsvFile, CsvRows};
 use self::json_type::json_field;
 use self::unique_keys::{has_maps, unique_keys};
 use super::name;
+use super::read_file::refuse_special;
 use crate::statement::{CopiedFile, CopyFormat, CsvForm};
 
 /// A file to be copied, and how its columns find those of the target.
@@ -77,6 +78,7 @@ async fn open_file(
             "COPY … FROM reads one file; copy the files of a folder one by one",
         ));
     }
+    refuse_special(&url).await?;
     let store = state.runtime_env().object_store(&url).map_err(|error| {
         Error::unsupported("there is no store of this kind to copy from")
             .with_source(Error::from(error))
@@ -127,6 +129,7 @@ struct Source<'a> {
 impl Source<'_> {
     async fn open(&self, url: ListingTableUrl) -> Result<Opened> {
         if self.found.size == 0 {
+            self.check_may_be_empty()?;
             let provider = Arc::new(EmptyTable::new(self.texts()));
             let by_name = false;
             return Ok(Opened { provider, by_name });
@@ -160,6 +163,18 @@ impl Source<'_> {
             provider,
             by_name: !self.is_listed,
         })
+    }
+
+    /// A file of no bytes has no rows where nothing has to frame them.
+    fn check_may_be_empty(&self) -> Result<()> {
+        let what = match self.file.format {
+            CopyFormat::Parquet => "Parquet file",
+            _ if self.compression()?.is_compressed() => "packed file",
+            _ => return Ok(()),
+        };
+        Err(Error::corrupt(format!(
+            "the file has 0 bytes, which is no {what}; it may have been cut off: copy it anew"
+        )))
     }
 
     fn compression(&self) -> Result<FileCompressionType> {

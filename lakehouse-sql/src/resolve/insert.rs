@@ -146,8 +146,8 @@ pub(super) async fn resolve_target(
     if !form.by_name {
         write_out_defaults(&mut rows.insert, schema, &form.fixed)?;
     }
-    if form.fixed.is_empty() {
-        check_values(&mut rows.insert, schema)?;
+    if !form.by_name || form.fixed.is_empty() {
+        check_values(&mut rows.insert, schema, &form.fixed)?;
     }
     mark_values(&mut rows.insert);
     let replacement = found.add_lake_table(&path, table, Privilege::Insert)?;

@@ -24,6 +24,7 @@ use super::common_table::move_column_names;
 use super::insert::{InsertForm, insert_of, open_file, resolve_target};
 use super::metadata_column::{Offer, Wanted, name_metadata_columns};
 use super::named_join::write_out_joins;
+use super::read_file::refuse_special_at;
 use super::spelling::{Learner, Speller, Spellings, table_key};
 use super::unnamed::name_repeated_columns;
 use super::{Intent, Resolved, ResolvedTable, Scope, TableOrigin, names, session_table};
@@ -399,8 +400,13 @@ pub(super) async fn context_table(
             catalog.refresh().await?;
         }
     }
-    if !is_information_schema && !is_foreign && !looks_like_file(path) {
+    let is_file = looks_like_file(path);
+    if !is_information_schema && !is_foreign && !is_file {
         return Ok(None);
+    }
+    if is_file {
+        let checked = refuse_special_at(reference.table()).await;
+        checked.map_err(|error| at_place(error, path))?;
     }
     let reference = if is_information_schema {
         lower(&reference)
@@ -496,9 +502,15 @@ impl Found {
         }
         let namespace = dotted(ident.namespace());
         let catalog = found.catalog_name.clone();
-        let spellings = match &found.selector {
-            Some(Selector::Metadata(kind)) => {
+        let own = ident.name().to_lowercase();
+        let is_own = |part: &Ident| part.value.to_lowercase() == own;
+        let spellings = match (&found.selector, path) {
+            (Some(Selector::Metadata(kind)), _) => {
                 Spellings::of_fields(kind.schema(&found.table)?.fields())
+            }
+            // A name that goes on behind the table's.
+            (_, [.., table, version]) if is_own(table) && !is_own(version) => {
+                Spellings::of_schema(found.table.schema()).of_version(&table.value, &version.value)
             }
             _ => Spellings::of_schema(found.table.schema()),
         };

@@ -11,6 +11,7 @@ use lakehouse_core::lake::dotted;
 use lakehouse_core::name::quote;
 use lakehouse_core::provider::LakeCatalog;
 
+use super::read_file::refuse_special_at;
 use super::{Scope, name, names};
 
 /// A table of the session alone.
@@ -125,6 +126,10 @@ pub(super) async fn place_external(
         .await;
     match new {
         Ok((catalog, _, ident)) => {
+            // A table without an end is one of a pipe.
+            if !create.unbounded {
+                refuse_special_at(&create.location).await?;
+            }
             let parts = [catalog, dotted(ident.namespace()), ident.name().to_owned()];
             let parts = parts.map(|part| Ident::with_quote('"', part));
             create.name = ObjectName(parts.map(ObjectNamePart::Identifier).to_vec());

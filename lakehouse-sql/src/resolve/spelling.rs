@@ -47,6 +47,8 @@ pub(crate) struct Speller<'a> {
 struct InScope {
     /// Its name or alias in lower case.
     lower: String,
+    /// What stands for it beside that: `t` or `branch_b` for `t.branch_b`.
+    other: Option<String>,
     /// Its longer names in lower case, `namespace.table` and `catalog.namespace.table`.
     longer: Vec<String>,
     /// Its name or alias as the engine compares it.
@@ -70,6 +72,7 @@ impl InScope {
             None => parts.iter().map(|part| as_compared(part)).collect(),
         };
         Some(Self {
+            other: columns.other_name(&lower).map(str::to_owned),
             lower,
             longer: longer.collect(),
             name,
@@ -80,7 +83,7 @@ impl InScope {
     /// Whether the parts of a path, in lower case, name this table.
     fn is_named(&self, path: &[String]) -> bool {
         match path {
-            [only] => *only == self.lower,
+            [only] => *only == self.lower || self.other.as_ref() == Some(only),
             more => self.longer.contains(&more.join(".")),
         }
     }
@@ -214,7 +217,8 @@ impl<'a> Speller<'a> {
         let Some(table) = self.table_of(path, longest, None) else {
             return path.iter_mut().try_for_each(|part| self.spell(part, None));
         };
-        let qualifier = path[table.parts - 1].value.to_lowercase();
+        let named = table.name.and_then(|name| name.last());
+        let qualifier = named.unwrap_or(&path[table.parts - 1]).value.to_lowercase();
         let mut columns = path.split_off(table.parts);
         for (index, column) in columns.iter_mut().enumerate() {
             let qualifier = (index == 0).then_some(qualifier.as_str());

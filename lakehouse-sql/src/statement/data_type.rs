@@ -139,7 +139,10 @@ impl Reader<'_> {
             let field_name = Some(self.cursor.identifier("the name of a field")?);
             self.cursor.accept_token(&Token::Colon);
             let field_type = self.data_type()?;
-            if self.cursor.peek_words(&["NOT"]) || self.cursor.peek_words(&["COMMENT"]) {
+            // Behind the end of the struct they are the column's.
+            let is_open = self.closed == 0;
+            if is_open && (self.cursor.peek_words(&["NOT"]) || self.cursor.peek_words(&["COMMENT"]))
+            {
                 return Err(self.cursor.unsupported(
                     "NOT NULL and COMMENT are not offered in a \
                      STRUCT",

@@ -4,12 +4,11 @@ use iceberg::spec::{FormatVersion, MAIN_BRANCH, Snapshot, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
 use crate::catalog::TablePointer;
+use crate::catalog::later_clock::{CLOCK_SKEW_MS_MAX, build_on};
 use crate::catalog::metadata_file;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How far behind the table a snapshot's time may lie; the format crate refuses more.
-const CLOCK_SKEW_MS_MAX: i64 = 60_000;
 const DELETE_TRIMMED: &str = "write.metadata.delete-after-commit.enabled";
 
 /// What updates make of a table.
@@ -103,11 +102,11 @@ fn build(current: &TablePointer, updates: Vec<TableUpdate>) -> Result<Built> {
     // All steps make one file, with one predecessor.
     let mut predecessor = Some(current.metadata_location.clone());
     for step in steps(updates) {
-        let mut builder = built.metadata.into_builder(predecessor.take());
-        for update in step {
-            builder = update.apply(builder).map_err(unfit)?;
-        }
-        let next = builder.build().map_err(unfit)?;
+        let next = build_on(&built.metadata, predecessor.take(), |builder| {
+            let mut step = step.into_iter();
+            step.try_fold(builder, |builder, update| update.apply(builder))
+        });
+        let next = next.map_err(unfit)?;
         built.metadata = next.metadata;
         built.is_changed |= !next.changes.is_empty();
         let expired = next.expired_metadata_logs.into_iter();

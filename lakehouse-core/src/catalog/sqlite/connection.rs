@@ -111,7 +111,8 @@ impl Connections {
     /// Runs `work` on a connection of its own.
     pub(super) fn with<T>(&self, work: impl FnOnce(&Session<'_>) -> Result<T>) -> Result<T> {
         // A connection to a file that was deleted works on, on a file nobody else will ever see.
-        if FileIdentity::of(&self.access.path)? != self.identity {
+        let identity = FileIdentity::of(&self.access.path).map_err(|error| self.gone(error))?;
+        if identity != self.identity {
             return Err(Error::new(
                 ErrorKind::Unavailable,
                 "the catalog file was replaced while it was open; open the lake again",
@@ -121,7 +122,7 @@ impl Connections {
         let idle = self.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => open(&self.access)?,
+            None => open(&self.access).map_err(|error| self.gone(error))?,
         };
         let result = work(&Session::over(&connection, &self.access));
         // A transaction left open by an error must not meet the next user of the connection.
@@ -132,6 +133,20 @@ impl Connections {
             }
         }
         result
+    }
+
+    /// A catalog file that was there: that it cannot be found says nothing of its tables.
+    fn gone(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
+        Error::new(
+            ErrorKind::Unavailable,
+            "the catalog file was moved or removed while it was open; bring it back or open \
+             another lake",
+        )
+        .with_context("file", self.access.path.display())
+        .with_source(error)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

@@ -194,6 +194,7 @@ impl<'a> SpecDraft<'a> {
     fn drop(&mut self, reference: &PartitionFieldReference) -> Result<()> {
         let position = self.position(reference)?;
         if self.is_v1() {
+            self.refuse_second_void(position)?;
             // Ids of version 1 are counted by place: what is dropped leaves an empty one. It gives
             // up a column's name, which only the identity of the column may have.
             let schema = self.metadata.current_schema();
@@ -206,6 +207,24 @@ impl<'a> SpecDraft<'a> {
             self.fields.remove(position);
         }
         Ok(())
+    }
+
+    /// The format crate knows one field without values of a column.
+    fn refuse_second_void(&self, position: usize) -> Result<()> {
+        let field = &self.fields[position];
+        let is_twin = |other: &&UnboundPartitionField| {
+            other.source_id == field.source_id && other.transform == Transform::Void
+        };
+        match self.fields.iter().find(is_twin) {
+            None => Ok(()),
+            Some(other) => Err(Error::unsupported(format!(
+                "partition field {} cannot be dropped: tables of format version 1 keep what is \
+                 dropped, here {} of the same column, and this library keeps one of a column; raise \
+                 the format version first (SET TBLPROPERTIES ('format-version' = '2'))",
+                quote(&field.name),
+                quote(&other.name)
+            ))),
+        }
     }
 
     fn replace(

@@ -80,8 +80,11 @@ async fn c13_an_insert_conflicts_with_serializable_changes_that_would_have_read_
                         .with_conflict_filter(part_is("a"));
                     let result = world.commit(change).await;
                     if conflicts {
-                        let error = refused(result, ErrorKind::Conflict, "NoConflictingData");
-                        assert!(error.to_string().contains("filter: "), "{error}");
+                        let error = refused(result, ErrorKind::Conflict, "conflicting data");
+                        let text = error.to_string();
+                        assert!(text.contains("another writer was first"), "{text}");
+                        assert!(text.contains("nothing was changed, try again"), "{text}");
+                        assert!(text.contains("filter: "), "{text}");
                         assert_eq!(world.ids().await, [1, 2, 3, 4, 9]);
                     } else {
                         result.unwrap();
@@ -139,11 +142,7 @@ async fn c10_new_deletes_of_a_replaced_file_conflict_at_every_level() {
                 };
                 let result = world.commit(change).await;
                 if conflicts {
-                    refused(
-                        result,
-                        ErrorKind::Conflict,
-                        "new deletes for a replaced data file",
-                    );
+                    refused(result, ErrorKind::Conflict, "(new deletes)");
                     assert_eq!(world.ids().await, [1, 3, 4]);
                 } else {
                     result.unwrap();
@@ -223,7 +222,11 @@ async fn two_deletion_vectors_of_one_file_conflict() {
         let file = world.file(&base, "a").await;
         delete_in(&world, "a", 1).await;
         let change = marked(&world, &base, statement, &file).with_isolation(Isolation::None);
-        refused(world.commit(change).await, ErrorKind::Conflict, "AddedDVs");
+        refused(
+            world.commit(change).await,
+            ErrorKind::Conflict,
+            "conflicting deletion vectors",
+        );
         assert_eq!(world.ids().await, [1, 3, 4]);
         // Of another file they do not.
         let other = world.file(&base, "b").await;
@@ -247,7 +250,7 @@ async fn a_replaced_file_that_went_is_missed() {
         let error = refused(
             world.commit(second).await,
             ErrorKind::Conflict,
-            "missing required",
+            "missing files to delete",
         );
         assert!(error.to_string().contains(file.path()), "{error}");
         assert_eq!(world.ids().await, [2, 3, 4]);
@@ -274,7 +277,7 @@ async fn superseded_deletes_that_went_are_missed() {
     refused(
         world.commit(second).await,
         ErrorKind::Conflict,
-        "missing required",
+        "missing files to delete",
     );
 }
 
@@ -356,7 +359,7 @@ async fn c12_two_inserting_merges_of_one_key_cannot_both_succeed() {
     refused(
         world.commit(second).await,
         ErrorKind::Conflict,
-        "NoConflictingData",
+        "conflicting data",
     );
     assert_eq!(world.ids().await, [1, 2, 3, 4, 50]);
     assert_eq!(

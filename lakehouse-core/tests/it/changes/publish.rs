@@ -126,7 +126,7 @@ async fn a_staged_replacement_is_published_when_its_partitions_were_left_alone()
             };
             let result = world.commit(pick).await;
             if conflicts {
-                refused(result, ErrorKind::Conflict, "NoConflictingData");
+                refused(result, ErrorKind::Conflict, "conflicting data");
                 assert_eq!(world.ids().await, [1, 2, 3]);
             } else {
                 result.unwrap();

@@ -158,7 +158,7 @@ async fn two_updates_of_one_row_conflict_without_isolation_too() {
     refused(
         world.commit(second).await,
         ErrorKind::Conflict,
-        "new deletes for a replaced data file",
+        "(new deletes)",
     );
     assert_eq!(world.ids().await, [2, 3, 4, 101]);
 }
@@ -201,7 +201,7 @@ async fn a_rewrite_conflicts_with_equality_deletes_that_became_positions() {
             let result = world.commit(rewrite).await;
             match converts {
                 true => {
-                    let text = "new deletes for a replaced data file";
+                    let text = "(new deletes)";
                     refused(result, ErrorKind::Conflict, text);
                 }
                 // They apply to the file that takes the place as well.
@@ -221,7 +221,7 @@ async fn a_removal_listed_under_the_adding_snapshot_conflicts() {
     let changes = [
         (RowStatement::Delete, false, "missing data files"),
         (RowStatement::Update, false, "missing data files"),
-        (RowStatement::Update, true, "missing required"),
+        (RowStatement::Update, true, "missing files to delete"),
     ];
     for (statement, copies, text) in changes {
         let (world, base) = filled(FormatVersion::V2).await;

@@ -79,6 +79,29 @@ fn step() -> impl Strategy<Value = Step> {
 static MADE: AtomicUsize = AtomicUsize::new(0);
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
+/// Those of the rows whose ids nobody has that stays, and the partitions that they are in.
+fn new_rows<'a>(
+    rows: BTreeMap<i64, &'a str>,
+    replaces: bool,
+    fields: &BTreeSet<usize>,
+    old: &BTreeMap<i64, String>,
+) -> (Vec<(i64, &'a str)>, BTreeSet<Vec<String>>) {
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    loop {
+        let tuples = rows.iter().map(|(id, part)| tuple(fields, *id, part));
+        let tuples: BTreeSet<_> = tuples.collect();
+        let count = rows.len();
+        rows.retain(|(id, _)| {
+            let goes = |part: &String| replaces && tuples.contains(&tuple(fields, *id, part));
+            old.get(id).is_none_or(goes)
+        });
+        // Without a row its partition may stay, and the others' ids in it.
+        if rows.len() == count {
+            return (rows, tuples);
+        }
+    }
+}
+
 async fn run(version: FormatVersion, steps: Vec<Step>) {
     let world = World::new(version).await;
     let mut fields = BTreeSet::from([0]);
@@ -105,18 +128,7 @@ async fn run(version: FormatVersion, steps: Vec<Step>) {
         let replaces = matches!(step, Step::Replace(_));
         // An id is there once.
         let new: BTreeMap<i64, &str> = new.iter().map(|(id, part)| (*id, PARTS[*part])).collect();
-        let tuples: BTreeSet<_> = new
-            .iter()
-            .map(|(id, part)| tuple(&fields, *id, part))
-            .collect();
-        let stays =
-            |id: &i64, part: &String| !replaces || !tuples.contains(&tuple(&fields, *id, part));
-        let is_free = |id: &i64| rows.get(id).is_none_or(|part| !stays(id, part));
-        let new: Vec<(i64, &str)> = new.into_iter().filter(|(id, _)| is_free(id)).collect();
-        let tuples: BTreeSet<_> = new
-            .iter()
-            .map(|(id, part)| tuple(&fields, *id, part))
-            .collect();
+        let (new, tuples) = new_rows(new, replaces, &fields, &rows);
         let base = world.table().await;
         let files = world.write(&new).await;
         if !replaces {
@@ -227,7 +239,7 @@ async fn t16_files_of_another_spec_that_came_meanwhile_conflict_unless_they_are_
                     let text = if level == Isolation::None {
                         "of another partitioning"
                     } else {
-                        "conflicting file"
+                        "conflicting data"
                     };
                     refused(committed, ErrorKind::Conflict, text);
                 }

@@ -111,7 +111,7 @@ async fn each_attempt_is_checked_against_what_came_first() {
     first(&lake, FileChange::append(&table, files(&["b"])));
     let error = lake.commit(change()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.to_string().contains("NoConflictingData"), "{error}");
+    assert!(error.to_string().contains("conflicting data"), "{error}");
     assert_eq!(lake.live(&lake.table().await).await, ["a", "b"]);
     nothing_is_left_over(&lake).await;
     // What only adds elsewhere is no conflict, and both changes stay.

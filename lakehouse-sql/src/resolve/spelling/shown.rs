@@ -9,6 +9,7 @@ impl InScope {
     /// What a query shows, to its own `ORDER BY`: it has no name.
     pub(super) fn of_result(columns: Spellings) -> Self {
         Self {
+            other: None,
             lower: String::new(),
             longer: Vec::new(),
             name: Vec::new(),

@@ -11,6 +11,9 @@ pub(crate) struct Spellings {
     by_lower: BTreeMap<String, BTreeSet<String>>,
     /// The columns themselves, without nested ones.
     top: Vec<String>,
+    /// For a branch or tag of a table the last two parts of its name in lower case: each stands for
+    /// it in other names.
+    versioned: Option<[String; 2]>,
 }
 
 impl Spellings {
@@ -21,6 +24,21 @@ impl Spellings {
         spellings.add_fields(fields);
         spellings.top = fields.iter().map(|field| field.name.clone()).collect();
         spellings
+    }
+
+    /// The same of a branch or tag, by the last two parts of its name.
+    pub(in crate::resolve) fn of_version(mut self, table: &str, version: &str) -> Self {
+        self.versioned = Some([table.to_lowercase(), version.to_lowercase()]);
+        self
+    }
+
+    /// The other name of a branch or tag that is called `name` in lower case.
+    pub(super) fn other_name(&self, name: &str) -> Option<&str> {
+        match self.versioned.as_ref()? {
+            [table, version] if version == name => Some(table),
+            [table, version] if table == name => Some(version),
+            _ => None,
+        }
     }
 
     /// The columns of rows, nested ones too.
