@@ -35,6 +35,7 @@ use crate::local_time::{as_cast, is_cut, stored_times};
 use crate::of_columns::of_columns;
 use crate::one_nan::within_one_nan;
 use crate::session_zone::session_zone;
+use crate::text_decimal::{decimal_of_text, is_text};
 use crate::times_inside::{Purpose, read_times_inside, unread};
 
 /// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
@@ -150,6 +151,9 @@ fn exact(
             refuse_unlike(&given, &data_type)?;
             if let Some(whole) = whole_number(&expr, &given, &data_type) {
                 return Ok(whole);
+            }
+            if is_text(&given) && data_type.is_decimal() {
+                return Ok(decimal_of_text(*expr, data_type, false));
             }
             let expr = unread(*expr);
             let read = read_times_inside(

@@ -73,6 +73,7 @@ mod sql_type;
 pub mod statement;
 mod subquery_value;
 mod substr;
+mod text_decimal;
 mod time_text;
 mod times_inside;
 mod truth_test;

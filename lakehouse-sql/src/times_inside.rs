@@ -1,8 +1,8 @@
-//! Times inside of lists, structs and maps, read by the rules of those that stand alone.
+//! Times and decimals inside of lists, structs and maps, read by the rules of those that stand alone.
 //!
 //! The engine casts what is inside of a value by itself: it takes a text's zone for nothing, a time
-//! without zone for one in UTC, and cuts nanoseconds. So what is inside is read first, and the
-//! engine's cast finds times of the right type.
+//! without zone for one in UTC, a text without digits for 0, and cuts nanoseconds. So what is inside
+//! is read first, and the engine's cast finds values of the right type.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -23,8 +23,9 @@ use datafusion::prelude::Expr;
 
 use crate::local_time::{Misfit, is_cut, is_utc, local_times, read_times, stored_times};
 use crate::of_columns::of_columns;
+use crate::text_decimal::{is_text, read_decimals};
 
-/// What times are read for.
+/// What values are read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
     /// A cast that somebody wrote.
@@ -33,8 +34,8 @@ pub(crate) enum Purpose {
     Store,
 }
 
-/// The value with those of its inner values read that are times in `target`; `None` where the
-/// engine's cast does the same. `zone` is the session's.
+/// The value with those of its inner values read that are times in `target`, or decimals where it
+/// has texts; `None` where the engine's cast does the same. `zone` is the session's.
 pub(crate) fn read_times_inside(
     value: &Expr,
     given: &DataType,
@@ -75,7 +76,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The type of values whose times are read; `None` where none is.
+    /// The type of values that are read; `None` where none is.
     fn of_type(self, given: &DataType, target: &DataType) -> Option<DataType> {
         let inner = |given: &FieldRef, target: &FieldRef| {
             let read = self.of_type(given.data_type(), target.data_type())?;
@@ -133,10 +134,11 @@ impl Reading<'_> {
         is_any.then_some(DataType::Struct(fields))
     }
 
-    /// Whether the engine's cast of one value may give another time.
+    /// Whether the engine's cast of one value may give another one.
     fn is_read(self, given: &DataType, target: &DataType) -> bool {
         match (given, target) {
             (text, DataType::Timestamp(..) | DataType::Date32) if text.is_string() => true,
+            (text, decimal) if is_text(text) && decimal.is_decimal() => true,
             (
                 DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None),
                 DataType::Timestamp(_, Some(_)),
@@ -198,7 +200,7 @@ impl TimesInside {
                 let structs = StructArray::try_new_with_length(fields, read, nulls, values.len());
                 Arc::new(structs?)
             }
-            time => self.read_alone(values, time)?,
+            target => self.read_alone(values, target)?,
         })
     }
 
@@ -224,6 +226,10 @@ impl TimesInside {
         }
         if values.data_type() == target {
             return Ok(Arc::clone(values));
+        }
+        if target.is_decimal() {
+            let is_try = self.purpose == Purpose::Cast(Misfit::Null);
+            return Ok(read_decimals(values, target, is_try)?);
         }
         match self.purpose {
             Purpose::Store => Ok(stored_times(values, target, &self.zone)?),

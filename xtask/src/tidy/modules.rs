@@ -41,7 +41,7 @@ const FLOORS: [Floors; 3] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement", "of_columns"],
-            &["local_time"],
+            &["local_time", "text_decimal"],
             &["length", "time_text", "times_inside", "zoned_sum"],
             &[
                 "session_zone",
