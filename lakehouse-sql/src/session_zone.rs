@@ -153,7 +153,10 @@ pub(crate) fn local_cast(
             let (inner, target) = (inner.as_ref().clone(), target.clone());
             Transformed::yes(read_time(inner, target, zone, misfit))
         }
-        (text, DataType::Timestamp(..) | DataType::Date32) if text.is_string() => {
+        (
+            text,
+            DataType::Timestamp(..) | DataType::Date32 | DataType::Time32(_) | DataType::Time64(_),
+        ) if text.is_string() => {
             let (inner, target) = (inner.as_ref().clone(), target.clone());
             Transformed::yes(read_time(inner, target, zone, misfit))
         }

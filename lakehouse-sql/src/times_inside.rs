@@ -137,7 +137,13 @@ impl Reading<'_> {
     /// Whether the engine's cast of one value may give another one.
     fn is_read(self, given: &DataType, target: &DataType) -> bool {
         match (given, target) {
-            (text, DataType::Timestamp(..) | DataType::Date32) if text.is_string() => true,
+            (
+                text,
+                DataType::Timestamp(..)
+                | DataType::Date32
+                | DataType::Time32(_)
+                | DataType::Time64(_),
+            ) if text.is_string() => true,
             (text, decimal) if is_text(text) && decimal.is_decimal() => true,
             (
                 DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None),
