@@ -89,6 +89,7 @@ scripts!(
     struct_fields,
     subqueries,
     subquery_values,
+    texts_as_values,
     time_formats,
     time_travel,
     time_zones,
