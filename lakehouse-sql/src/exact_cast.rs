@@ -35,8 +35,8 @@ use crate::local_time::{as_cast, is_cut, stored_times};
 use crate::of_columns::of_columns;
 use crate::one_nan::within_one_nan;
 use crate::session_zone::session_zone;
-use crate::text_decimal::{decimal_of_text, is_text};
 use crate::times_inside::{Purpose, read_times_inside, unread};
+use crate::unique_keys::{has_maps, unique_keys};
 
 /// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
 /// session's zone. Fields that structs do not have get the defaults of `columns`, which are those
@@ -152,9 +152,6 @@ fn exact(
             if let Some(whole) = whole_number(&expr, &given, &data_type) {
                 return Ok(whole);
             }
-            if is_text(&given) && data_type.is_decimal() {
-                return Ok(decimal_of_text(*expr, data_type, false));
-            }
             let expr = unread(*expr);
             let read = read_times_inside(
                 &expr,
@@ -169,15 +166,23 @@ fn exact(
                 Some(column) => filled(&expr, &given, &data_type, column)?,
                 None => None,
             };
+            // Keys that differ may become equal.
+            let checked = |cast: Expr| match (has_maps(&given), column) {
+                (false, _) => cast,
+                (true, None) => unique_keys("a value".to_owned(), cast),
+                (true, Some(column)) => {
+                    unique_keys(format!("a value of column {}", quote(&column.name)), cast)
+                }
+            };
             if let Some(filled) = filled {
-                return filled.cast_to(&data_type, schema);
+                return filled.cast_to(&data_type, schema).map(checked);
             }
             let takes_zone = matches!(
                 &data_type,
                 DataType::Timestamp(TimeUnit::Microsecond, Some(_))
             ) && matches!(given, DataType::Timestamp(_, None) | DataType::Date32);
             if !is_cut(&given, &data_type) && !takes_zone {
-                return Ok(Expr::Cast(Cast { expr, data_type }));
+                return Ok(checked(Expr::Cast(Cast { expr, data_type })));
             }
             let function = ScalarUDF::from(ExactMicroseconds::new(data_type, Arc::clone(zone)));
             let call = ScalarFunction::new_udf(Arc::new(function), vec![*expr]);

@@ -14,6 +14,7 @@ mod aggregate_order;
 mod assignment;
 mod bounded_batch;
 mod bounded_call;
+mod bytes_planner;
 mod cancellable_join;
 mod cast_name;
 mod checked_sum;
@@ -79,7 +80,9 @@ mod times_inside;
 mod truth_test;
 mod type_planner;
 mod typed_call;
+mod unique_keys;
 mod uuid_text;
+mod wide_arithmetic;
 mod written_decimal;
 mod zoned_sum;
 

@@ -66,6 +66,7 @@ scripts!(
     joins,
     lengths_of_time,
     local_times,
+    map_keys,
     merge,
     merge_schema,
     metadata_tables,
@@ -95,7 +96,9 @@ scripts!(
     time_zones,
     types,
     update,
+    uuids,
     wap_branch,
+    wide_arithmetic,
     windows,
     write_options,
 );
