@@ -20,6 +20,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use crate::json_number::JsonNumbers;
+
 /// Rows of one table on the screen; more rows are shown in several tables, so that memory is
 /// bounded.
 const TABLE_ROWS_MAX: usize = 10_000;
@@ -31,7 +33,7 @@ pub(crate) enum Format {
     Table,
     /// Comma-separated values with a header; an empty field is a null
     Csv,
-    /// One JSON object a line
+    /// One JSON object a line; NaN and the infinities are texts
     Json,
     /// A Parquet file
     Parquet,
@@ -96,7 +98,9 @@ impl<'a> Encoder<'a> {
             },
             Format::Csv => Kind::Csv(Box::new(CsvBuilder::new().with_header(true).build(sink))),
             Format::Json => {
-                let builder = JsonBuilder::new().with_explicit_nulls(true);
+                let builder = JsonBuilder::new()
+                    .with_explicit_nulls(true)
+                    .with_encoder_factory(Arc::new(JsonNumbers));
                 Kind::Json(Box::new(builder.build(sink)))
             }
             Format::Parquet => {
@@ -337,9 +341,9 @@ fn shown(column: &ArrayRef) -> Result<StringArray> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int32Builder, Int64Array, MapBuilder, StringBuilder};
+    use arrow::array::{Float32Array, Int32Builder, Int64Array, MapBuilder, StringBuilder};
     use arrow::buffer::OffsetBuffer;
-    use arrow::datatypes::Int64Type;
+    use arrow::datatypes::{Float64Type, Int64Type};
 
     use super::*;
 
@@ -370,6 +374,23 @@ mod tests {
             ("list", Arc::new(lists) as ArrayRef),
         ])
         .unwrap()
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_are_texts() {
+        let numbers = vec![Some(1.5), Some(f64::NAN), Some(f64::INFINITY), None];
+        let list = ListArray::from_iter_primitive::<Float64Type, _, _>([Some(numbers)]);
+        let columns = [
+            ("l", Arc::new(list) as ArrayRef),
+            (
+                "f",
+                Arc::new(Float32Array::from(vec![f32::NEG_INFINITY])) as ArrayRef,
+            ),
+        ];
+        assert_eq!(
+            text(Format::Json, &RecordBatch::try_from_iter(columns).unwrap()),
+            "{\"l\":[1.5,\"NaN\",\"Infinity\",null],\"f\":\"-Infinity\"}\n"
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod course;
 mod doctor;
 mod failure;
 mod format;
+mod json_number;
 mod message;
 mod output;
 mod progress;

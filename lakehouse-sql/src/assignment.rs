@@ -40,6 +40,9 @@ pub(crate) fn refuse_unlike(given: &DataType, column: &DataType) -> Result<()> {
     }
     let instead = match (given.is_nested(), column) {
         (false, DataType::List(_)) => "ARRAY[…] for a list",
+        (false, number) if kind(given) == Kind::Length && number.is_numeric() => {
+            "extract(epoch FROM …) for its seconds"
+        }
         _ => "CAST(… AS …)",
     };
     Err(Error::invalid(format!(
@@ -58,6 +61,8 @@ enum Kind {
     Timestamp,
     Text,
     Bytes,
+    /// Differences of times, and intervals.
+    Length,
     Other,
 }
 
@@ -71,6 +76,7 @@ fn kind(data_type: &DataType) -> Kind {
         | DataType::LargeBinary
         | DataType::BinaryView
         | DataType::FixedSizeBinary(_) => Kind::Bytes,
+        DataType::Duration(_) | DataType::Interval(_) => Kind::Length,
         number if number.is_numeric() => Kind::Number,
         text if text.is_string() => Kind::Text,
         _ => Kind::Other,

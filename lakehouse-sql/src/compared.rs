@@ -30,6 +30,7 @@ use crate::length::exact_length;
 use crate::local_time::{Misfit, is_utc, read_time, read_times};
 use crate::session_zone::session_zone;
 use crate::uuid_text::{may_be_uuid, parse_uuid, uuid_of_text, uuid_value};
+use crate::wide_arithmetic::in_64_bits;
 use crate::written_decimal::written_decimal;
 
 /// Digits behind the point of a text that is compared with a whole number.
@@ -127,17 +128,8 @@ fn read_values(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> Result<T
             let (left, right) = (next(&mut values)?, next(&mut values)?);
             Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(left, op, right)))
         }
-        Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if matches!(op, Operator::Plus | Operator::Minus) =>
-        {
-            let values = with_hours(vec![*left, *right], schema);
-            let values = lengths_alike(values, schema)?;
-            let mut values = match op == Operator::Minus && is_time_and_date(&values, schema) {
-                true => alike(values)?,
-                false => values.into_iter(),
-            };
-            let (left, right) = (next(&mut values)?, next(&mut values)?);
-            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(left, op, right)))
+        Expr::BinaryExpr(binary) if computes(binary.op) => {
+            Transformed::yes(Expr::BinaryExpr(read_operation(binary, schema, zone)?))
         }
         Expr::InList(InList {
             expr,
@@ -181,6 +173,26 @@ fn read_values(expression: Expr, schema: &DFSchema, zone: &Arc<str>) -> Result<T
         Expr::InSubquery(in_subquery) => read_in_subquery(in_subquery, schema, zone)?,
         other => Transformed::no(other),
     })
+}
+
+fn computes(op: Operator) -> bool {
+    matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply)
+}
+
+/// A sum, difference or product.
+fn read_operation(binary: BinaryExpr, schema: &DFSchema, zone: &Arc<str>) -> Result<BinaryExpr> {
+    let BinaryExpr { left, op, right } = binary;
+    let mut sides = vec![*left, *right];
+    if op != Operator::Multiply {
+        sides = lengths_alike(with_hours(sides, schema), schema)?;
+    }
+    if op == Operator::Minus && is_time_and_date(&sides, schema) {
+        sides = read_alike(sides, schema, zone)?;
+    }
+    let sides = <[Expr; 2]>::try_from(sides);
+    let sides = sides.map_err(|_| Error::internal("an operation lost one of its sides"))?;
+    let [left, right] = in_64_bits(sides, schema).map(Box::new);
+    Ok(BinaryExpr::new(left, op, right))
 }
 
 fn compares(op: Operator) -> bool {

@@ -23,6 +23,7 @@ use crate::functions::{FunctionsOnly, parser_options};
 use crate::local_time::{WrittenTime, instant_of, parse_zone};
 use crate::parse::VersionClause;
 use crate::session_zone::{local_cast, session_zone as engine_zone};
+use crate::typed_call::typed;
 
 /// The end of the year 9999, in milliseconds since 1970.
 const SECONDS_END_MS: i64 = 253_402_300_800_000;
@@ -95,6 +96,7 @@ impl<'a> Constants<'a> {
             .with_query_execution_start_time(Some(self.instant));
         let simplifier = ExprSimplifier::new(simplify);
         let schema = DFSchema::empty();
+        let planned = planned.transform_up(|expr| typed(expr, &schema))?.data;
         let coerced = simplifier.coerce(planned, &schema)?;
         let zone = engine_zone(context.options());
         let coerced = coerced

@@ -21,6 +21,7 @@ use lakehouse_core::settings::{BATCH_ROWS_MAX, PARALLELISM_MAX};
 use crate::aggregate_filter::AggregateFilterRule;
 use crate::aggregate_order::AggregateOrderRule;
 use crate::bounded_call::bound_calls;
+use crate::bytes_planner::BytesPlanner;
 use crate::cast_name::CastNames;
 use crate::checked_sum::CheckedSumRule;
 use crate::compared::ComparedRule;
@@ -52,6 +53,7 @@ use crate::statement::WriteOptions;
 use crate::subquery_value::SubqueryValueRule;
 use crate::truth_test::TruthTestRule;
 use crate::typed_call::TypedCallRule;
+use crate::wide_arithmetic::WideArithmetic;
 
 /// The variable that fixes every table of a session at one time.
 pub(crate) const AS_OF: &str = "lakehouse.as_of";
@@ -183,7 +185,12 @@ impl Environment {
             .with_table_options(table_options(&config))
             .with_config(config)
             .with_runtime_env(Arc::clone(lake.runtime().env()))
-            .with_expr_planners(vec![Arc::new(CastNames), Arc::new(LengthProducts)])
+            .with_expr_planners(vec![
+                Arc::new(CastNames),
+                Arc::new(LengthProducts),
+                Arc::new(WideArithmetic),
+                Arc::new(BytesPlanner),
+            ])
             .with_default_features()
             .with_physical_optimizer_rules(rules)
             .with_optimizer_rules(logical_rules())

@@ -24,6 +24,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 use iceberg::spec::NestedFieldRef;
 use lakehouse_core::error::Result;
+use lakehouse_core::name::quote;
 
 use filled::filled;
 
@@ -31,11 +32,12 @@ pub(crate) use assigned::{assigned, exact_assignments};
 
 use crate::assignment::{refuse_unlike, whole_number};
 use crate::field_match::field_places;
+use crate::inner_values::{Purpose, read_inner_values, unread};
 use crate::local_time::{as_cast, is_cut, stored_times};
 use crate::of_columns::of_columns;
 use crate::one_nan::within_one_nan;
 use crate::session_zone::session_zone;
-use crate::times_inside::{Purpose, read_times_inside, unread};
+use crate::unique_keys::{has_maps, unique_keys};
 
 /// Replaces the outermost casts of a plan that cut nanoseconds; times without zone are those of the
 /// session's zone. Fields that structs do not have get the defaults of `columns`, which are those
@@ -152,7 +154,7 @@ fn exact(
                 return Ok(whole);
             }
             let expr = unread(*expr);
-            let read = read_times_inside(
+            let read = read_inner_values(
                 &expr,
                 &expr.get_type(schema)?,
                 &data_type,
@@ -165,15 +167,23 @@ fn exact(
                 Some(column) => filled(&expr, &given, &data_type, column)?,
                 None => None,
             };
+            // Keys that differ may become equal.
+            let checked = |cast: Expr| match (has_maps(&given), column) {
+                (false, _) => cast,
+                (true, None) => unique_keys("a value".to_owned(), cast),
+                (true, Some(column)) => {
+                    unique_keys(format!("a value of column {}", quote(&column.name)), cast)
+                }
+            };
             if let Some(filled) = filled {
-                return filled.cast_to(&data_type, schema);
+                return filled.cast_to(&data_type, schema).map(checked);
             }
             let takes_zone = matches!(
                 &data_type,
                 DataType::Timestamp(TimeUnit::Microsecond, Some(_))
             ) && matches!(given, DataType::Timestamp(_, None) | DataType::Date32);
             if !is_cut(&given, &data_type) && !takes_zone {
-                return Ok(Expr::Cast(Cast { expr, data_type }));
+                return Ok(checked(Expr::Cast(Cast { expr, data_type })));
             }
             let function = ScalarUDF::from(ExactMicroseconds::new(data_type, Arc::clone(zone)));
             let call = ScalarFunction::new_udf(Arc::new(function), vec![*expr]);

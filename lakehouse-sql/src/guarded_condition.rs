@@ -12,11 +12,13 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, CastExpr, Literal, lit};
-use datafusion::physical_expr::{conjunction, split_conjunction};
+use datafusion::physical_expr::{ScalarFunctionExpr, conjunction, split_conjunction};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+
+use crate::text_decimal::may_refuse;
 
 type Condition = Arc<dyn PhysicalExpr>;
 
@@ -112,6 +114,9 @@ fn may_fail(condition: &Condition, schema: &Schema) -> bool {
         if let Some(cast) = part.downcast_ref::<CastExpr>() {
             let from = cast.expr().data_type(schema)?;
             return Ok(from.is_string() && !cast.cast_type().is_string());
+        }
+        if let Some(call) = part.downcast_ref::<ScalarFunctionExpr>() {
+            return Ok(may_refuse(call.fun()));
         }
         let Some(division) = part.downcast_ref::<BinaryExpr>() else {
             return Ok(false);

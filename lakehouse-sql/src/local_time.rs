@@ -6,6 +6,7 @@
 //! a text names a zone of its own, the engine would give the time that clocks in UTC show.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
@@ -30,6 +31,9 @@ use crate::of_columns::of_columns;
 
 /// Where the time begins in a text, behind the date and what is between them.
 const TIME_START: usize = 11;
+
+/// The form of a time without seconds.
+const MINUTES: &[u8] = b"00:00";
 
 /// A time zone by its IANA name or offset.
 ///
@@ -95,7 +99,7 @@ impl WrittenTime {
             ))
         };
         let (local, zone) = without_zone(text.trim()).ok_or_else(unreadable)?;
-        let local = string_to_datetime(&Utc, local)
+        let local = string_to_datetime(&Utc, &with_seconds(local))
             .map_err(|error| unreadable().with_source(error))?
             .naive_utc();
         let zone = match zone {
@@ -129,6 +133,21 @@ fn without_zone(text: &str) -> Option<(&str, &str)> {
     let zone = TIME_START + time.iter().take_while(|byte| of_time(byte)).count();
     let zone = zone.min(text.len());
     Some((text.get(..zone)?.trim_end(), text.get(zone..)?.trim()))
+}
+
+/// A time with the seconds that a text in the form `2026-01-31 12:30` leaves out.
+fn with_seconds(local: &str) -> Cow<'_, str> {
+    let is_short = |time: &[u8]| {
+        time.len() == MINUTES.len()
+            && time.iter().zip(MINUTES).all(|(byte, form)| match form {
+                b':' => *byte == b':',
+                _ => byte.is_ascii_digit(),
+            })
+    };
+    match local.as_bytes().get(TIME_START..).is_some_and(is_short) {
+        true => Cow::Owned(format!("{local}:00")),
+        false => Cow::Borrowed(local),
+    }
 }
 
 /// Units of a second.
@@ -193,13 +212,34 @@ pub(crate) enum Misfit {
 fn read_dates(texts: &ArrayRef, target: &Arrow, misfit: Misfit) -> Result<ArrayRef> {
     let texts = cast(texts, &Arrow::Utf8)?;
     let texts = texts.as_string::<i32>().iter();
-    let written = |text| without_zone(text).map_or(text, |(local, _)| local);
+    let written = |text| with_seconds(without_zone(text).map_or(text, |(local, _)| local));
     let dates: StringArray = texts.map(|text| text.map(str::trim).map(written)).collect();
     let options = CastOptions {
         safe: misfit == Misfit::Null,
         ..DEFAULT_CAST_OPTIONS
     };
     Ok(cast_with_options(&dates, target, &options)?)
+}
+
+/// The times of day that texts say: one of digits alone, which the engine takes for a number of
+/// units since midnight, says none.
+fn read_times_of_day(texts: &ArrayRef, target: &Arrow, misfit: Misfit) -> Result<ArrayRef> {
+    let texts = cast(texts, &Arrow::Utf8)?;
+    let texts = texts.as_string::<i32>().iter();
+    let written = |text: &'_ str| match (text.contains(':'), misfit) {
+        (true, _) => Ok(Some(text.trim().to_owned())),
+        (false, Misfit::Null) => Ok(None),
+        (false, _) => Err(Error::invalid(format!(
+            "{text:?} is no time of day; expected a form like '12:30:00' or '12:30'"
+        ))),
+    };
+    let times = texts.map(|text| text.map_or(Ok(None), written));
+    let times: StringArray = times.collect::<Result<_>>()?;
+    let options = CastOptions {
+        safe: misfit == Misfit::Null,
+        ..DEFAULT_CAST_OPTIONS
+    };
+    Ok(cast_with_options(&times, target, &options)?)
 }
 
 /// Times of a type: texts, dates and times without zone are read in `zone`, the session's, where
@@ -215,6 +255,9 @@ pub(crate) fn read_times(
 ) -> Result<ArrayRef> {
     if matches!(target, Arrow::Date32 | Arrow::Date64) {
         return read_dates(values, target, misfit);
+    }
+    if matches!(target, Arrow::Time32(_) | Arrow::Time64(_)) {
+        return read_times_of_day(values, target, misfit);
     }
     let Arrow::Timestamp(unit, to_zone) = target else {
         return Err(Error::internal(format!("{target} is no type of times")));
@@ -281,8 +324,12 @@ pub(crate) fn stored_times(values: &ArrayRef, target: &Arrow, zone: &Arc<str>) -
         Arrow::Timestamp(unit, of_column) => (unit, of_column),
         Arrow::Time64(_) => {
             let fine = Arrow::Time64(TimeUnit::Nanosecond);
-            refuse_nanoseconds(&cast_with_options(values, &fine, &DEFAULT_CAST_OPTIONS)?)?;
-            return Ok(cast_with_options(values, target, &DEFAULT_CAST_OPTIONS)?);
+            let fine = match values.data_type().is_string() {
+                true => read_times_of_day(values, &fine, Misfit::Cut)?,
+                false => cast_with_options(values, &fine, &DEFAULT_CAST_OPTIONS)?,
+            };
+            refuse_nanoseconds(&fine)?;
+            return Ok(cast_with_options(&fine, target, &DEFAULT_CAST_OPTIONS)?);
         }
         _ => return read_times(values, target, zone, Misfit::Cut),
     };
@@ -388,8 +435,11 @@ pub(crate) fn read_time(value: Expr, target: Arrow, zone: &Arc<str>, misfit: Mis
 pub(crate) fn as_cast(expr: Expr) -> Expr {
     if let Expr::ScalarFunction(ScalarFunction { func, args }) = &expr
         && let Some(read) = func.inner().as_any().downcast_ref::<ReadTime>()
-        && let (Arrow::Timestamp(TimeUnit::Microsecond, _), Misfit::Cut, [value]) =
-            (&read.target, read.misfit, args.as_slice())
+        && let (
+            Arrow::Timestamp(TimeUnit::Microsecond, _) | Arrow::Time64(TimeUnit::Microsecond),
+            Misfit::Cut,
+            [value],
+        ) = (&read.target, read.misfit, args.as_slice())
     {
         return Expr::Cast(Cast::new(Box::new(value.clone()), read.target.clone()));
     }

@@ -2,8 +2,10 @@
 //!
 //! A table stores instants, and the engine would call them UTC, and those of files by the zone of
 //! whoever wrote them: the day, the hour and the local time of an instant would not be those that
-//! were written. So where the session's zone is another one, its queries read such columns in it, and casts to times without zone give the local time,
-//! which the engine's do not. Casts of texts, and to times with zone, are read by `local_time`.
+//! were written. So where the session's zone is another one, its queries read such columns in it,
+//! and casts to times without zone give the local time, which the engine's do not. Casts of texts,
+//! and to times with zone, are read by `local_time`; those of texts to decimals stand beside them,
+//! and are read by `text_decimal`.
 
 use std::sync::Arc;
 
@@ -24,9 +26,10 @@ use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
 use lakehouse_core::error::Result;
 
+use crate::inner_values::{Purpose, read_inner_values};
 use crate::local_time::{Misfit, is_utc, read_time};
+use crate::text_decimal::{decimal_of_text, is_text};
 use crate::time_text::time_text;
-use crate::times_inside::{Purpose, read_times_inside};
 use crate::zoned_sum::zoned_sum;
 
 /// The session's zone.
@@ -115,8 +118,8 @@ impl AnalyzerRule for LocalTimeRule {
     }
 }
 
-/// A cast between times with and without zone, by the local time, and between either and a text;
-/// `zone` is the session's.
+/// A cast between times with and without zone, by the local time, between either and a text, and of
+/// a text to a decimal; `zone` is the session's.
 ///
 /// # Errors
 /// When the type of what is cast is not known.
@@ -152,16 +155,23 @@ pub(crate) fn local_cast(
             let (inner, target) = (inner.as_ref().clone(), target.clone());
             Transformed::yes(read_time(inner, target, zone, misfit))
         }
-        (text, DataType::Timestamp(..) | DataType::Date32) if text.is_string() => {
+        (
+            text,
+            DataType::Timestamp(..) | DataType::Date32 | DataType::Time32(_) | DataType::Time64(_),
+        ) if text.is_string() => {
             let (inner, target) = (inner.as_ref().clone(), target.clone());
             Transformed::yes(read_time(inner, target, zone, misfit))
+        }
+        (text, decimal) if is_text(text) && decimal.is_decimal() => {
+            let (inner, target) = (inner.as_ref().clone(), target.clone());
+            Transformed::yes(decimal_of_text(inner, target, misfit == Misfit::Null))
         }
         (DataType::Timestamp(..), text) if text.is_string() => {
             Transformed::yes(time_text(inner.as_ref().clone(), target.clone()))
         }
         (given, target) => {
             let purpose = Purpose::Cast(misfit);
-            match read_times_inside(inner, given, target, zone, purpose).map(Box::new) {
+            match read_inner_values(inner, given, target, zone, purpose).map(Box::new) {
                 None => Transformed::no(expr),
                 Some(read) if misfit == Misfit::Null => {
                     Transformed::yes(Expr::TryCast(TryCast::new(read, target.clone())))

@@ -6,7 +6,8 @@
 //! takes: it is given a number of that type. A key that a map is asked for is compared with the
 //! map's as it is written: it becomes of their type. Its `date_part` counts ISO's days of the week
 //! from 0, and has no parts of differences of times but wholes. Its `substr` knows no place from the
-//! end. Its casts make no UUID of a text, and bytes of a number in an order that nobody asked for.
+//! end. Its casts make no UUID of a text and no text of a UUID, and bytes of a number in an order that
+//! nobody asked for.
 //! Its ranges of decimals are of other types than what they are ranges of.
 
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use crate::decimal_frame::{ordered_by, range_type};
 use crate::hex_text::is_bytes;
 use crate::length::part_of_length;
 use crate::substr::Substr;
-use crate::uuid_text::{may_be_uuid, uuid_if_any, uuid_of_text};
+use crate::uuid_text::{is_uuid, may_be_uuid, text_of_uuid, uuid_if_any, uuid_of_text};
 
 /// See the module documentation. Stands before the rules that make types of comparisons equal.
 #[derive(Debug)]
@@ -51,8 +52,12 @@ impl AnalyzerRule for TypedCallRule {
             let range_type = range_type(&node, &schema)?;
             node.map_expressions(|expr| {
                 let name = names.save(&expr);
-                let written =
-                    expr.transform_up(|expr| written(expr, &schema, range_type.as_ref()))?;
+                let written = expr.transform_up(|expr| match (expr, &range_type) {
+                    (Expr::WindowFunction(call), Some(range_type)) => {
+                        Ok(Transformed::yes(ordered_by(&call, range_type).into()))
+                    }
+                    (expr, _) => typed(expr, &schema),
+                })?;
                 Ok(written.update_data(|expr| name.restore(expr)))
             })
         })
@@ -60,11 +65,11 @@ impl AnalyzerRule for TypedCallRule {
     }
 }
 
-fn written(
-    expr: Expr,
-    schema: &DFSchema,
-    range_type: Option<&DataType>,
-) -> Result<Transformed<Expr>> {
+/// An expression as the module documentation says.
+///
+/// # Errors
+/// For casts of numbers to bytes, and parts of times that are not known.
+pub(crate) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if let Expr::Cast(Cast {
         expr: value,
         data_type,
@@ -75,11 +80,11 @@ fn written(
     }) = &expr
     {
         let is_try = matches!(expr, Expr::TryCast(_));
-        let bytes = as_bytes(value, data_type, is_try, schema)?;
-        return Ok(bytes.map_or_else(|| Transformed::no(expr), Transformed::yes));
-    }
-    if let (Expr::WindowFunction(call), Some(range_type)) = (&expr, range_type) {
-        return Ok(Transformed::yes(ordered_by(call, range_type).into()));
+        let cast = match data_type.is_string() && is_uuid(value, schema) {
+            true => Some(text_of_uuid(value.as_ref().clone(), data_type.clone())),
+            false => as_bytes(value, data_type, is_try, schema)?,
+        };
+        return Ok(cast.map_or_else(|| Transformed::no(expr), Transformed::yes));
     }
     let Expr::ScalarFunction(call) = &expr else {
         return Ok(Transformed::no(expr));
@@ -165,8 +170,8 @@ fn part(call: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr>> {
             .trim_matches(['\'', '"'])
             .eq_ignore_ascii_case("isodow") =>
         {
-            let from_zero = Expr::ScalarFunction(call.clone());
-            Ok(Some(from_zero + lit(1_i32)))
+            let day = Expr::ScalarFunction(call.clone()) + lit(1_i32);
+            Ok(Some(Expr::Cast(Cast::new(Box::new(day), DataType::Int32))))
         }
         _ => Ok(None),
     }

@@ -291,6 +291,32 @@ async fn json_gets_no_null_for_a_number_that_it_cannot_say() {
 }
 
 #[tokio::test]
+async fn json_keeps_the_keys_of_maps_that_have_no_value() {
+    let lake = TestLake::memory().await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("rows.json");
+    let target = path.to_str().unwrap();
+    lake.run(
+        "CREATE TABLE t (k INT, m MAP<VARCHAR, INT>, l ARRAY<INT>); \
+         INSERT INTO t VALUES (1, MAP(['k', 'z'], [1, NULL]), NULL), (NULL, NULL, [NULL, 2])",
+    )
+    .await;
+    lake.run(&format!("COPY (SELECT * FROM t ORDER BY k) TO '{target}'"))
+        .await;
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        "{\"k\":1,\"m\":{\"k\":1,\"z\":null},\"l\":null}\n\
+         {\"k\":null,\"m\":null,\"l\":[null,2]}\n"
+    );
+    lake.run(&format!(
+        "CREATE TABLE u AS SELECT * FROM t WHERE false; COPY u FROM '{target}'"
+    ))
+    .await;
+    let rows = lake.rows("SELECT * FROM t ORDER BY k").await;
+    assert_eq!(lake.rows("SELECT * FROM u ORDER BY k").await, rows);
+}
+
+#[tokio::test]
 async fn csv_tells_an_empty_text_from_null() {
     let lake = TestLake::memory().await;
     let folder = TempDir::new().unwrap();

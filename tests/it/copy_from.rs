@@ -634,3 +634,60 @@ async fn instants_of_a_file_are_shown_in_the_zone_of_the_session() {
         lake.run("TRUNCATE TABLE z").await;
     }
 }
+
+#[tokio::test]
+async fn texts_that_say_no_value_are_no_zero() {
+    let (lake, files) = (lake().await, Files::new());
+    lake.run("CREATE TABLE times (k INT, t TIME, at TIMESTAMP)")
+        .await;
+    for (text, table, parts) in [
+        (
+            "id,price\n1,2.5\n2,-\n",
+            "t",
+            ["\"-\" is no number", "price"],
+        ),
+        ("id,price\n1,\" \"\n", "t", ["\" \" is no number", "price"]),
+        (
+            "k,t\n1,10\n",
+            "times",
+            ["\"10\" is no time of day", "\"t\""],
+        ),
+    ] {
+        let path = files.write("a.csv", text);
+        let error = lake.fails(&format!("COPY {table} FROM '{path}'")).await;
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}: {error}");
+        let rows = text.lines().count() - 1;
+        assert_eq!(row_of(&error), rows.to_string(), "{text}: {error}");
+        for part in parts {
+            assert!(error.to_string().contains(part), "{text}: {error}");
+        }
+    }
+    let path = files.write("b.csv", "id,price\n1,1.5e3\n2,+7\n");
+    lake.run(&format!("COPY t FROM '{path}'")).await;
+    assert_eq!(
+        lake.rows("SELECT id, price FROM t ORDER BY id").await,
+        ["1|1500.00", "2|7.00"]
+    );
+    let path = files.write("c.csv", "k,t,at\n1,10:30,2024-01-01 10:30\n");
+    lake.run(&format!("COPY times FROM '{path}'")).await;
+    assert_eq!(
+        lake.rows("SELECT * FROM times").await,
+        ["1|10:30:00|2024-01-01T10:30:00"]
+    );
+}
+
+#[tokio::test]
+async fn keys_of_maps_come_once_also_behind_their_cast() {
+    let (lake, files) = (TestLake::folder().await, Files::new());
+    lake.run("CREATE TABLE m (k INT, m MAP<INT, INT>)").await;
+    let path = files.path("a.parquet");
+    lake.run(&format!(
+        "COPY (SELECT * FROM (VALUES (1, MAP(['1', '2'], [1, 2])), (2, MAP(['3', '03'], [1, 2])), \
+         (3, MAP(['1'], [1]))) AS r (k, m)) TO '{path}'"
+    ))
+    .await;
+    let error = lake.fails(&format!("COPY m FROM '{path}'")).await;
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    assert_eq!(row_of(&error), "2", "{error}");
+    assert!(error.to_string().contains("key \"3\" twice"), "{error}");
+}

@@ -1,7 +1,9 @@
 //! `COPY … TO`: files appear when they are complete, and what was there stays until then.
 
-mod csv_sink;
+mod csv_text;
+mod json_text;
 mod partition;
+mod text_sink;
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use lakehouse_core::error::{Error, Result};
 use lakehouse_core::lake::Lake;
 use lakehouse_core::storage::{Export, ExportForm, ExportTarget};
 
-use self::csv_sink::with_quoted_empties;
+use self::text_sink::with_own_texts;
 use super::{QueryResult, plan_rows, start};
 use crate::json_number::{has_floats, json_numbers};
 
@@ -111,7 +113,7 @@ impl Drop for Registered<'_> {
 }
 
 async fn run(copy: CopyTo, state: &SessionState) -> Result<QueryResult> {
-    let plan = with_quoted_empties(plan_rows(&LogicalPlan::Copy(copy), state).await?);
+    let plan = with_own_texts(plan_rows(&LogicalPlan::Copy(copy), state).await?);
     let stream = start(plan, state)?;
     let schema = stream.schema();
     let batches = stream.map_err(Error::from).try_collect().await?;

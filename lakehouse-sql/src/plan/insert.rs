@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
@@ -34,6 +34,7 @@ use crate::govern::GovernedTables;
 use crate::hex_text::{bytes_of_hex, is_bytes};
 use crate::query_type::{stored_fields, with_types_of_rows};
 use crate::resolve::InsertForm;
+use crate::text_decimal::read_decimals;
 use crate::uuid_text::{may_be_uuid, parse_uuid, uuid_of_text, uuid_value};
 
 /// The insert of a statement, also below an `EXPLAIN`.
@@ -118,6 +119,7 @@ fn replaced(form: &InsertForm, target: &LakeTable) -> Result<Predicate> {
         let data_type = target.schema().field_with_name(name)?.data_type().clone();
         let own = match value.try_as_str().flatten() {
             Some(text) if may_be_uuid(&data_type) => parse_uuid(text).map(uuid_value),
+            Some(_) if data_type.is_decimal() => decimal_value(value, &data_type),
             _ => value.cast_to(&data_type).map_err(Error::from),
         };
         let value = own.map_err(|error| {
@@ -415,7 +417,13 @@ fn insert_rows(
     Ok(LogicalPlanBuilder::insert_into(rows, reference, target, InsertOp::Append)?.build()?)
 }
 
-fn cast(value: Expr, data_type: &arrow::datatypes::DataType, schema: &DFSchema) -> Result<Expr> {
+/// The decimal that a text says.
+fn decimal_value(text: &ScalarValue, data_type: &DataType) -> Result<ScalarValue> {
+    let decimal = read_decimals(&text.to_array()?, data_type, false)?;
+    Ok(ScalarValue::try_from_array(&decimal, 0)?)
+}
+
+fn cast(value: Expr, data_type: &DataType, schema: &DFSchema) -> Result<Expr> {
     let given = value.get_type(schema)?;
     if may_be_uuid(data_type) && given.is_string() {
         return Ok(uuid_of_text(value));

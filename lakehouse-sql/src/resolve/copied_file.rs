@@ -3,7 +3,6 @@
 mod csv_records;
 mod csv_table;
 mod json_type;
-mod unique_keys;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,10 +33,10 @@ use lakehouse_core::table::{Table, read_schema};
 use self::csv_records::Emptiness;
 use self::csv_table::{CsvFile, CsvRows};
 use self::json_type::json_field;
-use self::unique_keys::{has_maps, unique_keys};
 use super::name;
 use super::read_file::refuse_special;
 use crate::statement::{CopiedFile, CopyFormat, CsvForm};
+use crate::unique_keys::{has_maps, unique_keys};
 
 /// A file to be copied, and how its columns find those of the target.
 pub(super) struct Opened {
@@ -357,7 +356,10 @@ fn with_unique_keys(table: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvid
     let values = schema.fields().iter().map(|field| {
         let value = Expr::Column(Column::new_unqualified(field.name()));
         match has_maps(field.data_type()) {
-            true => unique_keys(field.name(), value).alias(field.name()),
+            true => {
+                let place = format!("column {} of the file", quote(field.name()));
+                unique_keys(place, value).alias(field.name())
+            }
             false => value,
         }
     });

@@ -41,14 +41,15 @@ const FLOORS: [Floors; 3] = [
         package: "lakehouse-sql",
         floors: &[
             &["parse", "statement", "of_columns"],
-            &["local_time"],
+            &["local_time", "text_decimal"],
             &["length", "time_text", "field_match", "zoned_sum"],
             &["assignment"],
-            &["times_inside"],
+            &["inner_values"],
             &[
                 "session_zone",
                 "substr",
                 "written_decimal",
+                "unique_keys",
                 "uuid_text",
                 "hex_text",
                 "hive_text",
@@ -58,6 +59,7 @@ const FLOORS: [Floors; 3] = [
                 "mergeable_key",
                 "length_product",
                 "decimal_frame",
+                "wide_arithmetic",
                 "one_nan",
             ],
             &[
@@ -78,6 +80,7 @@ const FLOORS: [Floors; 3] = [
                 "subquery_value",
                 "joined_subqueries",
                 "typed_call",
+                "bytes_planner",
                 "cast_name",
                 "lead_lag",
                 "ntile",
@@ -196,6 +199,11 @@ const FENCES: [Fence; 3] = [
             ("type_planner", "reads the types in it"),
             (
                 "length_product",
+                "the engine hands operators over as syntax",
+            ),
+            ("bytes_planner", "the engine hands operators over as syntax"),
+            (
+                "wide_arithmetic",
                 "the engine hands operators over as syntax",
             ),
         ],

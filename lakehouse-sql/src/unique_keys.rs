@@ -1,10 +1,10 @@
-//! Maps of files whose keys come twice: a map has one value of a key.
+//! Maps whose keys come twice, in a file or because they became equal: a map has one value of a key.
 
 use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, MapArray};
+use arrow::array::{Array, ArrayRef, AsArray, GenericListArray, MapArray, OffsetSizeTrait};
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
 use arrow::util::display::array_value_to_string;
@@ -20,7 +20,7 @@ use lakehouse_core::name::quote;
 use crate::of_columns::of_columns;
 
 /// Whether values of a type may hold maps.
-pub(super) fn has_maps(data_type: &DataType) -> bool {
+pub(crate) fn has_maps(data_type: &DataType) -> bool {
     match data_type {
         DataType::Struct(fields) => fields.iter().any(|field| has_maps(field.data_type())),
         DataType::List(inner)
@@ -32,11 +32,11 @@ pub(super) fn has_maps(data_type: &DataType) -> bool {
     }
 }
 
-/// The values of a column, where each key of a map comes once; an error otherwise.
-pub(super) fn unique_keys(column: &str, values: Expr) -> Expr {
+/// The values at a place, where each key of a map comes once; an error otherwise.
+pub(crate) fn unique_keys(place: String, values: Expr) -> Expr {
     let function = Arc::new(ScalarUDF::from(UniqueKeys {
         signature: Signature::any(1, Volatility::Immutable),
-        column: column.to_owned(),
+        place,
     }));
     Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![values]))
 }
@@ -51,8 +51,8 @@ fn find(values: &ArrayRef) -> EngineResult<Option<String>> {
             let mut found = values.as_struct().columns().iter().map(find);
             found.find_map(Result::transpose).transpose()
         }
-        DataType::List(_) => find(values.as_list::<i32>().values()),
-        DataType::LargeList(_) => find(values.as_list::<i64>().values()),
+        DataType::List(_) => find(&elements(values.as_list::<i32>())),
+        DataType::LargeList(_) => find(&elements(values.as_list::<i64>())),
         DataType::ListView(_) => find(values.as_list_view::<i32>().values()),
         DataType::LargeListView(_) => find(values.as_list_view::<i64>().values()),
         DataType::FixedSizeList(..) => find(values.as_fixed_size_list().values()),
@@ -64,6 +64,13 @@ fn find(values: &ArrayRef) -> EngineResult<Option<String>> {
             }
         }
     }
+}
+
+/// The elements of the lists that are there: a slice has those of the whole.
+fn elements<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> ArrayRef {
+    let offsets = lists.offsets();
+    let (first, end) = (offsets[0].as_usize(), offsets[lists.len()].as_usize());
+    lists.values().slice(first, end - first)
 }
 
 fn find_in_maps(maps: &MapArray) -> EngineResult<Option<String>> {
@@ -88,7 +95,7 @@ fn find_in_maps(maps: &MapArray) -> EngineResult<Option<String>> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct UniqueKeys {
     signature: Signature,
-    column: String,
+    place: String,
 }
 
 impl ScalarUDFImpl for UniqueKeys {
@@ -115,8 +122,8 @@ impl ScalarUDFImpl for UniqueKeys {
         of_columns(&args, |[values]| match find(values)? {
             None => Ok(Arc::clone(values)),
             Some(key) => Err(Error::invalid(format!(
-                "column {} of the file has a map with the key {} twice; expected each key once",
-                quote(&self.column),
+                "{} has a map with the key {} twice; expected each key once",
+                self.place,
                 quote(&key)
             ))
             .into()),

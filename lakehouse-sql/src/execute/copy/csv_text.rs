@@ -2,112 +2,18 @@
 //!
 //! The engine writes nothing for both.
 
-use std::any::Any;
-use std::fmt;
-use std::sync::Arc;
-
 use arrow::array::{Array, RecordBatch};
 use arrow::csv::WriterBuilder;
-use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use async_trait::async_trait;
 use bytes::Bytes;
-use datafusion::common::file_options::csv_writer::CsvWriterOptions;
-use datafusion::common::runtime::SpawnedTask;
-use datafusion::datasource::file_format::csv::CsvSink;
 use datafusion::datasource::file_format::write::BatchSerializer;
-use datafusion::datasource::file_format::write::demux::DemuxedStreamReceiver;
-use datafusion::datasource::file_format::write::orchestration::spawn_writer_tasks_and_join;
-use datafusion::datasource::physical_plan::{FileSink, FileSinkConfig};
-use datafusion::datasource::sink::{DataSink, DataSinkExec};
 use datafusion::error::Result as EngineResult;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::object_store::ObjectStore;
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::display::{DisplayAs, DisplayFormatType};
 use lakehouse_core::error::{Error, Result};
 
 use crate::hex_text::is_bytes;
 
-/// A plan that writes as here, where it writes CSV files.
-pub(super) fn with_quoted_empties(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-    let Some(writes) = plan.as_any().downcast_ref::<DataSinkExec>() else {
-        return plan;
-    };
-    let Some(sink) = writes.sink().as_any().downcast_ref::<CsvSink>() else {
-        return plan;
-    };
-    let sink = QuotedCsvSink {
-        config: FileSink::config(sink).clone(),
-        options: sink.writer_options().clone(),
-    };
-    let input = Arc::clone(writes.input());
-    let order = writes.sort_order().clone();
-    Arc::new(DataSinkExec::new(input, Arc::new(sink), order))
-}
-
-#[derive(Debug)]
-struct QuotedCsvSink {
-    config: FileSinkConfig,
-    options: CsvWriterOptions,
-}
-
-impl DisplayAs for QuotedCsvSink {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "QuotedCsvSink({})", self.config.original_url)
-    }
-}
-
-#[async_trait]
-impl FileSink for QuotedCsvSink {
-    fn config(&self) -> &FileSinkConfig {
-        &self.config
-    }
-
-    async fn spawn_writer_tasks_and_join(
-        &self,
-        context: &Arc<TaskContext>,
-        demux_task: SpawnedTask<EngineResult<()>>,
-        files: DemuxedStreamReceiver,
-        store: Arc<dyn ObjectStore>,
-    ) -> EngineResult<u64> {
-        let rows = CsvText {
-            form: self.options.writer_options.clone(),
-        };
-        spawn_writer_tasks_and_join(
-            context,
-            Arc::new(rows),
-            self.options.compression.into(),
-            self.options.compression_level,
-            store,
-            demux_task,
-            files,
-        )
-        .await
-    }
-}
-
-#[async_trait]
-impl DataSink for QuotedCsvSink {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn schema(&self) -> &SchemaRef {
-        self.config.output_schema()
-    }
-
-    async fn write_all(
-        &self,
-        data: SendableRecordBatchStream,
-        context: &Arc<TaskContext>,
-    ) -> EngineResult<u64> {
-        FileSink::write_all(self, data, context).await
-    }
-}
-
 /// Rows as the lines of a file.
-struct CsvText {
+pub(super) struct CsvText {
     form: WriterBuilder,
 }
 
@@ -127,6 +33,10 @@ impl BatchSerializer for CsvText {
 }
 
 impl CsvText {
+    pub(super) fn new(form: WriterBuilder) -> Self {
+        Self { form }
+    }
+
     fn push_rows(&self, text: &mut String, batch: &RecordBatch) -> Result<()> {
         let options = FormatOptions::default()
             .with_date_format(self.form.date_format())

@@ -1,8 +1,8 @@
-//! Times inside of lists, structs and maps, read by the rules of those that stand alone.
+//! Times and numbers inside of lists, structs and maps, read by the rules of those that stand alone.
 //!
 //! The engine casts what is inside of a value by itself: it takes a text's zone for nothing, a time
-//! without zone for one in UTC, and cuts nanoseconds. So what is inside is read first, and the
-//! engine's cast finds times of the right type.
+//! without zone for one in UTC, a text without digits for 0, and cuts nanoseconds and fractions. So
+//! what is inside is read first, and the engine's cast finds values of the right type.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -25,8 +25,9 @@ use crate::assignment::{is_checked, stored_numbers};
 use crate::field_match::field_places;
 use crate::local_time::{Misfit, is_cut, is_utc, local_times, read_times, stored_times};
 use crate::of_columns::of_columns;
+use crate::text_decimal::{is_text, read_decimals};
 
-/// What times are read for.
+/// What values are read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
     /// A cast that somebody wrote.
@@ -35,9 +36,9 @@ pub(crate) enum Purpose {
     Store,
 }
 
-/// The value with those of its inner values read that are times in `target`; `None` where the
-/// engine's cast does the same. `zone` is the session's.
-pub(crate) fn read_times_inside(
+/// The value with those of its inner values read that are times in `target`, or decimals where it
+/// has texts; `None` where the engine's cast does the same. `zone` is the session's.
+pub(crate) fn read_inner_values(
     value: &Expr,
     given: &DataType,
     target: &DataType,
@@ -47,7 +48,7 @@ pub(crate) fn read_times_inside(
     if !given.is_nested() {
         return None;
     }
-    let function = ScalarUDF::from(TimesInside {
+    let function = ScalarUDF::from(InnerValues {
         signature: Signature::any(1, Volatility::Immutable),
         target: Reading { zone, purpose }.of_type(given, target)?,
         zone: Arc::clone(zone),
@@ -57,11 +58,11 @@ pub(crate) fn read_times_inside(
     Some(Expr::ScalarFunction(call))
 }
 
-/// The value of a call of [`read_times_inside`] for a cast: who stores it decides anew what may be
+/// The value of a call of [`read_inner_values`] for a cast: who stores it decides anew what may be
 /// cut off.
 pub(crate) fn unread(expr: Expr) -> Expr {
     if let Expr::ScalarFunction(ScalarFunction { func, args }) = &expr
-        && let Some(read) = func.inner().as_any().downcast_ref::<TimesInside>()
+        && let Some(read) = func.inner().as_any().downcast_ref::<InnerValues>()
         && let (Purpose::Cast(Misfit::Cut), [value]) = (read.purpose, args.as_slice())
     {
         return value.clone();
@@ -77,7 +78,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The type of values whose times are read; `None` where none is.
+    /// The type of values that are read; `None` where none is.
     fn of_type(self, given: &DataType, target: &DataType) -> Option<DataType> {
         let inner = |given: &FieldRef, target: &FieldRef| {
             let read = self.of_type(given.data_type(), target.data_type())?;
@@ -131,10 +132,17 @@ impl Reading<'_> {
         is_any.then_some(DataType::Struct(fields))
     }
 
-    /// Whether the engine's cast of one value may give another time.
+    /// Whether the engine's cast of one value may give another one.
     fn is_read(self, given: &DataType, target: &DataType) -> bool {
         match (given, target) {
-            (text, DataType::Timestamp(..) | DataType::Date32) if text.is_string() => true,
+            (
+                text,
+                DataType::Timestamp(..)
+                | DataType::Date32
+                | DataType::Time32(_)
+                | DataType::Time64(_),
+            ) if text.is_string() => true,
+            (text, decimal) if is_text(text) && decimal.is_decimal() => true,
             (
                 DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None),
                 DataType::Timestamp(_, Some(_)),
@@ -150,16 +158,16 @@ impl Reading<'_> {
     }
 }
 
-/// See [`read_times_inside`].
+/// See [`read_inner_values`].
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct TimesInside {
+struct InnerValues {
     signature: Signature,
     target: DataType,
     zone: Arc<str>,
     purpose: Purpose,
 }
 
-impl TimesInside {
+impl InnerValues {
     fn read(&self, values: &ArrayRef, target: &DataType) -> EngineResult<ArrayRef> {
         if values.data_type() == target {
             return Ok(Arc::clone(values));
@@ -198,7 +206,7 @@ impl TimesInside {
                 let structs = StructArray::try_new_with_length(fields, read, nulls, values.len());
                 Arc::new(structs?)
             }
-            time => self.read_alone(values, time)?,
+            target => self.read_alone(values, target)?,
         })
     }
 
@@ -225,6 +233,10 @@ impl TimesInside {
         if values.data_type() == target {
             return Ok(Arc::clone(values));
         }
+        if is_text(values.data_type()) && target.is_decimal() {
+            let is_try = self.purpose == Purpose::Cast(Misfit::Null);
+            return Ok(read_decimals(values, target, is_try)?);
+        }
         match self.purpose {
             Purpose::Store if is_checked(values.data_type(), target) => {
                 Ok(stored_numbers(values, target)?)
@@ -247,13 +259,13 @@ fn within<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> (usize, usize, Offse
     )
 }
 
-impl ScalarUDFImpl for TimesInside {
+impl ScalarUDFImpl for InnerValues {
     fn as_any(&self) -> &dyn Any {
         self
     }
 
     fn name(&self) -> &str {
-        "times_inside"
+        "inner_values"
     }
 
     fn signature(&self) -> &Signature {
