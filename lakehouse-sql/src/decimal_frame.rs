@@ -24,7 +24,7 @@ pub(crate) fn range_type(node: &LogicalPlan, input: &DFSchema) -> Result<Option<
         return Ok(None);
     };
     let calls = window.window_expr.iter().filter_map(window_call);
-    let scales = calls.clone().filter_map(|call| scale_of_range(call));
+    let scales = calls.clone().filter_map(scale_of_range);
     let (Some(bound_scale), Some(call)) = (scales.max(), calls.clone().next()) else {
         return Ok(None);
     };

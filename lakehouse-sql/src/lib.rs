@@ -14,6 +14,7 @@ mod aggregate_order;
 mod assignment;
 mod bounded_batch;
 mod bounded_call;
+mod broadcast_map;
 mod bytes_planner;
 mod cancellable_join;
 mod cast_name;

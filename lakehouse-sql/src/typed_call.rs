@@ -6,9 +6,9 @@
 //! takes: it is given a number of that type. A key that a map is asked for is compared with the
 //! map's as it is written: it becomes of their type. Its `date_part` counts ISO's days of the week
 //! from 0, and has no parts of differences of times but wholes. Its `substr` knows no place from the
-//! end. Its casts make no UUID of a text and no text of a UUID, and bytes of a number in an order that
-//! nobody asked for.
-//! Its ranges of decimals are of other types than what they are ranges of.
+//! end. Its casts make no UUID of a text and no text of a UUID, and bytes of a number in an order
+//! that nobody asked for. Its ranges of decimals are of other types than what they are ranges of,
+//! and its maps are not made of constants beside columns.
 
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use datafusion::functions::core::nullif::NullIfFunc;
 use datafusion::functions::datetime::date_part::DatePartFunc;
 use datafusion::functions::math::round::RoundFunc;
 use datafusion::functions::unicode::substr::SubstrFunc;
+use datafusion::functions_nested::map::MapFunc;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Case, ExprSchemable, LogicalPlan, ScalarUDF};
@@ -30,6 +31,7 @@ use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::{Expr, lit};
 use lakehouse_core::error::Error;
 
+use crate::broadcast_map::broadcast_map;
 use crate::decimal_frame::{ordered_by, range_type};
 use crate::hex_text::is_bytes;
 use crate::length::part_of_length;
@@ -96,6 +98,7 @@ pub(crate) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
         () if function.is::<GetFieldFunc>() => map_value(call, schema),
         () if function.is::<DatePartFunc>() => part(call, schema)?,
         () if function.is::<SubstrFunc>() => Some(substr(call)),
+        () if function.is::<MapFunc>() => Some(broadcast_map(call)),
         () if call.func.name() == "date_trunc" => of_date(call, schema),
         () => None,
     };

@@ -166,6 +166,20 @@ async fn options_that_mean_nothing_are_refused_at_their_place() {
     let folder = TempDir::new().unwrap();
     for (name, options, column, part) in [
         ("x.parquet", "(ROW_GROUP_SIZE 0)", 2, "from 1 to"),
+        ("x.csv", "(NULL '\"')", 2, "holds the delimiter"),
+        (
+            "x.csv",
+            "(DELIMITER ';', NULL 'a;b')",
+            18,
+            "holds the delimiter",
+        ),
+        ("x.csv", "(QUOTE ',')", 2, "another character than"),
+        (
+            "x.csv",
+            "(DELIMITER '\\', ESCAPE '\\')",
+            2,
+            "another character",
+        ),
         ("x.parquet", "(ROW_GROUP_SIZE 'x')", 2, "found 'x'"),
         (
             "x.parquet",

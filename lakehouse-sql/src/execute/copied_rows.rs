@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use arrow::util::display::array_value_to_string;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, Projection};
+use datafusion::logical_expr::{LogicalPlan, Projection};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion::physical_plan::execute_stream;
@@ -42,26 +42,21 @@ struct Column {
 }
 
 async fn refused_row(insert: &LogicalPlan, state: &SessionState) -> Result<Option<Error>> {
-    let LogicalPlan::Dml(dml) = insert else {
-        return Ok(None);
-    };
-    let LogicalPlan::Projection(Projection { expr, input, .. }) = dml.input.as_ref() else {
-        return Ok(None);
-    };
-    let values = LogicalPlanBuilder::from(input.as_ref().clone())
-        .project(expr.clone())?
-        .build()?;
     let mut state = state.clone();
     // Rows in the order of the file.
     let options = state.config_mut().options_mut();
     options.execution.target_partitions = 1;
     options.optimizer.enable_round_robin_repartition = false;
+    // The insert as a whole: its casts refuse what those of a query would take.
     let analyzed = state.analyzer().execute_and_check(
-        values,
+        insert.clone(),
         &Arc::clone(state.config_options()),
         |_, _| {},
     )?;
-    let LogicalPlan::Projection(Projection { expr, input, .. }) = analyzed else {
+    let LogicalPlan::Dml(dml) = analyzed else {
+        return Ok(None);
+    };
+    let LogicalPlan::Projection(Projection { expr, input, .. }) = dml.input.as_ref() else {
         return Ok(None);
     };
     let mut columns = Vec::with_capacity(expr.len());
@@ -72,7 +67,7 @@ async fn refused_row(insert: &LogicalPlan, state: &SessionState) -> Result<Optio
             nullable: field.is_nullable(),
         });
     }
-    let rows = state.create_physical_plan(&input).await?;
+    let rows = state.create_physical_plan(input).await?;
     let mut rows = execute_stream(rows, state.task_ctx())?;
     let mut before = 0;
     while let Some(batch) = rows.try_next().await? {

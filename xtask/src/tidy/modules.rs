@@ -58,6 +58,7 @@ const FLOORS: [Floors; 3] = [
                 "aggregate_call",
                 "mergeable_key",
                 "length_product",
+                "broadcast_map",
                 "decimal_frame",
                 "wide_arithmetic",
                 "one_nan",

@@ -281,19 +281,53 @@ impl CopyOptions {
         Ok((format, compression))
     }
 
-    fn csv_form(&self, is_tabbed: bool) -> Result<CsvForm> {
+    /// How values stand in a CSV file.
+    ///
+    /// # Errors
+    /// For characters that mean two things, by their place: such a file is read as other values.
+    pub(super) fn csv_form(&self, is_tabbed: bool) -> Result<CsvForm> {
         let byte = |key: &str| self.get(key).map(CopyOption::byte).transpose();
         let header = self.get("header").map(CopyOption::switch).transpose()?;
         let null = self
             .get("null")
             .map(|option| option.text().map(str::to_owned));
-        Ok(CsvForm {
+        let form = CsvForm {
             header: header.unwrap_or(true),
             delimiter: byte("delimiter")?.unwrap_or(if is_tabbed { b'\t' } else { b',' }),
             quote: byte("quote")?.unwrap_or(b'"'),
             escape: byte("escape")?,
             null: null.transpose()?.filter(|text| !text.is_empty()),
-        })
+        };
+        self.refuse_two_meanings(&form)?;
+        Ok(form)
+    }
+
+    fn refuse_two_meanings(&self, form: &CsvForm) -> Result<()> {
+        let place = |keys: &[&str]| {
+            let option = keys.iter().find_map(|key| self.get(key));
+            option.map_or_else(Location::empty, |option| option.place)
+        };
+        if form.delimiter == form.quote || form.escape == Some(form.delimiter) {
+            let at = place(&["delimiter", "quote", "escape"]);
+            let message = "`delimiter` is another character than `quote` and `escape`";
+            return Err(invalid_at(at, message));
+        }
+        let special = [form.delimiter, form.quote, b'\n', b'\r'];
+        let ends_lines = |byte: u8| byte == b'\n' || byte == b'\r';
+        if ends_lines(form.delimiter) || ends_lines(form.quote) {
+            let at = place(&["delimiter", "quote"]);
+            return Err(invalid_at(
+                at,
+                "`delimiter` and `quote` are no ends of lines",
+            ));
+        }
+        let null = form.null.iter().flat_map(|text| text.bytes());
+        if null.clone().any(|byte| special.contains(&byte)) {
+            let message = "the text of `null` holds the delimiter, the quote or an end of line, by \
+                           which it would be read as something else";
+            return Err(invalid_at(place(&["null"]), message));
+        }
+        Ok(())
     }
 }
 

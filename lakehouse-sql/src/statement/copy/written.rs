@@ -149,6 +149,7 @@ fn partition_columns(option: &CopyOption) -> Result<Vec<String>> {
 }
 
 fn say_csv(options: &CopyOptions, said: &mut Said<'_>, is_tabbed: bool) -> Result<()> {
+    let form = options.csv_form(is_tabbed)?;
     if let Some(option) = options.get("header") {
         said.set("has_header", option.switch()?);
     }
@@ -159,9 +160,8 @@ fn say_csv(options: &CopyOptions, said: &mut Said<'_>, is_tabbed: bool) -> Resul
             None => {}
         }
     }
-    if let Some(escape) = options.get("escape") {
-        let quote = options.get("quote").map_or(Ok(b'"'), CopyOption::byte)?;
-        said.set("double_quote", escape.byte()? == quote);
+    if let Some(escape) = form.escape {
+        said.set("double_quote", escape == form.quote);
     }
     if let Some(option) = options.get("null") {
         said.set("null_value", option.text()?);
