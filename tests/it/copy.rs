@@ -170,7 +170,7 @@ async fn options_that_mean_nothing_are_refused_at_their_place() {
         (
             "x.csv",
             "(DELIMITER ';', NULL 'a;b')",
-            18,
+            17,
             "holds the delimiter",
         ),
         ("x.csv", "(QUOTE ',')", 2, "another character than"),
@@ -353,5 +353,17 @@ async fn csv_tells_an_empty_text_from_null() {
             .await;
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, expected, "{query} {options}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_takes_no_files_is_an_error() {
+    let lake = TestLake::memory().await;
+    for target in ["/proc/x.csv", "/proc/x/"] {
+        let copy = format!("COPY (SELECT 1 AS a) TO '{target}' (FORMAT csv)");
+        let error = lake.fails(&copy).await;
+        assert_ne!(error.kind(), ErrorKind::Internal, "{error}");
+        assert!(error.to_string().contains("/proc/x"), "{error}");
     }
 }

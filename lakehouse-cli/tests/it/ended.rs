@@ -46,14 +46,12 @@ fn filled(place: &Place, mode: &str) {
 }
 
 pub(crate) fn start(place: &Place, statement: &str) -> Child {
-    start_with(place, &[statement])
+    start_command(place.command().arg(statement))
 }
 
-/// Starts the command with nothing to read and somebody who reads.
-pub(crate) fn start_with(place: &Place, arguments: &[&str]) -> Child {
-    place
-        .command()
-        .args(arguments)
+/// Starts a command with nothing to read and somebody who reads.
+pub(crate) fn start_command(command: &mut Command) -> Child {
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

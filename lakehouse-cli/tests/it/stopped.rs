@@ -6,7 +6,7 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::ended::{drawn, files, now, start, start_with};
+use crate::ended::{drawn, files, now, start, start_command};
 use crate::{Place, stderr};
 
 /// What can stop a run, and how it then ends.
@@ -24,6 +24,19 @@ const ENDLESS: &str = "INSERT INTO t SELECT value, sha512(CAST(value AS VARCHAR)
 
 /// More than a pipe holds, and more than is kept in memory.
 const LARGE: &str = "SELECT repeat('x', 1000) AS a FROM generate_series(1, 25000)";
+
+/// The command as it is when nobody has told it to ignore signals. Programs inherit that, so a run
+/// of the tests in the background (`nohup`) would hand it on.
+fn stoppable(place: &Place) -> Command {
+    let plain = place.command();
+    if !cfg!(target_os = "linux") {
+        return plain;
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", "--default-signal=INT"]);
+    command.arg(plain.get_program()).args(plain.get_args());
+    command
+}
 
 fn send(child: &Child, signal: &str) {
     let pid = child.id().to_string();
@@ -61,7 +74,8 @@ fn a_stopped_insert_leaves_no_files() {
         let folder = place.path().join("lake");
         let before = files(&folder);
         let output = place.path().join("told.txt");
-        let mut child = start_with(&place, &["--output", output.to_str().unwrap(), ENDLESS]);
+        let arguments = ["--output", output.to_str().unwrap(), ENDLESS];
+        let mut child = start_command(stoppable(&place).args(arguments));
         wait_for_files(&place, &mut child, 30);
         send(&child, signal);
         let ended = child.wait_with_output().unwrap();
@@ -132,15 +146,9 @@ fn whoever_does_not_read_keeps_nobody_from_stopping() {
     let temporary = place.path().join("temporary");
     fs::create_dir(&temporary).unwrap();
     for (signal, code) in SIGNALS {
-        let mut child = place
-            .command()
-            .env("TMPDIR", &temporary)
-            .args(["--format", "csv", LARGE])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = stoppable(&place);
+        command.env("TMPDIR", &temporary);
+        let mut child = start_command(command.args(["--format", "csv", LARGE]));
         let mut first = [0];
         child
             .stdout

@@ -1,8 +1,11 @@
 //! Values of an insert, in the form in which they lose nothing on the way to their column.
 
-use datafusion::sql::sqlparser::ast::{Expr, Insert, SelectItem, SetExpr, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Insert, SelectItem, SetExpr,
+    UnaryOperator,
+};
 
-use super::dialect_call::plain_call;
+use super::dialect_call::{lower_name, plain_call};
 use super::spelling::decimal;
 
 /// Writes numbers with a point as decimals, which the engine would read as doubles (1.005 would be
@@ -12,7 +15,11 @@ pub(super) fn mark_values(insert: &mut Insert) {
     let Some(source) = &mut insert.source else {
         return;
     };
-    match source.body.as_mut() {
+    mark_rows(&mut source.body);
+}
+
+fn mark_rows(rows: &mut SetExpr) {
+    match rows {
         SetExpr::Values(values) => {
             for value in values.rows.iter_mut().flatten() {
                 mark_cast(value);
@@ -28,11 +35,26 @@ pub(super) fn mark_values(insert: &mut Insert) {
                 }
             }
         }
+        SetExpr::SetOperation { left, right, .. } => {
+            mark_rows(left);
+            mark_rows(right);
+        }
+        SetExpr::Query(query) => mark_rows(&mut query.body),
         _ => {}
     }
 }
 
-/// Writes a number with a point as a decimal.
+/// Functions whose arguments are the values that are inserted.
+const MADE_OF: [&str; 6] = [
+    "make_array",
+    "array",
+    "map",
+    "named_struct",
+    "row",
+    "struct",
+];
+
+/// Writes a number with a point as a decimal, also in lists, maps and structs that are written out.
 pub(crate) fn exact(value: &mut Expr) {
     match value {
         Expr::Value(literal) => {
@@ -45,6 +67,28 @@ pub(crate) fn exact(value: &mut Expr) {
             expr,
         }
         | Expr::Nested(expr) => exact(expr),
+        Expr::Array(array) => array.elem.iter_mut().for_each(exact),
+        Expr::Tuple(values) => values.iter_mut().for_each(exact),
+        Expr::Struct { values, .. } => values.iter_mut().for_each(exact),
+        Expr::Case {
+            conditions,
+            else_result,
+            ..
+        } => {
+            let results = conditions.iter_mut().map(|when| &mut when.result);
+            results.chain(else_result.as_deref_mut()).for_each(exact);
+        }
+        Expr::Function(call)
+            if lower_name(call).is_some_and(|name| MADE_OF.contains(&name.as_str())) =>
+        {
+            if let FunctionArguments::List(arguments) = &mut call.args {
+                for argument in &mut arguments.args {
+                    if let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = argument {
+                        exact(value);
+                    }
+                }
+            }
+        }
         _ => {}
     }
 }

@@ -58,8 +58,11 @@ impl LocalExport {
         let folder = fs::canonicalize(folder)?;
         export.staged = folder.join(format!(".{id}"));
         export.target = name.map_or_else(|| folder.clone(), |name| folder.join(name));
-        if form == ExportForm::Folder {
-            fs::create_dir(&export.staged)?;
+        // The store makes folders and tries again for as long as a file is told not to be found,
+        // which is for ever where a system takes none.
+        match form {
+            ExportForm::Folder => fs::create_dir(&export.staged)?,
+            ExportForm::File => drop(fs::File::create_new(&export.staged)?),
         }
         Ok(export)
     }
