@@ -4,6 +4,7 @@
 //! `memory:` URL, or an `s3:` URL where the storage was given stores for those. It is kept byte
 //! for byte; only the way to the store is derived from it.
 
+mod calls;
 mod counted;
 mod export;
 mod local_path;

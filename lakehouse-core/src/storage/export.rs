@@ -186,7 +186,9 @@ impl Export {
     /// Removes what was written. Gives the store's own error where it had one, else `error`.
     pub async fn give_up(mut self, error: Error) -> Error {
         if let Some(staged) = self.staged.take() {
-            remove(staged, Arc::clone(&self.sink)).await;
+            let remove = remove(staged, Arc::clone(&self.sink));
+            // The error of the statement is the one to tell.
+            let _ = runtime::finish(self.work.another(), remove).await;
         }
         self.sink.take_failure().unwrap_or(error)
     }
@@ -203,13 +205,14 @@ impl Drop for Export {
 
 /// The first error of the statement is the one to tell, so none of these is.
 async fn remove(staged: Staged, sink: Arc<Sink>) {
+    let begun = sink.close().await;
     let (store, files) = match staged {
         Staged::Local(local) => {
             let _ = runtime::blocking(move || drop(local)).await;
             return;
         }
         Staged::Object { store, staged, .. } => (store, vec![staged]),
-        Staged::InPlace { store } => (store, sink.files()),
+        Staged::InPlace { store } => (store, begun),
     };
     for file in files {
         let _ = store.delete(&file).await;

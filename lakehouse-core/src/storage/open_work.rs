@@ -22,6 +22,10 @@ impl OpenWork {
         WorkGuard { work: self.clone() }
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        *self.count.borrow() == 0
+    }
+
     pub(super) async fn ended(&self) {
         let mut count = self.count.subscribe();
         // It fails only without a sender, and `self` is one.

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions,
+    PutPayload,
+};
 use parquet::arrow::async_writer::AsyncFileWriter;
 
 use super::WorkGuard;
+use super::calls::Calls;
 use crate::error::Result;
 use crate::runtime;
 
@@ -28,6 +32,7 @@ pub struct StorageWriter {
     upload: Option<Box<dyn MultipartUpload>>,
     /// Whether the file may stand although no answer said so.
     may_stand: bool,
+    calls: Calls,
     work: WorkGuard,
 }
 
@@ -47,6 +52,7 @@ impl StorageWriter {
             written_bytes: 0,
             upload: None,
             may_stand: false,
+            calls: Calls::default(),
             work,
         }
     }
@@ -111,6 +117,7 @@ impl StorageWriter {
         let may_stand = std::mem::take(&mut self.may_stand);
         Remains {
             upload: self.upload.take(),
+            calls: self.calls.clone(),
             file: may_stand.then(|| (Arc::clone(&self.store), self.path.clone())),
         }
     }
@@ -127,7 +134,9 @@ impl StorageWriter {
             ..PutOptions::default()
         };
         self.may_stand = true;
-        let put = self.store.put_opts(&self.path, payload, options).await;
+        let (store, path) = (Arc::clone(&self.store), self.path.clone());
+        let put = async move { store.put_opts(&path, payload, options).await };
+        let put = self.calls.finish(put).await;
         // One that stood there before is another's.
         let is_known = matches!(put, Ok(_) | Err(object_store::Error::AlreadyExists { .. }));
         self.may_stand = !is_known;
@@ -136,7 +145,11 @@ impl StorageWriter {
 
     async fn send_part(&mut self) -> object_store::Result<()> {
         if self.upload.is_none() {
-            self.upload = Some(self.store.put_multipart(&self.path).await?);
+            let (store, path) = (Arc::clone(&self.store), self.path.clone());
+            let begun = self
+                .calls
+                .put_multipart(store, path, PutMultipartOptions::default());
+            self.upload = Some(begun.await?);
         }
         let payload = self.take_payload();
         if let Some(upload) = &mut self.upload {
@@ -149,12 +162,10 @@ impl StorageWriter {
         if self.pending_bytes > 0 {
             self.send_part().await?;
         }
-        if let Some(upload) = &mut self.upload {
+        if let Some(mut upload) = self.upload.take() {
             self.may_stand = true;
             upload.complete().await?;
         }
-        // What failed is there to be aborted.
-        self.upload = None;
         self.may_stand = false;
         Ok(())
     }
@@ -178,13 +189,15 @@ impl Drop for StorageWriter {
 /// What a file that was given up may have left in the store.
 struct Remains {
     upload: Option<Box<dyn MultipartUpload>>,
+    /// Those that are under way when the file is given up.
+    calls: Calls,
     /// Where the file may stand.
     file: Option<(Arc<dyn ObjectStore>, Path)>,
 }
 
 impl Remains {
     fn is_empty(&self) -> bool {
-        self.upload.is_none() && self.file.is_none()
+        self.upload.is_none() && self.file.is_none() && self.calls.have_ended()
     }
 
     async fn remove(self) -> object_store::Result<()> {
@@ -192,6 +205,7 @@ impl Remains {
             Some(mut upload) => upload.abort().await,
             None => Ok(()),
         };
+        self.calls.ended().await;
         let deleted = match self.file {
             Some((store, path)) => store.delete(&path).await,
             None => Ok(()),

@@ -8,6 +8,8 @@ mod changes;
 #[cfg(test)]
 mod commit;
 #[cfg(test)]
+mod given_up;
+#[cfg(test)]
 mod reader;
 #[cfg(test)]
 mod row_change;

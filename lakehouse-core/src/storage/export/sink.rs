@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 use super::ExportForm;
 use crate::error::Error;
+use crate::storage::WorkGuard;
+use crate::storage::calls::{Calls, generic};
 
 /// A store of one export's files, by their paths below its target.
 #[derive(Debug)]
@@ -32,9 +34,19 @@ pub(super) struct Sink {
 #[derive(Debug)]
 struct Seen {
     target: String,
-    files: Mutex<Vec<Path>>,
+    files: Mutex<Files>,
+    /// The engine's tasks may outlive their statement, and these outlive the tasks.
+    calls: Calls,
     /// The engine tells another error than the store's own.
     failure: Mutex<Option<Error>>,
+}
+
+/// The files that were begun.
+#[derive(Debug, Default)]
+struct Files {
+    begun: Vec<Path>,
+    /// Whether no more may be begun.
+    are_closed: bool,
 }
 
 impl Sink {
@@ -53,6 +65,7 @@ impl Sink {
             seen: Arc::new(Seen {
                 target,
                 files: Mutex::default(),
+                calls: Calls::default(),
                 failure: Mutex::default(),
             }),
         }
@@ -63,9 +76,16 @@ impl Sink {
         &self.seen.target
     }
 
-    /// The files that were begun.
-    pub(super) fn files(&self) -> Vec<Path> {
-        lock(&self.seen.files).clone()
+    /// Refuses more files and waits for the end of what is under way, so that nothing appears
+    /// afterwards. Gives the files that were begun.
+    pub(super) async fn close(&self) -> Vec<Path> {
+        let begun = {
+            let mut files = lock(&self.seen.files);
+            files.are_closed = true;
+            std::mem::take(&mut files.begun)
+        };
+        self.seen.calls.ended().await;
+        begun
     }
 
     /// The first error of the store.
@@ -93,11 +113,25 @@ impl Sink {
         Ok((Path::parse(format!("{}/{below}", self.base))?, name))
     }
 
-    fn begin(&self, path: &Path) -> Result<(Path, String)> {
+    fn begin(&self, path: &Path) -> Result<Begun> {
         let (path, name) = self.place(path)?;
-        lock(&self.seen.files).push(path.clone());
-        Ok((path, name))
+        let mut files = lock(&self.seen.files);
+        if files.are_closed {
+            return Err(generic("the statement has ended"));
+        }
+        files.begun.push(path.clone());
+        let _call = self.seen.calls.begin();
+        Ok(Begun { path, name, _call })
     }
+}
+
+/// A file that is begun.
+struct Begun {
+    /// In the store.
+    path: Path,
+    /// As it is told.
+    name: String,
+    _call: WorkGuard,
 }
 
 impl Seen {
@@ -115,10 +149,7 @@ impl Seen {
             };
             told.with_context("file", name)
         });
-        object_store::Error::Generic {
-            store: "export",
-            source: told.into(),
-        }
+        generic(told)
     }
 }
 
@@ -147,8 +178,10 @@ impl ObjectStore for Sink {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        let (path, name) = self.begin(path)?;
-        let put = self.store.put_opts(&path, payload, options).await;
+        let Begun { path, name, _call } = self.begin(path)?;
+        let store = Arc::clone(&self.store);
+        let put = async move { store.put_opts(&path, payload, options).await };
+        let put = self.seen.calls.finish(put).await;
         put.map_err(|error| self.seen.keep(error, &name))
     }
 
@@ -157,10 +190,10 @@ impl ObjectStore for Sink {
         path: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let (path, name) = self.begin(path)?;
-        let begun = self.store.put_multipart_opts(&path, options).await;
-        let upload = begun.map_err(|error| self.seen.keep(error, &name))?;
-        let seen = Arc::clone(&self.seen);
+        let Begun { path, name, _call } = self.begin(path)?;
+        let (store, seen) = (Arc::clone(&self.store), Arc::clone(&self.seen));
+        let begun = seen.calls.put_multipart(store, path, options).await;
+        let upload = begun.map_err(|error| seen.keep(error, &name))?;
         Ok(Box::new(SeenUpload { upload, name, seen }))
     }
 
