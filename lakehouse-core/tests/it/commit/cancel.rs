@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ async fn a_dropped_commit_leaves_the_table_as_it_was_or_is_committed_whole() {
             .with_files_on_failure(FilesOnFailure::Delete);
         poll_times(polls, lake.commit(change)).await;
         // What goes on in the background comes to its end.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        lake.storage().work_ended().await;
         let table = lake.table().await;
         let written = lake.metadata_files("", ".avro").await.len();
         match table.snapshot() {
@@ -76,6 +77,7 @@ async fn a_dropped_commit_does_not_take_its_group_with_it() {
     lake.faulty.gate.add_permits(10);
     leader.await.unwrap();
     follower.await.unwrap();
+    lake.storage().work_ended().await;
     assert_eq!(lake.live(&lake.table().await).await, ["follower", "leader"]);
     assert_eq!(lake.metadata_files("", "-m0.avro").await.len(), 2);
 }
@@ -84,15 +86,14 @@ async fn a_dropped_commit_does_not_take_its_group_with_it() {
 async fn a_commit_that_was_sent_is_finished_without_its_caller() {
     let lake = Lake::new().await;
     lake.faulty.gate.forget_permits(usize::MAX);
+    let before = lake.faulty.asked.load(Ordering::SeqCst);
     let mut sent = Box::pin(lake.append(&["a"]));
-    assert!(futures::poll!(sent.as_mut()).is_pending());
-    while lake.metadata_files("snap-", ".avro").await.is_empty() {
-        tokio::task::yield_now().await;
+    while lake.faulty.asked.load(Ordering::SeqCst) == before {
         assert!(futures::poll!(sent.as_mut()).is_pending());
+        tokio::task::yield_now().await;
     }
-    tokio::time::sleep(Duration::from_millis(20)).await;
     drop(sent);
     lake.faulty.gate.add_permits(1);
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    lake.storage().work_ended().await;
     assert_eq!(lake.live(&lake.table().await).await, ["a"]);
 }

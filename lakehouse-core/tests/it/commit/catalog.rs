@@ -40,6 +40,8 @@ pub(super) struct FaultyCatalog {
     faults: Mutex<VecDeque<Fault>>,
     pub(super) requirements: Mutex<Vec<Vec<TableRequirement>>>,
     pub(super) swaps: AtomicUsize,
+    /// Swaps that were asked for.
+    pub(super) asked: AtomicUsize,
     /// Swaps wait for a permit each.
     pub(super) gate: Semaphore,
 }
@@ -58,6 +60,7 @@ impl FaultyCatalog {
             faults: Mutex::default(),
             requirements: Mutex::default(),
             swaps: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         }
     }
@@ -230,6 +233,7 @@ impl Catalog for FaultyCatalog {
         requirements: Vec<TableRequirement>,
         updates: Vec<TableUpdate>,
     ) -> Result<CommitOutcome> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         let permit = self.gate.acquire().await.unwrap();
         permit.forget();
         self.requirements.lock().unwrap().push(requirements.clone());

@@ -142,8 +142,9 @@ async fn a_change_that_is_given_up_leaves_no_file_or_is_made_whole() {
         let wait = Duration::from_micros(wait_us);
         let ended = tokio::time::timeout(wait, stream.next()).await;
         drop(stream);
-        // What goes on in the background comes to its end.
+        // What goes on in the background comes to its end, also what has not begun its work yet.
         tokio::time::sleep(Duration::from_millis(300)).await;
+        fixture.table().await.storage().work_ended().await;
         if fixture.table().await.snapshot_id() == snapshot {
             assert!(ended.is_err());
             given_up += 1;
