@@ -29,6 +29,7 @@ use crate::correlation::CorrelationRule;
 use crate::date_bin::DateBin;
 use crate::date_format::formats;
 use crate::date_trunc::DateTrunc;
+use crate::dated_time::DatedTimeRule;
 use crate::decimal_arithmetic::DecimalPrecisionRule;
 use crate::extreme::ExtremeRule;
 use crate::frame_aggregate::FrameAggregateRule;
@@ -199,6 +200,7 @@ impl Environment {
                 Arc::new(LateralUnnestRule),
                 Arc::new(RecursiveTypeRule),
                 Arc::new(TypedCallRule),
+                Arc::new(DatedTimeRule),
                 // Before the engine's coercion, which would make texts of numbers.
                 Arc::new(ComparedRule),
                 Arc::new(ResolveGroupingFunction::new()),

@@ -181,7 +181,10 @@ fn exact(
             let takes_zone = matches!(
                 &data_type,
                 DataType::Timestamp(TimeUnit::Microsecond, Some(_))
-            ) && matches!(given, DataType::Timestamp(_, None) | DataType::Date32);
+            ) && matches!(
+                given,
+                DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64
+            );
             if !is_cut(&given, &data_type) && !takes_zone {
                 return Ok(checked(Expr::Cast(Cast { expr, data_type })));
             }

@@ -12,7 +12,7 @@ use arrow::array::{
     OffsetSizeTrait, StructArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::compute::nullif;
+use arrow::compute::{cast_with_options, nullif};
 use arrow::datatypes::{DataType, FieldRef, Fields};
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -232,6 +232,11 @@ impl InnerValues {
         }
         if values.data_type() == target {
             return Ok(Arc::clone(values));
+        }
+        if let (Purpose::Cast(misfit), DataType::Timestamp(_, None), DataType::Timestamp(_, None)) =
+            (self.purpose, values.data_type(), target)
+        {
+            return Ok(cast_with_options(values, target, &misfit.options())?);
         }
         if is_text(values.data_type()) && target.is_decimal() {
             let is_try = self.purpose == Purpose::Cast(Misfit::Null);

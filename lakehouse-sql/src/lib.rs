@@ -26,6 +26,7 @@ mod correlation;
 mod date_bin;
 mod date_format;
 mod date_trunc;
+mod dated_time;
 mod decimal_arithmetic;
 mod decimal_frame;
 mod default_text;

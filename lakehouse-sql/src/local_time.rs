@@ -208,16 +208,23 @@ pub(crate) enum Misfit {
     Refuse,
 }
 
+impl Misfit {
+    /// How the engine casts a value.
+    pub(crate) fn options(self) -> CastOptions<'static> {
+        CastOptions {
+            safe: self == Self::Null,
+            ..DEFAULT_CAST_OPTIONS
+        }
+    }
+}
+
 /// The dates of texts as they are written: a time and a zone behind a date do not move it.
 fn read_dates(texts: &ArrayRef, target: &Arrow, misfit: Misfit) -> Result<ArrayRef> {
     let texts = cast(texts, &Arrow::Utf8)?;
     let texts = texts.as_string::<i32>().iter();
     let written = |text| with_seconds(without_zone(text).map_or(text, |(local, _)| local));
     let dates: StringArray = texts.map(|text| text.map(str::trim).map(written)).collect();
-    let options = CastOptions {
-        safe: misfit == Misfit::Null,
-        ..DEFAULT_CAST_OPTIONS
-    };
+    let options = misfit.options();
     Ok(cast_with_options(&dates, target, &options)?)
 }
 
@@ -235,10 +242,7 @@ fn read_times_of_day(texts: &ArrayRef, target: &Arrow, misfit: Misfit) -> Result
     };
     let times = texts.map(|text| text.map_or(Ok(None), written));
     let times: StringArray = times.collect::<Result<_>>()?;
-    let options = CastOptions {
-        safe: misfit == Misfit::Null,
-        ..DEFAULT_CAST_OPTIONS
-    };
+    let options = misfit.options();
     Ok(cast_with_options(&times, target, &options)?)
 }
 
@@ -284,10 +288,7 @@ pub(crate) fn read_times(
             keep(text.map(read).transpose())?;
         }
     } else {
-        let options = CastOptions {
-            safe: misfit == Misfit::Null,
-            ..DEFAULT_CAST_OPTIONS
-        };
+        let options = misfit.options();
         let local = cast_with_options(values, &Arrow::Timestamp(*unit, None), &options);
         let local = cast(&local?, &Arrow::Int64)?;
         for local in local.as_primitive::<Int64Type>() {

@@ -8,7 +8,8 @@
 //! from 0, and has no parts of differences of times but wholes. Its `substr` knows no place from the
 //! end. Its casts make no UUID of a text and no text of a UUID, and bytes of a number in an order
 //! that nobody asked for. Its ranges of decimals are of other types than what they are ranges of,
-//! and its maps are not made of constants beside columns.
+//! and its maps are not made of constants beside columns. Its `nvl` makes texts of times, and its
+//! `nvl2` wants what is tested to be of the type of the results.
 
 use std::sync::Arc;
 
@@ -17,8 +18,11 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
+use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions::core::getfield::GetFieldFunc;
 use datafusion::functions::core::nullif::NullIfFunc;
+use datafusion::functions::core::nvl::NVLFunc;
+use datafusion::functions::core::nvl2::NVL2Func;
 use datafusion::functions::datetime::date_part::DatePartFunc;
 use datafusion::functions::math::round::RoundFunc;
 use datafusion::functions::unicode::substr::SubstrFunc;
@@ -94,6 +98,8 @@ pub(crate) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
     let function = call.func.inner().as_any();
     let written = match () {
         () if function.is::<NullIfFunc>() => nullif(&call.args),
+        () if function.is::<NVLFunc>() => Some(coalesce(call.args.clone())),
+        () if function.is::<NVL2Func>() => nvl2(&call.args),
         () if function.is::<RoundFunc>() => round(call),
         () if function.is::<GetFieldFunc>() => map_value(call, schema),
         () if function.is::<DatePartFunc>() => part(call, schema)?,
@@ -130,6 +136,21 @@ fn as_bytes(
         (true, false) => Some(uuid_of_text(value.clone())),
         (true, true) => Some(uuid_if_any(value.clone())),
     })
+}
+
+/// The second value where the first is there, else the third.
+fn nvl2(args: &[Expr]) -> Option<Expr> {
+    let [tested, present, absent] = args else {
+        return None;
+    };
+    Some(Expr::Case(Case {
+        expr: None,
+        when_then_expr: vec![(
+            Box::new(tested.clone().is_not_null()),
+            Box::new(present.clone()),
+        )],
+        else_expr: Some(Box::new(absent.clone())),
+    }))
 }
 
 /// `substr` with places from the end.

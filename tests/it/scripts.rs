@@ -49,6 +49,7 @@ scripts!(
     decimal_digits,
     decimals,
     delete,
+    dated_times,
     dialects,
     drop_purge,
     drop_several,

@@ -80,6 +80,7 @@ const FLOORS: [Floors; 3] = [
                 "correlation",
                 "subquery_value",
                 "joined_subqueries",
+                "dated_time",
                 "typed_call",
                 "bytes_planner",
                 "cast_name",
