@@ -14,9 +14,7 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{
-    BinaryExpr, Case, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union,
-};
+use datafusion::logical_expr::{Case, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::prelude::Expr;
@@ -36,9 +34,17 @@ impl AnalyzerRule for DatedTimeRule {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let plan = plan.transform_down_with_subqueries(of_recursion)?.data;
         plan.transform_up_with_subqueries(|node| {
-            if let LogicalPlan::Union(union) = node {
-                return of_union(union);
+            let mut node = match node {
+                LogicalPlan::Union(union) => return of_union(union),
+                node => node,
+            };
+            if let LogicalPlan::Join(join) = &mut node {
+                let schema = merge_schema(&[join.left.as_ref(), join.right.as_ref()]);
+                for (left, right) in &mut join.on {
+                    make_times([left, right].into_iter(), &schema);
+                }
             }
             let schema = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
@@ -57,6 +63,30 @@ impl AnalyzerRule for DatedTimeRule {
         })
         .data()
     }
+}
+
+/// A recursive query whose parts keep the types that the rows of each round are read with.
+fn of_recursion(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::RecursiveQuery(mut recursion) = node else {
+        return Ok(Transformed::no(node));
+    };
+    let kept = |part: &Arc<LogicalPlan>| -> Result<Arc<LogicalPlan>> {
+        let columns = part.schema().iter().map(|column| {
+            let (qualifier, field) = column;
+            let value = Expr::Column(Column::from(column));
+            match has_times(field.data_type()) {
+                true => Expr::Cast(Cast::new(Box::new(value), field.data_type().clone()))
+                    .alias_qualified(qualifier.cloned(), field.name()),
+                false => value,
+            }
+        });
+        let columns: Vec<_> = columns.collect();
+        let part = LogicalPlanBuilder::from(Arc::clone(part));
+        Ok(Arc::new(part.project(columns)?.build()?))
+    };
+    recursion.static_term = kept(&recursion.static_term)?;
+    recursion.recursive_term = kept(&recursion.recursive_term)?;
+    Ok(Transformed::yes(LogicalPlan::RecursiveQuery(recursion)))
 }
 
 /// The parts of a union, with the same times in all of them.
@@ -113,19 +143,28 @@ fn of_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         // Those of values that stand alone are others' to compare.
         Expr::BinaryExpr(mut compared)
-            if compared.op.supports_propagation() && is_nested(&compared, schema) =>
+            if compared.op.supports_propagation() && is_nested(&compared.left, schema) =>
         {
             let sides = [compared.left.as_mut(), compared.right.as_mut()];
             let is_changed = make_times(sides.into_iter(), schema);
             Transformed::new_transformed(Expr::BinaryExpr(compared), is_changed)
         }
+        Expr::InList(mut list) if is_nested(&list.expr, schema) => {
+            let values = std::iter::once(list.expr.as_mut()).chain(&mut list.list);
+            let is_changed = make_times(values, schema);
+            Transformed::new_transformed(Expr::InList(list), is_changed)
+        }
+        Expr::Between(mut range) if is_nested(&range.expr, schema) => {
+            let values = [&mut range.expr, &mut range.low, &mut range.high];
+            let is_changed = make_times(values.into_iter().map(AsMut::as_mut), schema);
+            Transformed::new_transformed(Expr::Between(range), is_changed)
+        }
         other => Transformed::no(other),
     })
 }
 
-fn is_nested(compared: &BinaryExpr, schema: &DFSchema) -> bool {
-    let kind = compared.left.get_type(schema);
-    kind.is_ok_and(|kind| kind.is_nested())
+fn is_nested(value: &Expr, schema: &DFSchema) -> bool {
+    value.get_type(schema).is_ok_and(|kind| kind.is_nested())
 }
 
 fn of_case(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
@@ -215,6 +254,14 @@ fn beside(own: &DataType, others: &[&DataType], finest: TimeUnit) -> Option<Data
         }
         DataType::Struct(fields) => fields_beside(fields, others, finest),
         _ => None,
+    }
+}
+
+fn has_times(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Timestamp(..) => true,
+        DataType::Struct(fields) => fields.iter().any(|field| has_times(field.data_type())),
+        other => element_of(other).is_some_and(has_times),
     }
 }
 

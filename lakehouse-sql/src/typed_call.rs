@@ -98,7 +98,7 @@ pub(crate) fn typed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
     let function = call.func.inner().as_any();
     let written = match () {
         () if function.is::<NullIfFunc>() => nullif(&call.args),
-        () if function.is::<NVLFunc>() => Some(coalesce(call.args.clone())),
+        () if function.is::<NVLFunc>() => nvl(&call.args, schema),
         () if function.is::<NVL2Func>() => nvl2(&call.args),
         () if function.is::<RoundFunc>() => round(call),
         () if function.is::<GetFieldFunc>() => map_value(call, schema),
@@ -136,6 +136,14 @@ fn as_bytes(
         (true, false) => Some(uuid_of_text(value.clone())),
         (true, true) => Some(uuid_if_any(value.clone())),
     })
+}
+
+/// The first value that is there; a text beside a number stays the engine's.
+fn nvl(args: &[Expr], schema: &DFSchema) -> Option<Expr> {
+    let is_text = |value: &Expr| Ok(value.get_type(schema)?.is_string());
+    let texts: Result<Vec<bool>> = args.iter().map(is_text).collect();
+    let has_texts = texts.ok()?.contains(&true);
+    (!has_texts).then(|| coalesce(args.to_vec()))
 }
 
 /// The second value where the first is there, else the third.
